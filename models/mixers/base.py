@@ -1,0 +1,68 @@
+"""The one interface every sequence mixer has, and what can be done to any mixer's state."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+State = TypeVar("State", bound=tuple[Any, ...])
+
+
+class SequenceMixer(nn.Module, ABC, Generic[State]):
+    """Mixes information along time: x (B, T, D) to y (B, T, D).
+
+    mask (B, T) is True on real tokens; padding is on the right. At a padded step y is zero
+    and the state stays as it was. With no mask every token is real. ids (B, T) are integers of which
+    only equality matters (who speaks, which picture); mixers with `takes_ids` need them, others refuse them.
+
+    State is a NamedTuple of tensors (or of such tuples), batch first in every leaf. It is a value: a call returns
+    a new one and leaves the old one good, so that a beam can fork and a reply can be made again.
+    """
+
+    streams: bool = True
+    """False where y_t needs later tokens; such a mixer has no step."""
+
+    takes_ids: bool = False
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]: ...
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> State: ...
+
+    def step(self, x_t: Tensor, state: State, *, ids_t: Tensor | None = None) -> tuple[Tensor, State]:
+        """One token, x_t (B, D) to y_t (B, D). Override where there is something faster than forward."""
+        y, state = self.forward(x_t[:, None], ids=None if ids_t is None else ids_t[:, None], state=state)
+        return y[:, 0], state
+
+
+def take_rows(state: State, rows: Tensor) -> State:
+    """The state of the batch rows named, rows (B',) long; rows may repeat (a beam) or be left out (a row that ended)."""
+    return _map(state, lambda leaf: leaf.index_select(0, rows.to(leaf.device)))
+
+
+def detach(state: State) -> State:
+    """The same numbers without their history, for truncated back-propagation through time."""
+    return _map(state, torch.Tensor.detach)
+
+
+def move(state: State, device: torch.device | str) -> State:
+    """The state on another device."""
+    return _map(state, lambda leaf: leaf.to(device))
+
+
+def state_bytes(state: tuple[Any, ...]) -> int:
+    """What a state weighs, all rows together, in bytes."""
+    return sum(
+        state_bytes(leaf) if isinstance(leaf, tuple) else leaf.numel() * leaf.element_size()
+        for leaf in state
+    )
+
+
+def _map(state: State, f: Any) -> State:
+    leaves = [_map(leaf, f) if isinstance(leaf, tuple) else f(leaf) for leaf in state]
+    make = getattr(type(state), "_make", None)
+    return cast(State, make(leaves) if make else tuple(leaves))
