@@ -1,0 +1,284 @@
+"""Utterance, Conversation: the words of the project. All frozen, all to and from plain JSON objects.
+
+`from_dict` refuses what it cannot understand with a `MalformedConversation` that names the place
+(`utterances[3].text: expected a string, got 5`), and `to_dict` gives back every field that came in: what we do not
+know is kept in `extra`. Numbers are accepted where a name or a time is expected (`"speaker": 1`); they become strings
+inside, and numbers again on the way out. A field that is null is the same as none, and comes out null again.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+_UTTERANCE_FIELDS = ("speaker", "text", "emotion", "time", "prediction")
+_CONVERSATION_FIELDS = ("id", "utterances", "error", "warnings")
+
+
+class MalformedConversation(ValueError):
+    """The JSON value is no conversation. `place` is where (empty: the value itself), `problem` what is wrong there."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}" if place else problem)
+        self.place = place
+        self.problem = problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """One cause of an emotion. `utterance` counts from 0; None is a latent cause, outside the conversation.
+
+    `start` and `end` are code points into that utterance's text, `span` the words between them; None where only the
+    utterance is known.
+    """
+
+    utterance: int | None
+    start: int | None
+    end: int | None
+    span: str | None
+    probability: float
+
+    @classmethod
+    def from_dict(cls, value: Any, place: str = "cause") -> Self:
+        """A cause from its JSON object; MalformedConversation, with `place`, for anything else."""
+        fields = _object(value, place)
+        return cls(
+            utterance=_index(fields, "utterance", place),
+            start=_index(fields, "start", place),
+            end=_index(fields, "end", place),
+            span=_optional_text(fields, "span", place),
+            probability=_number(fields.get("probability"), f"{place}.probability"),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of an annotated log."""
+        return {
+            "utterance": self.utterance,
+            "start": self.start,
+            "end": self.end,
+            "span": self.span,
+            "probability": self.probability,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What a model says of one utterance. `probability` is that of `emotion`; `probabilities` holds every label's."""
+
+    emotion: str
+    probability: float
+    probabilities: Mapping[str, float] = field(hash=False)
+    sentiment: str
+    causes: tuple[Cause, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Any, place: str = "prediction") -> Self:
+        """A prediction from its JSON object; MalformedConversation, with `place`, for anything else."""
+        fields = _object(value, place)
+        probabilities = _object(fields.get("probabilities"), f"{place}.probabilities")
+        causes = _array(fields.get("causes", []), f"{place}.causes")
+        return cls(
+            emotion=_text(fields, "emotion", place),
+            probability=_number(fields.get("probability"), f"{place}.probability"),
+            probabilities={k: _number(v, f"{place}.probabilities.{k}") for k, v in probabilities.items()},
+            sentiment=_text(fields, "sentiment", place),
+            causes=tuple(Cause.from_dict(c, f"{place}.causes[{i}]") for i, c in enumerate(causes)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of an annotated log."""
+        return {
+            "emotion": self.emotion,
+            "probability": self.probability,
+            "probabilities": dict(self.probabilities),
+            "sentiment": self.sentiment,
+            "causes": [cause.to_dict() for cause in self.causes],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Utterance:
+    """One message of one speaker. `emotion` is the label it came with, `prediction` what a model says of it."""
+
+    speaker: str
+    text: str
+    emotion: str | None = None
+    time: str | None = None
+    prediction: Prediction | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_dict(cls, value: Any, place: str = "utterance") -> Self:
+        """An utterance from its JSON object; MalformedConversation, with `place`, for anything else.
+
+        A `prediction` in a shape that is not ours belongs to somebody else: it stays in `extra`.
+        """
+        fields = _object(value, place)
+        extra = {key: fields[key] for key in fields if _is_extra(key, fields[key], _UTTERANCE_FIELDS)}
+        prediction = None
+        if fields.get("prediction") is not None:
+            try:
+                prediction = Prediction.from_dict(fields["prediction"], f"{place}.prediction")
+            except MalformedConversation:
+                extra["prediction"] = fields["prediction"]
+        return cls(
+            speaker=_name(fields, "speaker", place),
+            text=_text(fields, "text", place),
+            emotion=_optional_text(fields, "emotion", place),
+            time=None if fields.get("time") is None else _name(fields, "time", place),
+            prediction=prediction,
+            extra=extra,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object: what came in, and the prediction if there is one."""
+        known = {"speaker": self.speaker, "text": self.text, "emotion": self.emotion, "time": self.time}
+        if self.prediction is not None:
+            known["prediction"] = self.prediction.to_dict()  # type: ignore[assignment]
+        return _merge(known, self.extra, required=("speaker", "text"))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversation:
+    """Utterances in order. `error` says why it could not be labelled, `warnings` what to know of its labels."""
+
+    id: str
+    utterances: tuple[Utterance, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Any, *, default_id: str = "conversation") -> Self:
+        """The jsonl object of DESIGN.md section 2: `{"id": "a", "utterances": [{"speaker": "Ann", "text": "Hi"}]}`.
+
+        default_id is taken where `id` is missing or null. Raises MalformedConversation, with the place of the fault.
+        """
+        fields = _object(value, "")
+        if "utterances" not in fields:
+            raise MalformedConversation("utterances", "missing")
+        utterances = _array(fields["utterances"], "utterances")
+        extra = {key: fields[key] for key in fields if _is_extra(key, fields[key], _CONVERSATION_FIELDS)}
+        if fields.get("id") is None:
+            extra.pop("id", None)  # it gets the default, so it is not null on the way out
+        error, warnings = fields.get("error"), fields.get("warnings")
+        # `error` and `warnings` are common words: in a shape that is not ours they are somebody else's fields.
+        ours = isinstance(warnings, list) and all(isinstance(w, str) for w in warnings)
+        if error is not None and not isinstance(error, str):
+            extra["error"], error = error, None
+        if warnings is not None and not ours:
+            extra["warnings"] = warnings
+        return cls(
+            id=default_id if fields.get("id") is None else _name(fields, "id", ""),
+            utterances=tuple(Utterance.from_dict(u, f"utterances[{i}]") for i, u in enumerate(utterances)),
+            extra=extra,
+            error=None if error is None else _encodable(error),
+            warnings=tuple(_encodable(w) for w in warnings) if ours and warnings else (),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The jsonl object: every field that came in; `error` and `warnings` where there are any."""
+        known: dict[str, Any] = {"id": self.id, "utterances": [u.to_dict() for u in self.utterances]}
+        known["error"] = self.error
+        known["warnings"] = list(self.warnings) or None
+        return _merge(known, self.extra, required=("id", "utterances"))
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Each speaker once, in order of appearance."""
+        return tuple(dict.fromkeys(u.speaker for u in self.utterances))
+
+    def with_predictions(self, predictions: Sequence[Prediction]) -> Self:
+        """The same conversation, labelled: one prediction an utterance, in order. ValueError for another number."""
+        if len(predictions) != len(self.utterances):
+            raise ValueError(f"{len(predictions)} predictions for {len(self.utterances)} utterances")
+        pairs = zip(self.utterances, predictions, strict=True)
+        return replace(self, utterances=tuple(replace(u, prediction=p) for u, p in pairs))
+
+    def with_error(self, error: str) -> Self:
+        """The same conversation, marked as one that could not be labelled."""
+        return replace(self, error=error)
+
+    def with_warnings(self, warnings: Iterable[str]) -> Self:
+        """The same conversation with these warnings after its own; none twice."""
+        return replace(self, warnings=tuple(dict.fromkeys((*self.warnings, *warnings))))
+
+
+def _is_extra(key: str, value: Any, known: tuple[str, ...]) -> bool:
+    """Unknown fields, and known ones whose JSON value a string or None inside would not bring back."""
+    return key not in known or value is None or (isinstance(value, int | float) and key in ("id", "speaker", "time"))
+
+
+def _merge(known: Mapping[str, Any], extra: Mapping[str, Any], *, required: tuple[str, ...]) -> dict[str, Any]:
+    """Known fields first, then the others. `extra` gives a known field its number back where it is still the same."""
+    merged = {key: value for key, value in known.items() if value is not None or key in required}
+    for key, value in extra.items():
+        if key not in merged or (isinstance(value, int | float) and merged[key] == str(value)):
+            merged[key] = value
+    return merged
+
+
+def _object(value: Any, place: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise MalformedConversation(place, f"expected an object, got {_show(value)}")
+    return value
+
+
+def _array(value: Any, place: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple):
+        raise MalformedConversation(place, f"expected an array, got {_show(value)}")
+    return value
+
+
+def _text(fields: Mapping[str, Any], key: str, place: str) -> str:
+    return _string(fields, key, place)
+
+
+def _name(fields: Mapping[str, Any], key: str, place: str) -> str:
+    value = fields.get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return _string(fields, key, place)
+
+
+def _optional_text(fields: Mapping[str, Any], key: str, place: str) -> str | None:
+    return None if fields.get(key) is None else _string(fields, key, place)
+
+
+def _string(fields: Mapping[str, Any], key: str, place: str) -> str:
+    where = f"{place}.{key}" if place else key
+    if key not in fields:
+        raise MalformedConversation(where, "missing")
+    value = fields[key]
+    if not isinstance(value, str):
+        raise MalformedConversation(where, f"expected a string, got {_show(value)}")
+    return _encodable(value)
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair is valid in JSON and in no encoding; a tokenizer or a file would trip over it later."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _index(fields: Mapping[str, Any], key: str, place: str) -> int | None:
+    value = fields.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise MalformedConversation(f"{place}.{key}", f"expected a whole number from 0 or null, got {_show(value)}")
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise MalformedConversation(place, f"expected a number, got {_show(value)}")
+    return float(value)
+
+
+def _show(value: Any) -> str:
+    """A short look at a value in JSON's words, for an error message."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
