@@ -1,0 +1,1 @@
+"""Parameters, and how they connect: every network of the project."""
