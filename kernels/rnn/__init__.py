@@ -1,0 +1,51 @@
+"""The recurrence of a DialogGRU, and who listens to whom in it."""
+
+from torch import Tensor
+
+from kernels.backend import Backend, choose
+from kernels.rnn import recurrence, reference
+from kernels.rnn.links import Links, Turns, link, no_turns
+
+__all__ = ["Links", "Turns", "dialog_gru", "link", "no_turns"]
+
+
+def dialog_gru(
+    gates: Tensor,
+    w_contagion: Tensor,
+    b_contagion: Tensor,
+    w_inertia: Tensor,
+    b_inertia: Tensor,
+    source: Tensor,
+    p_inertia: Tensor,
+    p_contagion: Tensor,
+    memory: Tensor,
+    *,
+    lengths: Tensor | None = None,
+    backend: Backend | None = None,
+) -> Tensor:
+    """h (B, T, H) of one DialogGRU layer; `reference.dialog_gru` says what every argument is.
+
+    lengths (B,) long, at most T; None where every row is full. Raises ValueError where shapes disagree.
+    """
+    batch, n_tokens = gates.shape[:2]
+    width = memory.shape[-1]
+    expected = {
+        "gates": (gates, (batch, n_tokens, 4 * width)),
+        "w_contagion": (w_contagion, (3 * width, width)),
+        "b_contagion": (b_contagion, (3 * width,)),
+        "w_inertia": (w_inertia, (3 * width, width)),
+        "b_inertia": (b_inertia, (3 * width,)),
+        "source": (source, (batch, n_tokens)),
+        "p_inertia": (p_inertia, (batch, n_tokens)),
+        "p_contagion": (p_contagion, (batch, n_tokens)),
+        "memory": (memory, (batch, memory.shape[1], width)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {shape}")
+    if memory.shape[1] < 1:
+        raise ValueError("memory holds no slot, and the previous state is read from its last one")
+    if lengths is None:
+        lengths = source.new_full((batch,), n_tokens)
+    run = {"reference": reference, "torch": recurrence}[choose(gates, backend)].dialog_gru
+    return run(gates, w_contagion, b_contagion, w_inertia, b_inertia, source, p_inertia, p_contagion, memory, lengths)

@@ -1,0 +1,131 @@
+"""The recurrence of a DialogGRU in PyTorch, quick: a loop over time only, with a backward of its own.
+
+Per step two matrix products over the rows still running; in the backward the weights' gradients are one product a
+layer. Autograd's own walk through the loop would do them step by step and copy every state that is read twice.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def dialog_gru(
+    gates: Tensor,
+    w_contagion: Tensor,
+    b_contagion: Tensor,
+    w_inertia: Tensor,
+    b_inertia: Tensor,
+    source: Tensor,
+    p_inertia: Tensor,
+    p_contagion: Tensor,
+    memory: Tensor,
+    lengths: Tensor,
+) -> Tensor:
+    """As `reference.dialog_gru`, and equal to it; gates of 16 bits are computed in 32."""
+    dtype = torch.promote_types(gates.dtype, torch.float32)
+    wide = [
+        z.to(dtype) for z in (gates, w_contagion, b_contagion, w_inertia, b_inertia, p_inertia, p_contagion, memory)
+    ]
+    n_tokens = gates.shape[1]
+    order = lengths.argsort(descending=True, stable=True)  # rows that end first come last, so the active ones are [:n]
+    running = (lengths > torch.arange(n_tokens, device=lengths.device)[:, None]).sum(1).tolist()
+    x, w_c, b_c, w_i, b_i, p_i, p_c, mem = wide
+    x, p_i, p_c, mem, source = (z.index_select(0, order).transpose(0, 1) for z in (x, p_i, p_c, mem, source))
+    h = _DialogGRU.apply(
+        x.contiguous(), w_c, b_c, w_i, b_i, source.contiguous(), p_i[..., None], p_c[..., None], mem, tuple(running)
+    )
+    return h.transpose(0, 1).index_select(0, order.argsort())
+
+
+class _DialogGRU(torch.autograd.Function):
+    """Time first: gates (T, B, 4H), source (T, B), p (T, B, 1), memory (M, B, H); running[t] rows are active at t."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gates: Tensor,
+        w_contagion: Tensor,
+        b_contagion: Tensor,
+        w_inertia: Tensor,
+        b_inertia: Tensor,
+        source: Tensor,
+        p_inertia: Tensor,
+        p_contagion: Tensor,
+        memory: Tensor,
+        running: tuple[int, ...],
+    ) -> Tensor:
+        n_tokens, batch, _ = gates.shape
+        n_slots, _, width = memory.shape
+        states = torch.cat([memory, memory.new_zeros(n_tokens, batch, width)])  # (M+T, B, H)
+        flat = states.view(-1, width)
+        rows = source * batch + torch.arange(batch, device=source.device)  # of the inertia states, in flat
+        w_c, w_i = w_contagion.t(), w_inertia.t()
+        acts, h_inertia = gates.clone(), torch.zeros_like(states[n_slots:])
+        c_n, i_n = torch.zeros_like(h_inertia), torch.zeros_like(h_inertia)
+        for t, n in enumerate(running):
+            if n == 0:
+                break
+            h_i = torch.mul(flat.index_select(0, rows[t, :n]), p_inertia[t, :n], out=h_inertia[t, :n])
+            from_contagion = torch.addmm(b_contagion, states[n_slots + t - 1, :n] * p_contagion[t, :n], w_c)
+            from_inertia = torch.addmm(b_inertia, h_i, w_i)
+            act = acts[t, :n]  # r z s n
+            act[:, : 2 * width] += from_contagion[:, : 2 * width]
+            act[:, width : 3 * width] += from_inertia[:, : 2 * width]
+            r, z, s = act[:, : 3 * width].sigmoid_().chunk(3, 1)
+            c_n[t, :n], i_n[t, :n] = from_contagion[:, 2 * width :], from_inertia[:, 2 * width :]
+            new = act[:, 3 * width :].addcmul_(r, c_n[t, :n]).addcmul_(s, i_n[t, :n]).tanh_()
+            torch.lerp(new, h_i, z, out=states[n_slots + t, :n])
+        ctx.save_for_backward(states, acts, h_inertia, c_n, i_n, rows, p_inertia, p_contagion, w_contagion, w_inertia)
+        ctx.running = running
+        return states[n_slots:].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        states, acts, h_inertia, c_n, i_n, rows, p_inertia, p_contagion, w_contagion, w_inertia = ctx.saved_tensors
+        n_tokens, batch, width = d_out.shape
+        n_slots = len(states) - n_tokens
+        wants_p_inertia, wants_p_contagion = ctx.needs_input_grad[6:8]
+        d_states = torch.cat([torch.zeros_like(states[:n_slots]), d_out])
+        flat, d_flat = states.view(-1, width), d_states.view(-1, width)
+        d_gates = torch.zeros_like(acts)
+        d_contagion, d_inertia = (d_gates.new_zeros(n_tokens, batch, 3 * width) for _ in range(2))
+        d_p_inertia, d_p_contagion = torch.zeros_like(p_inertia), torch.zeros_like(p_contagion)
+        for t in reversed(range(n_tokens)):
+            n = ctx.running[t]
+            if n == 0:
+                continue
+            r, z, s, new = acts[t, :n].chunk(4, 1)
+            d_h = d_states[n_slots + t, :n]
+            d_gate = d_gates[t, :n]
+            d_new = d_h * (1 - z) * (1 - new * new)
+            d_gate[:, 3 * width :] = d_new
+            d_gate[:, :width] = d_new * c_n[t, :n] * r * (1 - r)
+            d_gate[:, width : 2 * width] = d_h * (h_inertia[t, :n] - new) * z * (1 - z)
+            d_gate[:, 2 * width : 3 * width] = d_new * i_n[t, :n] * s * (1 - s)
+            d_c, d_i = d_contagion[t, :n], d_inertia[t, :n]
+            d_c[:, : 2 * width], d_c[:, 2 * width :] = d_gate[:, : 2 * width], d_new * r
+            d_i[:, : 2 * width], d_i[:, 2 * width :] = d_gate[:, width : 3 * width], d_new * s
+            d_h_contagion = d_c @ w_contagion
+            d_h_inertia = torch.addmm(d_h * z, d_i, w_inertia)
+            if wants_p_contagion:
+                d_p_contagion[t, :n] = (d_h_contagion * states[n_slots + t - 1, :n]).sum(1, keepdim=True)
+            if wants_p_inertia:
+                d_p_inertia[t, :n] = (d_h_inertia * flat.index_select(0, rows[t, :n])).sum(1, keepdim=True)
+            d_states[n_slots + t - 1, :n].addcmul_(d_h_contagion, p_contagion[t, :n])
+            d_flat.index_add_(0, rows[t, :n], d_h_inertia * p_inertia[t, :n])
+        h_contagion = states[n_slots - 1 : -1] * p_contagion
+        return (
+            d_gates,
+            d_contagion.flatten(0, 1).t() @ h_contagion.flatten(0, 1),
+            d_contagion.sum((0, 1)),
+            d_inertia.flatten(0, 1).t() @ h_inertia.flatten(0, 1),
+            d_inertia.sum((0, 1)),
+            None,
+            d_p_inertia if wants_p_inertia else None,
+            d_p_contagion if wants_p_contagion else None,
+            d_states[:n_slots],
+            None,
+        )
