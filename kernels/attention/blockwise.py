@@ -1,0 +1,59 @@
+"""Attention in PyTorch, quick: fused where torch has a fused op for the case, else query block by query block."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+
+from kernels.attention.pattern import Pattern, Structure, Tile
+from kernels.attention.reference import attend
+
+BLOCK = 256
+"""Queries at a time. A block's scores are the most that ever stands in memory: B H 256 (256 + window)."""
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
+    """As `reference.attention`. Memory grows with T times the window, not with T^2, forward and backward."""
+    n_queries, n_keys = q.shape[2], k.shape[2]
+    first = n_keys - n_queries
+    if _torch_has_it(pattern, structure, n_queries, n_keys):
+        return scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            is_causal=pattern.causal and n_queries > 1,
+            scale=pattern.scale,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
+    outputs = []
+    for q0 in range(first, n_keys, BLOCK):
+        q1 = min(q0 + BLOCK, n_keys)
+        k0 = 0 if pattern.window is None else max(0, q0 - pattern.window)
+        k1 = n_keys
+        if pattern.causal:
+            k1 = q1
+        elif pattern.window is not None:
+            k1 = min(n_keys, q1 + pattern.window)
+        arguments = (
+            q[:, :, q0 - first : q1 - first],
+            k[:, :, k0:k1],
+            v[:, :, k0:k1],
+            None if structure.k_other is None else structure.k_other[:, :, k0:k1],
+            pattern,
+            structure,
+            Tile(q0, q1, k0, k1, first),
+        )
+        if n_queries > BLOCK and torch.is_grad_enabled():
+            # Keeps q, k and v of a block for its backward, and not its scores.
+            outputs.append(checkpoint(attend, *arguments, use_reentrant=False))
+        else:
+            outputs.append(attend(*arguments))
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)).to(v.dtype)
+
+
+def _torch_has_it(pattern: Pattern, structure: Structure, n_queries: int, n_keys: int) -> bool:
+    """Plain softmax attention over full rows: nothing to mask but the future."""
+    unlimited = pattern.window is None or pattern.window >= n_keys - 1
+    whole = n_queries == n_keys or n_queries == 1 or not pattern.causal
+    plain = pattern.kind == "softmax" and pattern.only is None and not pattern.dropout
+    return plain and unlimited and whole and all(part is None for part in structure)
