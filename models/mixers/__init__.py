@@ -1,0 +1,27 @@
+"""The sequence mixers by name, and the one way to build any of them."""
+
+from typing import Any
+
+from models.mixers.base import SequenceMixer
+from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
+from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+
+MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
+    "dialog_gru": (DialogGRUConfig, DialogGRU),
+    "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+}
+"""name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""
+
+
+def build_mixer(name: str, **fields: Any) -> SequenceMixer[Any]:
+    """The mixer of that name, its config made of the fields: `build_mixer("dialog_gru", d_model=256, n_layers=2)`.
+
+    Raises ValueError for a name that is not in MIXERS and for fields its config refuses.
+    """
+    if name not in MIXERS:
+        raise ValueError(f"there is no mixer {name!r}; there are {', '.join(sorted(MIXERS))}")
+    config, mixer = MIXERS[name]
+    try:
+        return mixer(config(**fields))
+    except TypeError as error:
+        raise ValueError(f"mixer {name!r}: {error}") from error
