@@ -1,7 +1,7 @@
 """The label sets, and how each label is shown: its sentiment, its symbol, its colour.
 
-Colours are Okabe and Ito's palette (Color Universal Design, 2008), with a grey for neutral: within one label set no two
-look alike to people who are colour-blind. A colour is still never the only sign: the word and the symbol stand beside it.
+Colours are Okabe and Ito's palette (Color Universal Design, 2008), with a grey for neutral: within one label set no
+two look alike to people who are colour-blind. A colour is still never the only sign: word and symbol stand beside it.
 """
 
 from types import MappingProxyType
