@@ -1,0 +1,241 @@
+"""What every sequence mixer promises, over all of MIXERS, and over the variants named below."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.mixers import MIXERS, build_mixer
+from models.mixers.base import SequenceMixer, state_bytes, take_rows
+
+BATCH, TOKENS, WIDTH = 4, 13, 32
+LENGTHS = [13, 7, 1, 0]
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "dialog_gru": [
+        {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
+        {"long_links": True, "n_speakers": 3, "n_layers": 2},
+    ],
+    "identity_attention": [
+        {"causal": True, "window": 4},
+        {"causal": True, "positions": "learned"},
+        {"window": 3, "positions": "learned", "n_heads": 2},
+        {"causal": True, "window": 40, "positions": "none"},
+    ],
+}
+"""Fields beside d_model. The default of every row in the table is tested as it is."""
+
+
+@dataclass(frozen=True)
+class Case:
+    mixer: SequenceMixer[Any]
+    x: Tensor
+    ids: Tensor | None
+
+    def run(self, rows: Any = slice(None), steps: Any = slice(None), **more: Any) -> tuple[Tensor, Any]:
+        """The mixer on part of the data."""
+        ids = None if self.ids is None else self.ids[rows][:, steps]
+        return self.mixer(self.x[rows][:, steps], ids=ids, **more)
+
+
+def cases() -> list[Any]:
+    named = [(name, fields) for name in MIXERS for fields in [{}, *VARIANTS.get(name, [])]]
+    return [pytest.param(c, id=" ".join([c[0], *(f"{k}={v}" for k, v in c[1].items())])) for c in named]
+
+
+@pytest.fixture(params=cases())
+def case(request: pytest.FixtureRequest) -> Case:
+    name, fields = request.param
+    torch.manual_seed(0)
+    mixer = build_mixer(name, d_model=WIDTH, **fields).double().eval()
+    with torch.no_grad():
+        for parameter in mixer.parameters():  # so that nothing hides behind an initial zero or one
+            parameter += 0.1 * torch.randn_like(parameter)
+    x = torch.randn(BATCH, TOKENS, WIDTH, dtype=torch.float64)
+    return Case(mixer, x, torch.randint(0, 4, (BATCH, TOKENS)) if mixer.takes_ids else None)
+
+
+@pytest.fixture
+def streaming(case: Case) -> Case:
+    if not case.mixer.streams:
+        pytest.skip("needs later tokens")
+    return case
+
+
+def mask_of(lengths: list[int]) -> Tensor:
+    return torch.arange(TOKENS) < torch.tensor(lengths)[:, None]
+
+
+def test_the_output_has_the_shape_of_the_input(case: Case) -> None:
+    y, _ = case.run()
+    assert y.shape == case.x.shape
+    assert y.dtype == case.x.dtype
+    assert y.isfinite().all()
+
+
+def test_one_step_at_a_time_is_the_same_as_all_at_once(streaming: Case) -> None:
+    whole, _ = streaming.run()
+    state, steps = streaming.mixer.initial_state(BATCH), []
+    for t in range(TOKENS):
+        ids_t = None if streaming.ids is None else streaming.ids[:, t]
+        y, state = streaming.mixer.step(streaming.x[:, t], state, ids_t=ids_t)
+        steps.append(y)
+    torch.testing.assert_close(torch.stack(steps, 1), whole)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 12])
+def test_a_sequence_may_be_cut_anywhere(streaming: Case, cut: int) -> None:
+    whole, _ = streaming.run()
+    head, state = streaming.run(steps=slice(cut))
+    tail, _ = streaming.run(steps=slice(cut, None), state=state)
+    torch.testing.assert_close(torch.cat([head, tail], 1), whole)
+
+
+def test_the_first_state_is_the_one_that_no_state_means(case: Case) -> None:
+    torch.testing.assert_close(case.run(state=case.mixer.initial_state(BATCH))[0], case.run()[0])
+
+
+def test_a_state_is_a_value(streaming: Case) -> None:
+    _, state = streaming.run(steps=slice(5))
+    first, _ = streaming.run(steps=slice(5, None), state=state)
+    again, _ = streaming.run(steps=slice(5, None), state=state)
+    assert torch.equal(first, again)
+
+
+def test_a_state_can_be_forked_and_thinned(streaming: Case) -> None:
+    rows = torch.tensor([2, 0, 2])
+    _, state = streaming.run(steps=slice(5))
+    y, _ = streaming.run(steps=slice(5, None), state=state)
+    fewer, _ = streaming.run(rows, slice(5, None), state=take_rows(state, rows))
+    torch.testing.assert_close(fewer, y[rows])
+    assert state_bytes(take_rows(state, rows[:1])) * BATCH == state_bytes(state)
+
+
+def test_padding_is_zero_and_invisible(case: Case) -> None:
+    mask = mask_of(LENGTHS)
+    padded, state = case.run(mask=mask)
+    assert not padded[~mask].any()
+    if case.mixer.streams:
+        after, _ = case.run(steps=slice(3), state=state)  # two states are alike if they do the same next
+    for row, length in enumerate(LENGTHS):
+        alone, alone_state = case.run([row], slice(length)) if length else (padded[[row], :0], None)
+        torch.testing.assert_close(padded[[row], :length], alone)
+        if case.mixer.streams:
+            torch.testing.assert_close(after[[row]], case.run([row], slice(3), state=alone_state)[0])
+
+
+def test_what_stands_at_padding_does_not_matter(case: Case) -> None:
+    mask = mask_of(LENGTHS)
+    y, state = case.run(mask=mask)
+    junk = torch.where(mask[..., None], case.x, 100.0)
+    other = Case(case.mixer, junk, None if case.ids is None else case.ids.where(mask, 99))
+    z, other_state = other.run(mask=mask)
+    torch.testing.assert_close(z, y)
+    if case.mixer.streams:
+        torch.testing.assert_close(case.run(state=other_state)[0], case.run(state=state)[0])
+
+
+def test_a_full_mask_is_no_mask(case: Case) -> None:
+    torch.testing.assert_close(case.run(mask=mask_of([TOKENS] * BATCH))[0], case.run()[0])
+
+
+def test_padding_may_come_chunk_by_chunk(streaming: Case) -> None:
+    """Rows end at different lengths, and may go on after a chunk in which they were silent."""
+    mask = mask_of(LENGTHS)
+    _, state = streaming.run(mask=mask)
+    y, _ = streaming.run(state=state, mask=mask_of([3, 13, 2, 5]))
+    for row, (first, second) in enumerate(zip(LENGTHS, [3, 13, 2, 5], strict=True)):
+        x = torch.cat([streaming.x[[row], :first], streaming.x[[row], :second]], 1)
+        ids = (
+            None
+            if streaming.ids is None
+            else torch.cat([streaming.ids[[row], :first], streaming.ids[[row], :second]], 1)
+        )
+        torch.testing.assert_close(y[[row], :second], streaming.mixer(x, ids=ids)[0][:, first:])
+
+
+def test_the_past_ignores_the_future(case: Case) -> None:
+    y, _ = case.run()
+    for t in (1, 6, 12):
+        x = case.x.clone()
+        x[:, t] += 1.0
+        z, _ = Case(case.mixer, x, case.ids).run()
+        if case.mixer.streams:
+            torch.testing.assert_close(z[:, :t], y[:, :t], rtol=0, atol=1e-12)
+        else:  # guards against a causal mixer that says it is not
+            assert not torch.allclose(z[:, :t], y[:, :t])
+
+
+def test_rows_do_not_mix(case: Case) -> None:
+    y, _ = case.run()
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(case.run(order)[0], y[order])
+    x = case.x.clone()
+    x[1] += 1.0
+    z, _ = Case(case.mixer, x, case.ids).run()
+    torch.testing.assert_close(z[[0, 2, 3]], y[[0, 2, 3]])
+    assert not torch.allclose(z[1], y[1])
+
+
+def test_gradients_reach_every_parameter(case: Case) -> None:
+    x = case.x.clone().requires_grad_()
+    y, _ = Case(case.mixer, x, case.ids).run(mask=mask_of([13, 7, 9, 2]))
+    y.square().sum().backward()
+    for name, gradient in [("x", x.grad), *((n, p.grad) for n, p in case.mixer.named_parameters())]:
+        assert gradient is not None, name
+        assert gradient.isfinite().all(), name
+        assert gradient.any(), name
+
+
+def test_gradients_flow_through_a_state(streaming: Case) -> None:
+    whole = streaming.x.clone().requires_grad_()
+    y, _ = Case(streaming.mixer, whole, streaming.ids).run()
+    y[:, 5:].square().sum().backward()
+    parts = streaming.x.clone().requires_grad_()
+    case = Case(streaming.mixer, parts, streaming.ids)
+    _, state = case.run(steps=slice(5))
+    case.run(steps=slice(5, None), state=state)[0].square().sum().backward()
+    torch.testing.assert_close(parts.grad, whole.grad)
+
+
+def test_ids_go_to_those_who_take_them_and_only_their_equality_matters(case: Case) -> None:
+    if case.ids is None:
+        with pytest.raises(ValueError, match="ids"):
+            case.mixer(case.x, ids=torch.zeros(BATCH, TOKENS, dtype=torch.long))
+        return
+    renamed = torch.tensor([70, -3, 12, 2**40])[case.ids]
+    torch.testing.assert_close(case.mixer(case.x, ids=renamed)[0], case.run()[0])
+    assert not torch.allclose(case.mixer(case.x, ids=torch.zeros_like(case.ids))[0], case.run()[0])
+    with pytest.raises(ValueError, match="ids"):
+        case.mixer(case.x)
+
+
+def test_one_that_needs_later_tokens_has_no_step(case: Case) -> None:
+    if case.mixer.streams:
+        pytest.skip("has one")
+    with pytest.raises(ValueError, match="step"):
+        case.mixer.step(
+            case.x[:, 0], case.mixer.initial_state(BATCH), ids_t=None if case.ids is None else case.ids[:, 0]
+        )
+
+
+def test_single_precision_agrees_with_double(case: Case) -> None:
+    whole, _ = case.run()
+    single = Case(case.mixer.float(), case.x.float(), case.ids)
+    y, _ = single.run()
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y.double(), whole, rtol=1e-3, atol=1e-3)
+
+
+def test_an_unknown_name_and_a_wrong_field_are_refused() -> None:
+    with pytest.raises(ValueError, match="no mixer 'nonesuch'"):
+        build_mixer("nonesuch", d_model=8)
+    with pytest.raises(ValueError, match="colour"):
+        build_mixer(next(iter(MIXERS)), d_model=8, colour="red")
+
+
+def test_a_config_names_the_numbers_that_disagree() -> None:
+    with pytest.raises(ValueError, match="d_model 30 is not a multiple of n_heads 8"):
+        build_mixer("identity_attention", d_model=30)
