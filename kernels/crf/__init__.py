@@ -8,7 +8,7 @@ What a chain is: structure.py. What the answers mean: reference.py.
 
 from torch import Tensor
 
-from . import torch_sweep
+from . import torch_sweep, torch_viterbi
 from .filtering import advance, label_probabilities
 from .filtering import follow as _follow
 from .structure import FIRST, SAME, TURN, Chain, linear_chain, skip_chain, steps, tables
@@ -50,7 +50,7 @@ def marginals(emissions: Tensor, chain: Chain) -> Tensor:
 def viterbi(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
     """The best labelling (B, N) long, -1 on padding, and its score (B,) in float64."""
     _check(emissions, chain)
-    return torch_sweep.viterbi(emissions, chain)
+    return torch_viterbi.viterbi(emissions, chain)
 
 
 def follow(emissions: Tensor, chain: Chain) -> Tensor:

@@ -52,7 +52,7 @@ class LinearChainCRF(ChainCRF):
     def step(self, emission: Tensor, speaker: Tensor, state: CRFState) -> tuple[Tensor, CRFState]:
         kind = torch.where(state.turns == 0, crf.FIRST, crf.SAME)
         chain = self._chain(speaker[:, None], torch.ones_like(speaker[:, None], dtype=torch.bool))
-        table = crf.advance(state.table, kind, emission.double(), chain.transition.double(), chain.context.double())
+        table = crf.advance(state.table, kind, emission, chain.transition, chain.context)
         p = crf.label_probabilities(table).to(self._answers_in(emission))
         return p, CRFState(table, state.speakers, torch.ones_like(state.turns))
 

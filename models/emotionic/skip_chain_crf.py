@@ -46,7 +46,7 @@ class SkipChainCRF(ChainCRF):
             kind = torch.where(back, crf.TURN + distance, kind)
         kind = torch.where(state.turns == 0, crf.FIRST, kind)
         transition, context = crf.tables(self.start, self.same, self.other, self.max_skip)
-        table = crf.advance(state.table, kind, emission.double(), transition.double(), context.double())
+        table = crf.advance(state.table, kind, emission, transition, context)
         speakers = torch.cat([speaker[:, None], state.speakers[:, :-1]], 1)
         speakers = torch.where(opens[:, None], speakers, state.speakers)
         p = crf.label_probabilities(table).to(self._answers_in(emission))
