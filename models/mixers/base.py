@@ -34,9 +34,23 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
     def initial_state(self, batch: int) -> State: ...
 
     def step(self, x_t: Tensor, state: State, *, ids_t: Tensor | None = None) -> tuple[Tensor, State]:
-        """One token, x_t (B, D) to y_t (B, D). Override where there is something faster than forward."""
+        """One token, x_t (B, D) to y_t (B, D). Override where there is something faster than forward.
+
+        Raises ValueError where later tokens are needed.
+        """
+        if not self.streams:
+            raise ValueError(f"{type(self).__name__} needs later tokens here, so it has no step")
         y, state = self.forward(x_t[:, None], ids=None if ids_t is None else ids_t[:, None], state=state)
         return y[:, 0], state
+
+    def state_floats(self, n_tokens: int) -> int:
+        """How many numbers a sequence's state holds after n_tokens. A mixer whose state grows overrides this."""
+        return state_numbers(self.initial_state(1))
+
+    def refuse_ids(self, ids: Tensor | None) -> None:
+        """For the forward of a mixer that takes none: better an error than speakers silently ignored."""
+        if ids is not None:
+            raise ValueError(f"{type(self).__name__} takes no ids")
 
 
 def take_rows(state: State, rows: Tensor) -> State:
@@ -56,10 +70,12 @@ def move(state: State, device: torch.device | str) -> State:
 
 def state_bytes(state: tuple[Any, ...]) -> int:
     """What a state weighs, all rows together, in bytes."""
-    return sum(
-        state_bytes(leaf) if isinstance(leaf, tuple) else leaf.numel() * leaf.element_size()
-        for leaf in state
-    )
+    return sum(state_bytes(leaf) if isinstance(leaf, tuple) else leaf.numel() * leaf.element_size() for leaf in state)
+
+
+def state_numbers(state: tuple[Any, ...]) -> int:
+    """How many numbers a state holds, all rows together."""
+    return sum(state_numbers(leaf) if isinstance(leaf, tuple) else leaf.numel() for leaf in state)
 
 
 def _map(state: State, f: Any) -> State:
