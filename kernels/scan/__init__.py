@@ -1,0 +1,47 @@
+"""h_t = a_t h_{t-1} + b_t, forwards or backwards in time: the recurrence under every gated moving average."""
+
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from kernels.backend import Backend, choose
+from kernels.scan import chunked, reference
+
+__all__ = ["linear_scan"]
+
+
+def linear_scan(
+    a: Tensor, b: Tensor, h: Tensor | None = None, *, reverse: bool = False, backend: Backend | None = None
+) -> Tensor:
+    """Every state of h_t = a_t h_{t-1} + b_t, (B, T, D), with gradients to a, b and h.
+
+    a, b (B, T, D), broadcast against each other; h (B, D) is the state before the first step, zero by default. With
+    `reverse` time runs the other way, h_t = a_t h_{t+1} + b_t, and h is the state after the last step. Computed and
+    returned in float32 or wider. Raises ValueError for shapes that disagree.
+    """
+    try:
+        a, b = torch.broadcast_tensors(a, b)
+    except RuntimeError as e:
+        raise ValueError(f"a {tuple(a.shape)} and b {tuple(b.shape)} do not broadcast") from e
+    if a.dim() != 3 or (h is not None and h.shape != (b.shape[0], b.shape[2])):
+        raise ValueError(
+            f"expected a, b (B, T, D) and h (B, D), got {tuple(b.shape)} and {None if h is None else tuple(h.shape)}"
+        )
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    a, b = a.to(dtype), b.to(dtype)
+    h = b.new_zeros(b.shape[0], b.shape[2]) if h is None else h.to(dtype)
+    if b.numel() == 0:
+        return b
+    if reverse:
+        return _implementation(b, backend).linear_scan(a.flip(1), b.flip(1), h).flip(1)
+    return _implementation(b, backend).linear_scan(a, b, h)
+
+
+def _implementation(x: Tensor, backend: Backend | None) -> ModuleType:
+    chosen = choose(x, backend)
+    if chosen == "triton":
+        from kernels.scan import triton_kernel
+
+        return triton_kernel
+    return reference if chosen == "reference" else chunked

@@ -1,0 +1,166 @@
+"""The linear recurrence as one pass over memory: tiles of time scanned in registers, the state carried between them.
+
+Forward reads a and b and writes h; backward reads a, dy and h and writes da and db. Where batch and width are too
+small to fill the chip, time is cut into segments whose ends are computed first (a second read of the inputs).
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+MAX_SEGMENTS = 64
+PROGRAMS_WANTED = 512
+"""About four a multiprocessor on a Hopper chip: enough loads in flight to keep its memory busy."""
+
+
+def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t; shapes as in reference.py, all of one dtype."""
+    return _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous())
+
+
+class _LinearScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        states = torch.empty_like(b)
+        ends = _segment_ends(a, b, shift=0, step=1)
+        grid, sizes, time = _launch(b)
+        _forward_kernel[grid](a, b, h, ends, states, *sizes, **time)
+        ctx.save_for_backward(a, h, states)
+        return states
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, h, states = ctx.saved_tensors
+        dy = dy.contiguous()
+        da, db = torch.empty_like(a), torch.empty_like(a)
+        ends = _segment_ends(a, dy, shift=1, step=-1)
+        grid, sizes, time = _launch(dy)
+        _backward_kernel[grid](a, dy, h, states, ends, da, db, *sizes, **time)
+        return da, db, a[:, 0] * db[:, 0]
+
+
+def _launch(x: Tensor) -> tuple[tuple[int, int], tuple[int, int, int], dict[str, int]]:
+    """The grid (rows times blocks of width, segments), the sizes T, D and tiles a segment, and the tile's shape."""
+    batch, n_tokens, width = x.shape
+    block_t = min(64, triton.next_power_of_2(n_tokens))
+    block_d = min(32, triton.next_power_of_2(width))
+    columns = batch * triton.cdiv(width, block_d)
+    n_tiles = triton.cdiv(n_tokens, block_t)
+    segments = min(MAX_SEGMENTS, n_tiles, triton.cdiv(PROGRAMS_WANTED, columns)) if x.is_cuda else min(2, n_tiles)
+    tiles = triton.cdiv(n_tiles, segments)
+    segments = triton.cdiv(n_tiles, tiles)
+    return (columns, segments), (n_tokens, width, tiles), {"BLOCK_T": block_t, "BLOCK_D": block_d, "num_warps": 4}
+
+
+def _segment_ends(a: Tensor, b: Tensor, shift: int, step: int) -> Tensor:
+    """(2, segments, B, D): the product of each segment's gates, and the state it ends in when it starts from zero."""
+    grid, sizes, time = _launch(b)
+    ends = b.new_empty(2, grid[1], b.shape[0], b.shape[2])
+    if grid[1] > 1:
+        _ends_kernel[grid](a, b, ends, *sizes, SHIFT=shift, STEP=step, **time)
+    return ends
+
+
+@triton.jit
+def _combine(a1, b1, a2, b2):  # type: ignore[no-untyped-def]
+    return a1 * a2, a2 * b1 + b2
+
+
+@triton.jit
+def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The n-th tile in the direction of travel, scanned from zero: gates' products, states, and where they lie.
+
+    With STEP -1 time runs backwards; SHIFT 1 takes the gate of the next step, as the gradient does. Overrunning steps
+    have gate 1 and input 0, which leave the state alone.
+    """
+    order = n * BLOCK_T + tl.arange(0, BLOCK_T)
+    t = order if STEP == 1 else T - 1 - order
+    inside = ((t >= 0) & (t < T))[:, None] & (columns < D)[None, :]
+    at = (row * T + t)[:, None].to(tl.int64) * D + columns[None, :]
+    gated = inside if SHIFT == 0 else inside & (t + SHIFT < T)[:, None]
+    # Past the last step the gradient starts afresh: gate 0. Outside the tensor nothing moves: gate 1.
+    a = tl.load(a_ptr + at + SHIFT * D, mask=gated, other=0.0)
+    a = tl.where(inside, a, 1.0)
+    b = tl.load(b_ptr + at, mask=inside, other=0.0)
+    product, state = tl.associative_scan((a, b), 0, _combine)
+    return product, state, at, t, inside
+
+
+@triton.jit
+def _last(x, BLOCK_T: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The last row of a tile (BLOCK_T, BLOCK_D)."""
+    return tl.sum(tl.where((tl.arange(0, BLOCK_T) == BLOCK_T - 1)[:, None], x, 0.0), 0)
+
+
+@triton.jit
+def _ends_kernel(  # type: ignore[no-untyped-def]
+    a_ptr, b_ptr, ends_ptr, T, D, tiles,
+    SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    n_blocks = tl.cdiv(D, BLOCK_D)
+    row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
+    columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
+    product = tl.full((BLOCK_D,), 1.0, ends_ptr.dtype.element_ty)
+    state = tl.zeros((BLOCK_D,), ends_ptr.dtype.element_ty)
+    for n in range(segment * tiles, (segment + 1) * tiles):
+        p, s, _, _, _ = _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT, STEP, BLOCK_T)
+        p_end = _last(p, BLOCK_T)
+        state = p_end * state + _last(s, BLOCK_T)
+        product = p_end * product
+    rows = tl.num_programs(0) // n_blocks
+    at = (segment * rows + row) * D + columns
+    tl.store(ends_ptr + at, product, mask=columns < D)
+    tl.store(ends_ptr + tl.num_programs(1).to(tl.int64) * rows * D + at, state, mask=columns < D)
+
+
+@triton.jit
+def _start(ends_ptr, state, row, rows, D, columns):  # type: ignore[no-untyped-def]
+    """The state this segment starts from: the first one led through the segments before."""
+    far = tl.num_programs(1).to(tl.int64) * rows * D
+    for segment in range(tl.program_id(1)):
+        at = (segment * rows + row) * D + columns
+        product = tl.load(ends_ptr + at, mask=columns < D, other=0.0)
+        state = product * state + tl.load(ends_ptr + far + at, mask=columns < D, other=0.0)
+    return state
+
+
+@triton.jit
+def _forward_kernel(  # type: ignore[no-untyped-def]
+    a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr
+):
+    n_blocks = tl.cdiv(D, BLOCK_D)
+    row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
+    columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
+    state = tl.load(h_ptr + row * D + columns, mask=columns < D, other=0.0)
+    state = _start(ends_ptr, state, row, tl.num_programs(0) // n_blocks, D, columns)
+    for n in range(segment * tiles, (segment + 1) * tiles):
+        product, scanned, at, _, inside = _tile(a_ptr, b_ptr, row, n, T, D, columns, 0, 1, BLOCK_T)
+        states = product * state[None, :] + scanned
+        tl.store(out_ptr + at, states, mask=inside)
+        state = _last(states, BLOCK_T)
+
+
+@triton.jit
+def _backward_kernel(  # type: ignore[no-untyped-def]
+    a_ptr, dy_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, T, D, tiles,
+    BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """g_t = dy_t + a_{t+1} g_{t+1};  db_t = g_t;  da_t = g_t h_{t-1}."""
+    n_blocks = tl.cdiv(D, BLOCK_D)
+    row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
+    columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
+    g = tl.zeros((BLOCK_D,), da_ptr.dtype.element_ty)
+    g = _start(ends_ptr, g, row, tl.num_programs(0) // n_blocks, D, columns)
+    first = tl.load(h_ptr + row * D + columns, mask=columns < D, other=0.0)
+    for n in range(segment * tiles, (segment + 1) * tiles):
+        product, scanned, at, t, inside = _tile(a_ptr, dy_ptr, row, n, T, D, columns, 1, -1, BLOCK_T)
+        grads = product * g[None, :] + scanned
+        before = tl.load(states_ptr + at - D, mask=inside & (t > 0)[:, None], other=0.0)
+        before = tl.where((t == 0)[:, None], first[None, :], before)
+        tl.store(db_ptr + at, grads, mask=inside)
+        tl.store(da_ptr + at, grads * before, mask=inside)
+        g = _last(grads, BLOCK_T)
