@@ -4,10 +4,14 @@ from typing import Any
 
 from models.mixers.base import SequenceMixer
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
+from models.mixers.gla import GLA, GLAConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+from models.mixers.short_conv import GatedConv, GatedConvConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "dialog_gru": (DialogGRUConfig, DialogGRU),
+    "gated_conv": (GatedConvConfig, GatedConv),
+    "gla": (GLAConfig, GLA),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
 }
 """name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.mixers import MIXERS, build_mixer
-from models.mixers.base import SequenceMixer, state_bytes, take_rows
+from models.mixers.base import SequenceMixer, state_bytes, state_numbers, take_rows
 
 BATCH, TOKENS, WIDTH = 4, 13, 32
 LENGTHS = [13, 7, 1, 0]
@@ -17,6 +17,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "dialog_gru": [
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
         {"long_links": True, "n_speakers": 3, "n_layers": 2},
+    ],
+    "gated_conv": [{"width": 1}, {"width": 5, "skip": False}],
+    "gla": [
+        {"conv_width": 4, "norm": "layer", "output_gate_bias": True},
+        {"n_kv_heads": 2, "gate": "head", "expand_k": 1.0},
+        {"n_heads": 2, "n_kv_heads": 1, "gate_temperature": 0.1, "min_log_gate": -9.0},
     ],
     "identity_attention": [
         {"causal": True, "window": 4},
@@ -52,7 +58,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     mixer = build_mixer(name, d_model=WIDTH, **fields).double().eval()
     with torch.no_grad():
         for parameter in mixer.parameters():  # so that nothing hides behind an initial zero or one
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
     x = torch.randn(BATCH, TOKENS, WIDTH, dtype=torch.float64)
     return Case(mixer, x, torch.randint(0, 4, (BATCH, TOKENS)) if mixer.takes_ids else None)
 
@@ -111,6 +117,12 @@ def test_a_state_can_be_forked_and_thinned(streaming: Case) -> None:
     fewer, _ = streaming.run(rows, slice(5, None), state=take_rows(state, rows))
     torch.testing.assert_close(fewer, y[rows])
     assert state_bytes(take_rows(state, rows[:1])) * BATCH == state_bytes(state)
+
+
+def test_a_mixer_knows_the_size_of_its_state(case: Case) -> None:
+    for n_tokens in (1, 5, TOKENS):
+        _, state = case.run([0], slice(n_tokens))
+        assert case.mixer.state_floats(n_tokens) == state_numbers(state)
 
 
 def test_padding_is_zero_and_invisible(case: Case) -> None:
