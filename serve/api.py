@@ -1,0 +1,155 @@
+"""The API as one ASGI app: routes, health, documents, and problem+json for whatever goes wrong."""
+
+import asyncio
+import time
+from http import HTTPStatus
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kernels import __version__
+from serve import logs
+from serve.chat_routes import chat_routes
+from serve.choice import Choice
+from serve.door import API_PREFIX, Door, request_id_of
+from serve.emotion_routes import emotion_routes
+from serve.labeller import Labeller
+from serve.limits import Limits
+from serve.openapi import add_docs, describe
+from serve.problems import Fault, Refusal, declared, unavailable
+from serve.reading import invalid, pointer
+from serve.schemas import HealthReply, LabelsReply, ModelsReply
+from serve.sessions import Sessions
+from serve.storage import Storage
+
+_READY_SECONDS = 5.0
+_DESCRIPTION = """Emotions in conversations. Send whole conversations to `/v1/emotions`, or hold a live chat under
+`/v1/chats`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in Retry-After when to come back.
+"""
+
+
+def create_api(labeller: Labeller, choice: Choice, storage: Storage, limits: Limits) -> ASGIApp:
+    """The app, behind its own door. It answers under /v1 and nowhere else."""
+    app = FastAPI(
+        title="rapport",
+        version=__version__,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        servers=[{"url": API_PREFIX}],
+        root_path_in_servers=False,
+    )
+    describe(app, _DESCRIPTION)
+    app.include_router(emotion_routes(labeller, choice, limits))
+    app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
+    app.include_router(_operations(labeller, choice))
+    add_docs(app, "/docs")
+    _add_errors(app, limits)
+    return Door(_Guard(app), limits)
+
+
+def _operations(labeller: Labeller, choice: Choice) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
+    async def models(request: Request) -> ModelsReply:
+        """Every emotion model that may be asked for by name, with its labels and the scores of its card."""
+        return ModelsReply(models=list(choice.cards.values()), request_id=request_id_of(request.scope))
+
+    @router.get("/labels", summary="Which labels there are", operation_id="list_labels", responses=declared())
+    async def labels(request: Request) -> LabelsReply:
+        """Every label set that a model has, with each label's sentiment, symbol and colour."""
+        return LabelsReply(label_sets=choice.label_sets(), request_id=request_id_of(request.scope))
+
+    @router.get("/health/live", summary="Is anybody there?", operation_id="is_alive", responses=declared())
+    async def live(request: Request) -> HealthReply:
+        """The API answers. Says nothing of the models."""
+        return HealthReply(status="ok", request_id=request_id_of(request.scope))
+
+    @router.get("/health/ready", summary="Can it label?", operation_id="is_ready", responses=declared())
+    async def ready(request: Request) -> HealthReply:
+        """The default model is loaded and answers; 503 until then."""
+        try:
+            about = await asyncio.wait_for(labeller.about(choice.default), _READY_SECONDS)
+        except TimeoutError:
+            raise unavailable(f"no answer from the models within {_READY_SECONDS:g} s") from None
+        if about.error is not None:
+            raise unavailable(about.error, retry_after=30)
+        return HealthReply(status="ok", request_id=request_id_of(request.scope))
+
+    return router
+
+
+def _add_errors(app: FastAPI, limits: Limits) -> None:
+    """Whatever a route or FastAPI itself raises becomes a problem+json with the request's id."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refusal)
+        return error.response(request_id_of(request.scope))
+
+    async def invalid_parameters(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # The first step is where it stood (path, query), the second the parameter's name; no `input`, no echo.
+        faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
+        return invalid(faults, limits).response(request_id_of(request.scope))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        detail = {404: "there is nothing at this address", 405: "this address does not know that method"}
+        said = detail.get(error.status_code, HTTPStatus(error.status_code).phrase)
+        refusal = Refusal(error.status_code, kind, said, headers=error.headers)
+        return refusal.response(request_id_of(request.scope))
+
+    app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(RequestValidationError, invalid_parameters)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+class _Guard:
+    """Around the app: the prefix it is mounted at, one log line a request, and an end to exceptions.
+
+    An exception that went on to the server would be logged there with its message, which may quote a user.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Serve says at which prefix it mounted us; another server does not.
+        if not scope.get("root_path"):
+            scope["root_path"] = API_PREFIX
+        started = time.perf_counter()
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        failure: dict[str, str] = {}
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            failure = logs.about(error)
+            if not status:
+                status = 500
+                refusal = Refusal(500, "internal", "something went wrong here; the log has the request's id")
+                await refusal.response(request_id_of(scope))(scope, receive, send)
+        line = logs.get().error if status >= 500 else logs.get().info
+        line(
+            "request",
+            request_id=request_id_of(scope),
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", None),
+            status=status,
+            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            **failure,
+        )

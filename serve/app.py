@@ -1,0 +1,166 @@
+"""The service: its Ray Serve applications, and a `run` that starts them, says when they answer, and stops cleanly."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ray import serve as ray_serve
+
+from serve import logs
+from serve.api import create_api
+from serve.choice import Choice
+from serve.cluster import cluster
+from serve.config import AppConfig, UnusableConfig
+from serve.door import API_PREFIX
+from serve.emotion import emotion_deployment
+from serve.labeller import RemoteLabeller
+from serve.storage import Storage
+
+DATABASE = "rapport.sqlite"
+
+
+class Api:
+    """The deployment that speaks HTTP: no model in it, state on disk."""
+
+    def __init__(self, config: AppConfig, emotion: Any) -> None:
+        folder = config.data_folder()
+        logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
+        self._config = config
+        self._labeller = RemoteLabeller(emotion, config.limits.answer_seconds)
+        self._storage = Storage(folder / DATABASE)
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
+        return create_api(self._labeller, Choice.of(self._config), self._storage, self._config.limits)
+
+
+def build_app(config: AppConfig) -> Any:
+    """The API and its models as a Ray Serve application, to be run at the prefix /v1."""
+    options: dict[str, Any] = {"num_cpus": config.api.cpus}
+    if config.api.on_head_node:
+        options["resources"] = {"node:__internal_head__": 0.001}
+    api: Any = ray_serve.deployment(
+        ray_serve.ingress()(Api),
+        name="Api",
+        num_replicas=config.api.replicas,
+        # The door refuses in our own words what exceeds the limits; Serve's own bound stands a little behind it.
+        max_ongoing_requests=2 * config.limits.waiting_requests,
+        max_queued_requests=config.limits.waiting_requests,
+        ray_actor_options=options,
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_constructor_retry_count=3,
+    )
+    return api.bind(config, emotion_deployment(config).bind(config))
+
+
+def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Callable[[str], None] = print) -> int:
+    """Starts the service, tells `ready` once everything answers, and blocks until SIGINT or SIGTERM.
+
+    extra_apps are further Ray Serve applications by route prefix (the page, at `/`). Returns the exit status: 0 after
+    a stop that was asked for, 1 where the service cannot start or breaks down, with the reason on stderr. No process
+    is left in either case.
+    """
+    try:
+        config.data_folder()
+        _expect_free(config.host, config.port)
+    except UnusableConfig as error:
+        print(f"rapport: {error}", file=sys.stderr)
+        return 1
+    stop = _Stop()
+    with stop.listening(), cluster(config):
+        try:
+            stop.listen()  # ray.init puts a handler of its own in place
+            _deploy(config, dict(extra_apps or {}))
+            stop.starting = False
+            if not stop.asked.is_set():
+                ready(f"rapport is ready: http://{_shown(config)}/ (API: http://{_shown(config)}{API_PREFIX}/docs)")
+            return _watch(stop)
+        except KeyboardInterrupt:
+            return 0
+        except (RuntimeError, TimeoutError) as error:
+            print(f"rapport: cannot start: {error}; see {config.data_folder() / 'logs'}", file=sys.stderr)
+            return 1
+        finally:
+            stop.asked.set()
+            print("rapport: stopping", file=sys.stderr)
+
+
+class _Stop:
+    """Ctrl-C and SIGTERM: an exception while starting, an event afterwards, nothing once stopping has begun."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.starting = True
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._heard)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
+        try:
+            yield
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _heard(self, _number: int, _frame: Any) -> None:
+        if self.asked.is_set():
+            return
+        self.asked.set()
+        if self.starting:
+            raise KeyboardInterrupt
+
+
+def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> None:
+    location = "HeadOnly" if config.ray.address is None else "EveryNode"
+    ray_serve.start(
+        proxy_location=location,
+        http_options={"host": config.host, "port": config.port, "keep_alive_timeout_s": 75},
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+    targets = [ray_serve.RunTarget(build_app(config), name="api", route_prefix=API_PREFIX)]
+    for prefix, app in extra_apps.items():
+        name = prefix.strip("/").replace("/", "-") or "page"
+        targets.append(ray_serve.RunTarget(app, name=name, route_prefix=prefix))
+    ray_serve.run_many(targets, wait_for_applications_running=True)
+
+
+def _watch(stop: _Stop) -> int:
+    """Until it is asked to stop: 0. When a part of Ray that nobody restarts has died: 1."""
+    import ray
+
+    while not stop.asked.wait(1.0):
+        node = ray._private.worker._global_node
+        dead: list[Any] = node.dead_processes() if node is not None else []
+        if dead:
+            names = ", ".join(name for name, _ in dead)
+            print(f"rapport: {names} ended unexpectedly", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _expect_free(host: str, port: int) -> None:
+    """UnusableConfig where something listens there already, or the host is none of ours."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _shown(config: AppConfig) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"{host}:{config.port}"

@@ -1,0 +1,166 @@
+"""Every setting of the service: defaults, then a YAML file, then RAPPORT_* variables, then the command line."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from serve.limits import Limits
+
+PROFILES = Path(__file__).parent / "config"
+
+
+class UnusableConfig(ValueError):
+    """The configuration cannot be used; the message says which part and why."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ApiConfig(_Part):
+    """The replicas that speak HTTP."""
+
+    replicas: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.1, ge=0)
+    on_head_node: bool = True
+    """The database lies on the head node's disk; set to False only where --data-dir is on a disk all nodes share."""
+
+
+class EmotionConfig(_Part):
+    """The replicas that hold the emotion models. Waiting is bounded: replicas x (ongoing) + queued jobs."""
+
+    replicas: int = Field(default=1, ge=1)
+    max_replicas: int | None = None
+    """With a number here the replicas scale between the two with the load."""
+    cpus: float = Field(default=0.5, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of one forward pass; by default every core of the machine."""
+    ongoing: int = Field(default=64, ge=1)
+    queued: int = Field(default=64, ge=0)
+    batch_work: int = Field(default=4_096, ge=1)
+    """A batch holds this much padded work: conversations x the longest of them, in utterances."""
+    batch_wait_seconds: float = Field(default=0.004, ge=0)
+
+
+class RayConfig(_Part):
+    """The Ray cluster under the service."""
+
+    address: str | None = None
+    """Of a running cluster. By default a private one on this machine, which ends with the service."""
+    auth: Literal["token", "disabled"] = "token"
+    """token: only processes of this service, which share a random secret, may talk to its Ray cluster."""
+    cpus: int | None = Field(default=None, ge=1)
+    object_store_mb: int = Field(default=100, ge=80)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
+    """Prometheus metrics on a port of their own; none by default."""
+    log_to_console: bool = False
+
+
+class AppConfig(BaseSettings):
+    """What `rapport serve` needs to know."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAPPORT_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    data_dir: Path | None = None
+    """Chats and logs. By default the platform's folder for user data."""
+    model: str = "emotion/ekman"
+    """The model that answers where a request names none."""
+    tagger: str = "dialog.emotion:EmotionTagger"
+    """`module:name` of the class that labels; it has `load(name)`, `tag`, `start` and `step`."""
+    catalogue: str = "models.catalogue:shipped"
+    """`module:name` of the function that lists the models."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    limits: Limits = Field(default_factory=Limits)
+    api: ApiConfig = Field(default_factory=ApiConfig)
+    emotion: EmotionConfig = Field(default_factory=EmotionConfig)
+    ray: RayConfig = Field(default_factory=RayConfig)
+
+    @field_validator("tagger", "catalogue")
+    @classmethod
+    def _is_an_import_path(cls, value: str) -> str:
+        module, _, name = value.partition(":")
+        if not (module and name.isidentifier()):
+            raise ValueError(f"expected module:name, got {value!r}")
+        return value
+
+    @classmethod
+    def load(cls, file: str | Path | None = None, **overrides: Any) -> Self:
+        """The settings of a YAML file (a path, or the name of a profile we ship), under overrides that are not None.
+
+        Raises UnusableConfig for a file that is missing or no YAML, an unknown key or a wrong value.
+        """
+        given = {key: value for key, value in overrides.items() if value is not None}
+        if file is None:
+            return _settled(cls, given)
+        path = _profile(file)
+
+        class FromFile(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+
+        # As the plain class again, which a replica in another process can be given.
+        return cls.model_construct(**dict(_settled(FromFile, given)))
+
+    def data_folder(self) -> Path:
+        """The folder for data, made if it was missing and readable by its owner only.
+
+        Where the user has no folder for data that can be written (a read-only home), a temporary one; a folder that
+        was asked for by name is used or is an UnusableConfig.
+        """
+        folder = self.data_dir or Path(platformdirs.user_data_dir("rapport", appauthor=False))
+        try:
+            return _made(folder.expanduser().resolve())
+        except OSError as error:
+            if self.data_dir is not None:
+                raise UnusableConfig(f"data_dir {self.data_dir} cannot be written: {error.strerror}") from None
+            return _made(Path(tempfile.gettempdir()) / f"rapport-data-{os.getuid()}")
+
+
+def _settled(cls: Any, given: dict[str, Any]) -> Any:
+    try:
+        return cls(**given)
+    except ValueError as error:
+        raise UnusableConfig(_readable(error)) from None
+
+
+def _readable(error: ValueError) -> str:
+    if not hasattr(error, "errors"):
+        return str(error)
+    return "; ".join(f"{'.'.join(str(step) for step in e['loc'])}: {e['msg']}" for e in error.errors())
+
+
+def _profile(file: str | Path) -> Path:
+    for path in (Path(file), PROFILES / f"{file}.yaml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
+    raise UnusableConfig(f"there is no file {file}, and it is none of the profiles {shipped}")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryFile(dir=folder):  # a folder may exist and not be writable
+        return folder

@@ -1,0 +1,104 @@
+"""Who labels: the same three calls on a Ray Serve deployment or, in tests and notebooks, on taggers in this process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from serve.emotion import About, Job, Labelled, Step, Stepped, Taggers
+from serve.problems import Refusal, overloaded, unavailable
+
+T = TypeVar("T")
+
+
+class Labeller(Protocol):
+    """What the routes need of the models. Any call may raise a Refusal: 429 when full, 503 when nobody answers."""
+
+    async def label(self, job: Job) -> Labelled:
+        """The job's answer."""
+
+    async def step(self, step: Step) -> Stepped:
+        """One message of a live chat."""
+
+    async def about(self, model: str) -> About:
+        """Labels and version of a model."""
+
+
+class LocalLabeller:
+    """Taggers in this process, each call in a thread."""
+
+    def __init__(self, taggers: Taggers) -> None:
+        self._taggers = taggers
+
+    async def label(self, job: Job) -> Labelled:
+        """The job's answer."""
+        return (await asyncio.to_thread(self._taggers.label, [job]))[0]
+
+    async def step(self, step: Step) -> Stepped:
+        """One message of a live chat."""
+        return await asyncio.to_thread(self._taggers.step, step)
+
+    async def about(self, model: str) -> About:
+        """Labels and version of a model."""
+        return await asyncio.to_thread(self._taggers.about, model)
+
+
+class RemoteLabeller:
+    """The Emotion deployment behind a handle. Nothing here keeps state, so a call may be made twice.
+
+    answer_seconds bounds every call, the second try included.
+    """
+
+    def __init__(self, handle: Any, answer_seconds: float) -> None:
+        self._handle = handle
+        self._answer_seconds = answer_seconds
+
+    async def label(self, job: Job) -> Labelled:
+        """The job's answer."""
+        return await self._call(lambda: self._handle.label.remote(job))
+
+    async def step(self, step: Step) -> Stepped:
+        """One message of a live chat."""
+        return await self._call(lambda: self._handle.step.remote(step))
+
+    async def about(self, model: str) -> About:
+        """Labels and version of a model."""
+        return await self._call(lambda: self._handle.about.remote(model))
+
+    async def _call(self, start: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                try:
+                    return await start()
+                except _died():  # a replica that dies takes its requests along; another one answers
+                    return await start()
+        except TimeoutError:
+            raise unavailable(f"no answer within {self._answer_seconds:g} s") from None
+        except _died():
+            raise unavailable("the models are not there at the moment") from None
+        except _full() as error:
+            seconds = getattr(error, "retry_after_s", None) or 1.0
+            raise _too_full(seconds) from None
+
+
+def _too_full(seconds: float) -> Refusal:
+    return overloaded("the models have too much to do", limit="emotion.queued", retry_after=seconds)
+
+
+def _died() -> tuple[type[BaseException], ...]:
+    from ray.exceptions import RayActorError, TaskCancelledError, WorkerCrashedError
+    from ray.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError
+
+    return (
+        RayActorError,
+        WorkerCrashedError,
+        TaskCancelledError,
+        DeploymentUnavailableError,
+        ReplicaUnavailableError,
+    )
+
+
+def _full() -> type[BaseException]:
+    from ray.serve.exceptions import BackPressureError
+
+    found: type[BaseException] = BackPressureError
+    return found

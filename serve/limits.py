@@ -1,0 +1,38 @@
+"""What is refused at the door: every limit of the service, in one place, each adjustable in the configuration."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Limits(BaseModel):
+    """Limits of one request and of what may wait at once. Sizes are bytes, lengths code points, waits seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(default=10 * 1024**2, gt=0)
+    """A JSON body, counted while it arrives. More is 413."""
+
+    conversations_per_request: int = Field(default=2_000, gt=0)
+    utterances_per_request: int = Field(default=2_000, gt=0)
+    characters_per_utterance: int = Field(default=4_000, gt=0)
+    characters_per_name: int = Field(default=200, gt=0)
+    """A speaker, an id, a time. More of any of these four is 422, with the place."""
+
+    messages_per_chat: int = Field(default=100_000, gt=0)
+    messages_per_page: int = Field(default=2_000, gt=0)
+    """How much of a chat one GET gives back at most."""
+
+    faults_listed: int = Field(default=50, gt=0)
+    """A refusal names this many faults and counts the others."""
+
+    waiting_bytes: int = Field(default=64 * 1024**2, gt=0)
+    """Bodies held in memory at once, in each process. A request that would exceed it is 429."""
+
+    waiting_requests: int = Field(default=256, gt=0)
+    waiting_utterances: int = Field(default=10_000, gt=0)
+    """Requests and utterances accepted and not yet answered, in each API replica. One more is 429."""
+
+    answer_seconds: float = Field(default=120.0, gt=0)
+    """After this long a request is given up: 503."""
+
+    upload_seconds: float = Field(default=60.0, gt=0)
+    """A body must have arrived by then: 408. Slow senders hold no memory for ever."""

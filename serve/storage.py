@@ -1,0 +1,181 @@
+"""Chats on disk: SQLite in WAL mode. What stands here is the truth; whatever a replica remembers is only a cache."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE chats (
+    id TEXT PRIMARY KEY, created TEXT NOT NULL, model TEXT NOT NULL, labels TEXT NOT NULL,
+    total INTEGER NOT NULL, model_version TEXT NOT NULL, state BLOB
+) STRICT;
+CREATE TABLE messages (
+    chat TEXT NOT NULL REFERENCES chats(id) ON DELETE CASCADE, n INTEGER NOT NULL,
+    speaker TEXT NOT NULL, text TEXT NOT NULL, time TEXT, prediction TEXT, error TEXT,
+    correction TEXT, corrected TEXT,
+    PRIMARY KEY (chat, n)
+) STRICT;
+"""
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """A chat without its messages. `state` is what the model of `model_version` knows after `total` of them."""
+
+    id: str
+    created: str
+    model: str
+    labels: tuple[str, ...]
+    total: int
+    model_version: str
+    state: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredMessage:
+    """One message; `prediction` is its JSON object, `correction` the label a person put in its place."""
+
+    n: int
+    speaker: str
+    text: str
+    time: str | None = None
+    prediction: dict[str, Any] | None = None
+    error: str | None = None
+    correction: str | None = None
+
+
+class Storage:
+    """The database of one data folder. Several processes may have it open at once.
+
+    All work is done in one thread of its own, so that the event loop never waits for the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(1, "storage")
+        self._connection = self._thread.submit(self._open).result()
+
+    def close(self) -> None:
+        """Ends the thread and the connection."""
+        self._thread.submit(self._connection.close).result()
+        self._thread.shutdown()
+
+    async def add_chat(self, chat: Chat) -> None:
+        """Keeps a new chat."""
+        row = (chat.id, chat.created, chat.model, _json(chat.labels), chat.total, chat.model_version, chat.state)
+        await self._do(lambda db: db.execute("INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?)", row))
+
+    async def chat(self, chat_id: str) -> Chat | None:
+        """The chat, with its state; None where there is none."""
+        wanted = "SELECT * FROM chats WHERE id = ?"
+        return await self._do(lambda db: _chat(db.execute(wanted, (chat_id,)).fetchone()), writes=False)
+
+    async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
+        """At most `limit` messages with n >= after, in order."""
+        wanted = "SELECT * FROM messages WHERE chat = ? AND n >= ? ORDER BY n LIMIT ?"
+        return await self._do(
+            lambda db: [_message(row) for row in db.execute(wanted, (chat_id, after, limit))], writes=False
+        )
+
+    async def append(self, chat: Chat, message: StoredMessage, state: bytes | None, model_version: str) -> bool:
+        """Adds the message and moves the chat's state on, both or neither.
+
+        False where the chat is no longer as `chat` says: another message was faster, or it was deleted.
+        """
+
+        def work(db: sqlite3.Connection) -> bool:
+            moved = db.execute(
+                "UPDATE chats SET total = total + 1, state = ?, model_version = ? WHERE id = ? AND total = ?",
+                (state, model_version, chat.id, chat.total),
+            )
+            if not moved.rowcount:
+                return False
+            prediction = None if message.prediction is None else _json(message.prediction)
+            row = (chat.id, message.n, message.speaker, message.text, message.time, prediction, message.error)
+            db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+            return True
+
+        return await self._do(work)
+
+    async def correct(self, chat_id: str, n: int, label: str | None) -> StoredMessage | None:
+        """Keeps the label a person gave message n, or forgets it (None). None where there is no such message."""
+
+        def work(db: sqlite3.Connection) -> StoredMessage | None:
+            row = (label, None if label is None else now(), chat_id, n)
+            db.execute("UPDATE messages SET correction = ?, corrected = ? WHERE chat = ? AND n = ?", row)
+            found = db.execute("SELECT * FROM messages WHERE chat = ? AND n = ?", (chat_id, n)).fetchone()
+            return None if found is None else _message(found)
+
+        return await self._do(work)
+
+    async def delete_chat(self, chat_id: str) -> bool:
+        """Deletes the chat and its messages, overwritten on disk. False where there was none."""
+        return await self._do(lambda db: db.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0)
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.touch(mode=0o600, exist_ok=True)
+        db = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
+            db.execute(f"PRAGMA {pragma}")
+        with _transaction(db):
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise ValueError(
+                    f"{self._path} was written by another version: its format is {version}, not {_VERSION}"
+                )
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {_VERSION}")
+        return db
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
+        def run() -> T:
+            with _transaction(self._connection) if writes else nullcontext():
+                return work(self._connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+def now() -> str:
+    """The time, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _chat(row: sqlite3.Row | None) -> Chat | None:
+    if row is None:
+        return None
+    return Chat(**{**dict(row), "labels": tuple(orjson.loads(row["labels"]))})
+
+
+def _message(row: sqlite3.Row) -> StoredMessage:
+    prediction = None if row["prediction"] is None else orjson.loads(row["prediction"])
+    kept = {key: row[key] for key in ("n", "speaker", "text", "time", "error", "correction")}
+    return StoredMessage(**kept, prediction=prediction)

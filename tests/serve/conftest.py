@@ -1,0 +1,57 @@
+"""The API in this process with a tagger that needs no weights; and one real Ray Serve for the tests that need it."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serve.api import create_api
+from serve.choice import Choice
+from serve.config import AppConfig
+from serve.emotion import Taggers
+from serve.labeller import LocalLabeller
+from serve.limits import Limits
+from serve.storage import Storage
+
+TAGGER = "tests.serve.fake:FakeTagger"
+CATALOGUE = "tests.serve.fake:shipped"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> AppConfig:
+    return AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=tmp_path)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[Storage]:
+    storage = Storage(tmp_path / "test.sqlite")
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def taggers() -> Taggers:
+    return Taggers(TAGGER)
+
+
+@pytest.fixture
+def make_api(config: AppConfig, storage: Storage, taggers: Taggers) -> Callable[..., Any]:
+    """The ASGI app, with other limits or another labeller."""
+
+    def make(limits: Limits | None = None, labeller: Any = None) -> Any:
+        return create_api(labeller or LocalLabeller(taggers), Choice.of(config), storage, limits or Limits())
+
+    return make
+
+
+@pytest.fixture
+async def client(make_api: Callable[..., Any]) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(make_api()) as client:
+        yield client
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    """A client of an app in this process; what the app raises is raised here."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/v1")

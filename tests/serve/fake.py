@@ -1,0 +1,107 @@
+"""A tagger that needs no weights: it reads the emotion off the words, and remembers how many messages it has seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dialog.conversation import Cause, Conversation, Prediction
+from dialog.labels import LABEL_SETS, SENTIMENT
+
+WORDS = {"joy": ("job", "wonderful", "great"), "sadness": ("leaving", "sad"), "anger": ("hate",)}
+
+
+class UnlabellableText(ValueError):
+    """The text asks for a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class FakeState:
+    """How many messages there were, and the last one's speaker."""
+
+    n: int = 0
+    last: str = ""
+
+    def to_bytes(self) -> bytes:
+        return f"{self.n}|{self.last}".encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, tagger: "FakeTagger") -> "FakeState":
+        n, _, last = data.decode().partition("|")
+        return cls(int(n), last)
+
+
+class FakeTagger:
+    """As dialog.emotion.EmotionTagger. `poison` in a text makes it fail with our error, `crash` with another one."""
+
+    version_of: dict[str, str] = {}
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.labels = LABEL_SETS["emorynlp"] if name.endswith("emorynlp") else LABEL_SETS["ekman"]
+        self.version = self.version_of.get(name, f"{name}@1")
+        self.batches: list[int] = []
+
+    @classmethod
+    def load(cls, name: str | Path = "emotion/ekman") -> "FakeTagger":
+        if "missing" in str(name):
+            raise ValueError(f"no model {name}")
+        return cls(str(name))
+
+    def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
+        self.batches.append(len(conversations))
+        tagged = []
+        for conversation in conversations:
+            predictions = [self._predict(u.text, n) for n, u in enumerate(conversation.utterances)]
+            warnings = ("looks odd",) if any("odd" in u.text for u in conversation.utterances) else ()
+            tagged.append(conversation.with_predictions(predictions).with_warnings(warnings))
+        return tagged
+
+    def start(self) -> FakeState:
+        return FakeState()
+
+    def step(self, state: FakeState, speaker: str, text: str) -> tuple[Prediction, FakeState]:
+        prediction = self._predict(text, state.n)
+        # The count is visible from outside, so that a test can see which state a message was read with.
+        cause = Cause(utterance=state.n - 1 if state.n else None, start=None, end=None, span=None, probability=0.5)
+        return replace(prediction, causes=(cause,)), FakeState(state.n + 1, speaker)
+
+    def _predict(self, text: str, n: int) -> Prediction:
+        if "poison" in text:
+            raise UnlabellableText("this text is poison")
+        if "crash" in text:
+            raise KeyError("secret words of a user")
+        emotion = next((e for e, words in WORDS.items() if any(w in text for w in words)), "neutral")
+        if emotion not in self.labels:
+            emotion = self.labels[0]
+        rest = 0.2 / (len(self.labels) - 1)
+        probabilities = {label: 0.8 if label == emotion else rest for label in self.labels}
+        causes = (Cause(utterance=n - 1, start=0, end=1, span="x", probability=0.6),) if n else ()
+        return Prediction(
+            emotion=emotion,
+            probability=0.8,
+            probabilities=probabilities,
+            sentiment=SENTIMENT[emotion],
+            causes=causes,
+        )
+
+
+@dataclass(frozen=True)
+class FakeCard:
+    """As models.catalogue.Card."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    summary: str
+    scores: dict[str, Any]
+
+
+def shipped() -> list[FakeCard]:
+    """As models.catalogue.shipped."""
+    return [
+        FakeCard("emotion/ekman", "emotion", LABEL_SETS["ekman"], "the default", {"weighted_f1": 60.0}),
+        FakeCard("emotion/emorynlp", "emotion", LABEL_SETS["emorynlp"], "another", {}),
+        FakeCard("emotion/missing", "emotion", LABEL_SETS["dailydialog"], "its weights are gone", {}),
+        FakeCard("visual/daquar", "visual", (), "not for emotions", {}),
+    ]
