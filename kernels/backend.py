@@ -28,13 +28,18 @@ def choose(x: Tensor, backend: Backend | None = None) -> Backend:
 
     What is asked for by name runs or raises `BackendUnavailable`; only the automatic choice falls back.
     """
-    named = backend or _requested.get()
-    if named is not None and named not in get_args(Backend):
-        raise BackendUnavailable(f"backend {named!r} is not one of {', '.join(get_args(Backend))}")
-    if named == "triton" and not triton_runs_on(x):
+    asked = named(backend)
+    if asked is not None and asked not in get_args(Backend):
+        raise BackendUnavailable(f"backend {asked!r} is not one of {', '.join(get_args(Backend))}")
+    if asked == "triton" and not triton_runs_on(x):
         why = f"the tensor is on {x.device}" if _triton_is_installed() else "triton is not installed"
         raise BackendUnavailable(f"triton was asked for, but {why}")
-    return named or ("triton" if x.is_cuda and triton_runs_on(x) else "torch")
+    return asked or ("triton" if x.is_cuda and triton_runs_on(x) else "torch")
+
+
+def named(backend: Backend | None = None) -> Backend | None:
+    """What was asked for by name, by the argument or `use_backend`; an op that cannot do it raises."""
+    return backend or _requested.get()
 
 
 @contextmanager
