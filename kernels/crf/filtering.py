@@ -7,8 +7,10 @@ utterance at a time do the same arithmetic.
 import torch
 from torch import Tensor
 
-from .structure import SAME, TURN, Chain, turned
+from kernels.crf.structure import SAME, TURN, Chain, turned
 
+NEVER = -1e30
+"""Nats: stands for an emission of -inf. Its probability is 0 in float64 as well, and no gradient is NaN."""
 ROWS_AT_ONCE = 8192
 """Steps x dialogues whose tables exist at one time."""
 
@@ -21,7 +23,8 @@ def advance(table: Tensor, kind: Tensor, emission: Tensor, transition: Tensor, c
     """
     n_rows, n_labels = table.shape[1:]
     source = _sources(n_rows, n_labels, kind)
-    return _step(table, source, transition.double()[kind], context.double()[kind] + emission.double()[:, None])
+    add = context.double()[kind] + emission.double().clamp(min=NEVER)[:, None]
+    return _step(table, source, transition.double()[kind], add)
 
 
 def follow(emissions: Tensor, chain: Chain) -> Tensor:
@@ -29,7 +32,7 @@ def follow(emissions: Tensor, chain: Chain) -> Tensor:
     batch, n, n_labels = emissions.shape
     real = torch.arange(n, device=emissions.device) < chain.lengths[:, None]
     kinds = torch.where(real, chain.kinds, SAME).T
-    wide = emissions.double().masked_fill(~real[..., None], 0.0).transpose(0, 1)
+    wide = emissions.double().masked_fill(~real[..., None], 0.0).clamp(min=NEVER).transpose(0, 1)
     transition, context = chain.transition.double(), chain.context.double()
     table = wide.new_zeros(batch, context.shape[1], n_labels)
     labels = [wide.new_zeros(0, batch, n_labels)]

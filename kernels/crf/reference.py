@@ -9,7 +9,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .structure import TURN, Chain, turned
+from kernels.crf import gradient
+from kernels.crf.structure import TURN, Chain, turned
 
 
 def log_partition(emissions: Tensor, chain: Chain) -> Tensor:
@@ -17,16 +18,18 @@ def log_partition(emissions: Tensor, chain: Chain) -> Tensor:
 
     A dialogue without utterances has one labelling, of score 0.
     """
-    final = _final(emissions, chain, torch.logsumexp)
-    return (final.logsumexp((1, 2)) - math.log(final[0].numel())).double()
+    final = _final(emissions, chain, _log_sum).flatten(1)
+    return (_log_sum(final, 1) - math.log(final.shape[1])).double()
 
 
 def marginals(emissions: Tensor, chain: Chain) -> Tensor:
     """P(label of utterance i = c), (B, N, L), zero on padding: the gradient of log Z with respect to the emissions."""
+    again = gradient.wanted(emissions, chain)  # a gradient of this gradient
     with torch.enable_grad():
-        emissions = emissions.detach().requires_grad_()
-        total = log_partition(emissions, Chain(*(x.detach() for x in chain))).sum()
-        return torch.autograd.grad(total, emissions)[0]
+        if not emissions.requires_grad:
+            emissions = emissions.detach().requires_grad_()
+        total = log_partition(emissions, chain).sum()
+        return torch.autograd.grad(total, emissions, create_graph=again)[0]
 
 
 def viterbi(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
@@ -40,6 +43,12 @@ def viterbi(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
         chosen = torch.autograd.grad(scores.sum(), emissions)[0]
     padded = torch.arange(emissions.shape[1], device=emissions.device) >= chain.lengths[:, None]
     return chosen.argmax(-1).masked_fill(padded, -1), scores.detach().double()
+
+
+def _log_sum(terms: Tensor, dim: int) -> Tensor:
+    """log of the sum of exp; where every term is -inf so is the answer, and its gradient is 0 where torch's is NaN."""
+    never = (terms == -torch.inf).all(dim, keepdim=True)
+    return terms.masked_fill(never, 0.0).logsumexp(dim).masked_fill(never.squeeze(dim), -torch.inf)
 
 
 def _final(emissions: Tensor, chain: Chain, reduce: Callable[..., Tensor]) -> Tensor:

@@ -23,14 +23,13 @@ larger, or made for the loop, is made block by block.
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from . import reference
-from .structure import SAME, TURN, Chain, turned
+from kernels.crf import gradient, reference
+from kernels.crf.gradient import Expectations
+from kernels.crf.structure import SAME, TURN, Chain, turned
 
 ROWS_AT_ONCE = 8192
 """Steps x dialogues whose tables exist at one time."""
@@ -42,12 +41,9 @@ def log_partition(emissions: Tensor, chain: Chain) -> Tensor:
     """log Z (B,) in float64; its gradient is made in the same loop if one is wanted."""
     if not _fits(chain):
         return reference.log_partition(emissions.double(), chain)
-    scores = (emissions, chain.transition, chain.context, chain.end)
-    if torch.is_grad_enabled() and any(x.requires_grad for x in scores):
-        result: Tensor = _LogPartition.apply(*scores, chain.kinds, chain.lengths)
-        return result
-    with torch.no_grad():
-        return Sweep(emissions, chain, backward=False).log_partition()
+    if gradient.wanted(emissions, chain):
+        return gradient.log_partition(emissions, chain, _expectations)
+    return Sweep(emissions, chain, backward=False).log_partition()
 
 
 def marginals(emissions: Tensor, chain: Chain) -> Tensor:
@@ -59,27 +55,8 @@ def marginals(emissions: Tensor, chain: Chain) -> Tensor:
     return torch.cat(labels).transpose(0, 1).to(emissions.dtype) if labels else torch.zeros_like(emissions)
 
 
-class _LogPartition(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, emissions: Tensor, transition: Tensor, context: Tensor, end: Tensor, kinds: Tensor, lengths: Tensor
-    ) -> Tensor:
-        sweep = Sweep(emissions, Chain(kinds, lengths, transition, context, end), backward=True)
-        ctx.save_for_backward(*sweep.expectations())
-        ctx.dtypes = [x.dtype for x in (emissions, transition, context, end)]
-        return sweep.log_partition()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        labels, transition, context, last = ctx.saved_tensors
-        grads = (
-            grad[:, None, None] * labels,
-            torch.einsum("b,bgxc->gxc", grad, transition),
-            torch.einsum("b,bgrc->grc", grad, context),
-            grad @ last,
-        )
-        return *(g.to(dtype) for g, dtype in zip(grads, ctx.dtypes, strict=True)), None, None
+def _expectations(emissions: Tensor, chain: Chain) -> Expectations:
+    return Sweep(emissions, chain, backward=True).expectations()
 
 
 class Sweep:
@@ -172,8 +149,8 @@ class Sweep:
             weight = torch.where(self.real[:, now].T[..., None, None] & (total > 0), total, torch.inf).reciprocal()
             yield node * weight, u, p, weight
 
-    def expectations(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The gradient of each row's log Z: by emission (B, N, L), transition, context (B, G, ...) and end (B, L)."""
+    def expectations(self) -> Expectations:
+        """log Z and its gradient."""
         transition = self.end.new_zeros(self.batch, *self.transition.shape)
         context = self.end.new_zeros(self.batch, *self.context.shape)
         labels, low = [self.end.new_zeros(0, self.batch, self.n_labels)], 0
@@ -187,7 +164,7 @@ class Sweep:
         by_label = torch.cat(labels).transpose(0, 1)
         row = torch.arange(self.batch, device=self.lengths.device)
         last = by_label[row, (self.lengths - 1).clamp(min=0)] if self.n else by_label.sum(1)
-        return by_label, transition * self.transition, context, last
+        return Expectations(self.log_partition(), by_label, transition * self.transition, context, last)
 
 
 def _largest(chain: Chain) -> float:

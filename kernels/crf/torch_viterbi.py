@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .structure import SAME, TURN, Chain, turned
+from kernels.crf.structure import SAME, TURN, Chain, turned
 
 ROWS_AT_ONCE = 8192
 """Steps x dialogues whose tables exist at one time."""
