@@ -127,13 +127,6 @@ class IdentityAttention(SequenceMixer[IdentityAttentionState]):
         k_same, k_other, v, ids = (last(z, self.config.window, n_tokens, lengths) for z in (k_same, k_other, v, ids))
         return y, IdentityAttentionState(k_same, k_other, v, ids, n_seen)
 
-    def step(
-        self, x_t: Tensor, state: IdentityAttentionState, *, ids_t: Tensor | None = None
-    ) -> tuple[Tensor, IdentityAttentionState]:
-        if not self.config.causal:
-            raise ValueError("an identity attention that is not causal sees later tokens, so it has no step")
-        return super().step(x_t, state, ids_t=ids_t)
-
     def position_scores(self) -> Tensor | None:
         """pS and pO by distance i - j, over sqrt(K): (2, H, distances), or None without positions."""
         c = self.config
