@@ -7,12 +7,16 @@ from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
+from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
+from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "dialog_gru": (DialogGRUConfig, DialogGRU),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+    "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
+    "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
 }
 """name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""
 

@@ -30,6 +30,21 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"window": 3, "positions": "learned", "n_heads": 2},
         {"causal": True, "window": 40, "positions": "none"},
     ],
+    "sigmoid": [
+        {"window": 4, "score_bias": "static", "layer_scale": 1e-4, "out_norm": "rms"},
+        {"causal": False, "window": 3, "qk_norm": "rms", "positions": "none"},
+        {"causal": False, "positions": "alibi"},
+        {"only": "same", "score_bias": "learned", "positions": "learned", "n_distances": 5},
+    ],
+    "softmax": [
+        {"n_kv_heads": 2, "window": 4, "d_head": 6},
+        {"n_kv_heads": 1, "positions": "alibi", "qk_norm": "layer", "bias": True},
+        {"positions": "learned", "n_distances": 5, "window": 40},
+        {"only": "same", "positions": "none"},
+        {"only": "other", "window": 6, "positions": "alibi"},
+        {"causal": False, "window": 3},
+        {"causal": False, "positions": "learned", "only": "same"},
+    ],
 }
 """Fields beside d_model. The default of every row in the table is tested as it is."""
 
