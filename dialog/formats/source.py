@@ -1,0 +1,273 @@
+"""A log as bytes with a name: opened, unpacked, decoded and cut into numbered lines, without loading it whole.
+
+Every reader takes a `Source` and yields conversations, and an `Unreadable` for each piece it cannot read.
+"""
+
+import gzip
+import io
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import copyfileobj
+from typing import Any, BinaryIO, NamedTuple, Self, TextIO, cast
+
+MAX_LINE = 256 * 1024**2
+"""Bytes in one line, or characters in a file that has to be read whole. More is a fault, not a memory problem."""
+
+SHOWN = 500
+"""Characters of an unreadable line that are kept to show it."""
+
+_HEAD = 64 * 1024
+_IN_MEMORY = 32 * 1024**2
+_READABLE_IN_ZIP = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """A piece of a log that could not be read: the line it starts on (0: the whole file), why, and how it looks.
+
+    `item` is the JSON object it was, where it was one that is no conversation, so that an answer can carry its fields.
+    """
+
+    line: int
+    reason: str
+    text: str
+    item: dict[str, Any] | None = field(default=None, hash=False)
+
+    @classmethod
+    def at(cls, line: int, reason: str, text: str = "", item: dict[str, Any] | None = None) -> Self:
+        """The same, with the text cut to what is worth showing."""
+        return cls(line=line, reason=reason, text=text if len(text) <= SHOWN else text[: SHOWN - 1] + "…", item=item)
+
+
+class Line(NamedTuple):
+    """One line, numbered from 1. `end` is what ended it; `fault` says why `text` is not the whole of it."""
+
+    number: int
+    text: str
+    end: str = ""
+    fault: str | None = None
+
+
+class Source:
+    """Bytes with a name, read from the start as often as a reader likes. Unpacks gzip, and a zip with one log in it."""
+
+    def __init__(self, file: BinaryIO, name: str, filename: str = "") -> None:
+        """`file` must be seekable; `open` takes anything."""
+        self.filename = filename
+        self.name = name
+        """What conversations without an id are called after."""
+        self._file = file
+        self._member: str | None = None
+        self._legacy: tuple[int, int] | None = None  # lines decoded as Windows-1252: the first, and how many
+        self.size = file.seek(0, io.SEEK_END)
+        self.fault = self._choose_member()
+
+    @classmethod
+    def open(cls, path_or_stream: str | Path | BinaryIO | TextIO, name: str | None = None) -> Self:
+        """A path or an open stream, binary or text. A stream that cannot seek is copied to a temporary file first."""
+        if isinstance(path_or_stream, str | Path):
+            path = Path(path_or_stream)
+            return cls(path.open("rb"), name or stem(path.name), path.name)
+        named = getattr(path_or_stream, "name", None)
+        filename = Path(named).name if isinstance(named, str) and not named.startswith("<") else name or ""
+        name = name or stem(filename) or "conversation"
+        probe = path_or_stream.read(0)
+        if isinstance(probe, str):
+            text = cast(TextIO, path_or_stream).read()
+            return cls(io.BytesIO(text.encode("utf-8", "replace")), name, filename)
+        stream = cast(BinaryIO, path_or_stream)
+        if stream.seekable() and stream.tell() == 0:
+            return cls(stream, name, filename)
+        spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 (lives as long as we)
+        copyfileobj(stream, spool)
+        return cls(spool, name, filename)
+
+    def close(self) -> None:
+        """Closes the file; a stream that was handed in is closed with it."""
+        self._file.close()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the file has been read, 0 to 1, by the bytes on disk."""
+        return min(1.0, self._file.tell() / self.size) if self.size and not self._file.closed else 1.0
+
+    def head(self) -> bytes:
+        """The first 64 KiB, unpacked; fewer where the packed data is damaged."""
+        if self.fault:
+            return b""
+        head = b""
+        with suppress(OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+            stream = self._unpacked()
+            while len(head) < _HEAD and (piece := stream.read(min(1024, _HEAD - len(head)))):
+                head += piece
+        return head
+
+    def lines(self) -> Iterator[Line]:
+        """Every line, decoded. Ends are \\n, \\r\\n and \\r; a damaged archive ends in a line with a fault."""
+        self._legacy = None
+        if self.fault:
+            yield Line(0, "", fault=self.fault)
+            return
+        encoding, skip = _encoding(self.head())
+        number = 0
+        try:
+            stream = self._unpacked()
+            if encoding is None:
+                stream.read(skip)
+                pieces: Iterator[Line] = self._byte_lines(stream)
+            else:
+                pieces = _text_lines(io.TextIOWrapper(stream, encoding, errors="replace", newline=""))
+            for line in pieces:
+                number = line.number
+                yield line
+        except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+            yield Line(number + 1, "", fault=f"the packed data is damaged or cut off here ({error})")
+
+    def text(self) -> tuple[str, str | None]:
+        """The whole file, and the fault that cut it short, if one did. Refuses more than MAX_LINE characters."""
+        parts: list[str] = []
+        size = 0
+        for line in self.lines():
+            if line.fault:
+                return "".join(parts), f"line {line.number}: {line.fault}"
+            size += len(line.text) + 1
+            if size > MAX_LINE:
+                return "", f"larger than {MAX_LINE // 1024**2} MB; only jsonl and csv may be"
+            parts += (line.text, line.end)
+        return "".join(parts), None
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """What to know about the lines read since the last call, or since `lines` began."""
+        legacy, self._legacy = self._legacy, None
+        if legacy is None:
+            return ()
+        first, count = legacy
+        which = f"line {first} is" if count == 1 else f"{count} lines from line {first} on are"
+        return (f"{which} not UTF-8; read as Windows-1252",)
+
+    def _choose_member(self) -> str | None:
+        """For a zip: which member is the log. Returns the fault where there is none, or more than one."""
+        self._file.seek(0)
+        if self._file.read(4) != b"PK\x03\x04":
+            return None
+        try:
+            with zipfile.ZipFile(self._file) as archive:
+                names = [n for n in archive.namelist() if not n.startswith("__MACOSX/") and not n.endswith("/")]
+                encrypted = {info.filename for info in archive.infolist() if info.flag_bits & 1}
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, UnicodeDecodeError) as error:
+            return f"a damaged zip archive ({error})"
+        if "xl/workbook.xml" in names:
+            return "an Excel workbook; save it as csv first"
+        logs = [n for n in names if n.lower().endswith(_READABLE_IN_ZIP) and n not in encrypted]
+        if len(logs) != 1:
+            return f"a zip archive with {len(logs) or 'no'} logs in it; expected one, so unpack it first"
+        self._member = self.filename = logs[0]
+        return None
+
+    def _unpacked(self) -> BinaryIO:
+        self._file.seek(0)
+        if self._member is not None:
+            return cast(BinaryIO, zipfile.ZipFile(self._file).open(self._member))
+        packed = self._file.read(2) == b"\x1f\x8b"
+        self._file.seek(0)
+        return cast(BinaryIO, gzip.GzipFile(fileobj=self._file) if packed else _Borrowed(self._file))
+
+    def _byte_lines(self, stream: BinaryIO) -> Iterator[Line]:
+        """UTF-8, line by line, so that one bad line costs no other; what is not UTF-8 is taken for Windows-1252."""
+        number = 0
+        while raw := stream.readline(MAX_LINE):
+            number += 1
+            if len(raw) == MAX_LINE and not raw.endswith(b"\n"):
+                while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                    pass
+                yield Line(number, "", fault=f"longer than {MAX_LINE // 1024**2} MB")
+                continue
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError:
+                text = _decode_legacy(raw)
+                first, count = self._legacy or (number, 0)
+                self._legacy = first, count + 1
+            for piece in _cut_at_returns(number, text):
+                number = piece.number
+                yield piece
+
+
+class _Borrowed(io.RawIOBase):
+    """A view of the file that can be dropped without closing it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        return self._file.readline(-1 if size is None else size)
+
+
+def stem(name: str) -> str:
+    """A file's name without what its format adds: `chat.jsonl.gz` is `chat`."""
+    for suffix in (".gz", ".zip"):
+        name = name.removesuffix(suffix)
+    return name.rsplit(".", 1)[0] if "." in name[1:] else name
+
+
+def _encoding(head: bytes) -> tuple[str | None, int]:
+    """A wide encoding by its mark or its NULs, or None for bytes to decode line by line; and how long the mark is."""
+    for mark, encoding in ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32")):
+        if head.startswith(mark):
+            return encoding, 0
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16", 0
+    if head.startswith(b"\xef\xbb\xbf"):
+        return None, 3
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if odd > 0.3 * len(head) / 2 and even < 0.05 * len(head) / 2:
+        return "utf-16-le", 0
+    if even > 0.3 * len(head) / 2 and odd < 0.05 * len(head) / 2:
+        return "utf-16-be", 0
+    return None, 0
+
+
+def _text_lines(stream: io.TextIOWrapper) -> Iterator[Line]:
+    number = 0
+    while text := stream.readline(MAX_LINE):
+        number += 1
+        yield next(_cut_at_returns(number, text)) if len(text) < MAX_LINE else Line(number, "", fault="too long")
+
+
+def _cut_at_returns(number: int, text: str) -> Iterator[Line]:
+    """One line, or several where old Macintosh line ends stand in it."""
+    end = "\r\n" if text.endswith("\r\n") else "\n" if text.endswith("\n") else ""
+    body = text[: len(text) - len(end)]
+    if "\r" not in body:
+        yield Line(number, body, end)
+        return
+    *firsts, last = body.split("\r")
+    for i, piece in enumerate(firsts):
+        yield Line(number + i, piece, "\r")
+    if last or end:
+        yield Line(number + len(firsts), last, end)
+
+
+def _decode_legacy(raw: bytes) -> str:
+    """Bytes that are not UTF-8. A long UTF-8 line with a scratch stays UTF-8; the rest is Windows-1252."""
+    text = raw.decode("utf-8", "replace")
+    scratches = text.count("\ufffd")
+    if sum(not c.isascii() for c in text) > 3 * scratches:
+        return text
+    return raw.decode("cp1252", "replace")
