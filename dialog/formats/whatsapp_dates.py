@@ -1,0 +1,146 @@
+"""Which of three numbers is the day: told from all dates of an export together.
+
+An export writes every date in one order, its phone's. A number over 12 is no month, one over 31 is a year, and time
+does not run backwards: an order is chosen by how many dates it makes possible, then by how seldom it makes time step
+back. Where both leave more than one, a warning says so, and the order is taken that makes the chat much shorter (days,
+not months), or else the usual one for the separator.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+ORDERS = ("dmy", "mdy", "ymd")
+_MUCH_SHORTER = 5
+_SHOWN = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_AM = _words(
+    "am a vorm vormittags ap fm dop ам πμ ص قظ öö 上午 午前 오전 凌晨 清晨 早上 sa पूर्वाह्न prije de pg до пр дп לפנהצ "
+    "damanhã damadrugada demañana"
+)
+_PM = _words(
+    "pm p nachm nachmittags ip em odp пм μμ م بظ ös 下午 午後 오후 晚上 中午 傍晚 ch अपराह्न du ptg после сл пп אחהצ "
+    "datarde danoite delatarde delanoche"
+)
+
+
+class Stamp(NamedTuple):
+    """Date and time as they stand in the file: three numbers with their lengths, and what says morning or evening."""
+
+    numbers: tuple[int, int, int]
+    digits: tuple[int, int, int]
+    separator: str
+    hour: int
+    minute: int
+    second: int
+    marker: str
+    ios: bool
+
+    @classmethod
+    def of(cls, header: re.Match[str]) -> Self:
+        """From a header's groups. Digits may be of any script."""
+        a, b, c = header["a"], header["b"], header["c"]
+        return cls(
+            numbers=(int(a), int(b), int(c)),
+            digits=(len(a), len(b), len(c)),
+            separator=header["sep"].strip(),
+            hour=int(header["hour"]),
+            minute=int(header["minute"]),
+            second=int(header["second"] or 0),
+            marker=header["before"] or header["after"] or "",
+            ios=bool(header["open"]),
+        )
+
+
+def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
+    """ISO times, to the second, in the order given; None for a date there is not. And what to warn of."""
+    if not stamps:
+        return [], []
+    clocks, unknown = _clocks(stamps)
+    order, ambiguous = choose_order(stamps, clocks)
+    times = [_time(stamp, clock, order) for stamp, clock in zip(stamps, clocks, strict=True)]
+    warnings = []
+    if ambiguous:
+        others = " or ".join(_SHOWN[o] for o in ambiguous)
+        warnings.append(f"the dates do not tell their order; read as {_SHOWN[order]}, could be {others}")
+    if unknown:
+        warnings.append(f"times with {unknown!r} were read as they stand: morning or evening is not known")
+    if missing := sum(time is None for time in times):
+        warnings.append(f"{missing} date(s) do not exist when read as {_SHOWN[order]}; their messages have no time")
+    return [None if time is None else time.isoformat(timespec="seconds") for time in times], warnings
+
+
+def choose_order(stamps: Sequence[Stamp], clocks: Sequence[tuple[int, int, int] | None]) -> tuple[str, list[str]]:
+    """The order of the dates, and the other orders that would do as well."""
+    scores: dict[str, tuple[int, int]] = {}
+    spans: dict[str, timedelta] = {}
+    for order in ORDERS:
+        times = [_time(s, clock, order) for s, clock in zip(stamps, clocks, strict=True)]
+        known = [time for time in times if time is not None]
+        steps_back = sum(later < earlier for earlier, later in pairwise(known))
+        scores[order] = (len(known), -steps_back)
+        days = {time.date() for time in known}
+        spans[order] = max(days) - min(days) if len(days) > 2 else timedelta()
+    best = max(scores.values())
+    fitting = [order for order in ORDERS if scores[order] == best]
+    if not best[0]:
+        return "dmy", []
+    usual = _usual(stamps)
+    order = next(o for o in usual if o in fitting)
+    shortest = min(fitting, key=lambda o: spans[o])
+    if spans[shortest] * _MUCH_SHORTER < spans[order]:
+        order = shortest
+    # A two-digit year that could be a day is no real doubt: hardly any phone writes years first without the century.
+    rivals = [o for o in fitting if o != order and (o != "ymd" or usual[0] == "ymd")]
+    if all(_time(s, c, order) == _time(s, c, o) for o in rivals for s, c in zip(stamps, clocks, strict=True)):
+        return order, []
+    return order, rivals
+
+
+def _usual(stamps: Sequence[Stamp]) -> tuple[str, ...]:
+    """Orders by how usual they are: a slash with capital AM or PM is American; most others begin with the day."""
+    first = stamps[0]
+    if first.separator in ("年", "년"):
+        return ("ymd", "dmy", "mdy")
+    american = first.separator == "/" and any(s.marker in ("AM", "PM") for s in stamps[:100])
+    return ("mdy", "dmy", "ymd") if american else ("dmy", "mdy", "ymd")
+
+
+def _time(stamp: Stamp, clock: tuple[int, int, int] | None, order: str) -> datetime | None:
+    """The moment, if the order fits the digits and the date exists. Years of two digits are of this century."""
+    at = order.index("y")
+    lengths = stamp.digits
+    if clock is None or lengths[at] not in (2, 4) or any(lengths[i] > 2 for i in range(3) if i != at):
+        return None
+    year = stamp.numbers[at] + (2000 if lengths[at] == 2 else 0)
+    month, day = stamp.numbers[order.index("m")], stamp.numbers[order.index("d")]
+    try:
+        return datetime(year, month, day, *clock)
+    except ValueError:
+        return None
+
+
+def _clocks(stamps: Sequence[Stamp]) -> tuple[list[tuple[int, int, int] | None], str]:
+    """Hours of the day from 0 to 23, minutes, seconds; and a marker nobody knows, if there is one."""
+    clocks: list[tuple[int, int, int] | None] = []
+    unknown = ""
+    for stamp in stamps:
+        marker = "".join(c for c in stamp.marker.casefold() if c.isalpha() or "\u0900" <= c <= "\u097f")
+        hour = stamp.hour
+        if marker and hour <= 12:
+            if marker in _PM:
+                hour = hour % 12 + 12
+            elif marker in _AM:
+                hour %= 12
+            else:
+                unknown = unknown or stamp.marker
+        fits = hour < 24 and stamp.minute < 60 and stamp.second < 60
+        clocks.append((hour, stamp.minute, stamp.second) if fits else None)
+    return clocks, unknown
