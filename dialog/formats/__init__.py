@@ -1,0 +1,94 @@
+"""Logs in and out: `read` any format to conversations, `write` them in any.
+
+Reading goes on past what it cannot read: an `Unreadable` with its line stands where a conversation would.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from dialog.conversation import Conversation
+from dialog.formats.csv import read_csv, write_csv
+from dialog.formats.jsonl import read_json, write_jsonl
+from dialog.formats.plain import read_plain
+from dialog.formats.sniffing import UnknownFormat, sniff
+from dialog.formats.source import Source, Unreadable
+from dialog.formats.whatsapp import read_whatsapp
+
+__all__ = [
+    "READERS",
+    "WRITERS",
+    "Item",
+    "Source",
+    "UnknownFormat",
+    "Unreadable",
+    "read",
+    "read_source",
+    "sniff",
+    "write",
+]
+
+Item = Conversation | Unreadable
+"""What comes out of a log: a conversation, or the news that a piece of it could not be read."""
+
+READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
+    "jsonl": read_json,
+    "csv": read_csv,
+    "plain": read_plain,
+    "whatsapp": read_whatsapp,
+}
+"""Format to reader. Each yields the conversations of a source in order, and never raises for what is in it."""
+
+WRITERS: dict[str, Callable[..., None]] = {
+    "jsonl": write_jsonl,
+    "csv": write_csv,
+}
+"""Format to writer: (items, binary file, name=…, and options of its own). Items must bear being gone through twice."""
+
+
+def read(
+    path_or_stream: str | Path | BinaryIO | TextIO, format: str = "auto", name: str | None = None
+) -> Iterator[Item]:
+    """The conversations of a log, in order; `auto` tells the format from the content.
+
+    name is what conversations without an id are called after; the file's own name by default. What cannot be read is
+    an Unreadable; a file that is no log at all is one, with line 0. Raises ValueError for a format that is not in
+    READERS, and OSError for a file that cannot be opened, both at the first item.
+    """
+    source = Source.open(path_or_stream, name)
+    try:
+        yield from read_source(source, format)
+    finally:
+        if isinstance(path_or_stream, str | Path):
+            source.close()
+
+
+def read_source(source: Source, format: str = "auto", filename: str = "") -> Iterator[Item]:
+    """The same, from a source that is open already and stays open."""
+    if format != "auto" and format not in READERS:
+        raise ValueError(f"unknown input format {format!r}; expected auto or one of {', '.join(READERS)}")
+    if source.fault:
+        yield Unreadable.at(0, source.fault)
+        return
+    if format == "auto":
+        try:
+            format = sniff(source.head(), filename or source.filename)
+        except UnknownFormat as unknown:
+            yield Unreadable.at(0, str(unknown))
+            return
+        if format not in READERS:
+            yield Unreadable.at(0, f"{format} is not read; expected one of {', '.join(READERS)}")
+            return
+    empty = True
+    for item in READERS[format](source):
+        empty = False
+        yield item
+    if empty:
+        yield Unreadable.at(0, f"no conversation in it, read as {format}")
+
+
+def write(items: Iterable[Item], out: BinaryIO, format: str, **options: Any) -> None:
+    """Writes items in a format of WRITERS. Raises ValueError for another one."""
+    if format not in WRITERS:
+        raise ValueError(f"unknown output format {format!r}; expected one of {', '.join(WRITERS)}")
+    WRITERS[format](list(items) if isinstance(items, Iterator) else items, out, **options)

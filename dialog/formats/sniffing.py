@@ -1,0 +1,121 @@
+"""Which format a log is in, told from how it begins. The file's name only decides where the content does not."""
+
+import io
+import re
+from itertools import islice
+
+from dialog.formats.csv import Layout, find_layout
+from dialog.formats.jsonl import load
+from dialog.formats.plain import turn_of
+from dialog.formats.source import Source
+from dialog.formats.whatsapp import header_of
+
+_BINARY = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"RIFF": "a sound, a film or a WebP picture",
+    b"%PDF": "a PDF",
+    b"{\\rtf": "a rich text document; save it as plain text first",
+    b"\xd0\xcf\x11\xe0": "an old Office document; save it as csv or plain text first",
+    b"PK\x03\x04": "a zip archive; unpack it first",
+    b"SQLite format 3": "an SQLite database",
+    b"\x7fELF": "a program",
+    b"ID3": "an MP3 sound",
+    b"OggS": "an Ogg sound",
+    b"7z\xbc\xaf": "a 7z archive; unpack it first",
+    b"BZh": "bzip2 data; unpack it first",
+    b"\xfd7zXZ": "xz data; unpack it first",
+    b"\x28\xb5\x2f\xfd": "Zstandard data; unpack it first",
+}
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
+    ".txt": "plain",
+    ".srt": "srt",
+    ".vtt": "vtt",
+    ".parquet": "parquet",
+}
+_TIMING = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->")
+_DISCORD = re.compile(r'"(?:guild|channel)"\s*:\s*\{')
+_TELEGRAM = re.compile(
+    r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"about"\s*:\s*"Here is the data'
+)
+_SLACK = re.compile(r'"ts"\s*:\s*"\d+\.\d+"')
+
+
+class UnknownFormat(ValueError):
+    """The content is no log in a format we read; the message says what it looks like."""
+
+
+def sniff(head: bytes, filename: str = "") -> str:
+    """The name of the format, from the first bytes (64 KiB are plenty). UnknownFormat where it is none of ours."""
+    if not head.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
+        raise UnknownFormat("the file is empty")
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    for mark, what in _BINARY.items():
+        if head.startswith(mark):
+            raise UnknownFormat(f"this is {what}, not a log")
+    source = Source(io.BytesIO(head), "")
+    numbered = [line for line in islice(source.lines(), 200) if not line.fault]
+    if len(head) >= 2**16 and len(numbered) > 1:
+        numbered = numbered[:-1]  # the last one is cut off
+    lines = [line.text for line in numbered if line.text.strip(" \t\ufeff\u200e")]
+    sample = "\n".join(lines)
+    odd = sum((c < " " and c not in "\t\n\r\x0b\x0c\x1b") or c == "\ufffd" for c in sample)
+    if odd > 0.02 * len(sample) + 1:
+        raise UnknownFormat("this is binary data, not text")
+    named = next((f for suffix, f in _SUFFIXES.items() if filename.lower().removesuffix(".gz").endswith(suffix)), "")
+    found = _by_marks(lines) or _by_shape(lines, source, named) or named
+    if not found:
+        raise UnknownFormat(
+            "no format recognised: neither JSON, nor a table with a column for the text, nor a chat export, "
+            "nor `Name: text` lines"
+        )
+    return found
+
+
+def _by_marks(lines: list[str]) -> str:
+    """Formats that say what they are."""
+    first = lines[0].lstrip("\ufeff \t")
+    if first.startswith("WEBVTT"):
+        return "vtt"
+    if any(_TIMING.match(line) for line in lines[:3]):
+        return "srt"
+    if header_of(lines[0]) or sum(header_of(line) is not None for line in lines[:100]) > 1:
+        return "whatsapp"
+    head = "\n".join(lines[:100])
+    if not re.match(r"[\s\ufeff]*(?:\{|\[\s*(?:[\[{\]]|$))", head):
+        return "jsonl" if any(_is_conversation(line) for line in lines[:20]) else ""
+    if '"utterances"' not in head and '"conversations"' not in head:
+        if _TELEGRAM.search(head):
+            return "telegram"
+        if _DISCORD.search(head):
+            return "discord"
+        if _SLACK.search(head):
+            return "slack"
+    return "jsonl"
+
+
+def _by_shape(lines: list[str], source: Source, named: str) -> str:
+    """A table by its header, a transcript by its names."""
+    layout = find_layout(source)
+    if isinstance(layout, Layout) and (len(layout.roles) > 1 or named == "csv"):
+        return "csv"
+    candidates = [line for line in lines if line[0] not in " \t"]
+    turns = sum(turn_of(line) is not None for line in candidates)
+    return "plain" if named != "csv" and 2 * turns >= len(candidates) > 0 and turns else ""
+
+
+def _is_conversation(line: str) -> bool:
+    if not line.lstrip().startswith("{"):
+        return False
+    try:
+        return "utterances" in load(line)
+    except (ValueError, TypeError):
+        return False
