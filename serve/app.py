@@ -5,10 +5,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from ray import serve as ray_serve
 
 from serve import logs
@@ -73,13 +75,18 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
         print(f"rapport: {error}", file=sys.stderr)
         return 1
     stop = _Stop()
+    shown = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
+    print(f"rapport is starting on {shown} ...", file=sys.stderr, flush=True)
     with stop.listening(), cluster(config):
         try:
             stop.listen()  # ray.init puts a handler of its own in place
-            _deploy(config, dict(extra_apps or {}))
+            prefixes = _deploy(config, dict(extra_apps or {}))
+            _wait_until_ready(config, prefixes)
             stop.starting = False
             if not stop.asked.is_set():
-                ready(f"rapport is ready: http://{_shown(config)}/ (API: http://{_shown(config)}{API_PREFIX}/docs)")
+                ready(
+                    f"rapport is ready at http://{shown}/ (its API at http://{shown}{API_PREFIX}/docs); Ctrl-C stops it"
+                )
             return _watch(stop)
         except KeyboardInterrupt:
             return 0
@@ -122,7 +129,8 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> None:
+def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
+    """Starts the applications; where each is, by its name."""
     location = "HeadOnly" if config.ray.address is None else "EveryNode"
     ray_serve.start(
         proxy_location=location,
@@ -133,7 +141,36 @@ def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> None:
     for prefix, app in extra_apps.items():
         name = prefix.strip("/").replace("/", "-") or "page"
         targets.append(ray_serve.RunTarget(app, name=name, route_prefix=prefix))
-    ray_serve.run_many(targets, wait_for_applications_running=True)
+    ray_serve.run_many(targets, wait_for_applications_running=False)
+    return {str(target.name): str(target.route_prefix) for target in targets}
+
+
+def _wait_until_ready(config: AppConfig, prefixes: dict[str, str], seconds: float = 900.0) -> None:
+    """Until every application answers. RuntimeError where one fails, TimeoutError when it takes too long."""
+    # Asked over HTTP, as a user would: Ray calls an application running before its proxy can find it.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    base = httpx.URL(scheme="http", host=host, port=config.port)
+    waiting = {API_PREFIX + "/health/ready" if name == "api" else prefix for name, prefix in prefixes.items()}
+    deadline = time.monotonic() + seconds
+    with httpx.Client(base_url=base, timeout=10.0, trust_env=False) as client:
+        while True:
+            waiting = {path for path in waiting if not _answers(client, path)}
+            if not waiting:
+                return
+            for name in prefixes:
+                status = ray_serve.status().applications.get(name)
+                if status is not None and status.status == "DEPLOY_FAILED":
+                    raise RuntimeError(f"{name}: {status.message}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer within {seconds:g} s from {', '.join(sorted(waiting))}")
+            time.sleep(0.2)
+
+
+def _answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code < 400
+    except httpx.HTTPError:
+        return False
 
 
 def _watch(stop: _Stop) -> int:
@@ -159,8 +196,3 @@ def _expect_free(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}") from None
-
-
-def _shown(config: AppConfig) -> str:
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    return f"{host}:{config.port}"

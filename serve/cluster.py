@@ -1,5 +1,7 @@
 """The Ray cluster under the service: a private one that ends with it, or one that is running already."""
 
+import contextlib
+import io
 import logging
 import os
 import secrets
@@ -8,7 +10,6 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from serve.door import LIMITS_VARIABLE
 _MARK = "RAPPORT_RUN"
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster(config: AppConfig) -> Iterator[None]:
     """Ray as the configuration wants it. Afterwards, however it ended, none of its processes and files is left."""
     import ray
@@ -68,10 +69,14 @@ def _environment(config: AppConfig, mark: str) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
-    if config.ray.address is None:
-        found["RAY_AUTH_MODE"] = config.ray.auth
-        if config.ray.auth == "token":
-            found["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    if config.ray.address is not None:
+        return found
+    if config.ray.auth == "disabled":
+        return {**found, "RAY_AUTH_MODE": "disabled"}
+    # Ray turns tokens on by itself where it starts a cluster, but only where nothing is said; what is said after it
+    # was imported it hears only in part. It remembers the first token it sees, so a second cluster has the same.
+    os.environ.pop("RAY_AUTH_MODE", None)
+    found["RAY_AUTH_TOKEN"] = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     return found
 
 
@@ -79,8 +84,11 @@ def _end(ray: Any) -> None:
     from ray import serve as ray_serve
 
     try:
-        if ray.is_initialized():
-            ray_serve.shutdown()
+        # Ray prints its own farewells to stdout; whoever stopped the service has no use for them.
+        with contextlib.redirect_stdout(io.StringIO()):
+            if ray.is_initialized():
+                ray_serve.shutdown()
+            ray.shutdown()
     except Exception as error:  # what is left is ended below, whatever this was
         logging.getLogger("rapport").warning("shutdown: %s", type(error).__name__)
     finally:
