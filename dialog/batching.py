@@ -1,0 +1,228 @@
+"""From ragged conversations to token sequences and padded tensors.
+
+An utterance in a sequence is its speaker's mark, its text and a separator:
+
+    [CLS] a : hello there [SEP] b : hi ! [SEP]
+
+Utterances share a sequence with their neighbours, so the encoder reads each in its context, and hardly a token is
+padding. Conversations too long for one sequence are cut into several; each cut repeats a little of what went before.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+SpeakerMarks = Literal["letter", "name", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """How utterances are laid out as tokens."""
+
+    speaker_marks: SpeakerMarks = "letter"
+    """`letter`: a, b, c in order of appearance in the sequence; `name`: the first name as written; `none`: no mark."""
+    max_tokens: int = 192
+    """Tokens in a sequence."""
+    context_tokens: int = 48
+    """Of which this many at most repeat earlier utterances where a long conversation is cut."""
+    live_tokens: int = 128
+    """Tokens in the window that ends with a new message of a live chat."""
+    utterance_tokens: int = 96
+    """Tokens kept of one utterance; what is longer is cut, and a warning says so."""
+    alone: bool = False
+    """Every utterance in a sequence of its own, without its neighbours: the baseline without context."""
+
+    def __post_init__(self) -> None:
+        # One mark of up to 8 tokens, a separator and the opening token stand beside a text.
+        needed = self.utterance_tokens + 10
+        if min(self.max_tokens, self.live_tokens) < needed:
+            raise ValueError(
+                f"utterance_tokens {self.utterance_tokens} needs sequences of {needed} tokens; "
+                f"max_tokens is {self.max_tokens}, live_tokens {self.live_tokens}"
+            )
+        if self.context_tokens > self.max_tokens - needed:
+            raise ValueError(f"context_tokens {self.context_tokens} leaves no room in {self.max_tokens} tokens")
+
+
+DEFAULT_LAYOUT = Layout()
+
+
+class Tokens(NamedTuple):
+    """One utterance as tokens: who speaks (its mark by name, an order is found later), and the text."""
+
+    speaker: str
+    text: Sequence[int]
+
+
+class Span(NamedTuple):
+    """A piece of a conversation for one sequence: utterances begin..end are read, those from `first` on are wanted."""
+
+    begin: int
+    first: int
+    end: int
+
+
+class Packed(NamedTuple):
+    """A sequence: token ids, and for each the utterance in the span that owns it, -1 for none."""
+
+    ids: list[int]
+    owner: list[int]
+    n_utterances: int
+
+
+_MARK_TOKENS = 3
+"""What a mark and a separator are taken to cost when spans are cut; names may cost a few more."""
+
+
+def cut(lengths: Sequence[int], layout: Layout) -> list[Span]:
+    """Spans that cover a conversation once, in order, none longer than the layout allows.
+
+    lengths are the utterances' text tokens. A cut carries as many earlier utterances as `context_tokens` can hold.
+    """
+    spans, first, n = [], 0, len(lengths)
+    if layout.alone:
+        return [Span(i, i, i + 1) for i in range(n)]
+    while first < n:
+        begin, room = first, layout.context_tokens
+        while begin > 0 and lengths[begin - 1] + _MARK_TOKENS <= room:
+            begin -= 1
+            room -= lengths[begin] + _MARK_TOKENS
+        used = 1 + sum(lengths[begin:first]) + _MARK_TOKENS * (first - begin)
+        end = first
+        while end < n and (end == first or used + lengths[end] + _MARK_TOKENS <= layout.max_tokens):
+            used += lengths[end] + _MARK_TOKENS
+            end += 1
+        spans.append(Span(begin, first, end))
+        first = end
+    return spans
+
+
+def live_windows(lengths: Sequence[int], layout: Layout) -> list[Span]:
+    """For each utterance the window a live chat would read: itself, and as much before it as fits."""
+    spans = []
+    if layout.alone:
+        return [Span(i, i, i + 1) for i in range(len(lengths))]
+    for i in range(len(lengths)):
+        begin, used = i, 1 + lengths[i] + _MARK_TOKENS
+        while begin > 0 and used + lengths[begin - 1] + _MARK_TOKENS <= layout.live_tokens:
+            begin -= 1
+            used += lengths[begin] + _MARK_TOKENS
+        spans.append(Span(begin, i, i + 1))
+    return spans
+
+
+class Tokenizing(Protocol):
+    """What a Packer needs of an encoder; models.encoders.text.TextEncoder has it."""
+
+    max_tokens: int
+
+    @property
+    def start_id(self) -> int: ...
+
+    @property
+    def separator_id(self) -> int: ...
+
+    def tokenize(self, texts: list[str], limit: int) -> list[list[int]]: ...
+
+
+class Packer:
+    """Lays utterances out as sequences for one encoder."""
+
+    def __init__(self, encoder: Tokenizing, layout: Layout) -> None:
+        self.encoder = encoder
+        self.layout = layout
+        self._marks: dict[str, list[int]] = {}
+
+    def tokenize(self, speakers: Sequence[str], texts: Sequence[str]) -> list[Tokens]:
+        """Each utterance's tokens, texts longer than the layout allows cut."""
+        ids = self.encoder.tokenize(list(texts), self.layout.utterance_tokens)
+        return [Tokens(speaker, row) for speaker, row in zip(speakers, ids, strict=True)]
+
+    def pack(self, utterances: Sequence[Tokens]) -> Packed:
+        """One sequence of all of them. Letters are given in order of appearance here, whatever came before."""
+        ids, owner, order = [self.encoder.start_id], [-1], dict[str, int]()
+        separator = self.encoder.separator_id
+        for i, (speaker, text) in enumerate(utterances):
+            mark = self._mark(speaker, order.setdefault(speaker, len(order)))
+            ids += [*mark, *text, separator]
+            owner += [-1] * len(mark)
+            owner += [i] * (len(text) + 1)
+        limit = self.encoder.max_tokens
+        return Packed(ids[:limit], owner[:limit], len(utterances))
+
+    def _mark(self, speaker: str, order: int) -> list[int]:
+        marks = self.layout.speaker_marks
+        if marks == "none":
+            return []
+        word = chr(ord("a") + min(order, 25)) if marks == "letter" else (speaker.split() or ["?"])[0][:24]
+        if word not in self._marks:
+            if len(self._marks) > 10_000:
+                self._marks.clear()  # A server meets names for ever.
+            self._marks[word] = self.encoder.tokenize([word + ":"], 8)[0]
+        return self._marks[word]
+
+
+class TokenBatch(NamedTuple):
+    """Sequences side by side: ids (B, T), mask (B, T), owner (B, T) counting through the whole batch, and how many."""
+
+    ids: Tensor
+    mask: Tensor
+    owner: Tensor
+    n_utterances: int
+
+
+def collate(sequences: Sequence[Packed]) -> TokenBatch:
+    """Pads on the right; the utterances of sequence b follow those of sequence b-1."""
+    width = max(len(s.ids) for s in sequences)
+    ids, owners, base = [], [], 0
+    for s in sequences:
+        pad = width - len(s.ids)
+        ids.append(s.ids + [0] * pad)
+        owners.append([o + base if o >= 0 else -1 for o in s.owner] + [-1] * pad)
+        base += s.n_utterances
+    lengths = torch.tensor([len(s.ids) for s in sequences])
+    mask = torch.arange(width) < lengths[:, None]
+    return TokenBatch(torch.tensor(ids), mask, torch.tensor(owners), base)
+
+
+def bucket(lengths: Sequence[int], budget: int, rng: random.Random | None = None) -> list[list[int]]:
+    """Indices in batches of like length, each at most `budget` once padded (or one item, if that alone is more).
+
+    Without `rng` shortest first, every item exactly once. With it both the batches' order and which equals meet is
+    random, for training.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i] + (4 * rng.random() if rng else 0))
+    batches: list[list[int]] = []
+    widest = 0
+    for i in order:
+        widest = max(widest, lengths[i])
+        if not batches or widest * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+            widest = lengths[i]
+        batches[-1].append(i)
+    if rng:
+        rng.shuffle(batches)
+    return batches
+
+
+def pad_rows(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Rows (n_b, ...) as one tensor (B, N, ...) with zeros on the right, and its mask (B, N)."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+
+
+def in_batches(sizes: Sequence[int], budget: int) -> Iterator[slice]:
+    """Consecutive slices whose sizes sum to at most `budget` (or one item, if that alone is more)."""
+    start, total = 0, 0
+    for i, size in enumerate(sizes):
+        if i > start and total + size > budget:
+            yield slice(start, i)
+            start, total = i, 0
+        total += size
+    if start < len(sizes):
+        yield slice(start, len(sizes))

@@ -1,0 +1,248 @@
+"""Emotions of conversations: load a model by name, label logs as a whole, or follow a chat message by message."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from dialog.batching import Layout, Tokens, bucket, pad_rows
+from dialog.conversation import Conversation, Prediction
+from dialog.encoding import ConversationEncoder, Encoded
+from dialog.labels import SENTIMENT
+from dialog.language import unfamiliar
+from models import config as configs
+from models.catalogue import path_of
+from models.emotionic.config import EmotionICConfig
+from models.emotionic.model import EmotionIC, EmotionICState
+from models.encoders.text import BUILT_IN, TextEncoder
+
+Mode = Literal["offline", "live"]
+DEFAULT = "emotion/ekman"
+BATCH_UTTERANCES = 2048
+"""Utterances of the context model in one batch, padding included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionModelConfig:
+    """config.json of an emotion model: everything its weights need to be used."""
+
+    labels: tuple[str, ...]
+    context: EmotionICConfig
+    layout: Layout
+    encoder: str = BUILT_IN
+    """The encoder the deltas were trained on: `minilm`, a folder, or a hub name."""
+    decoding: Literal["viterbi", "posterior"] = "posterior"
+    """How an offline label is chosen: the likeliest labelling, or each utterance's likeliest label. By validation."""
+    temperature: float = 1.0
+    """Divides all scores before probabilities are read off, offline; found on validation."""
+    live_temperature: float = 1.0
+    """The same in live mode."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.context.n_labels:
+            raise ValueError(f"{len(self.labels)} labels, but the context model has {self.context.n_labels}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels are not distinct: {', '.join(self.labels)}")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """A live chat between two messages: bounded however long the chat is. A value: a step returns a new one."""
+
+    recent: tuple[Tokens, ...]
+    """The utterances the next message will be read with."""
+    model: EmotionICState
+    n_messages: int = 0
+
+    def to_bytes(self) -> bytes:
+        """The state as safetensors, for a database."""
+        leaves = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(_leaves(self.model))}
+        recent = [[u.speaker, list(u.text)] for u in self.recent]
+        return save(leaves, {"recent": json.dumps(recent), "n_messages": str(self.n_messages)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
+        """The state that `to_bytes` wrote, for the tagger that made it. ValueError for anything else."""
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            tensors = load_tensors(data)
+            recent = tuple(Tokens(speaker, text) for speaker, text in json.loads(header["recent"]))
+            n_messages = int(header["n_messages"])
+        except Exception as error:
+            raise ValueError(f"not the state of a live chat: {error}") from error
+        fresh = tagger.start().model
+        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in _leaves(fresh)]
+        leaves = [tensors[key] for key in sorted(tensors)]
+        if [(tuple(leaf.shape), leaf.dtype) for leaf in leaves] != expected:
+            raise ValueError(f"the state belongs to another model than {tagger.name!r}")
+        return cls(recent, _rebuild(fresh, iter(leaves)), n_messages)
+
+
+class EmotionTagger:
+    """Labels conversations with one emotion an utterance, and the calibrated probability of each."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        config: EmotionModelConfig,
+        encoder: TextEncoder | ConversationEncoder,
+        context: EmotionIC,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.config = config
+        self.labels = config.labels
+        if isinstance(encoder, TextEncoder):
+            encoder = ConversationEncoder(encoder.eval(), config.layout)
+        self.encoder = encoder
+        self.context = context.eval()
+        self._tempered = {
+            "offline": _tempered(context, config.temperature),
+            "live": _tempered(context, config.live_temperature),
+        }
+        self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
+
+    @classmethod
+    def load(cls, name: str | Path = DEFAULT) -> Self:
+        """A shipped model by name, or any folder with config.json and model.safetensors.
+
+        Raises ValueError that says which names there are, or which file is missing.
+        """
+        folder = path_of(str(name))
+        config = configs.loads((folder / "config.json").read_text(), EmotionModelConfig)
+        weights = folder / "model.safetensors"
+        tensors = load_file(weights)
+        encoder = TextEncoder.load(config.encoder)
+        encoder.add_deltas({k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")})
+        context = EmotionIC(config.context)
+        context.load_state_dict(
+            {k.removeprefix("context."): v.float() for k, v in tensors.items() if k.startswith("context.")}
+        )
+        content = hashlib.sha256(weights.read_bytes() + (folder / "config.json").read_bytes())
+        label = str(name) if not Path(name).is_dir() else folder.name
+        return cls(label, f"{label}@{content.hexdigest()[:12]}", config, encoder, context)
+
+    def using(self, config: EmotionModelConfig) -> "EmotionTagger":
+        """The same model with other temperatures or another decoding; the encoder and its cache are shared."""
+        return EmotionTagger(self.name, self.version, config, self.encoder, self.context)
+
+    @torch.inference_mode()
+    def tag(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Conversation]:
+        """The conversations with a prediction on every utterance, in the same order.
+
+        `offline` reads each as a whole; `live` labels each utterance from what came before it, exactly as `step` does.
+        `progress` is told how many utterances were encoded, batch by batch.
+        """
+        if mode not in ("offline", "live"):
+            raise ValueError(f"mode {mode!r}: expected 'offline' or 'live'")
+        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress)
+        predicted: list[list[Prediction]] = [[] for _ in conversations]
+        for batch in bucket([len(c.utterances) for c in conversations], BATCH_UTTERANCES):
+            batch = [i for i in batch if conversations[i].utterances]
+            if batch:
+                rows = [(encoded[i].vectors, conversations[i]) for i in batch]
+                for i, predictions in zip(batch, self._predict(rows, mode), strict=True):
+                    predicted[i] = predictions
+        return [self._finish(c, e, p) for c, e, p in zip(conversations, encoded, predicted, strict=True)]
+
+    def start(self) -> LiveState:
+        """A chat before its first message."""
+        return LiveState((), self._tempered["live"].initial_state(1))
+
+    @torch.inference_mode()
+    def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
+        """The prediction for one new message, and the state after it. What it costs does not depend on the chat's
+        length. Equal to `tag(mode="live")` over the whole chat."""
+        new = self.encoder.packer.tokenize([speaker], [text])
+        window = self.encoder.window([*state.recent, *new])
+        x = self.encoder.encode_last(window)
+        p, model = self._tempered["live"].step(x[None], speaker_ids([speaker]), state.model)
+        prediction = self._prediction(p[0], int(p[0].argmax()))
+        return prediction, LiveState(tuple(window), model, state.n_messages + 1)
+
+    def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
+        x, mask = pad_rows([vectors for vectors, _ in rows])
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows])
+        model, live = self._tempered[mode], mode == "live"
+        emissions = model(x, speakers, mask, live=live)
+        p = model.marginals(emissions, speakers, mask, live=live)
+        best = p.argmax(-1)
+        if not live and self.config.decoding == "viterbi":
+            best = model.viterbi(emissions, speakers, mask)
+        return [
+            [self._prediction(p[b, n], int(best[b, n])) for n in range(len(c.utterances))]
+            for b, (_, c) in enumerate(rows)
+        ]
+
+    def _prediction(self, p: Tensor, best: int) -> Prediction:
+        values = p.tolist()
+        if not all(0 <= v <= 1.0001 for v in values):
+            raise ValueError(f"model {self.name} gave no probabilities ({values}); its weights may be damaged")
+        emotion = self.labels[best]
+        return Prediction(
+            emotion=emotion,
+            probability=values[best],
+            probabilities=dict(zip(self.labels, values, strict=True)),
+            sentiment=self._sentiment.get(emotion, "neutral"),
+        )
+
+    def _finish(self, c: Conversation, encoded: Encoded, predictions: list[Prediction]) -> Conversation:
+        warnings = list(c.warnings)
+        if encoded.truncated:
+            warnings.append(
+                f"{_places(encoded.truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
+            )
+        foreign = unfamiliar([u.text for u in c.utterances])
+        if foreign:
+            warnings.append(
+                f"{_places(foreign)}: not in English, the language the model understands; do not trust the label"
+            )
+        utterances = tuple(replace(u, prediction=p) for u, p in zip(c.utterances, predictions, strict=True))
+        return replace(c, utterances=utterances, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def speaker_ids(names: Sequence[str]) -> Tensor:
+    """Integer ids (N,) of speakers by name: the same name always has the same one, no table needed."""
+    known: Mapping[str, int] = {
+        name: int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        >> 2
+        for name in set(names)
+    }
+    return torch.tensor([known[name] for name in names], dtype=torch.long)
+
+
+def _tempered(context: EmotionIC, temperature: float) -> EmotionIC:
+    copy = EmotionIC(context.config)
+    copy.load_state_dict(context.state_dict())
+    copy.temper(temperature)
+    return copy.eval()
+
+
+def _places(places: Sequence[int], shown: int = 8) -> str:
+    first = ", ".join(str(i) for i in places[:shown])
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return f"utterance{'s' if len(places) > 1 else ''} {first}{more}"
+
+
+def _leaves(state: Any) -> list[Tensor]:
+    return [leaf for part in state for leaf in (_leaves(part) if isinstance(part, tuple) else [part])]
+
+
+def _rebuild(like: Any, leaves: Any) -> Any:
+    parts = [_rebuild(part, leaves) if isinstance(part, tuple) else next(leaves) for part in like]
+    make = getattr(type(like), "_make", None)
+    return make(parts) if make else tuple(parts)

@@ -1,0 +1,126 @@
+"""`rapport evaluate`: every published metric of a task on files of labelled conversations, with its baselines."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dialog.conversation import Conversation
+from dialog.corpora import read_jsonl
+from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
+from dialog.emotion import DEFAULT, EmotionTagger
+from dialog.metrics import calibration_error, emotion_scores, interval
+from dialog.training.leaks import normal
+
+Progress = Callable[[int, int], None]
+"""Told how many utterances are done, and of how many."""
+
+
+class NothingToScore(ValueError):
+    """The files hold no labelled utterance this model's labels can be compared with."""
+
+
+def evaluate_emotion(
+    data: Sequence[Path],
+    model: str | Path = DEFAULT,
+    *,
+    without: Sequence[Path] = (),
+    live: bool = True,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The object of `rapport evaluate emotion --json`.
+
+    Gold labels may be the model's own or, for a model with Ekman's labels, those of any corpus that maps to them;
+    utterances without a counterpart are left out and counted. `without` drops conversations that stand word for word
+    in these files (copies of train conversations in a test part). `live` also scores the live mode, which costs more.
+    """
+    tagger = EmotionTagger.load(model)
+    conversations = [c for path in data for c in read_jsonl(path)]
+    copies = {_fingerprint(c) for path in without for c in read_jsonl(path)}
+    kept = [c for c in conversations if _fingerprint(c) not in copies]
+    truth = _truth(kept, tagger.labels)
+    n = sum(len(c.utterances) for c in kept)
+    scored = [label for labels in truth for label in labels if label]
+    if not scored:
+        raise NothingToScore(
+            f"{', '.join(map(str, data))}: no utterance has a label out of {', '.join(tagger.labels)}, "
+            "or one that maps to them"
+        )
+    done = 0
+
+    def step(k: int) -> None:
+        nonlocal done
+        done += k
+        if progress:
+            progress(min(done, n), n)
+
+    start = time.perf_counter()
+    tagged = tagger.tag(kept, progress=step)
+    seconds = time.perf_counter() - start
+    metrics = _scores(tagged, truth, tagger.labels)
+    if live:
+        metrics |= {
+            f"live_{k}": v
+            for k, v in _scores(tagger.tag(kept, mode="live"), truth, tagger.labels).items()
+            if "95" not in k
+        }
+    majority = Counter(scored).most_common(1)[0][0]
+    return {
+        "task": "emotion",
+        "model": tagger.version,
+        "data": [str(path) for path in data],
+        "n": len(scored),
+        "n_conversations": len(kept),
+        "n_without_label": n - len(scored),
+        "n_copies_left_out": len(conversations) - len(kept),
+        "seconds": seconds,
+        "metrics": metrics,
+        "baselines": {
+            "majority": {"label": majority, **emotion_scores(scored, [majority] * len(scored), tagger.labels)}
+        },
+    }
+
+
+def _scores(
+    tagged: Sequence[Conversation], truth: Sequence[Sequence[str | None]], labels: Sequence[str]
+) -> dict[str, Any]:
+    gold, predicted, probability, group = [], [], [], []
+    for i, (c, row) in enumerate(zip(tagged, truth, strict=True)):
+        for u, label in zip(c.utterances, row, strict=True):
+            if label and u.prediction:
+                gold.append(label)
+                predicted.append(u.prediction.emotion)
+                probability.append(u.prediction.probability)
+                group.append(i)
+    scores: dict[str, Any] = dict(emotion_scores(gold, predicted, labels))
+    scores["ece"] = calibration_error(probability, [g == p for g, p in zip(gold, predicted, strict=True)])
+    for metric in ("weighted_f1", "micro_f1_without_neutral"):
+        scores[f"{metric}_95"] = list(interval(gold, predicted, labels, metric, group))
+    return scores
+
+
+def _truth(conversations: Sequence[Conversation], labels: Sequence[str]) -> list[list[str | None]]:
+    """Gold labels in the model's words; None where there is none, or none that fits."""
+    raw = [[_gold(u.emotion, u.extra.get("emotions")) for u in c.utterances] for c in conversations]
+    seen = {label for row in raw for label in row if label}
+    mapping: Mapping[str, str] = {label: label for label in labels}
+    if not seen <= set(labels) and set(labels) == set(OWN_LABELS["meld"]):
+        corpora = [corpus for corpus, own in OWN_LABELS.items() if seen <= set(own)]
+        if corpora:
+            mapping = TO_EKMAN[corpora[0]]
+    return [[mapping.get(label) if label else None for label in row] for row in raw]
+
+
+def _gold(one: str | None, many: Any) -> str | None:
+    if isinstance(many, list):
+        return str(many[0]) if len(many) == 1 else None
+    return one
+
+
+def _fingerprint(c: Conversation) -> str:
+    return "\n".join(normal(u.text) for u in c.utterances)
+
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {"emotion": evaluate_emotion}
+"""task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""

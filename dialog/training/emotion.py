@@ -1,0 +1,296 @@
+"""Trains EmotionIC and its encoder together, on whole conversations; chooses and calibrates on validation.
+
+The encoder starts from a shared one (recipe `emotion/encoder`), cut to low-rank deltas; the context model starts from
+nothing and its branches from silence, so that the first step already says what the encoder alone would.
+"""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, pad_rows
+from dialog.conversation import Conversation
+from dialog.corpora import gold
+from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
+from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.labels import LABEL_SETS
+from dialog.metrics import calibration_error, emotion_scores
+from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans
+from dialog.training.loop import Progress, Schedule, run
+from models import config as configs
+from models.emotionic.config import EmotionICConfig
+from models.emotionic.model import EmotionIC
+from models.encoders.text import LowRankLinear, TextEncoder, make_low_rank, trained_deltas
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionRecipe:
+    """One emotion model: what it learns from, what it is chosen on, and how."""
+
+    label_set: str
+    sources: tuple[Source, ...]
+    validation: tuple[Source, ...]
+    metric: str = "weighted_f1"
+    """What chooses between decodings, and what a run reports: a name of dialog.metrics.emotion_scores."""
+    layout: Layout = DEFAULT_LAYOUT
+    context: dict[str, object] | None = None
+    """Fields of EmotionICConfig that differ from its defaults."""
+    epochs: float = 3.0
+    lr: float = 3e-4
+    """Of the low-rank deltas."""
+    lr_new: float = 2e-3
+    """Of the context model."""
+    rank: int = 32
+    """Of the deltas; 0 leaves the encoder as it starts."""
+    batch_tokens: int = 1536
+    alone_weight: float = 0.5
+    """Weight of the cross-entropy of the encoder's own classifier, beside the CRF's likelihood."""
+    smoothing: float = 0.05
+    live_share: float = 0.3
+    """Of the batches, how many are read as a live chat is: attention looks back only."""
+    max_utterances: int = 48
+    """Longer conversations are cut for training."""
+
+
+class EmotionTraining(nn.Module):
+    """The encoder and the context model with their loss."""
+
+    def __init__(self, encoder: TextEncoder, context: EmotionIC, recipe: EmotionRecipe, packer: Packer) -> None:
+        super().__init__()
+        self.encoder, self.context = encoder, context
+        self.recipe, self.packer = recipe, packer
+
+    def loss(self, batch: Sequence[Example], labels: Sequence[list[int]], rng: random.Random) -> Tensor:
+        """The mean over known labels of -log p(labels) / N, plus the encoder's own cross-entropy."""
+        layout, packed, rows = self.recipe.layout, list[Packed](), list[int]()
+        for example in batch:
+            lengths = [len(u.text) for u in example.utterances]
+            if layout.alone:
+                packed += [self.packer.pack([u]) for u in example.utterances]
+            else:
+                spans = random_spans(lengths, layout.max_tokens, rng)
+                packed += [self.packer.pack(example.utterances[s.begin : s.end]) for s in spans]
+            rows.append(len(lengths))
+        vectors = self._encode(packed)
+        x, mask = pad_rows(vectors.split(rows))
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in e.utterances]) for e in batch])
+        tags = torch.full(mask.shape, UNKNOWN)
+        for b, row in enumerate(labels):
+            tags[b, : len(row)] = torch.tensor(row)
+        known = max(1, int((tags >= 0).sum()))
+        emissions = self.context(x, speakers, mask, live=rng.random() < self.recipe.live_share)
+        chain = -self.context.log_likelihood(emissions, tags, speakers, mask).sum() / known
+        alone = self.context.classify(self.context.dropout(self.context.norm(x)))
+        own = F.cross_entropy(alone[tags >= 0], tags[tags >= 0], label_smoothing=self.recipe.smoothing)
+        return chain + self.recipe.alone_weight * own
+
+    def _encode(self, packed: Sequence[Packed]) -> Tensor:
+        """Vectors (U, D) of all sequences, in order; those of like length share a padded call."""
+        vectors: list[Tensor] = [torch.empty(0)] * len(packed)
+        for group in bucket([len(p.ids) for p in packed], max(512, self.recipe.batch_tokens // 2)):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                states = self.encoder(*collate([packed[i] for i in group]))
+            for i, v in zip(group, states.split([packed[i].n_utterances for i in group]), strict=True):
+                vectors[i] = v
+        return torch.cat(vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run: its folder, and the validation scores that chose its decoding."""
+
+    folder: Path
+    scores: dict[str, float]
+
+
+def train_emotion(
+    recipe: EmotionRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    start: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Trains a recipe into `out`: config.json, model.safetensors. `start` is the folder `emotion/encoder` made.
+
+    Without `start` training begins from the plain encoder. Resumes where a killed run stopped.
+    """
+    torch.manual_seed(seed)
+    encoder = TextEncoder.load()
+    deltas = None
+    if start is not None and recipe.rank:
+        deltas = _cut(load_file(start / "encoder.safetensors"), recipe.rank)
+    if recipe.rank:
+        make_low_rank(encoder, recipe.rank, deltas)
+    else:
+        encoder.requires_grad_(False)
+    labels = LABEL_SETS[recipe.label_set]
+    config = EmotionICConfig(n_labels=len(labels), d_encoder=encoder.d_model, **(recipe.context or {}))  # type: ignore[arg-type]
+    context = EmotionIC(config)
+    if start is not None:
+        _start_classifier(context, load_file(start / "encoder.safetensors"), recipe.label_set)
+    packer = Packer(encoder, recipe.layout)
+    module = EmotionTraining(encoder, context, recipe, packer)
+    examples = _examples(recipe, data, seed, packer)
+    batches = _Batches(examples, recipe, seed)
+    schedule = Schedule(steps=max(1, round(batches.per_epoch * recipe.epochs)), lr=recipe.lr, lr_new=recipe.lr_new)
+    module.train()
+    encoder.eval()  # Dropout inside the encoder costs more than it gives at this size.
+    run(
+        module,
+        list(context.parameters()),
+        lambda step: module.loss(*batches.at(step), rng=random.Random(f"{seed}-{step}")),
+        schedule,
+        out,
+        seed,
+        report,
+    )
+    whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
+    whole, scores = calibrate(recipe, data, seed, whole, _merged(encoder), context)
+    save_model(out, whole, encoder, context)
+    return Trained(out, scores)
+
+
+def save_model(folder: Path, config: EmotionModelConfig, encoder: TextEncoder, context: EmotionIC) -> None:
+    """config.json and model.safetensors: the deltas and the context model, in half precision."""
+    tensors = {f"encoder.{k}": v for k, v in trained_deltas(encoder).items()}
+    tensors |= {f"context.{k}": v.detach() for k, v in context.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(configs.dumps(config))
+
+
+def calibrate(
+    recipe: EmotionRecipe, data: Path, seed: int, config: EmotionModelConfig, encoder: TextEncoder, context: EmotionIC
+) -> tuple[EmotionModelConfig, dict[str, float]]:
+    """The config with its temperatures and decoding, all chosen on validation, and the scores there."""
+    held_out = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
+    conversations = [c for c, _ in held_out]
+    truth = [label for c, corpus in held_out for label in _targets(c, corpus, recipe.label_set)]
+    tagger = EmotionTagger("candidate", "0", config, encoder, context)
+    for mode, field in (("offline", "temperature"), ("live", "live_temperature")):
+        tried = {
+            t: _surprise(tagger.using(replace(config, **{field: t})), conversations, truth, mode) for t in _TEMPERATURES
+        }
+        config = replace(config, **{field: min(tried, key=tried.__getitem__)})
+    scores = {
+        d: _score(tagger.using(replace(config, decoding=d)), conversations, truth, "offline")
+        for d in ("posterior", "viterbi")
+    }
+    chosen = max(scores, key=lambda d: scores[d][recipe.metric])
+    config = replace(config, decoding=chosen)
+    live = _score(tagger.using(config), conversations, truth, "live")
+    both = {f"{d}_{recipe.metric}": s[recipe.metric] for d, s in scores.items()}
+    return config, scores[chosen] | {f"live_{k}": v for k, v in live.items()} | both
+
+
+_TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.7, 2.0, 2.4)
+
+
+def _targets(c: Conversation, corpus: str, label_set: str) -> list[str | None]:
+    labels = gold(c, corpus)
+    return [TO_EKMAN[corpus].get(label) if label else None for label in labels] if label_set == "ekman" else labels
+
+
+def _surprise(
+    tagger: EmotionTagger, conversations: Sequence[Conversation], truth: Sequence[str | None], mode: str
+) -> float:
+    """The mean of -log p(truth)."""
+    tagged = tagger.tag(conversations, mode=mode)  # type: ignore[arg-type]
+    predictions = [u.prediction for c in tagged for u in c.utterances]
+    losses = [-math.log(max(p.probabilities[t], 1e-9)) for p, t in zip(predictions, truth, strict=True) if p and t]
+    return sum(losses) / len(losses)
+
+
+def _score(
+    tagger: EmotionTagger, conversations: Sequence[Conversation], truth: Sequence[str | None], mode: str
+) -> dict[str, float]:
+    tagged = tagger.tag(conversations, mode=mode)  # type: ignore[arg-type]
+    pairs = [
+        (p, t) for p, t in zip((u.prediction for c in tagged for u in c.utterances), truth, strict=True) if p and t
+    ]
+    scores = emotion_scores([t for _, t in pairs], [p.emotion for p, _ in pairs], tagger.labels)
+    return scores | {"ece": calibration_error([p.probability for p, _ in pairs], [p.emotion == t for p, t in pairs])}
+
+
+class _Batches:
+    """Batches by step, the same for the same seed whenever they are asked for. One epoch is kept at a time."""
+
+    def __init__(self, examples: Sequence[tuple[Example, list[int]]], recipe: EmotionRecipe, seed: int) -> None:
+        self.examples, self.recipe, self.seed = examples, recipe, seed
+        self.sizes = [sum(len(u.text) + 3 for u in e.utterances) for e, _ in examples]
+        self._epoch, self._batches = -1, list[list[int]]()
+        self.per_epoch = len(self._make(0))
+
+    def at(self, step: int) -> tuple[list[Example], list[list[int]]]:
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._make(epoch)
+        chosen = self._batches[place % len(self._batches)]
+        return [self.examples[i][0] for i in chosen], [self.examples[i][1] for i in chosen]
+
+    def _make(self, epoch: int) -> list[list[int]]:
+        """Random order, filled up to the budget of tokens; sequences are bucketed by length later."""
+        order = list(range(len(self.examples)))
+        random.Random(f"{self.seed}-epoch-{epoch}").shuffle(order)
+        batches, used = list[list[int]](), self.recipe.batch_tokens
+        for i in order:
+            if used + self.sizes[i] > self.recipe.batch_tokens:
+                batches.append([])
+                used = 0
+            batches[-1].append(i)
+            used += self.sizes[i]
+        return batches
+
+
+def _examples(recipe: EmotionRecipe, data: Path, seed: int, packer: Packer) -> list[tuple[Example, list[int]]]:
+    found = []
+    for source in recipe.sources:
+        conversations = load_source(source, data, seed)
+        own = OWN_LABELS[source.corpus]
+        for e in make_examples(conversations, source.corpus, own, LABEL_SETS["ekman"], packer):
+            labels = e.ekman if recipe.label_set == "ekman" else e.labels
+            for piece in range(0, len(labels), recipe.max_utterances):
+                end = piece + recipe.max_utterances
+                if any(label >= 0 for label in labels[piece:end]):
+                    found.append((e._replace(utterances=e.utterances[piece:end]), labels[piece:end]))
+    return found
+
+
+def _cut(tensors: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """The shared encoder's deltas at a lower rank: they are stored with the largest singular values first."""
+    cut = {}
+    for key, tensor in tensors.items():
+        if key.startswith("encoder."):
+            cut[key.removeprefix("encoder.")] = tensor[:rank] if key.endswith(".A") else tensor[:, :rank]
+    return cut
+
+
+def _start_classifier(context: EmotionIC, tensors: dict[str, Tensor], label_set: str) -> None:
+    """The shared encoder's classifier for the same labels, where it has one.
+
+    That one reads the vectors as they are, ours reads them normed. Vectors of one encoder have nearly one length, so
+    the weights carry over up to a scale that training finds at once.
+    """
+    weight, bias = tensors.get(f"head.{label_set}.weight"), tensors.get(f"head.{label_set}.bias")
+    if weight is not None and bias is not None:
+        scale = float(tensors["vector_std"])
+        with torch.no_grad():
+            context.classify.weight.copy_(weight.float() * scale)
+            context.classify.bias.copy_(bias.float())
+
+
+def _merged(encoder: TextEncoder) -> TextEncoder:
+    """The encoder with its deltas added in, as it will be loaded."""
+    plain = TextEncoder.load(encoder.name)
+    plain.add_deltas({k: v.half() for k, v in trained_deltas(encoder).items()})
+    assert not any(isinstance(m, LowRankLinear) for m in plain.modules())
+    return plain

@@ -1,0 +1,138 @@
+"""The training loop: AdamW, linear warm-up and decay, clipping, and a checkpoint from which a killed run goes on.
+
+Every step draws its randomness from (seed, step), so a run resumed at step k continues as if it had never stopped.
+Checkpoints are safetensors and JSON, written beside and then renamed, so a kill while writing loses nothing.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How long, how fast."""
+
+    steps: int
+    lr: float
+    """The peak, for pre-trained weights."""
+    lr_new: float
+    """The peak, for weights that start from nothing."""
+    warm_up: float = 0.06
+    """The share of the steps in which the rate rises to its peak; then it falls in a line to a fiftieth."""
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    """The largest L2 norm of the gradient."""
+    save_every: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the caller is told after a step; the loss is a running mean."""
+
+    step: int
+    steps: int
+    loss: float
+
+
+def run(
+    module: nn.Module,
+    new: Sequence[nn.Parameter],
+    loss_at: Callable[[int], Tensor],
+    schedule: Schedule,
+    folder: Path,
+    seed: int,
+    report: Callable[[Progress], None] | None = None,
+) -> None:
+    """Trains `module` in place on `loss_at(step)`; `new` are those of its parameters that take `lr_new`.
+
+    A checkpoint in `folder` made with the same schedule and seed is gone on from; one made otherwise is an error.
+    """
+    fresh = {id(p) for p in new}
+    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for _, p in trained if id(p) not in fresh], "lr": schedule.lr},
+        {"params": [p for _, p in trained if id(p) in fresh], "lr": schedule.lr_new},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, schedule))
+    start, mean = _resume(folder, trained, optimiser, schedule, seed)
+    for _ in range(start):
+        rate.step()
+    for step in range(start, schedule.steps):
+        torch.manual_seed(seed * 1_000_003 + step)
+        loss = loss_at(step)
+        if not bool(loss.isfinite()):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {step}; the last checkpoint is in {folder}")
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for _, p in trained], schedule.clip)
+        optimiser.step()
+        rate.step()
+        optimiser.zero_grad()
+        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+        if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:
+            _save(folder, trained, optimiser, schedule, seed, step + 1, mean)
+        if report:
+            report(Progress(step + 1, schedule.steps, mean))
+    for name in ("checkpoint.safetensors", "checkpoint.json"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    warm = max(1, round(schedule.warm_up * schedule.steps))
+    return min((step + 1) / warm, max(0.02, 1 - step / max(1, schedule.steps)))
+
+
+def _save(
+    folder: Path,
+    trained: Sequence[tuple[str, nn.Parameter]],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    seed: int,
+    step: int,
+    mean: float,
+) -> None:
+    tensors: dict[str, Tensor] = {}
+    for name, p in trained:
+        state = optimiser.state[p]
+        tensors |= {f"p.{name}": p.detach(), f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
+    note = {"schedule": asdict(schedule), "seed": seed, "step": step, "loss": mean}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {k: v.contiguous() for k, v in tensors.items()},
+        folder / "checkpoint.safetensors.new",
+        {"note": json.dumps(note)},
+    )
+    os.replace(folder / "checkpoint.safetensors.new", folder / "checkpoint.safetensors")
+
+
+def _resume(
+    folder: Path,
+    trained: Sequence[tuple[str, nn.Parameter]],
+    optimiser: torch.optim.Optimizer,
+    schedule: Schedule,
+    seed: int,
+) -> tuple[int, float | None]:
+    path = folder / "checkpoint.safetensors"
+    if not path.is_file():
+        return 0, None
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    note = json.loads(header["__metadata__"]["note"])
+    if (note["schedule"], note["seed"]) != (asdict(schedule), seed):
+        raise ValueError(
+            f"{path} belongs to another run (seed {note['seed']}, {note['schedule']}); remove it, or choose another"
+        )
+    tensors = load_file(path)
+    with torch.no_grad():
+        for name, p in trained:
+            p.copy_(tensors[f"p.{name}"])
+            moments = {"exp_avg": tensors[f"m.{name}"], "exp_avg_sq": tensors[f"v.{name}"]}
+            optimiser.state[p] = {"step": torch.tensor(float(note["step"])), **moments}
+    return int(note["step"]), float(note["loss"])

@@ -1,0 +1,102 @@
+"""The recipes by name. A recipe is a function that returns a config; a variant calls another and changes a field."""
+
+from dataclasses import replace
+
+from dialog.batching import Layout
+from dialog.training.emotion import EmotionRecipe
+from dialog.training.encoder import DAILY, FRIENDS
+from dialog.training.examples import Source
+
+_NAMES = Layout(speaker_marks="name")
+
+
+def meld() -> EmotionRecipe:
+    """MELD alone, for comparison with the literature. The people of Friends are known by name."""
+    return EmotionRecipe(
+        label_set="meld",
+        sources=(Source(corpus="meld"),),
+        validation=(Source(corpus="meld", split="validation"),),
+        layout=_NAMES,
+    )
+
+
+def emorynlp() -> EmotionRecipe:
+    """EmoryNLP alone, for comparison with the literature."""
+    return EmotionRecipe(
+        label_set="emorynlp",
+        sources=(Source(corpus="emorynlp"),),
+        validation=(Source(corpus="emorynlp", split="validation"),),
+        layout=_NAMES,
+    )
+
+
+def iemocap() -> EmotionRecipe:
+    """IEMOCAP alone. Its licence does not allow shipping what it trains: a recipe and a score only."""
+    return EmotionRecipe(
+        label_set="iemocap",
+        sources=(Source(corpus="iemocap"),),
+        validation=(Source(corpus="iemocap", split="validation"),),
+        epochs=5.0,
+    )
+
+
+def dailydialog() -> EmotionRecipe:
+    """DailyDialog alone, all of its train part, for comparison with the literature."""
+    return EmotionRecipe(
+        label_set="dailydialog",
+        sources=(Source(corpus="dailydialog"),),
+        validation=(Source(corpus="dailydialog", split="validation"),),
+        metric="micro_f1_without_neutral",
+        epochs=1.0,
+    )
+
+
+def ekman() -> EmotionRecipe:
+    """The product's default: every corpus that fits Ekman's labels, people told apart by letters, not by name."""
+    return EmotionRecipe(
+        label_set="ekman",
+        sources=(
+            Source(corpus="meld", avoid=tuple(p for p in FRIENDS if p[0] != "meld")),
+            Source(corpus="emorynlp", avoid=tuple(p for p in FRIENDS if p[0] != "emorynlp")),
+            Source(corpus="dailydialog", avoid=DAILY, share=0.5, limit=2500),
+            Source(corpus="emocontext", limit=8000),
+            Source(corpus="goemotions", limit=10_000),
+        ),
+        validation=(
+            Source(corpus="meld", split="validation"),
+            Source(corpus="emorynlp", split="validation"),
+            Source(corpus="dailydialog", split="validation"),
+            Source(corpus="emocontext", split="validation"),
+            Source(corpus="goemotions", split="validation"),
+        ),
+        metric="macro_f1",
+        epochs=1.0,
+    )
+
+
+def ekman_permissive() -> EmotionRecipe:
+    """The default trained on GoEmotions alone (Apache-2.0), to see what the other corpora's licences buy."""
+    return replace(ekman(), sources=(Source(corpus="goemotions"),))
+
+
+def alone(recipe: EmotionRecipe) -> EmotionRecipe:
+    """The same encoder and data, each utterance by itself: what context adds is measured against this."""
+    layout = replace(recipe.layout, alone=True, speaker_marks="none")
+    context: dict[str, object] = {"n_attention_layers": 0, "n_gru_layers": 0, "crf": "none"}
+    return replace(recipe, layout=layout, context=context)
+
+
+def ablated(recipe: EmotionRecipe, part: str) -> EmotionRecipe:
+    """A recipe with one part of EmotionIC left out or exchanged: a key of ABLATIONS."""
+    if part == "frozen-encoder":
+        return replace(recipe, rank=0)
+    return replace(recipe, context=(recipe.context or {}) | ABLATIONS[part])
+
+
+ABLATIONS: dict[str, dict[str, object]] = {
+    "no-attention": {"n_attention_layers": 0},
+    "no-gru": {"n_gru_layers": 0},
+    "no-crf": {"crf": "none"},
+    "linear-chain": {"crf": "linear"},
+    "frozen-encoder": {},
+}

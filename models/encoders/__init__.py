@@ -1,0 +1,1 @@
+"""Encoders: what turns text and pictures into vectors, each behind one interface."""
