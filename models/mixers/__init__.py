@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from models.mixers.aaren import Aaren, AarenConfig
 from models.mixers.base import SequenceMixer
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
 from models.mixers.gla import GLA, GLAConfig
@@ -11,6 +12,7 @@ from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
+    "aaren": (AarenConfig, Aaren),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),

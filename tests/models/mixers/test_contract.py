@@ -14,6 +14,7 @@ BATCH, TOKENS, WIDTH = 4, 13, 32
 LENGTHS = [13, 7, 1, 0]
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "aaren": [{"keep_wq": True, "query": "zero", "scale": 1.0, "n_heads": 8}],
     "dialog_gru": [
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
         {"long_links": True, "n_speakers": 3, "n_layers": 2},

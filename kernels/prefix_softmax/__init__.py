@@ -1,0 +1,40 @@
+"""Softmax attention of one fixed query over every prefix, as a scan of (max, sum, weighted sum)."""
+
+import torch
+from torch import Tensor
+
+from kernels.backend import Backend, choose
+from kernels.prefix_softmax import chunked, reference
+
+__all__ = ["prefix_softmax"]
+
+
+def prefix_softmax(
+    scores: Tensor,
+    v: Tensor,
+    log_sum: Tensor | None = None,
+    mean: Tensor | None = None,
+    *,
+    backend: Backend | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """o (B, H, T, V) and the state after it, log_sum (B, H) and mean (B, H, V); see `reference.prefix_softmax`.
+
+    scores (B, H, T), v (B, H, T, V). The state is float32 or wider; None is nothing seen yet.
+    Raises ValueError where shapes disagree.
+    """
+    batch, n_heads, n_tokens = scores.shape
+    if v.shape[:3] != scores.shape:
+        raise ValueError(f"v is {tuple(v.shape)}, expected {(batch, n_heads, n_tokens)} and a width")
+    if (log_sum is None) != (mean is None):
+        raise ValueError("log_sum and mean are one state: give both or neither")
+    dtype = torch.promote_types(torch.promote_types(scores.dtype, v.dtype), torch.float32)
+    if log_sum is None or mean is None:
+        log_sum = scores.new_full((batch, n_heads), -torch.inf, dtype=dtype)
+        mean = v.new_zeros(batch, n_heads, v.shape[-1], dtype=dtype)
+    if log_sum.shape != (batch, n_heads) or mean.shape != (batch, n_heads, v.shape[-1]):
+        raise ValueError(
+            f"log_sum is {tuple(log_sum.shape)} and mean {tuple(mean.shape)}, expected {(batch, n_heads)} and "
+            f"{(batch, n_heads, v.shape[-1])}"
+        )
+    run = {"reference": reference, "torch": chunked}[choose(v, backend)].prefix_softmax
+    return run(scores.to(dtype), v, log_sum.to(dtype), mean.to(dtype))

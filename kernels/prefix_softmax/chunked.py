@@ -1,0 +1,94 @@
+"""Prefix softmax in PyTorch, quick: chunks in parallel, two numbers and a vector handed from one to the next.
+
+With L_t the log of the sum of exp(s_1 .. s_t), o_t = e^{L_{t-1} - L_t} o_{t-1} + e^{s_t - L_t} v_t: no exponent is
+above 0, so nothing overflows, and an early token is not lost to a late high score.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
+
+CHUNK = 64
+
+
+def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `reference.prefix_softmax`."""
+    if not scores.shape[2]:
+        return v, log_sum, mean
+    o, log_sums = _PrefixSoftmax.apply(scores, v.to(mean.dtype), log_sum, mean)
+    return o.to(v.dtype), log_sums[..., -1], o[..., -1, :]
+
+
+class _PrefixSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+        log_sums = torch.cat([log_sum[..., None], scores], -1).logcumsumexp(-1)[..., 1:]
+        within, decay, _, v_chunks = _weights(scores, v, log_sums, log_sum)
+        inside = within @ v_chunks  # (B, H, n, C, V)
+        carry, carries = mean, []
+        for end, kept in zip(inside[..., -1, :].unbind(2), decay[..., -1, None].unbind(2), strict=True):
+            carries.append(carry)
+            carry = end + kept * carry
+        o = (inside + decay[..., None] * torch.stack(carries, 2)[..., None, :]).flatten(2, 3)[:, :, : scores.shape[2]]
+        ctx.save_for_backward(scores, v, log_sums, log_sum, mean, o)
+        return o, log_sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_o: Tensor, d_log_sums: Tensor) -> tuple[Tensor, ...]:
+        """With r_t = do_t . o_t - dL_t: dv_i = sum_{t>=i} e^{s_i - L_t} do_t,
+
+        ds_i = sum_{t>=i} e^{s_i - L_t} (do_t . v_i - r_t); the state before is one more such token, (L_0, o_0).
+        """
+        scores, v, log_sums, log_sum, mean, o = ctx.saved_tensors
+        n_tokens = scores.shape[2]
+        within, decay, to_end, v_chunks = _weights(scores, v, log_sums, log_sum)
+        r = (d_o * o).sum(-1) - d_log_sums
+        d_chunks, r_chunks = _chunked(d_o, 0.0), _chunked(r[..., None], 0.0)
+        d_v = within.transpose(-1, -2) @ d_chunks
+        d_s = (within * (d_chunks @ v_chunks.transpose(-1, -2) - r_chunks)).sum(-2)
+        # From later chunks, seen from a chunk's end: A = sum e^{L_end - L_t} do_t, and B with r_t in do_t's place.
+        both = torch.cat([d_chunks, r_chunks], -1)  # (B, H, n, C, V + 1)
+        later = torch.zeros_like(both[:, :, 0, 0])
+        laters = []
+        own = (decay[..., None, :] @ both)[..., 0, :]
+        for mine, kept in zip(reversed(own.unbind(2)), reversed(decay[..., -1, None].unbind(2)), strict=True):
+            laters.append(later)
+            later = mine + kept * later
+        after = torch.stack(laters[::-1], 2)[..., None, :]  # (B, H, n, 1, V + 1)
+        a, b = after[..., :-1], after[..., -1]
+        d_v = d_v + to_end[..., None] * a
+        d_s = d_s + to_end * ((v_chunks * a).sum(-1) - b)
+        d_mean, b = later[..., :-1], later[..., -1]
+        return (
+            d_s.flatten(2, 3)[..., :n_tokens],
+            d_v.flatten(2, 3)[:, :, :n_tokens],
+            (mean * d_mean).sum(-1) - b,
+            d_mean,
+        )
+
+
+def _weights(scores: Tensor, v: Tensor, log_sums: Tensor, log_sum: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """e^{s_i - L_t} for i <= t in a chunk (B, H, n, C, C); e^{L_before - L_t} and e^{s_i - L_end} (B, H, n, C); v."""
+    chunks = _chunked(scores[..., None], -torch.inf)[..., 0]
+    sums = _chunked(log_sums[..., None], None)[..., 0]
+    before = torch.cat([log_sum[..., None], sums[..., :-1, -1]], -1)  # (B, H, n)
+    sums = torch.where(sums > -torch.inf, sums, 0.0)  # where nothing has been seen, every exponent is -inf
+    size = chunks.shape[-1]
+    past = torch.ones(size, size, dtype=torch.bool, device=scores.device).tril()
+    within = (chunks[..., None, :] - sums[..., :, None]).masked_fill(~past, -torch.inf).exp()
+    return within, (before[..., None] - sums).exp(), (chunks - sums[..., -1:]).exp(), _chunked(v, 0.0)
+
+
+def _chunked(x: Tensor, filler: float | None) -> Tensor:
+    """(B, H, T, V) to (B, H, n, C, V), the last chunk filled up, with the last entry where the filler is None."""
+    n_tokens = x.shape[2]
+    size = min(CHUNK, n_tokens)
+    missing = -n_tokens % size
+    if missing:
+        more = x[:, :, -1:].expand(-1, -1, missing, -1) if filler is None else None
+        x = pad(x, (0, 0, 0, missing), value=filler or 0.0) if more is None else torch.cat([x, more], 2)
+    return x.unflatten(2, (-1, size))
