@@ -4,6 +4,7 @@ Reading goes on past what it cannot read: an `Unreadable` with its line stands w
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -43,7 +44,7 @@ WRITERS: dict[str, Callable[..., None]] = {
     "jsonl": write_jsonl,
     "csv": write_csv,
 }
-"""Format to writer: (items, binary file, name=…, and options of its own). Items must bear being gone through twice."""
+"""Format to writer: (items, binary file, and options of its own). Items must bear being gone through twice."""
 
 
 def read(
@@ -68,23 +69,23 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
     if format != "auto" and format not in READERS:
         raise ValueError(f"unknown input format {format!r}; expected auto or one of {', '.join(READERS)}")
     if source.fault:
-        yield Unreadable.at(0, source.fault)
+        yield Unreadable.at(0, source.fault, source=source.name)
         return
     if format == "auto":
         try:
             format = sniff(source.head(), filename or source.filename)
         except UnknownFormat as unknown:
-            yield Unreadable.at(0, str(unknown))
+            yield Unreadable.at(0, str(unknown), source=source.name)
             return
         if format not in READERS:
-            yield Unreadable.at(0, f"{format} is not read; expected one of {', '.join(READERS)}")
+            yield Unreadable.at(0, f"{format} is not read; expected one of {', '.join(READERS)}", source=source.name)
             return
     empty = True
     for item in READERS[format](source):
         empty = False
-        yield item
+        yield replace(item, source=source.name) if isinstance(item, Unreadable) else item
     if empty:
-        yield Unreadable.at(0, f"no conversation in it, read as {format}")
+        yield Unreadable.at(0, f"no conversation in it, read as {format}", source=source.name)
 
 
 def write(items: Iterable[Item], out: BinaryIO, format: str, **options: Any) -> None:

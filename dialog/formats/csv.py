@@ -13,27 +13,23 @@ from typing import Any, BinaryIO, NamedTuple
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.source import Line, Source, Unreadable
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
+from dialog.formats.words import words
 
 COLUMNS = {
-    "text": _words(
+    "text": words(
         "text message utterance content body msg sentence transcript line comment message_text nachricht mensaje "
         "mensagem messaggio texte texto testo bericht"
     ),
-    "speaker": _words(
+    "speaker": words(
         "speaker name user username author sender from participant who role agent person actor speaker_name user_name "
         "author_name sender_name display_name sprecher absender autor auteur autore remitente naam"
     ),
-    "emotion": _words("emotion label emotion_label gold"),
-    "time": _words(
+    "emotion": words("emotion label emotion_label gold"),
+    "time": words(
         "time timestamp date datetime date_time created_at sent_at created ts sent when starttime start_time start "
         "zeit datum uhrzeit fecha hora data heure"
     ),
-    "conversation": _words(
+    "conversation": words(
         "conversation conversation_id conv_id convid dialogue_id dialog_id dialogue dialog dialogueid dialogid chat "
         "chat_id chatid thread thread_id session session_id sessionid channel room"
     ),
@@ -104,9 +100,7 @@ def read_csv(source: Source) -> Iterator[Conversation | Unreadable]:
             yield Conversation(id=first, utterances=tuple(open_ones.pop(first)), warnings=notes)
 
 
-def write_csv(
-    items: Iterable[Conversation | Unreadable], out: BinaryIO, *, name: str = "conversation", guard: bool = True
-) -> None:
+def write_csv(items: Iterable[Conversation | Unreadable], out: BinaryIO, *, guard: bool = True) -> None:
     """One row an utterance. A conversation with none, or with an error, has a row that says so.
 
     guard puts a `'` before a cell that a spreadsheet would run as a formula (it begins with = + - @, a tab or a line
@@ -120,7 +114,7 @@ def write_csv(
     )
     header += ["error", "warnings"]
     protect = _guard if guard else str
-    for row in (header, *_rows(items, header, others, labels, name)):
+    for row in (header, *_rows(items, header, others, labels)):
         out.write(_render([protect(cell) for cell in row]).encode("utf-8", "replace"))
 
 
@@ -298,12 +292,11 @@ def _columns_of(items: Iterable[Conversation | Unreadable]) -> tuple[list[str], 
 
 
 def _rows(
-    items: Iterable[Conversation | Unreadable], header: list[str], others: list[str], labels: list[str], name: str
+    items: Iterable[Conversation | Unreadable], header: list[str], others: list[str], labels: list[str]
 ) -> Iterator[list[str]]:
     for item in items:
         if isinstance(item, Unreadable):
-            error = f"line {item.line}: {item.reason}" if item.line else item.reason
-            row = {"conversation": f"{name}-{item.line}", "text": item.text, "error": error}
+            row = {"conversation": item.id, "text": item.text, "error": item.error}
             yield [row.get(column, "") for column in header]
             continue
         told = {"error": item.error or "", "warnings": "; ".join(item.warnings)}

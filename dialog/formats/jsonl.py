@@ -28,20 +28,19 @@ def read_json(source: Source) -> Iterator[Conversation | Unreadable]:
             yield from _with_warnings(_read_line(line, source.name), source.take_warnings())
 
 
-def write_jsonl(items: Iterable[Conversation | Unreadable], out: BinaryIO, *, name: str = "conversation") -> None:
+def write_jsonl(items: Iterable[Conversation | Unreadable], out: BinaryIO) -> None:
     """One line an item, in order. What was unreadable becomes an object with an `error`: lines match what came in."""
     for item in items:
-        out.write(dump(to_object(item, name)).encode() + b"\n")
+        out.write(dump(to_object(item)).encode() + b"\n")
 
 
-def to_object(item: Conversation | Unreadable, name: str) -> dict[str, Any]:
+def to_object(item: Conversation | Unreadable) -> dict[str, Any]:
     """The JSON object of an item; an unreadable one keeps its fields, or says its line and shows its text."""
     if isinstance(item, Conversation):
         return item.to_dict()
-    error = f"line {item.line}: {item.reason}" if item.line else item.reason
     if item.item is not None:
-        return {**item.item, "error": error}
-    return {"id": f"{name}-{item.line}", "utterances": [], "error": error, "line": item.line, "text": item.text}
+        return {**item.item, "id": item.item.get("id") or item.id, "error": item.error}
+    return {"id": item.id, "utterances": [], "error": item.error, "line": item.line, "text": item.text}
 
 
 def dump(value: Any) -> str:
@@ -110,8 +109,7 @@ def _read_value(value: Any, line: int, text: str, default_id: str) -> Iterator[C
     try:
         yield Conversation.from_dict(value, default_id=default_id)
     except MalformedConversation as error:
-        item = {"id": default_id, **value} if isinstance(value, dict) else None
-        yield Unreadable.at(line, str(error), text or dump(value), item)
+        yield Unreadable.at(line, str(error), text or dump(value), value if isinstance(value, dict) else None)
 
 
 def _with_warnings(

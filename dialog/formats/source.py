@@ -31,17 +31,32 @@ class Unreadable:
     """A piece of a log that could not be read: the line it starts on (0: the whole file), why, and how it looks.
 
     `item` is the JSON object it was, where it was one that is no conversation, so that an answer can carry its fields.
+    `source` names the log it came from.
     """
 
     line: int
     reason: str
     text: str
     item: dict[str, Any] | None = field(default=None, hash=False)
+    source: str = "conversation"
+
+    @property
+    def id(self) -> str:
+        """What it is called in an answer: its own id, or the log and the line."""
+        return str((self.item or {}).get("id") or f"{self.source}-{self.line}")
+
+    @property
+    def error(self) -> str:
+        """Where and why, in one sentence."""
+        return f"line {self.line}: {self.reason}" if self.line else self.reason
 
     @classmethod
-    def at(cls, line: int, reason: str, text: str = "", item: dict[str, Any] | None = None) -> Self:
+    def at(
+        cls, line: int, reason: str, text: str = "", item: dict[str, Any] | None = None, source: str = "conversation"
+    ) -> Self:
         """The same, with the text cut to what is worth showing."""
-        return cls(line=line, reason=reason, text=text if len(text) <= SHOWN else text[: SHOWN - 1] + "…", item=item)
+        shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        return cls(line=line, reason=reason, text=shown, item=item, source=source)
 
 
 class Line(NamedTuple):

@@ -12,20 +12,18 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, Self
 
+from dialog.formats.words import words
+
 ORDERS = ("dmy", "mdy", "ymd")
 _MUCH_SHORTER = 5
 _SHOWN = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_AM = _words(
+_AM = words(
     "am a vorm vormittags ap fm dop ам πμ ص قظ öö 上午 午前 오전 凌晨 清晨 早上 sa पूर्वाह्न prije de pg до пр дп לפנהצ "
     "damanhã damadrugada demañana"
 )
-_PM = _words(
+_PM = words(
     "pm p nachm nachmittags ip em odp пм μμ م بظ ös 下午 午後 오후 晚上 中午 傍晚 ch अपराह्न du ptg после сл пп אחהצ "
     "datarde danoite delatarde delanoche"
 )
