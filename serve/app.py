@@ -21,9 +21,11 @@ from serve.config import AppConfig, UnusableConfig
 from serve.door import API_PREFIX
 from serve.emotion import emotion_deployment
 from serve.labeller import RemoteLabeller
+from serve.processes import kill_all
 from serve.storage import Storage
 
 DATABASE = "rapport.sqlite"
+_STOP_SECONDS = 45.0
 
 
 class Api:
@@ -66,7 +68,7 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
 
     extra_apps are further Ray Serve applications by route prefix (the page, at `/`). Returns the exit status: 0 after
     a stop that was asked for, 1 where the service cannot start or breaks down, with the reason on stderr. No process
-    is left in either case.
+    is left in either case. To be called from the main thread, where signals arrive.
     """
     try:
         config.data_folder()
@@ -74,59 +76,60 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
     except UnusableConfig as error:
         print(f"rapport: {error}", file=sys.stderr)
         return 1
-    stop = _Stop()
-    shown = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
-    print(f"rapport is starting on {shown} ...", file=sys.stderr, flush=True)
-    with stop.listening(), cluster(config):
+    # Signals arrive in this thread and all work is done in the other: an exception in the middle of Ray's own
+    # start or stop would leave processes behind.
+    service = _Service(config, dict(extra_apps or {}), ready)
+    with _signals(service.stop):
+        service.start()
+        while service.is_alive() and not service.stop.is_set():
+            service.join(0.2)
+        service.stop.set()
+        print("rapport: stopping", file=sys.stderr, flush=True)
+        service.join(_STOP_SECONDS)
+    if service.is_alive():
+        print(f"rapport: still not stopped after {_STOP_SECONDS:g} s; ending its processes", file=sys.stderr)
+        kill_all()
+        return 1
+    return service.status
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Service(threading.Thread):
+    """The life of the service, from Ray's start to its end. `status` is the exit status once it has ended."""
+
+    def __init__(self, config: AppConfig, extra_apps: dict[str, Any], ready: Callable[[str], None]) -> None:
+        super().__init__(name="service", daemon=True)
+        self.stop = threading.Event()
+        self.status = 1
+        self._config = config
+        self._extra_apps = extra_apps
+        self._ready = ready
+
+    def run(self) -> None:
+        config = self._config
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        url = f"http://{host}:{config.port}"
+        print(f"rapport is starting on {url} ...", file=sys.stderr, flush=True)
         try:
-            stop.listen()  # ray.init puts a handler of its own in place
-            prefixes = _deploy(config, dict(extra_apps or {}))
-            _wait_until_ready(config, prefixes)
-            stop.starting = False
-            if not stop.asked.is_set():
-                ready(
-                    f"rapport is ready at http://{shown}/ (its API at http://{shown}{API_PREFIX}/docs); Ctrl-C stops it"
-                )
-            return _watch(stop)
-        except KeyboardInterrupt:
-            return 0
-        except (RuntimeError, TimeoutError) as error:
-            print(f"rapport: cannot start: {error}; see {config.data_folder() / 'logs'}", file=sys.stderr)
-            return 1
-        finally:
-            stop.asked.set()
-            print("rapport: stopping", file=sys.stderr)
-
-
-class _Stop:
-    """Ctrl-C and SIGTERM: an exception while starting, an event afterwards, nothing once stopping has begun."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.starting = True
-
-    def listen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._heard)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        self.listen()
-        try:
-            yield
-        except KeyboardInterrupt:
-            pass
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _heard(self, _number: int, _frame: Any) -> None:
-        if self.asked.is_set():
-            return
-        self.asked.set()
-        if self.starting:
-            raise KeyboardInterrupt
+            with cluster(config):
+                prefixes = {} if self.stop.is_set() else _deploy(config, self._extra_apps)
+                _wait_until_ready(config, prefixes, self.stop)
+                if not self.stop.is_set():
+                    self._ready(f"rapport is ready: {url}/ (the API: {url}{API_PREFIX}/docs); Ctrl-C stops it")
+                self.status = _watch(self.stop)
+        except Exception as error:
+            print(f"rapport: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"rapport: it could not go on; logs are in {config.data_folder() / 'logs'}", file=sys.stderr)
 
 
 def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
@@ -145,25 +148,26 @@ def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
     return {str(target.name): str(target.route_prefix) for target in targets}
 
 
-def _wait_until_ready(config: AppConfig, prefixes: dict[str, str], seconds: float = 900.0) -> None:
-    """Until every application answers. RuntimeError where one fails, TimeoutError when it takes too long."""
+def _wait_until_ready(
+    config: AppConfig, prefixes: dict[str, str], stop: threading.Event, seconds: float = 900.0
+) -> None:
+    """Until every application answers, or `stop`. RuntimeError where one fails, TimeoutError when it takes long."""
     # Asked over HTTP, as a user would: Ray calls an application running before its proxy can find it.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     base = httpx.URL(scheme="http", host=host, port=config.port)
     waiting = {API_PREFIX + "/health/ready" if name == "api" else prefix for name, prefix in prefixes.items()}
     deadline = time.monotonic() + seconds
     with httpx.Client(base_url=base, timeout=10.0, trust_env=False) as client:
-        while True:
+        while waiting:
             waiting = {path for path in waiting if not _answers(client, path)}
-            if not waiting:
-                return
             for name in prefixes:
                 status = ray_serve.status().applications.get(name)
                 if status is not None and status.status == "DEPLOY_FAILED":
                     raise RuntimeError(f"{name}: {status.message}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no answer within {seconds:g} s from {', '.join(sorted(waiting))}")
-            time.sleep(0.2)
+            if stop.wait(0.2 if waiting else 0):
+                return
 
 
 def _answers(client: httpx.Client, path: str) -> bool:
@@ -173,11 +177,11 @@ def _answers(client: httpx.Client, path: str) -> bool:
         return False
 
 
-def _watch(stop: _Stop) -> int:
+def _watch(stop: threading.Event) -> int:
     """Until it is asked to stop: 0. When a part of Ray that nobody restarts has died: 1."""
     import ray
 
-    while not stop.asked.wait(1.0):
+    while not stop.wait(1.0):
         node = ray._private.worker._global_node
         dead: list[Any] = node.dead_processes() if node is not None else []
         if dead:

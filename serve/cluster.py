@@ -6,61 +6,69 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
 from serve.door import LIMITS_VARIABLE
+from serve.processes import none_left_behind
 
-_MARK = "RAPPORT_RUN"
+# A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
+_ROOT = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
+_PREFIX = "rapport-"
 
 
 @contextlib.contextmanager
 def cluster(config: AppConfig) -> Iterator[None]:
-    """Ray as the configuration wants it. Afterwards, however it ended, none of its processes and files is left."""
+    """Ray as the configuration wants it. Afterwards, however it ended, none of its processes and files is left.
+
+    To be entered and left by one and the same thread, which lives in between: Ray ties the life of its processes to
+    that of the thread that began them.
+    """
     import ray
 
-    mark = secrets.token_hex(8)
-    os.environ.update(_environment(config, mark))
+    os.environ.update(_environment(config))
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
-    folder = tempfile.mkdtemp(prefix="rapport-", dir="/tmp" if os.access("/tmp", os.W_OK) else None)
+    _sweep()
+    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_ROOT)
     try:
-        if config.ray.address is not None:
-            ray.init(address=config.ray.address, log_to_driver=config.ray.log_to_console, logging_level=logging.ERROR)
-        else:
-            ray.init(
-                address="local",
-                num_cpus=config.ray.cpus or max(2, os.cpu_count() or 1),
-                object_store_memory=config.ray.object_store_mb * 1024**2,
-                include_dashboard=False,
-                log_to_driver=config.ray.log_to_console,
-                logging_level=logging.ERROR,
-                _temp_dir=folder,
-                _node_ip_address="127.0.0.1",
-                _metrics_export_port=config.ray.metrics_port,
-            )
-        yield
+        with none_left_behind():
+            try:
+                _begin(ray, config, folder)
+                yield
+            finally:
+                _end(ray)
     finally:
-        _end(ray)
-        if config.ray.address is None:
-            _end_left_over(mark)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(config: AppConfig, mark: str) -> dict[str, str]:
+def _begin(ray: Any, config: AppConfig, folder: str) -> None:
+    common = {"log_to_driver": config.ray.log_to_console, "logging_level": logging.ERROR}
+    if config.ray.address is not None:
+        ray.init(address=config.ray.address, **common)
+        return
+    ray.init(
+        address="local",
+        num_cpus=config.ray.cpus or max(2, os.cpu_count() or 1),
+        object_store_memory=config.ray.object_store_mb * 1024**2,
+        include_dashboard=False,
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",
+        _metrics_export_port=config.ray.metrics_port,
+        **common,
+    )
+
+
+def _environment(config: AppConfig) -> dict[str, str]:
     """What every process of Ray inherits.
 
-    Whoever can reach a port of Ray can run code in it. Its ports are bound to 127.0.0.1, which other users of the
-    machine reach as well; so the processes share a secret that exists in their environment only, and nothing is
-    written to the home folder. A cluster that is running already has a secret of its own.
+    Whoever can speak to Ray's ports can run code in it, and not all of them listen on 127.0.0.1 alone. So the
+    processes share a secret, which exists in their environment only; nothing is written to the home folder. A cluster
+    that is running already has a secret of its own.
     """
     found = {
-        _MARK: mark,
         LIMITS_VARIABLE: config.limits.model_dump_json(),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.door.for_proxy",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -95,25 +103,19 @@ def _end(ray: Any) -> None:
         ray.shutdown()
 
 
-def _end_left_over(mark: str, seconds: float = 5.0) -> None:
-    """Ends processes that carry our mark and are not us: first they are waited for, then killed."""
-    deadline = time.monotonic() + seconds
-    while _marked(mark) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for process in _marked(mark):
-        try:
-            os.kill(process, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def _sweep() -> None:
+    """Removes the folders of services that were killed before they could do it themselves."""
+    for folder in Path(_ROOT).glob(f"{_PREFIX}*-*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _marked(mark: str) -> list[int]:
-    wanted = f"{_MARK}={mark}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):  # empty where there is no /proc
-        try:
-            if wanted in path.read_bytes().split(b"\0") and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

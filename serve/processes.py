@@ -1,0 +1,71 @@
+"""Child processes, and making sure that none outlives us."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@contextlib.contextmanager
+def none_left_behind(seconds: float = 5.0) -> Iterator[None]:
+    """Ends every process begun inside: those that have not ended `seconds` after the block are killed.
+
+    A grandchild whose parent died becomes our child instead of init's, so that it is found too. Linux only; elsewhere
+    this does nothing.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = _descendants()
+    try:
+        yield
+    finally:
+        deadline = time.monotonic() + seconds
+        while _living(before) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        kill_all(before)
+        if not before:
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def kill_all(but: frozenset[int] = frozenset()) -> None:
+    """Kills every process below this one except `but`, and those that they begin meanwhile."""
+    while left := _living(but):
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _living(but: frozenset[int]) -> frozenset[int]:
+    """Processes below this one that have not ended. Our own children among the ended are taken off the list."""
+    left = _descendants() - but
+    ended = set()
+    for process in left:
+        with contextlib.suppress(ChildProcessError):  # somebody else's child, or taken by a waiting parent
+            if os.waitpid(process, os.WNOHANG)[0]:
+                ended.add(process)
+    return frozenset(left - ended)
+
+
+def _descendants() -> frozenset[int]:
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # `pid (name, which may hold anything) state parent ...`
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(path.parent.name))
+    found: set[int] = set()
+    todo = [os.getpid()]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found.update(below)
+        todo += below
+    return frozenset(found)
