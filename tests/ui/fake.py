@@ -1,0 +1,137 @@
+"""A client that answers from memory: the same methods as serve.client.Client, no service behind it."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dialog.conversation import Cause, Conversation, Prediction
+from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
+from serve.client import Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+
+LABELS = LABEL_SETS["ekman"]
+WORDS = {
+    "joy": ("wonderful", "great", "promise", "happy", "job!!"),
+    "sadness": ("leaving", "miss", "sad", "terrible", "sorry"),
+    "anger": ("angry", "hate", "furious"),
+    "fear": ("afraid", "shaking", "scared"),
+    "surprise": ("no way", "really?", "had not thought", "what?"),
+    "disgust": ("disgusting", "yuck"),
+}
+
+
+def predict(text: str) -> Prediction:
+    """A label read off the words; surer where the text shouts."""
+    found = next((e for e, words in WORDS.items() if any(w in text.lower() for w in words)), "neutral")
+    p = 0.93 if "!" in text else 0.78 if found != "neutral" else 0.46
+    rest = (1 - p) / (len(LABELS) - 1)
+    probabilities = {label: p if label == found else rest for label in LABELS}
+    return Prediction(emotion=found, probability=p, probabilities=probabilities, sentiment=SENTIMENT[found])
+
+
+@dataclass
+class MemoryClient:
+    """Chats in a dict. `failing` is raised by the next calls instead of an answer, until it is None again."""
+
+    chats: dict[str, Chat] = field(default_factory=dict)
+    failing: ServiceError | None = None
+    requests: list[list[Conversation]] = field(default_factory=list)
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+    def _chat(self, chat_id: str) -> Chat:
+        self._check()
+        if chat_id not in self.chats:
+            raise ServiceError(404, "not-found", "there is no such chat", request_id="r1")
+        return self.chats[chat_id]
+
+    def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
+        self._check()
+        chat = Chat(
+            id=uuid.uuid4().hex,
+            created="2026-11-23T12:00:00+00:00",
+            model="emotion/ekman",
+            model_version="emotion/ekman@1",
+            labels=LABELS,
+            total=0,
+            messages=(),
+        )
+        self.chats[chat.id] = chat
+        return chat
+
+    def add_message(self, chat_id: str, speaker: str, text: str, *, time: str | None = None) -> Message:
+        chat = self._chat(chat_id)
+        n = chat.total
+        failed = "poison" in text
+        prediction = None if failed else predict(text)
+        if prediction and n:
+            cause = Cause(utterance=n - 1, start=None, end=None, span=None, probability=0.6)
+            prediction = replace(prediction, causes=(cause,))
+        message = Message(
+            n=n,
+            speaker=speaker,
+            text=text,
+            time=time,
+            prediction=prediction,
+            error="this text is poison" if failed else None,
+            correction=None,
+            warnings=() if text.isascii() else ("not in English, the language the model understands",),
+        )
+        self.chats[chat_id] = replace(chat, total=n + 1, messages=(*chat.messages, message))
+        return message
+
+    def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
+        return self._chat(chat_id)
+
+    def delete_chat(self, chat_id: str) -> None:
+        self._check()
+        self.chats.pop(chat_id, None)
+
+    def correct(self, chat_id: str, n: int, emotion: str | None) -> Message:
+        chat = self._chat(chat_id)
+        message = replace(chat.messages[n], correction=emotion)
+        self.chats[chat_id] = replace(chat, messages=(*chat.messages[:n], message, *chat.messages[n + 1 :]))
+        return message
+
+    def emotions(self, conversations: Sequence[Conversation], **options: Any) -> EmotionsAnswer:
+        self._check()
+        self.requests.append(list(conversations))
+        labelled = tuple(
+            c.with_error("this text is poison")
+            if any("poison" in u.text for u in c.utterances)
+            else c.with_predictions([predict(u.text) for u in c.utterances])
+            for c in conversations
+        )
+        return EmotionsAnswer(
+            conversations=labelled,
+            model_version="emotion/ekman@1",
+            mode="offline",
+            warnings=(),
+            request_id="r1",
+        )
+
+    def models(self) -> tuple[Model, ...]:
+        self._check()
+        ekman = Model(
+            name="emotion/ekman",
+            task="emotion",
+            labels=LABELS,
+            label_set="ekman",
+            summary="Seven emotions in ordinary chats.",
+            scores={"weighted_f1": 64.2, "ece": 0.021, "seeds": [1, 2]},
+            default=True,
+        )
+        return (
+            ekman,
+            replace(ekman, name="emotion/meld", summary="For comparison with the literature.", default=False),
+        )
+
+    def labels(self) -> dict[str, tuple[Label, ...]]:
+        self._check()
+        shown = (Label(name=e, sentiment=SENTIMENT[e], symbol=SYMBOLS[e], colour=COLOURS[e]) for e in LABELS)
+        return {"ekman": tuple(shown)}
+
+    def ready(self) -> bool:
+        return self.failing is None

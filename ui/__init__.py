@@ -1,0 +1,1 @@
+"""What people touch: the command `rapport` and the web page."""

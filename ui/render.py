@@ -1,0 +1,132 @@
+"""Replies of the service to what the page shows: pure functions from values to escaped HTML."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from serve.client import ServiceError
+from ui.messages import UNSURE_BELOW, Message, colour, named, percent, symbol
+from ui.templates import render
+
+CHAT_SHOWN = 200
+"""The page shows this many of a chat's messages; the file that is exported has all of them."""
+TABLE_SHOWN = 2_000
+
+
+def chip(label: str, probability: float | None = None, *, corrected: bool = False) -> Markup:
+    """A label: symbol, word, and how probable. Colour is an ornament of it."""
+    return render(
+        "chip.html.j2",
+        label=label,
+        symbol=symbol(label),
+        colour=colour(label),
+        percent=None if probability is None else percent(probability),
+        unsure=probability is not None and probability < UNSURE_BELOW,
+        corrected=corrected,
+    )
+
+
+def message_chip(message: Message) -> Markup:
+    """The label of a message: the person's if there is one, else the model's; or that there is none yet."""
+    if message.correction:
+        return chip(message.correction, corrected=True)
+    if message.prediction:
+        return chip(message.prediction.emotion, message.prediction.probability)
+    return render("no_chip.html.j2", error=message.error)
+
+
+def transcript(messages: Sequence[Message], selected: int | None = None) -> Markup:
+    """A chat, its last messages; the selected one is marked."""
+    shown = messages[-CHAT_SHOWN:]
+    rows = [(m, message_chip(m), m.speaker != before) for m, before in zip(shown, _before(shown), strict=True)]
+    return render("transcript.html.j2", rows=rows, hidden=len(messages) - len(shown), selected=selected)
+
+
+def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup:
+    """Everything known of one message: each label's probability, most probable first, and the causes."""
+    bars, causes = [], []
+    if message and message.prediction:
+        ranked = sorted(message.prediction.probabilities.items(), key=lambda pair: -pair[1])
+        bars = [(named(label), colour(label), round(100 * p, 1), percent(p)) for label, p in ranked]
+        causes = [_cause(cause.utterance, cause.span, messages) for cause in message.prediction.causes]
+    return render("details.html.j2", message=message, bars=bars, causes=causes)
+
+
+def table(messages: Sequence[Message], marked: str | None = None) -> Markup:
+    """A log as a table with each message's label; those labelled `marked` stand out."""
+    shown = messages[:TABLE_SHOWN]
+    rows = [(m, message_chip(m), colour(m.emotion or ""), marked is None or m.emotion == marked) for m in shown]
+    return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown))
+
+
+def overview(messages: Sequence[Message]) -> Markup:
+    """How often each label occurs, in all and for each speaker: most frequent first."""
+    total = Counter(m.emotion for m in messages if m.emotion)
+    speakers = list(dict.fromkeys(m.speaker for m in messages))
+    shares = [
+        (
+            name,
+            [
+                (named(e), colour(e), n)
+                for e, n in Counter(m.emotion for m in messages if m.speaker == name and m.emotion).most_common()
+            ],
+        )
+        for name in speakers[:12]
+    ]
+    return render(
+        "overview.html.j2",
+        counts=[(chip(label), n) for label, n in total.most_common()],
+        n=len(messages),
+        n_speakers=len(speakers),
+        shares=shares,
+    )
+
+
+def notice(kind: str, title: str, lines: Sequence[str] = (), command: str | None = None) -> Markup:
+    """A box that says what happened and what to do. kind is `error`, `warning`, `info` or `busy`."""
+    return render("notice.html.j2", kind=kind, title=title, lines=lines, command=command)
+
+
+def progress(what: str, share: float) -> Markup:
+    """How far a piece of work is, 0 to 1."""
+    return render("progress.html.j2", what=what, percent=round(100 * share))
+
+
+def nothing_labelled() -> Markup:
+    """The Conversation tab before its first log."""
+    return render("nothing_labelled.html.j2")
+
+
+def problem(error: ServiceError, gone: str = "This is no longer there.") -> Markup:
+    """What went wrong in the service, in the visitor's words, and whether waiting helps."""
+    reference = [f"Reference: {error.request_id}"] if error.request_id else []
+    if error.overloaded:
+        wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else " Try again in a moment."
+        return notice("busy", "Very busy just now.", [f"Nothing is lost.{wait}"])
+    if error.status == 0:
+        return notice("error", "The service does not answer.", ["It may be starting still. Try again in a moment."])
+    if error.status == 404:
+        return notice("info", gone)
+    if error.status == 413:
+        return notice("error", "This is too large.", [error.detail])
+    if error.status < 500:
+        return notice("error", "The service refused this.", [str(error), *reference])
+    return notice("error", "Something went wrong in the service.", [error.detail, *reference])
+
+
+def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup:
+    """The lines that could not be read, as (number, reason, text)."""
+    return render("unreadable.html.j2", lines=lines[:shown], left_out=max(0, len(lines) - shown), n=len(lines))
+
+
+def _before(messages: Sequence[Message]) -> list[str | None]:
+    return [None, *(m.speaker for m in messages[:-1])] if messages else []
+
+
+def _cause(utterance: int | None, span: str | None, messages: Sequence[Message]) -> str:
+    if utterance is None:
+        return "something outside the conversation"
+    if utterance >= len(messages):
+        return f"message {utterance + 1}"
+    return f"message {utterance + 1}, {messages[utterance].speaker}: “{span or messages[utterance].text}”"
