@@ -10,6 +10,7 @@ from models.mixers.identity_attention import IdentityAttention, IdentityAttentio
 from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
+from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
@@ -19,6 +20,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
+    "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),
 }
 """name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""
 

@@ -46,6 +46,14 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"causal": False, "window": 3},
         {"causal": False, "positions": "learned", "only": "same"},
     ],
+    "softmax_rnn": [
+        {"d_key": 3, "order": 4, "cosine": 2.0, "rotary": False, "gate": "in"},
+        {"d_key": 4, "order": 3, "normaliser": "l2", "gate": "out"},
+        {"d_key": 4, "order": 1, "normaliser": "rms", "constant_term": False},
+        {"d_key": 4, "normaliser": "layer"},
+        {"d_key": 4, "normaliser": "count", "gate": "out"},
+        {"d_key": 4, "normaliser": "none", "cosine": 1.0},
+    ],
 }
 """Fields beside d_model. The default of every row in the table is tested as it is."""
 
