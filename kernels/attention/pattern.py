@@ -11,7 +11,7 @@ from torch import Tensor
 class Pattern:
     """The part of the structure that is the same for every row. Queries stand at the last T of the S key slots."""
 
-    kind: Literal["softmax", "sigmoid"] = "softmax"
+    kind: Literal["softmax", "sigmoid", "exp"] = "softmax"
     causal: bool = True
     window: int | None = None
     """Keys further than this from their query are not seen: i - j <= window, and j - i <= window if not causal."""
@@ -19,12 +19,14 @@ class Pattern:
     """With ids: the query sees only keys of its own id, or only those of other ids."""
     scale: float | None = None
     """Multiplies q . k; None is 1 / sqrt(K)."""
+    ceiling: float = 5.0
+    """With exp: a score above this counts as this."""
     dropout: float = 0.0
     """Of the weights. The kernel has none, so the automatic choice takes PyTorch where it is above 0."""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("softmax", "sigmoid"):
-            raise ValueError(f"kind is {self.kind!r}, expected 'softmax' or 'sigmoid'")
+        if self.kind not in ("softmax", "sigmoid", "exp"):
+            raise ValueError(f"kind is {self.kind!r}, expected 'softmax', 'sigmoid' or 'exp'")
         if self.only not in (None, "same", "other"):
             raise ValueError(f"only is {self.only!r}, expected None, 'same' or 'other'")
         if self.window is not None and self.window < 0:

@@ -14,7 +14,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Stru
     q (B, H, T, K); k (B, G, S, K), v (B, G, S, V), H a multiple of G; the queries stand at the last T of S slots.
     score_ij = scale q_i . k_j + relative_{i-j} + bias_ij + offset_i, k_j being k_other_j where the ids differ.
     softmax: w_i = softmax of the visible scores. sigmoid: w_ij = sigmoid(score_ij) where visible, else 0
-    (Ramapuram et al. 2024). Computed in float32 or wider.
+    (Ramapuram et al. 2024). exp: w_ij = exp(min(score_ij, ceiling)) where visible, else 0: softmax's numerator.
+    Computed in float32 or wider.
     """
     first = k.shape[2] - q.shape[2]
     tile = Tile(first, k.shape[2], 0, k.shape[2], first)
@@ -41,6 +42,8 @@ def attend(
     seen = visible(pattern, s, tile, q.device)
     if pattern.kind == "sigmoid":
         weights = scores.sigmoid().masked_fill(~seen, 0.0)
+    elif pattern.kind == "exp":
+        weights = scores.clamp(max=pattern.ceiling).exp().masked_fill(~seen, 0.0)
     else:
         # A finite floor: a row that sees nothing must give zeros, and no NaN in its gradient.
         floor = torch.finfo(dtype).min

@@ -5,6 +5,7 @@ from typing import Any
 from models.mixers.aaren import Aaren, AarenConfig
 from models.mixers.base import SequenceMixer
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
+from models.mixers.exp_norm import ExpNorm, ExpNormConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
@@ -15,6 +16,7 @@ from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
+    "exp_norm": (ExpNormConfig, ExpNorm),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),

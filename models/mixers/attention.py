@@ -87,7 +87,7 @@ class AttentionState(NamedTuple):
 class AttentionMixer(SequenceMixer[AttentionState]):
     """Projections, positions and cache around `kernels.attention`; a subclass says how a score becomes a weight."""
 
-    kind: Literal["softmax", "sigmoid"]
+    kind: Literal["softmax", "sigmoid", "exp"]
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class AttentionMixer(SequenceMixer[AttentionState]):
         positions = state.position[:, None] + torch.arange(n_tokens, device=x.device)  # (B, T)
         q, k, v = self.project(x).split(self.widths, -1)
         q, k, v = (z.unflatten(-1, (-1, c.head_width)) for z in (q, k, v))  # (B, T, H or G, K)
-        q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = self.q_norm(q), self.k_norm(k), self.values(v, x)
         if c.positions == "rotary":
             q, k = rotary(q, positions, c.rotary_base), rotary(k, positions, c.rotary_base)
 
@@ -151,8 +151,11 @@ class AttentionMixer(SequenceMixer[AttentionState]):
             relative=self._relative(keys.shape[1]),
             offset=self.offset(positions, lengths),
         )
-        o = self.attend(q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), structure, positions)
-        y = self.finish(self.out(o.transpose(1, 2).flatten(2)))
+        dropout = c.dropout if self.training else 0.0
+        pattern = Pattern(kind=self.kind, causal=c.causal, window=c.window, only=c.only, dropout=dropout)
+        o = attention(q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), pattern, structure)
+        o = self.answers(o.transpose(1, 2), x, positions, lengths)  # (B, T, H, K)
+        y = self.finish(self.out(o.flatten(2)))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
         if not c.causal:
@@ -162,20 +165,31 @@ class AttentionMixer(SequenceMixer[AttentionState]):
         all_ids = state.ids if all_ids is None else last(all_ids, slots, n_tokens, lengths)
         return y, AttentionState(keys, values, all_ids, state.position + (n_tokens if lengths is None else lengths))
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, structure: Structure, positions: Tensor) -> Tensor:
-        """The heads' answers o (B, H, T, K); q (B, H, T, K), k and v (B, G, S, K), positions (B, T)."""
-        c = self.config
-        dropout = c.dropout if self.training else 0.0
-        pattern = Pattern(kind=self.kind, causal=c.causal, window=c.window, only=c.only, dropout=dropout)
-        return attention(q, k, v, pattern, structure)
-
     def offset(self, positions: Tensor, lengths: Tensor | None) -> Tensor | None:
         """What is added to all of a query's scores, (B or 1, H or 1, T or 1); nothing unless a subclass has it."""
         return None
 
+    def values(self, v: Tensor, x: Tensor) -> Tensor:
+        """The values v (B, T, G, K) as the cache keeps them; x (B, T, D) is what they were made of."""
+        return v
+
+    def answers(self, o: Tensor, x: Tensor, positions: Tensor, lengths: Tensor | None) -> Tensor:
+        """The heads' answers o (B, T, H, K) before the last projection."""
+        return o
+
     def finish(self, y: Tensor) -> Tensor:
         """The last word on y (B, T, D) before padding is cleared."""
         return y
+
+    def n_visible(self, positions: Tensor, lengths: Tensor | None) -> Tensor:
+        """How many keys a token sees, ids not looked at, (B, T) long; at least 1, which padding may not."""
+        window = self.config.window
+        if self.config.causal:
+            return (positions if window is None else positions.clamp(max=window)) + 1
+        end = positions.new_full((len(positions), 1), positions.shape[1]) if lengths is None else lengths[:, None]
+        if window is None:
+            return end.clamp(min=1).expand_as(positions)
+        return (torch.minimum(positions + window + 1, end) - (positions - window).clamp(min=0)).clamp(min=1)
 
     def _relative(self, n_keys: int) -> Tensor | None:
         c = self.config

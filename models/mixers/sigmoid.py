@@ -59,17 +59,8 @@ class SigmoidAttention(AttentionMixer):
             return self.score_bias[None, :, None]
         if c.score_bias == "static":
             return torch.full((1, 1, 1), -math.log(c.n_keys), dtype=dtype, device=positions.device)
-        if c.causal:
-            before = positions if c.window is None else positions.clamp(max=c.window)
-            n_visible = before + 1
-        else:
-            end = positions.new_full((len(positions), 1), positions.shape[1]) if lengths is None else lengths[:, None]
-            first, stop = positions.new_zeros(()), end
-            if c.window is not None:
-                first = (positions - c.window).clamp(min=0)
-                stop = torch.minimum(positions + c.window + 1, end)
-            n_visible = (stop - first).clamp(min=1).expand_as(positions)  # a padded query may see nothing
-        return -n_visible.to(torch.promote_types(dtype, torch.float32)).log()[:, None]
+        n = self.n_visible(positions, lengths).to(torch.promote_types(dtype, torch.float32))
+        return -n.log()[:, None]
 
     def finish(self, y: Tensor) -> Tensor:
         y = self.out_norm(y)

@@ -19,6 +19,14 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
         {"long_links": True, "n_speakers": 3, "n_layers": 2},
     ],
+    "exp_norm": [
+        {"normaliser": "rms", "gate": "out", "window": 4},
+        {"normaliser": "layer", "gate": "in", "n_kv_heads": 2},
+        {"normaliser": "count", "gate": "out", "causal": False, "window": 3, "positions": "none"},
+        {"normaliser": "count", "window": 4},
+        {"normaliser": "none", "gate": "in", "only": "same"},
+        {"normaliser": "row_sum"},
+    ],
     "gated_conv": [{"width": 1}, {"width": 5, "skip": False}],
     "gla": [
         {"conv_width": 4, "norm": "layer", "output_gate_bias": True},
