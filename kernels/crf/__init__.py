@@ -6,6 +6,7 @@
 What a chain is: structure.py. What the answers mean: reference.py.
 """
 
+import torch
 from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, choose, named
@@ -37,6 +38,9 @@ def log_partition(emissions: Tensor, chain: Chain, *, backend: Backend | None = 
     Differentiable once, with respect to emissions and all scores of the chain. Raises ValueError on shapes that
     disagree, and here as below BackendUnavailable where the backend named cannot do it.
     """
+    _check(emissions, chain)
+    if not emissions.numel():
+        return emissions.double().sum((1, 2))  # zeros that autograd knows
     match _choose(emissions, chain, backend):
         case "triton":
             from kernels.crf import triton_kernel
@@ -53,6 +57,9 @@ def marginals(emissions: Tensor, chain: Chain, *, backend: Backend | None = None
 
     Differentiable by the torch backend, which is the automatic choice where a gradient is wanted.
     """
+    _check(emissions, chain)
+    if not emissions.numel():
+        return torch.zeros_like(emissions)
     match _choose(emissions, chain, backend, differentiable=False):
         case "triton":
             from kernels.crf import triton_kernel
@@ -66,6 +73,9 @@ def marginals(emissions: Tensor, chain: Chain, *, backend: Backend | None = None
 
 def viterbi(emissions: Tensor, chain: Chain, *, backend: Backend | None = None) -> tuple[Tensor, Tensor]:
     """The best labelling (B, N) long, -1 on padding, and its score (B,) in float64."""
+    _check(emissions, chain)
+    if not emissions.numel():
+        return torch.zeros_like(chain.kinds), emissions.double().sum((1, 2))
     match _choose(emissions, chain, backend):
         case "triton":
             from kernels.crf import triton_kernel
@@ -80,11 +90,12 @@ def viterbi(emissions: Tensor, chain: Chain, *, backend: Backend | None = None) 
 def follow(emissions: Tensor, chain: Chain) -> Tensor:
     """P(label of utterance i = c) given utterances 1 to i alone: (B, N, L), zero on padding; `advance` one by one."""
     _check(emissions, chain)
+    if not emissions.numel():
+        return torch.zeros_like(emissions)
     return filtering.follow(emissions, chain)
 
 
 def _choose(emissions: Tensor, chain: Chain, backend: Backend | None, *, differentiable: bool = True) -> Backend:
-    _check(emissions, chain)
     chosen = choose(emissions, backend)
     if chosen != "triton":
         return chosen

@@ -35,8 +35,8 @@ def follow(emissions: Tensor, chain: Chain) -> Tensor:
     wide = emissions.double().masked_fill(~real[..., None], 0.0).clamp(min=NEVER).transpose(0, 1)
     transition, context = chain.transition.double(), chain.context.double()
     table = wide.new_zeros(batch, context.shape[1], n_labels)
-    labels = [wide.new_zeros(0, batch, n_labels)]
-    size = max(1, ROWS_AT_ONCE // max(1, batch))
+    labels = []
+    size = max(1, ROWS_AT_ONCE // batch)
     for low in range(0, n, size):
         kind = kinds[low : low + size]
         sources, moves = _sources(context.shape[1], n_labels, kind), transition[kind]

@@ -52,7 +52,7 @@ def marginals(emissions: Tensor, chain: Chain) -> Tensor:
         return reference.marginals(emissions.double(), chain).to(emissions.dtype)
     sweep = Sweep(emissions, chain, backward=True)
     labels = [node.sum(2) for node, *_ in sweep.nodes()]
-    return torch.cat(labels).transpose(0, 1).to(emissions.dtype) if labels else torch.zeros_like(emissions)
+    return torch.cat(labels).transpose(0, 1).to(emissions.dtype)
 
 
 def _expectations(emissions: Tensor, chain: Chain) -> Expectations:
@@ -72,7 +72,7 @@ class Sweep:
         self.real = torch.arange(n, device=emissions.device) < chain.lengths[:, None]
         self.kinds = torch.where(self.real, chain.kinds, SAME)
         wide = emissions.double().masked_fill(~self.real[..., None], 0.0)
-        largest = wide.detach().amax(2, keepdim=True) if n else wide[..., :1]
+        largest = wide.detach().amax(2, keepdim=True)
         largest = torch.where(largest.isinf(), 0.0, largest)  # an utterance without a possible label stays so
         self.taken_off = largest.sum((1, 2))
         self.emissions = (wide - largest).exp()
@@ -92,11 +92,11 @@ class Sweep:
         # Step t of the backward half is utterance lengths - 1 - t of its row.
         mirrored = (self.lengths[:, None] - 1 - torch.arange(self.n, device=device)).clamp(min=0)
         carry = self.emissions.new_ones(self.batch, len(turn))
-        if backward and self.n:
+        if backward:
             carry = torch.cat([carry, self._factors(mirrored[:, :1])[0] * self.end.repeat(self.n_rows)])
         rows, shape = len(carry), (len(carry), self.n_rows, self.n_labels)
         blocks, scales = [carry[None]], []
-        size = max(1, ROWS_AT_ONCE // max(1, self.batch))
+        size = max(1, ROWS_AT_ONCE // self.batch)
         for low in range(0, self.n, size):
             now = slice(low, low + size)
             here = torch.arange(self.n, device=device)[now].expand(self.batch, -1)
@@ -139,7 +139,7 @@ class Sweep:
 
     def nodes(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """For each block of steps: P(kept, new) (Q, B, R, L), 0 on padding, and the u, p and 1 / sum it is made of."""
-        size = max(1, ROWS_AT_ONCE // max(1, self.batch))
+        size = max(1, ROWS_AT_ONCE // self.batch)
         for low in range(0, self.n, size):
             now = slice(low, low + size)
             u, p = self.before[: self.n][now], self.after[now]
@@ -153,7 +153,8 @@ class Sweep:
         """log Z and its gradient."""
         transition = self.end.new_zeros(self.batch, *self.transition.shape)
         context = self.end.new_zeros(self.batch, *self.context.shape)
-        labels, low = [self.end.new_zeros(0, self.batch, self.n_labels)], 0
+        labels: list[Tensor] = []
+        low = 0
         for node, u, p, weight in self.nodes():
             labels.append(node.sum(2))
             kinds = self.kinds.T[low : low + len(node)]
@@ -163,7 +164,7 @@ class Sweep:
             transition += torch.einsum("qbg,qbxc->bgxc", is_kind * weight[..., 0], u.mT @ p)
         by_label = torch.cat(labels).transpose(0, 1)
         row = torch.arange(self.batch, device=self.lengths.device)
-        last = by_label[row, (self.lengths - 1).clamp(min=0)] if self.n else by_label.sum(1)
+        last = by_label[row, (self.lengths - 1).clamp(min=0)]
         return Expectations(self.log_partition(), by_label, transition * self.transition, context, last)
 
 

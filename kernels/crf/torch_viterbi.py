@@ -1,5 +1,6 @@
 """The best labelling in PyTorch, fast: the recursion of structure.py with max for sum, in float64, and a way back."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,33 +16,37 @@ def viterbi(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
 
     For every entry of every table the one it came from is kept: N R L 16-bit integers a dialogue.
     """
-    _, n, n_labels = emissions.shape
-    real = torch.arange(n, device=emissions.device) < chain.lengths[:, None]
-    table, origins = _best(emissions.double(), chain, real)
+    table, origins = _best(emissions.double(), chain)
     end = torch.where(chain.lengths[:, None] > 0, chain.end.double().repeat(chain.context.shape[1]), 0.0)
-    scores, entry = (table + end).max(1)
-    entries = []
-    for origin in reversed(origins.unbind()):
-        entries.append(entry)
-        entry = origin.gather(1, entry[:, None])[:, 0].long()
-    paths = torch.stack(entries[::-1], 1) % n_labels if entries else real.long()
-    return paths.masked_fill(~real, -1), scores
+    scores, last = (table + end).max(1)
+    # One number a step is followed: plain indexing is ten times quicker at that than a tensor operation.
+    where = origins.cpu().numpy()
+    entries = np.full(emissions.shape[:2], -1, dtype=np.int64)
+    for row, (length, entry) in enumerate(zip(chain.lengths.tolist(), last.tolist(), strict=True)):
+        for i in range(length - 1, -1, -1):
+            entries[row, i] = entry
+            entry = where[i, row, entry]
+    paths = torch.from_numpy(np.where(entries < 0, -1, entries % emissions.shape[2]))
+    return paths.to(emissions.device), scores
 
 
-def _best(emissions: Tensor, chain: Chain, real: Tensor) -> tuple[Tensor, Tensor]:
-    """The best score of each last entry (B, R L), and where each entry of each step came from, (N, B, R L)."""
+def _best(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
+    """The best score of each last entry (B, R L), and where each entry of each step came from, (N, B, R L).
+
+    Rows that have ended go on with numbers nobody reads.
+    """
     batch, n, n_labels = emissions.shape
     n_rows = chain.context.shape[1]
     turn = turned(n_rows, n_labels, emissions.device)
     straight = torch.arange(len(turn), device=turn.device)
     reads = torch.stack([straight, turn])
-    row = (straight // n_labels * n_labels).to(torch.long)
-    kinds = torch.where(real, chain.kinds, SAME)
+    row = straight // n_labels * n_labels
+    kinds = torch.where(torch.arange(n, device=turn.device) < chain.lengths[:, None], chain.kinds, SAME)
     transition, context = chain.transition.double(), chain.context.double()
     narrow = torch.int16 if len(turn) < 2**15 else torch.int64
     table = emissions.new_zeros(batch, len(turn))
-    tables, origins = [table[None]], [turn.new_zeros(0, batch, len(turn), dtype=narrow)]
-    size = max(1, ROWS_AT_ONCE // max(1, batch))
+    tables, origins = [table[None]], []
+    size = max(1, ROWS_AT_ONCE // batch)
     for low in range(0, n, size):
         now = slice(low, low + size)
         kind = kinds[:, now].T
@@ -55,7 +60,6 @@ def _best(emissions: Tensor, chain: Chain, real: Tensor) -> tuple[Tensor, Tensor
             chosen.append(x)
         tables.append(torch.stack(after))
         # x is a column of the table as it was read; sources says which entry that was.
-        came_from = sources.gather(2, torch.stack(chosen).flatten(2) + row)
-        origins.append(torch.where(real[:, now].T[..., None], came_from, straight).to(narrow))
+        origins.append(sources.gather(2, torch.stack(chosen).flatten(2) + row).to(narrow))
     last = torch.cat(tables)[chain.lengths, torch.arange(batch, device=turn.device)]
     return last, torch.cat(origins)

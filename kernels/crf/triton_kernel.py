@@ -56,7 +56,7 @@ def _expectations(emissions: Tensor, chain: Chain) -> Expectations:
     final, taken_off, u, p = tables.sweep(both=True)
     labels, transition, context = tables.expect(u, p, edges=True)
     row = torch.arange(len(labels), device=labels.device)
-    last = labels[row, (chain.lengths - 1).clamp(min=0)] if labels.shape[1] else labels.sum(1)
+    last = labels[row, (chain.lengths - 1).clamp(min=0)]
     return Expectations(tables.log_partition(final, taken_off), labels, transition, context, last)
 
 
@@ -110,11 +110,10 @@ class _Tables:
         taken_off = torch.zeros(self.batch, dtype=torch.float64, device=like.device)
         u = like.new_empty((self.batch, self.n, *like.shape) if both else 0)
         p = torch.empty_like(u)
-        if self.batch and self.n:
-            _sweep[(self.batch, 2 if both else 1)](
-                self.emissions, self.kinds, self.lengths, self.transition, self.context, self.blank, self.ends,
-                final, taken_off, u, p, self.n, **self.sizes, STORE=both, **self.warps,
-            )  # fmt: skip
+        _sweep[(self.batch, 2 if both else 1)](
+            self.emissions, self.kinds, self.lengths, self.transition, self.context, self.blank, self.ends,
+            final, taken_off, u, p, self.n, **self.sizes, STORE=both, **self.warps,
+        )  # fmt: skip
         return final, taken_off, u, p
 
     def log_partition(self, final: Tensor, taken_off: Tensor) -> Tensor:
@@ -132,11 +131,10 @@ class _Tables:
         labels = self.blank.new_zeros(self.batch, self.n, self.n_labels)
         transition = self.blank.new_zeros(self.batch, blocks, self.n_kinds, self.padded, self.padded)
         context = self.blank.new_zeros(self.batch, blocks, self.n_kinds, self.rows, self.padded)
-        if self.batch and self.n:
-            _expect[(self.batch, blocks, self.n_kinds if edges else 1)](
-                self.kinds, self.lengths, self.transition, u, p, labels, transition, context, self.n, blocks,
-                **self.sizes, G=self.n_kinds, STEPS=STEPS_A_PROGRAM, EDGES=edges, **self.warps,
-            )  # fmt: skip
+        _expect[(self.batch, blocks, self.n_kinds if edges else 1)](
+            self.kinds, self.lengths, self.transition, u, p, labels, transition, context, self.n, blocks,
+            **self.sizes, G=self.n_kinds, STEPS=STEPS_A_PROGRAM, EDGES=edges, **self.warps,
+        )  # fmt: skip
         counts = self._cut(context.sum(1, dtype=torch.float64), self.skips + 1).reshape(
             self.batch, self.n_kinds, -1, self.n_labels
         )
@@ -148,16 +146,14 @@ class _Tables:
         taken_off = torch.zeros(self.batch, dtype=torch.float64, device=like.device)
         came_from = torch.empty((self.batch, self.n, *like.shape), dtype=torch.int8, device=like.device)
         paths = torch.full((self.batch, self.n), -1, dtype=torch.long, device=like.device)
-        if self.batch and self.n:
-            _best[(self.batch,)](
-                self.emissions, self.kinds, self.lengths, self.transition, self.context,
-                final, taken_off, came_from, self.n, **self.sizes, **self.warps,
-            )  # fmt: skip
+        _best[(self.batch,)](
+            self.emissions, self.kinds, self.lengths, self.transition, self.context,
+            final, taken_off, came_from, self.n, **self.sizes, **self.warps,
+        )  # fmt: skip
         scores, entry = self._with_end(final).max(1)
-        if self.batch and self.n:
-            _trace[(self.batch,)](
-                self.kinds, self.lengths, came_from, entry, paths, self.n, P=self.padded, R=self.rows, num_warps=1
-            )
+        _trace[(self.batch,)](
+            self.kinds, self.lengths, came_from, entry, paths, self.n, P=self.padded, R=self.rows, num_warps=1
+        )
         return paths, scores + taken_off
 
 
