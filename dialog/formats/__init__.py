@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, TextIO
 
 from dialog.conversation import Conversation
 from dialog.formats.csv import read_csv, write_csv
+from dialog.formats.html import write_html
 from dialog.formats.jsonl import read_json, write_jsonl
 from dialog.formats.plain import read_plain
 from dialog.formats.sniffing import UnknownFormat, sniff
@@ -43,6 +44,7 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
 WRITERS: dict[str, Callable[..., None]] = {
     "jsonl": write_jsonl,
     "csv": write_csv,
+    "html": write_html,
 }
 """Format to writer: (items, binary file, and options of its own). Items must bear being gone through twice."""
 
