@@ -20,7 +20,7 @@ MOST_WAITING = 64
 KEEP_UPLOADS = (600, 600)
 """Every so many seconds, uploads older than so many seconds are deleted; mostly we did that ourselves, at once."""
 
-_FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif", "Noto Color Emoji"]
+_FONT = ["rp-emoji", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 _HEAD = """
@@ -79,7 +79,25 @@ def theme() -> gr.themes.Base:
         block_border_width="1px",
         block_label_text_color="#4d5661",
         block_label_text_color_dark="#a9b3bf",
+        block_radius="12px",
+        block_title_text_color="#15191e",
+        block_title_text_color_dark="#eef1f4",
         block_title_text_weight="600",
+        color_accent="#0f5f6e",
+        color_accent_soft="#e2eef0",
+        color_accent_soft_dark="#20343b",
+        checkbox_background_color_selected="#0f5f6e",
+        checkbox_background_color_selected_dark="#2a93a5",
+        checkbox_border_color_selected="#0f5f6e",
+        checkbox_border_color_selected_dark="#2a93a5",
+        checkbox_border_color="#8b93a0",
+        checkbox_border_color_dark="#6b7785",
+        checkbox_label_background_fill="transparent",
+        checkbox_label_background_fill_dark="transparent",
+        checkbox_label_background_fill_selected="#e2eef0",
+        checkbox_label_background_fill_selected_dark="#20343b",
+        button_border_width="1px",
+        button_large_text_weight="600",
         button_primary_background_fill="#0f5f6e",
         button_primary_background_fill_dark="#2a93a5",
         button_primary_background_fill_hover="#0b4a56",
@@ -88,6 +106,8 @@ def theme() -> gr.themes.Base:
         button_primary_text_color_dark="#06171b",
         button_secondary_background_fill="#ffffff",
         button_secondary_background_fill_dark="#20272f",
+        button_secondary_background_fill_hover="#f3f1ec",
+        button_secondary_background_fill_hover_dark="#2b343e",
         button_secondary_border_color="#bdb8ac",
         button_secondary_border_color_dark="#4a5663",
         input_background_fill="#ffffff",

@@ -36,8 +36,9 @@ class ChatState:
     speaking: str = FIRST_SPEAKERS[0]
     selected: int | None = None
     notice: str = ""
-    unsent: str = ""
-    """What stands in the message box: empty again once a message was taken."""
+    unsent: str | None = None
+    """What is put into the message box: nothing once a message is taken, the message when it fails. None leaves what
+    stands there, which may be the next message already."""
 
     def message(self, n: int | None) -> Message | None:
         """Message n, if there is one."""
@@ -46,13 +47,13 @@ class ChatState:
 
 def say(state: ChatState, text: str, *, take_turns: bool, client: Client) -> Iterator[ChatState]:
     """The state with the message being read, then with its label. A message that fails goes back into the box."""
-    before = replace(state, notice="", unsent=text)
+    before = replace(state, notice="", unsent=None)
     if not text.strip():
-        yield replace(before, notice=render.notice("info", "Type a message first."), unsent="")
+        yield before
         return
     if len(text) > LONGEST_TEXT:
         problem = f"This message has {len(text):,} characters; at most {LONGEST_TEXT:,} fit into one."
-        yield replace(before, notice=render.notice("error", "The message is too long.", [problem]))
+        yield replace(before, notice=render.notice("error", "The message is too long.", [problem]), unsent=text)
         return
     text = text.strip()
     waiting = Message(n=len(state.messages), speaker=state.speaking, text=text)
@@ -69,10 +70,10 @@ def say(state: ChatState, text: str, *, take_turns: bool, client: Client) -> Ite
         notice = render.problem(error, gone="This chat was deleted. Send again to begin a new one.")
         if error.status == 404:
             before = replace(before, chat=None, messages=(), selected=None)
-        yield replace(before, notice=notice)
+        yield replace(before, notice=notice, unsent=text)
         return
     speaking = _next_speaker(state) if take_turns else state.speaking
-    yield replace(before, messages=messages, speaking=speaking, unsent="")
+    yield replace(before, messages=messages, speaking=speaking)
     # An assistant's reply is one more message here: another `replace` and another `yield`.
 
 
@@ -199,11 +200,10 @@ def build(page: gr.Blocks, client: Client) -> None:
                 text = gr.Textbox(
                     label="Message",
                     show_label=False,
-                    placeholder="Type a message, press Enter",
+                    placeholder="Type a message",
                     lines=1,
                     max_lines=6,
                     submit_btn="Send",
-                    autofocus=True,
                     html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=True),
                     elem_id="rp-message",
                 )
@@ -214,11 +214,11 @@ def build(page: gr.Blocks, client: Client) -> None:
                 name = gr.Textbox(
                     label="Another person",
                     show_label=False,
-                    placeholder="Another person's name",
+                    placeholder="Somebody else",
                     max_length=LONGEST_NAME,
                     submit_btn="Add",
                     container=False,
-                    min_width=180,
+                    min_width=160,
                     scale=2,
                     elem_id="rp-new-name",
                 )
@@ -239,9 +239,10 @@ def build(page: gr.Blocks, client: Client) -> None:
                 )
                 new = gr.Button("Delete, begin anew", size="sm", min_width=120, elem_id="rp-new-chat")
 
-    shown = [state, plot, log, notice, speaker, details, label, uncorrect, kept, text, name]
+    # The message box comes last: where a state leaves it alone, its value is skipped.
+    shown = [state, plot, log, notice, speaker, details, label, uncorrect, kept, text]
 
-    def show(s: ChatState, *, keep_text: bool = False) -> list[Any]:
+    def show(s: ChatState) -> list[Any]:
         message = s.message(s.selected)
         answered = message is not None and not message.pending
         return [
@@ -258,8 +259,7 @@ def build(page: gr.Blocks, client: Client) -> None:
             ),
             gr.update(visible=bool(message and message.correction)),
             remembered(s),
-            gr.skip() if keep_text else s.unsent,
-            gr.skip() if keep_text else "",
+            gr.skip() if s.unsent is None else s.unsent,
         ]
 
     def on_say(s: ChatState, who: str | None, words: str, take: bool) -> Iterator[list[Any]]:
@@ -268,17 +268,18 @@ def build(page: gr.Blocks, client: Client) -> None:
 
     def on_select(s: ChatState, event: gr.EventData) -> list[Any]:
         n = getattr(event, "n", None)
-        return show(replace(s, selected=n if isinstance(n, int) and n != s.selected else None), keep_text=True)
+        return show(replace(s, selected=n if isinstance(n, int) and n != s.selected else None))
 
     def on_speaker(s: ChatState, who: str | None) -> ChatState:
         return replace(s, speaking=who) if who in s.speakers else s
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    text.submit(on_say, [state, speaker, text, turns], shown, concurrency_limit=16, **quiet)
+    # Enter while a message is being read sends the next one as soon as that is done.
+    text.submit(on_say, [state, speaker, text, turns], shown, concurrency_limit=16, trigger_mode="always_last", **quiet)
     log.select(on_select, state, shown, **quiet)
     speaker.input(on_speaker, [state, speaker], state, **quiet)
-    name.submit(lambda s, n: show(add_speaker(s, n)), [state, name], shown, **quiet)
-    label.input(lambda s, e: show(correct(s, e, client), keep_text=True), [state, label], shown, **quiet)
-    uncorrect.click(lambda s: show(correct(s, None, client), keep_text=True), state, shown, **quiet)
+    name.submit(lambda s, n: [*show(add_speaker(s, n)), ""], [state, name], [*shown, name], **quiet)
+    label.input(lambda s, e: show(correct(s, e, client)), [state, label], shown, **quiet)
+    uncorrect.click(lambda s: show(correct(s, None, client)), state, shown, **quiet)
     new.click(lambda s: show(forget(s, client)), state, shown, **quiet)
-    page.load(lambda k: show(restore(k, client), keep_text=True), kept, shown, **quiet)
+    page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)

@@ -103,7 +103,8 @@ def label(log: Log, client: Client) -> Iterator[tuple[float, Log, str]]:
         answer = client.emotions(sent)
         version = answer.model_version
         for i, labelled in zip(places, answer.conversations, strict=True):
-            items[i] = _labelled(items[i], labelled)
+            told = {"mode": answer.mode, "model_version": answer.model_version}
+            items[i] = _labelled(items[i], labelled, told)
             done += len(labelled.utterances)
         yield min(done / total, 1.0), replace(log, items=tuple(items)), version
 
@@ -142,8 +143,8 @@ def _for_service(item: Any) -> Conversation:
     return Conversation(id=item.id[:LONGEST_NAME], utterances=utterances)
 
 
-def _labelled(item: Any, answer: Conversation) -> Conversation:
-    """The conversation as it was read, with the answer's predictions, error and warnings."""
+def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversation:
+    """The conversation as it was read, with the answer's predictions, error and warnings, and what labelled it."""
     skipped = len(item.utterances) - len(answer.utterances)
     predictions = [*(None for _ in range(skipped)), *(u.prediction for u in answer.utterances)]
     utterances = tuple(replace(u, prediction=p) for u, p in zip(item.utterances, predictions, strict=True))
@@ -154,7 +155,8 @@ def _labelled(item: Any, answer: Conversation) -> Conversation:
         )
     if any(len(u.text) > LONGEST_TEXT for u in item.utterances):
         warnings.append(f"only the first {LONGEST_TEXT:,} characters of a message are read")
-    return replace(item, utterances=utterances, error=answer.error or item.error).with_warnings(warnings)
+    extra = item.extra if answer.error else {**item.extra, **told}
+    return replace(item, utterances=utterances, extra=extra, error=answer.error).with_warnings(warnings)
 
 
 def run(data: bytes, *, filename: str, format: str, client: Client) -> Iterator[TabState]:
@@ -209,7 +211,7 @@ def save(state: TabState, format: str) -> tuple[str, str]:
     if not state.done:
         return "", ""
     out = io.BytesIO()
-    write(state.log.items, out, format, name=state.log.name)
+    write(state.log.items, out, format)
     ending = {"html": "html", "csv": "csv"}.get(format, "jsonl")
     return f"{state.log.name}-emotions.{ending}", out.getvalue().decode("utf-8-sig" if format == "csv" else "utf-8")
 
@@ -219,6 +221,8 @@ def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup]:
     if not state.done:
         return Markup(""), Markup(""), Markup("")
     messages = messages_of(state.log.conversations[state.chosen])
+    # Of a long conversation only the last messages were labelled.
+    messages = messages[-LONGEST_CONVERSATION:]
     return render.overview(messages), timeline(messages), render.table(messages, state.marked)
 
 
@@ -286,7 +290,7 @@ def build(client: Client) -> None:
             )
             example = gr.Button("Try an example", elem_id="rp-example", min_width=120)
             format = gr.Dropdown(
-                [("Tell the format by itself", "auto"), *((name, name) for name in READERS)],
+                [("Any format", "auto"), *((name, name) for name in READERS)],
                 value="auto",
                 label="Format",
                 show_label=False,

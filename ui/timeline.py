@@ -1,7 +1,7 @@
 """The mood of a conversation over time, as inline SVG. Positions are per cent, so it fits any width undistorted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup
@@ -47,12 +47,15 @@ def timeline(messages: Sequence[Message], *, window: int | None = None) -> Marku
     points = _points(shown)
     speakers = list(dict.fromkeys(p.speaker for p in points if p.speaker))[:LINES]
     lines = [line for n, name in enumerate(speakers) for line in _lines([p for p in points if p.speaker == name], n)]
+    faces = len(shown) <= FACES_UP_TO
     return render(
         "timeline.html.j2",
         points=points,
-        lines=lines,
-        speakers=speakers,
-        faces=len(shown) <= FACES_UP_TO,
+        # Lines from dot to dot would be a thicket; the mean of the neighbours shows where the mood goes.
+        lines=lines if faces else [],
+        mean=[] if faces else _lines(_smoothed(points), 0),
+        speakers=speakers if faces else [],
+        faces=faces,
         summary=_summary(messages),
         first=shown[0].n + 1 if shown else 1,
         last=shown[-1].n + 1 if shown else 1,
@@ -113,6 +116,16 @@ def _y(value: float) -> float:
 def _lines(points: Sequence[Point], stroke: int) -> list[Line]:
     pairs = pairwise(points)
     return [Line(x1=a.x, y1=a.y, x2=b.x, y2=b.y, stroke=stroke) for a, b in pairs]
+
+
+def _smoothed(points: Sequence[Point]) -> list[Point]:
+    """Each point at the mean height of its neighbours, a twelfth of them to either side."""
+    reach = max(2, len(points) // 12)
+    found = []
+    for i, point in enumerate(points):
+        near = points[max(0, i - reach) : i + reach + 1]
+        found.append(replace(point, y=round(sum(p.y for p in near) / len(near), 2)))
+    return found
 
 
 def _title(message: Message) -> str:
