@@ -1,1 +1,66 @@
-"""Training: the loop, and one recipe a model."""
+"""Training: the loop, and one recipe a model. `rapport train NAME` runs what this table names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dialog.training.loop import Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """A recipe as the command line shows it. `train` is heavy and imports what it needs when it is called."""
+
+    summary: str
+    train: "Callable[[Path, Path, int, Path | None, Callable[[Progress], None] | None], dict[str, Any]]"
+    """(data folder, output folder, seed, folder to start from, report) -> validation scores."""
+
+
+def _emotion(name: str, *parts: str) -> "Callable[..., dict[str, Any]]":
+    def train(
+        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    ) -> dict[str, Any]:
+        from dialog.training import recipes
+        from dialog.training.emotion import train_emotion
+
+        recipe = getattr(recipes, name)()
+        for part in parts:
+            recipe = recipes.alone(recipe) if part == "alone" else recipes.ablated(recipe, part)
+        return train_emotion(recipe, data, out, seed=seed, start=start, report=report).scores
+
+    return train
+
+
+def _encoder(
+    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+) -> dict[str, Any]:
+    from dialog.training.encoder import EncoderRecipe, train_encoder
+
+    if start is not None:
+        raise ValueError("emotion/encoder starts from the plain encoder; --start belongs to the recipes that follow it")
+    train_encoder(EncoderRecipe(), data, out, seed=seed, report=report)
+    return {}
+
+
+RECIPES: dict[str, Recipe] = {
+    "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
+    "emotion/ekman": Recipe(summary="The default model, from every corpus that fits", train=_emotion("ekman")),
+    "emotion/ekman-permissive": Recipe(
+        summary="The default from GoEmotions alone, whose licence is permissive", train=_emotion("ekman_permissive")
+    ),
+    **{
+        f"emotion/{name}": Recipe(summary=f"{title}, for comparison with the literature", train=_emotion(name))
+        for name, title in (
+            *(("meld", "MELD"), ("emorynlp", "EmoryNLP"), ("dailydialog", "DailyDialog")),
+            ("iemocap", "IEMOCAP (not shipped)"),
+        )
+    },
+    **{
+        f"emotion/{name}-{part}": Recipe(summary=f"{name}, ablation: {part}", train=_emotion(name, part))
+        for name in ("meld", "emorynlp")
+        for part in ("alone", "no-attention", "no-gru", "no-crf", "linear-chain", "frozen-encoder")
+    },
+}
+"""name -> recipe."""
