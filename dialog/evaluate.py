@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dialog.conversation import Conversation
-from dialog.corpora import read_jsonl
+from dialog.corpora import read
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import DEFAULT, EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
@@ -36,8 +36,8 @@ def evaluate_emotion(
     in these files (copies of train conversations in a test part). `live` also scores the live mode, which costs more.
     """
     tagger = EmotionTagger.load(model)
-    conversations = [c for path in data for c in read_jsonl(path)]
-    copies = {_fingerprint(c) for path in without for c in read_jsonl(path)}
+    conversations = [c for path in data for c in read(path)]
+    copies = {_fingerprint(c) for path in without for c in read(path)}
     kept = [c for c in conversations if _fingerprint(c) not in copies]
     truth = _truth(kept, tagger.labels)
     n = sum(len(c.utterances) for c in kept)

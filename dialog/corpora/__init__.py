@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 
 from dialog.conversation import Conversation
+from dialog.corpora.original import ORIGINS, read_original
 
 EMOTION_CORPORA = ("meld", "emorynlp", "dailydialog", "iemocap", "emocontext", "goemotions", "empathetic_dialogues")
 
@@ -16,15 +17,22 @@ class MissingCorpus(ValueError):
 
 
 def load_corpus(data: Path, corpus: str, split: str) -> list[Conversation]:
-    """One split of a corpus from `<data>/<corpus>/<split>.jsonl.gz` (or .jsonl), the layout README describes.
+    """One split of a corpus from `<data>/<corpus>/<split>.jsonl.gz` (or .jsonl), or from its original file there.
 
-    MissingCorpus says which file was looked for.
+    MissingCorpus says which file was looked for, and where it is published.
     """
     for suffix in (".jsonl.gz", ".jsonl"):
         path = data / corpus / f"{split}{suffix}"
         if path.is_file():
             return list(read_jsonl(path))
-    raise MissingCorpus(f"no {corpus} {split}: expected {data / corpus / split}.jsonl.gz")
+    wanted = f"no {corpus} {split}: expected {data / corpus / split}.jsonl.gz"
+    origin = ORIGINS.get(corpus)
+    if origin is None or split not in origin.files:
+        raise MissingCorpus(wanted)
+    original = data / corpus / origin.files[split]
+    if original.is_file():
+        return list(origin.read(original))
+    raise MissingCorpus(f"{wanted}, or beside it {original.name} from github.com/{origin.repository}, {origin.folder}")
 
 
 def gold(conversation: Conversation, corpus: str) -> list[str | None]:
@@ -33,6 +41,11 @@ def gold(conversation: Conversation, corpus: str) -> list[str | None]:
         many = [u.extra.get("emotions") or [] for u in conversation.utterances]
         return [labels[0] if len(labels) == 1 else None for labels in many]
     return [u.emotion for u in conversation.utterances]
+
+
+def read(path: Path) -> Iterator[Conversation]:
+    """The conversations of a .jsonl or .jsonl.gz file, or of a corpus's original file, told by its name."""
+    return read_jsonl(path) if path.name.endswith((".jsonl", ".jsonl.gz")) else read_original(path)
 
 
 def read_jsonl(path: Path) -> Iterator[Conversation]:
