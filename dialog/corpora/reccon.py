@@ -36,13 +36,13 @@ def read(path: Path) -> Iterator[Conversation]:
     ValueError for another kind of file.
     """
     part = "ie" if path.name.startswith("iemocap") else "dd"
-    conversations = json.loads(path.read_text(encoding="utf-8"))
     try:
+        conversations = json.loads(path.read_text(encoding="utf-8"))
         for key, ((*turns,),) in conversations.items():
             yield Conversation.from_dict(
                 {"id": f"reccon_{part}_{key}", "source_id": key, "utterances": [_utterance(turn) for turn in turns]}
             )
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not one of RECCON's original annotations: {error!r}") from error
 
 
