@@ -22,6 +22,7 @@ from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
 from dialog.metrics import calibration_error, emotion_scores
+from dialog.training.card import write_card
 from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans
 from dialog.training.loop import Progress, Schedule, run
 from models import config as configs
@@ -156,6 +157,15 @@ def train_emotion(
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
     whole, scores = calibrate(recipe, data, seed, whole, _merged(encoder), context)
     save_model(out, whole, encoder, context)
+    write_card(
+        out,
+        name=f"emotion/{recipe.label_set}",
+        summary=f"EmotionIC with the labels {', '.join(labels)}.",
+        command=f"rapport train emotion/{recipe.label_set} --seed {seed}",
+        seed=seed,
+        corpora=[source.corpus for source in recipe.sources],
+        validation=scores,
+    )
     return Trained(out, scores)
 
 
