@@ -1,15 +1,19 @@
 """Softmax and sigmoid attention under any structure: causal, windowed, by identity, over rows of any length."""
 
+import torch
 from torch import Tensor
 
 from kernels.attention import blockwise, reference
 from kernels.attention.pattern import Pattern, Structure
-from kernels.backend import Backend, choose
+from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import named as asked_for
 
 __all__ = ["Pattern", "Structure", "attention"]
 
 CAUSAL = Pattern()
 NOTHING_MORE = Structure()
+WIDEST_HEAD = 256
+"""Of the Triton kernel: a wider one does not fit beside its tiles."""
 
 
 def attention(
@@ -27,8 +31,30 @@ def attention(
     Raises ValueError where shapes disagree or ids are wanted and missing.
     """
     _check(q, k, v, pattern, structure)
-    run = {"reference": reference, "torch": blockwise}[choose(q, backend)].attention
-    return run(q, k, v, pattern, structure)
+    if q.shape[2] == 0:
+        return v[:, :1, :0].expand(-1, q.shape[1], -1, -1)
+    chosen = choose(q, backend)
+    if chosen == "triton":
+        lacking = _kernel_lacks(q, k, v, pattern)
+        if lacking is None:
+            from kernels.attention import triton_kernel
+
+            return triton_kernel.attention(q, k, v, pattern, structure)
+        if asked_for(backend) == "triton":
+            raise BackendUnavailable(f"triton was asked for, but its attention has {lacking}")
+    run = reference if chosen == "reference" else blockwise
+    return run.attention(q, k, v, pattern, structure)
+
+
+def _kernel_lacks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> str | None:
+    """Why the kernel cannot do this, or None if it can."""
+    if pattern.dropout:
+        return f"no dropout, and it is {pattern.dropout}"
+    if q.dtype not in (torch.float32, torch.float16, torch.bfloat16) or not q.dtype == k.dtype == v.dtype:
+        return f"one dtype of 32 or 16 bits, and q, k, v are {q.dtype}, {k.dtype}, {v.dtype}"
+    if max(q.shape[-1], v.shape[-1]) > WIDEST_HEAD:
+        return f"heads of at most {WIDEST_HEAD}, and they are {q.shape[-1]} and {v.shape[-1]} wide"
+    return None
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> None:
