@@ -40,6 +40,9 @@ class EmotionModelConfig:
     """The encoder the deltas were trained on: `minilm`, a folder, or a hub name."""
     decoding: Literal["viterbi", "posterior"] = "posterior"
     """How an offline label is chosen: the likeliest labelling, or each utterance's likeliest label. By validation."""
+    label_bias: tuple[float, ...] = ()
+    """Added to each label's log-probability when the posterior label is chosen, never to what is reported; none: empty.
+    A metric such as F1 without neutral is not served best by the likeliest label. By validation."""
     temperature: float = 1.0
     """Divides all scores before probabilities are read off, offline; found on validation."""
     live_temperature: float = 1.0
@@ -48,6 +51,8 @@ class EmotionModelConfig:
     def __post_init__(self) -> None:
         if len(self.labels) != self.context.n_labels:
             raise ValueError(f"{len(self.labels)} labels, but the context model has {self.context.n_labels}")
+        if self.label_bias and len(self.label_bias) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels, but label_bias has {len(self.label_bias)}")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels are not distinct: {', '.join(self.labels)}")
 
@@ -108,6 +113,7 @@ class EmotionTagger:
             "offline": _tempered(context, config.temperature),
             "live": _tempered(context, config.live_temperature),
         }
+        self._bias = torch.tensor(config.label_bias or [0.0] * len(config.labels))
         self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
 
     @classmethod
@@ -171,7 +177,7 @@ class EmotionTagger:
         window = self.encoder.window([*state.recent, *new])
         x = self.encoder.encode_last(window)
         p, model = self._tempered["live"].step(x[None], speaker_ids([speaker]), state.model)
-        prediction = self._prediction(p[0], int(p[0].argmax()))
+        prediction = self._prediction(p[0], int(self._choose(p)[0]))
         return prediction, LiveState(tuple(window), model, state.n_messages + 1)
 
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
@@ -180,13 +186,17 @@ class EmotionTagger:
         model, live = self._tempered[mode], mode == "live"
         emissions = model(x, speakers, mask, live=live)
         p = model.marginals(emissions, speakers, mask, live=live)
-        best = p.argmax(-1)
+        best = self._choose(p)
         if not live and self.config.decoding == "viterbi":
             best = model.viterbi(emissions, speakers, mask)
         return [
             [self._prediction(p[b, n], int(best[b, n])) for n in range(len(c.utterances))]
             for b, (_, c) in enumerate(rows)
         ]
+
+    def _choose(self, p: Tensor) -> Tensor:
+        """The label of each row of probabilities (..., L)."""
+        return (p.clamp(min=1e-9).log() + self._bias).argmax(-1)
 
     def _prediction(self, p: Tensor, best: int) -> Prediction:
         values = p.tolist()

@@ -4,10 +4,9 @@ The encoder starts from a shared one (recipe `emotion/encoder`), cut to low-rank
 nothing and its branches from silence, so that the first step already says what the encoder alone would.
 """
 
-import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,12 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, pad_rows
-from dialog.conversation import Conversation
-from dialog.corpora import gold
-from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
+from dialog.corpora.ekman import OWN_LABELS
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
-from dialog.metrics import calibration_error, emotion_scores
+from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
 from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans
 from dialog.training.loop import Progress, Schedule, run
@@ -144,7 +141,7 @@ def train_emotion(
     batches = _Batches(examples, recipe, seed)
     schedule = Schedule(steps=max(1, round(batches.per_epoch * recipe.epochs)), lr=recipe.lr, lr_new=recipe.lr_new)
     module.train()
-    encoder.eval()  # Dropout inside the encoder costs more than it gives at this size.
+    encoder.prepare_training()
     run(
         module,
         list(context.parameters()),
@@ -155,7 +152,12 @@ def train_emotion(
         report,
     )
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
-    whole, scores = calibrate(recipe, data, seed, whole, _merged(encoder), context)
+    held_out = Labelled.of(
+        [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)], recipe.label_set
+    )
+    whole, scores = calibrate(
+        EmotionTagger("candidate", "0", whole, _merged(encoder), context), held_out, recipe.metric
+    )
     save_model(out, whole, encoder, context)
     write_card(
         out,
@@ -176,59 +178,6 @@ def save_model(folder: Path, config: EmotionModelConfig, encoder: TextEncoder, c
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(configs.dumps(config))
-
-
-def calibrate(
-    recipe: EmotionRecipe, data: Path, seed: int, config: EmotionModelConfig, encoder: TextEncoder, context: EmotionIC
-) -> tuple[EmotionModelConfig, dict[str, float]]:
-    """The config with its temperatures and decoding, all chosen on validation, and the scores there."""
-    held_out = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
-    conversations = [c for c, _ in held_out]
-    truth = [label for c, corpus in held_out for label in _targets(c, corpus, recipe.label_set)]
-    tagger = EmotionTagger("candidate", "0", config, encoder, context)
-    for mode, field in (("offline", "temperature"), ("live", "live_temperature")):
-        tried = {
-            t: _surprise(tagger.using(replace(config, **{field: t})), conversations, truth, mode) for t in _TEMPERATURES
-        }
-        config = replace(config, **{field: min(tried, key=tried.__getitem__)})
-    scores = {
-        d: _score(tagger.using(replace(config, decoding=d)), conversations, truth, "offline")
-        for d in ("posterior", "viterbi")
-    }
-    chosen = max(scores, key=lambda d: scores[d][recipe.metric])
-    config = replace(config, decoding=chosen)
-    live = _score(tagger.using(config), conversations, truth, "live")
-    both = {f"{d}_{recipe.metric}": s[recipe.metric] for d, s in scores.items()}
-    return config, scores[chosen] | {f"live_{k}": v for k, v in live.items()} | both
-
-
-_TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.7, 2.0, 2.4)
-
-
-def _targets(c: Conversation, corpus: str, label_set: str) -> list[str | None]:
-    labels = gold(c, corpus)
-    return [TO_EKMAN[corpus].get(label) if label else None for label in labels] if label_set == "ekman" else labels
-
-
-def _surprise(
-    tagger: EmotionTagger, conversations: Sequence[Conversation], truth: Sequence[str | None], mode: str
-) -> float:
-    """The mean of -log p(truth)."""
-    tagged = tagger.tag(conversations, mode=mode)  # type: ignore[arg-type]
-    predictions = [u.prediction for c in tagged for u in c.utterances]
-    losses = [-math.log(max(p.probabilities[t], 1e-9)) for p, t in zip(predictions, truth, strict=True) if p and t]
-    return sum(losses) / len(losses)
-
-
-def _score(
-    tagger: EmotionTagger, conversations: Sequence[Conversation], truth: Sequence[str | None], mode: str
-) -> dict[str, float]:
-    tagged = tagger.tag(conversations, mode=mode)  # type: ignore[arg-type]
-    pairs = [
-        (p, t) for p, t in zip((u.prediction for c in tagged for u in c.utterances), truth, strict=True) if p and t
-    ]
-    scores = emotion_scores([t for _, t in pairs], [p.emotion for p, _ in pairs], tagger.labels)
-    return scores | {"ece": calibration_error([p.probability for p, _ in pairs], [p.emotion == t for p, t in pairs])}
 
 
 class _Batches:

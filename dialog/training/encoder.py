@@ -133,7 +133,7 @@ def train_encoder(
     index = {emotion: i for i, emotion in enumerate(wholes)}
     schedule = Schedule(steps=round(len(batches) * recipe.epochs), lr=recipe.lr, lr_new=recipe.lr_new)
     module.train()
-    encoder.eval()  # Dropout inside costs a third more time, and one pass does not over-fit.
+    encoder.prepare_training()
     new = list(module.heads.parameters())
     run(
         module,

@@ -66,6 +66,12 @@ class TextEncoder(nn.Module):
             network.pooler = None  # We average tokens; the pooler would only cost memory.
         return cls(network.eval(), tokenizer, str(name))
 
+    def prepare_training(self) -> None:
+        """Chooses what trains quickest on a CPU: plain attention in place of the fused one, whose backward in bfloat16
+        takes half as long again at these lengths; and no dropout inside."""
+        cast(Any, self.network).set_attn_implementation("eager")
+        self.eval()
+
     def forward(self, ids: Tensor, mask: Tensor, owner: Tensor, n_utterances: int) -> Tensor:
         """One vector an utterance, (U, D) float32: the mean of the states of its tokens.
 
