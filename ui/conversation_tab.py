@@ -18,7 +18,7 @@ from dialog.formats import READERS, WRITERS, Item, Unreadable, read, write
 from serve.client import Client, ServiceError
 from ui import render
 from ui.download import download_button
-from ui.messages import messages_of, named
+from ui.messages import counted_from_one, messages_of, moved, named
 from ui.timeline import timeline
 
 LARGEST_LOG = 10 * 1024**2
@@ -148,7 +148,7 @@ def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversa
     skipped = len(item.utterances) - len(answer.utterances)
     predictions = [*(None for _ in range(skipped)), *(u.prediction for u in answer.utterances)]
     utterances = tuple(replace(u, prediction=p) for u, p in zip(item.utterances, predictions, strict=True))
-    warnings = list(answer.warnings)
+    warnings = [moved(warning, skipped) for warning in answer.warnings]
     if skipped:
         warnings.append(
             f"only the last {LONGEST_CONVERSATION:,} of {len(item.utterances):,} messages were labelled on this page"
@@ -196,7 +196,8 @@ def notices(log: Log, filename: str = "") -> Markup:
     if failed:
         parts.append(render.notice("error", f"{len(failed)} could not be labelled", failed[:20]))
     several = len(log.conversations) > 1
-    warnings = [f"{c.id}: {w}" if several else w for c in log.conversations for w in c.warnings]
+    told = [(c.id, counted_from_one(w)) for c in log.conversations for w in c.warnings]
+    warnings = [f"{name}: {warning}" if several else warning for name, warning in told]
     if warnings:
         cut = any(len(c.utterances) > LONGEST_CONVERSATION for c in log.conversations)
         more = [f"and {len(warnings) - 20} more"] if len(warnings) > 20 else []

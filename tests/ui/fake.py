@@ -77,7 +77,7 @@ class MemoryClient:
             prediction=prediction,
             error="this text is poison" if failed else None,
             correction=None,
-            warnings=() if text.isascii() else ("not in English, the language the model understands",),
+            warnings=() if text.isascii() else (f"utterance {n}: not in English, the language the model understands",),
         )
         self.chats[chat_id] = replace(chat, total=n + 1, messages=(*chat.messages, message))
         return message
