@@ -54,7 +54,7 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
 
 
 def take_rows(state: State, rows: Tensor) -> State:
-    """The state of the batch rows named, rows (B',) long; rows may repeat (a beam) or be left out (a row that ended)."""
+    """The state of the batch rows named, rows (B',) long; a row may repeat (a beam) or be left out (it has ended)."""
     return _map(state, lambda leaf: leaf.index_select(0, rows.to(leaf.device)))
 
 
