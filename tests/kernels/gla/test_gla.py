@@ -1,0 +1,155 @@
+"""Gated linear attention: every implementation is the recurrence, whatever the gates and the lengths."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kernels.backend import Backend
+from kernels.gla import chunked, gated_linear_attention, reference
+from tests.kernels.accuracy import assert_as_accurate
+
+BACKENDS: list[Backend] = ["torch", "triton"]
+
+
+def inputs(
+    n_tokens: int,
+    width: int = 5,
+    d_value: int = 6,
+    *,
+    gates: int | None = None,
+    tau: float = 1.0,
+    dtype: torch.dtype = torch.float64,
+) -> list[Tensor]:
+    """q, k, v in dtype; log gates and state in float32 or wider; two heads."""
+    wide = torch.promote_types(dtype, torch.float32)
+    q, k = (torch.randn(1, 2, n_tokens, width, dtype=dtype) for _ in range(2))
+    v = torch.randn(1, 2, n_tokens, d_value, dtype=dtype)
+    log_f = F.logsigmoid(torch.randn(1, 2, n_tokens, gates or width, dtype=wide)) / tau
+    return [q, k, v, log_f, torch.randn(1, 2, width, d_value, dtype=wide)]
+
+
+@pytest.mark.parametrize("tau", [0.01, 1.0, 16.0])
+@pytest.mark.parametrize("gates", [None, 1])
+@pytest.mark.parametrize("n_tokens", [1, 7, 33, 64, 150])
+def test_chunks_are_the_recurrence_in_double_precision(n_tokens: int, gates: int | None, tau: float) -> None:
+    args = inputs(n_tokens, gates=gates, tau=tau)
+    assert_as_accurate(chunked.gated_linear_attention, reference.gated_linear_attention, args, floor=1e-13)
+
+
+@pytest.fixture
+def short_chunks(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> None:
+    """Two sub-chunks a chunk are enough to go wrong, and the interpreter is slow."""
+    if device.type == "cpu":
+        from kernels.gla import triton_kernel
+
+        monkeypatch.setattr(triton_kernel, "CHUNK", 32)
+
+
+@pytest.mark.usefixtures("short_chunks")
+@pytest.mark.parametrize(
+    ("n_tokens", "width", "d_value", "gates", "tau", "dtype"),
+    [
+        (1, 4, 4, None, 1.0, torch.float32),
+        (7, 20, 6, None, 16.0, torch.float16),
+        (33, 5, 40, None, 0.1, torch.float32),
+        (40, 5, 6, None, 1.0, torch.float16),
+        (40, 1, 6, 1, 1.0, torch.float32),
+        (33, 5, 6, 1, 1.0, torch.float16),
+    ],
+)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_is_as_accurate_as_its_dtype_allows(
+    backend: Backend,
+    n_tokens: int,
+    width: int,
+    d_value: int,
+    gates: int | None,
+    tau: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    args = [z.to(device) for z in inputs(n_tokens, width, d_value, gates=gates, tau=tau, dtype=dtype)]
+    # In half precision a result is rounded by half a unit of its largest number however wide the sums, and a matmul's
+    # operands, decays and all, once more than the definition's.
+    half = dtype == torch.float16
+    assert_as_accurate(
+        lambda *a: gated_linear_attention(*a, backend=backend),
+        reference.gated_linear_attention,
+        args,
+        slack=4.0 if half else 2.0,
+        floor=torch.finfo(dtype).eps / 2 if half else 1e-6,
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n_tokens", [1, 3])
+def test_a_few_steps_without_gradients_are_the_recurrence(
+    backend: Backend, n_tokens: int, device: torch.device
+) -> None:
+    args = [z.to(device) for z in inputs(n_tokens, width=12, d_value=20, dtype=torch.float32)]
+    assert_as_accurate(
+        lambda *a: gated_linear_attention(*a, backend=backend), reference.gated_linear_attention, args, gradients=False
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gates_that_forget_everything_overflow_nowhere(backend: Backend, device: torch.device) -> None:
+    q, k, v, _, S = (z.to(device) for z in inputs(18, dtype=torch.float32))
+    log_f = torch.full_like(q, -300.0).requires_grad_()
+    o, last = gated_linear_attention(q, k, v, log_f, S, backend=backend)
+    # Nothing but the token itself is left: o_t = (q_t . k_t) v_t.
+    torch.testing.assert_close(o, (q * k).sum(-1, keepdim=True) * v)
+    torch.testing.assert_close(last, k[:, :, -1, :, None] * v[:, :, -1, None, :])
+    o.sum().backward()
+    assert log_f.grad is not None
+    assert log_f.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gates_that_forget_nothing_make_plain_linear_attention(backend: Backend, device: torch.device) -> None:
+    q, k, v, log_f, _ = (z.to(device) for z in inputs(20, dtype=torch.float32))
+    o, last = gated_linear_attention(q, k, v, torch.zeros_like(log_f), backend=backend)
+    torch.testing.assert_close(o, (q @ k.mT).tril() @ v, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(last, k.mT @ v, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", ["reference", *BACKENDS])
+def test_a_sequence_may_be_cut_anywhere(backend: Backend, device: torch.device) -> None:
+    q, k, v, log_f, S = (z.to(device) for z in inputs(19, dtype=torch.float32))
+    whole, last = gated_linear_attention(q, k, v, log_f, S, backend=backend)
+    head, S = gated_linear_attention(*(z[:, :, :7] for z in (q, k, v, log_f)), S, backend=backend)
+    tail, S = gated_linear_attention(*(z[:, :, 7:] for z in (q, k, v, log_f)), S, backend=backend)
+    torch.testing.assert_close(torch.cat([head, tail], 2), whole, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(S, last, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("tau", [0.1, 1.0, 16.0])
+@pytest.mark.parametrize("n_tokens", [1, 15, 63, 64, 65, 1000, 4096])
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-3)])
+def test_the_kernel_keeps_to_the_sheets_relative_error(
+    dtype: torch.dtype, most: float, n_tokens: int, tau: float, device: torch.device
+) -> None:
+    args = [z.to(device) for z in inputs(n_tokens, 64, 64, tau=tau, dtype=dtype)]
+    o, last = gated_linear_attention(*args, backend="triton")
+    true_o, true_last = reference.gated_linear_attention(*(z.double() for z in args))
+    for fast, truth in ((o, true_o), (last, true_last)):
+        assert (fast.double() - truth).norm() < most * truth.norm()
+
+
+def test_no_tokens_leave_the_state_alone() -> None:
+    q, k, v, log_f, S = inputs(0)
+    o, last = gated_linear_attention(q, k, v, log_f, S)
+    assert o.shape == v.shape
+    assert torch.equal(last, S)
+
+
+def test_shapes_that_disagree_are_refused() -> None:
+    q, k, v, log_f, S = inputs(4)
+    with pytest.raises(ValueError, match="q is"):
+        gated_linear_attention(q[..., :3], k, v, log_f, S)
+    with pytest.raises(ValueError, match="log_f has 3 channels, expected 1 or 5"):
+        gated_linear_attention(q, k, v, log_f[..., :3], S)
+    with pytest.raises(ValueError, match="S is"):
+        gated_linear_attention(q, k, v, log_f, S[..., :2])
