@@ -3,10 +3,14 @@
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, choose
+from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import named as asked_for
 from kernels.prefix_softmax import chunked, reference
 
 __all__ = ["prefix_softmax"]
+
+WIDEST = 256
+"""Of the Triton kernel, whose programs hold whole values."""
 
 
 def prefix_softmax(
@@ -36,5 +40,18 @@ def prefix_softmax(
             f"log_sum is {tuple(log_sum.shape)} and mean {tuple(mean.shape)}, expected {(batch, n_heads)} and "
             f"{(batch, n_heads, v.shape[-1])}"
         )
-    run = {"reference": reference, "torch": chunked}[choose(v, backend)].prefix_softmax
-    return run(scores.to(dtype), v, log_sum.to(dtype), mean.to(dtype))
+    scores, log_sum, mean = scores.to(dtype), log_sum.to(dtype), mean.to(dtype)
+    if n_tokens == 0:
+        return v, log_sum, mean
+    chosen = choose(v, backend)
+    if chosen == "triton":
+        if dtype == torch.float32 and v.shape[-1] <= WIDEST:
+            from kernels.prefix_softmax import triton_kernel
+
+            return triton_kernel.prefix_softmax(scores, v, log_sum, mean)
+        if asked_for(backend) == "triton":
+            raise BackendUnavailable(
+                f"triton was asked for, but its prefix softmax takes float32 and values up to {WIDEST} wide, and these "
+                f"are {dtype} and {v.shape[-1]}"
+            )
+    return (reference if chosen == "reference" else chunked).prefix_softmax(scores, v, log_sum, mean)

@@ -16,8 +16,6 @@ CHUNK = 64
 
 def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.prefix_softmax`."""
-    if not scores.shape[2]:
-        return v, log_sum, mean
     o, log_sums = _PrefixSoftmax.apply(scores, v.to(mean.dtype), log_sum, mean)
     return o.to(v.dtype), log_sums[..., -1], o[..., -1, :]
 

@@ -25,6 +25,4 @@ def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> 
         peak = torch.where(total > 0, new, -torch.inf)
         seen = torch.where(total > 0, total, 1.0)
         outputs.append(weighted / seen[..., None])
-    if not outputs:
-        return v, log_sum, mean
     return torch.stack(outputs, 2).to(v.dtype), peak + seen.log(), outputs[-1]

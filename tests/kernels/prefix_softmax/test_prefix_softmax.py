@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from kernels.backend import BackendUnavailable
 from kernels.prefix_softmax import chunked, prefix_softmax
 from tests.kernels.accuracy import assert_as_accurate
+
+BACKENDS = ["torch", "reference", "triton"]
 
 
 def arguments(n_tokens: int, width: int = 5, dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -59,7 +62,47 @@ def test_chunks_are_as_accurate(dtype: torch.dtype, n_tokens: int) -> None:
     assert_as_accurate(*ops, arguments(n_tokens, dtype=dtype))
 
 
-@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("n_tokens", [1, 7, 33])
+def test_the_kernel_is_as_accurate(dtype: torch.dtype, n_tokens: int, device: torch.device) -> None:
+    values = [z.to(device) for z in arguments(n_tokens, dtype=dtype)]
+    assert_as_accurate(*(partial(prefix_softmax, backend=backend) for backend in ("triton", "reference")), values)
+
+
+@pytest.mark.gpu
+def test_the_kernel_is_as_accurate_in_bfloat16(device: torch.device) -> None:
+    values = [z.to(device) for z in arguments(100, width=64, dtype=torch.bfloat16)]
+    assert_as_accurate(*(partial(prefix_softmax, backend=backend) for backend in ("triton", "reference")), values)
+
+
+def test_the_kernel_leaves_tokens_out_and_starts_from_nothing(device: torch.device) -> None:
+    scores, v, _, _ = (z.to(device) for z in arguments(20, dtype=torch.float32))
+    scores[0, :, :18] = -torch.inf
+    scores[1] = -torch.inf
+    results = []
+    for backend in ("triton", "reference"):
+        leaves = [scores.clone().requires_grad_(), v.clone().requires_grad_()]
+        o, log_sum, mean = prefix_softmax(*leaves, backend=backend)  # type: ignore[arg-type]
+        gradients = torch.autograd.grad(o.square().sum() + mean.sum(), leaves)
+        results.append([o, log_sum, mean, *gradients])
+    for fast, plain in zip(*results, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_the_kernel_says_what_it_lacks() -> None:
+    with pytest.raises(BackendUnavailable, match="float64 and 5"):
+        prefix_softmax(*arguments(3), backend="triton")
+
+
+def test_no_tokens_leave_the_state_alone() -> None:
+    scores, v, log_sum, mean = arguments(3)
+    o, last_sum, last_mean = prefix_softmax(scores[:, :, :0], v[:, :, :0], log_sum, mean)
+    assert o.shape == (2, 3, 0, 5)
+    assert torch.equal(last_sum, log_sum)
+    assert torch.equal(last_mean, mean)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_late_high_score_does_not_lose_the_early_tokens(backend: str) -> None:
     """One global maximum and a plain cumsum give 0/0 at the first positions."""
     scores = torch.zeros(1, 1, 8)
@@ -69,7 +112,7 @@ def test_a_late_high_score_does_not_lose_the_early_tokens(backend: str) -> None:
     torch.testing.assert_close(o[0, 0, :, 0], torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 7.0]))
 
 
-@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_very_low_scores_still_weigh_against_each_other(backend: str) -> None:
     scores = torch.tensor([[[-300.0, -300.0, -301.0]]])
     v = torch.tensor([[[[1.0], [3.0], [5.0]]]])
