@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +17,7 @@ from serve.emotion_routes import emotion_routes
 from serve.labeller import Labeller
 from serve.limits import Limits
 from serve.openapi import add_docs, describe
-from serve.problems import Fault, Refusal, declared, unavailable
+from serve.problems import Fault, Refusal, declared, of_status, unavailable
 from serve.reading import invalid, pointer
 from serve.schemas import HealthReply, LabelsReply, ModelsReply
 from serve.sessions import Sessions
@@ -42,7 +41,7 @@ def create_api(labeller: Labeller, choice: Choice, storage: Storage, limits: Lim
         servers=[{"url": API_PREFIX}],
         root_path_in_servers=False,
     )
-    describe(app, _DESCRIPTION)
+    describe(app, _DESCRIPTION, choice, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
     app.include_router(_operations(labeller, choice))
@@ -98,10 +97,8 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        detail = {404: "there is nothing at this address", 405: "this address does not know that method"}
-        said = detail.get(error.status_code, HTTPStatus(error.status_code).phrase)
-        refusal = Refusal(error.status_code, kind, said, headers=error.headers)
+        said = {404: "there is nothing at this address", 405: "this address does not know that method"}
+        refusal = of_status(error.status_code, said.get(error.status_code), headers=error.headers)
         return refusal.response(request_id_of(request.scope))
 
     app.add_exception_handler(Refusal, refused)

@@ -134,7 +134,7 @@ class Client:
         )
         self._retries = retries
         self._longest_wait = longest_wait
-        self._wait = wait_exponential_jitter(initial=0.2, max=longest_wait, jitter=0.5)
+        self._wait = wait_exponential_jitter(multiplier=0.2, max=longest_wait, jitter=0.5)
 
     def __enter__(self) -> Self:
         return self

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import platformdirs
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 
 from serve.limits import Limits
@@ -107,7 +108,7 @@ class AppConfig(BaseSettings):
         given = {key: value for key, value in overrides.items() if value is not None}
         if file is None:
             return _settled(cls, given)
-        path = _profile(file)
+        written = _mapping(_profile(file))
 
         class FromFile(cls):  # type: ignore[valid-type, misc]
             @classmethod
@@ -119,7 +120,7 @@ class AppConfig(BaseSettings):
                 dotenv_settings: PydanticBaseSettingsSource,
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
-                return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=path)
+                return init_settings, env_settings, InitSettingsSource(settings_cls, written)
 
         # As the plain class again, which a replica in another process can be given.
         return cls.model_construct(**dict(_settled(FromFile, given)))
@@ -158,6 +159,16 @@ def _profile(file: str | Path) -> Path:
             return path
     shipped = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
     raise UnusableConfig(f"there is no file {file}, and it is none of the profiles {shipped}")
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UnusableConfig(f"{path} is not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise UnusableConfig(f"{path}: expected settings by name, got {type(value).__name__}")
+    return value
 
 
 def _made(folder: Path) -> Path:

@@ -8,14 +8,13 @@ import asyncio
 import os
 import re
 import uuid
-from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.limits import Limits
-from serve.problems import Refusal, overloaded, too_large, unavailable
+from serve.problems import Refusal, of_status, overloaded, too_large, unavailable
 
 API_PREFIX = "/v1"
 LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
@@ -191,5 +190,4 @@ def _from_elsewhere(status: int, retry_after: str | None) -> Refusal:
         return unavailable("the service cannot answer now", retry_after=seconds)
     if status >= 500:
         return Refusal(500, "internal", "something went wrong here; the log has the request's id")
-    kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
-    return Refusal(status, kind, HTTPStatus(status).phrase)
+    return of_status(status)

@@ -12,6 +12,8 @@ from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 from serve import schemas
+from serve.choice import Choice
+from serve.limits import Limits
 from serve.problems import Problem
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -23,14 +25,21 @@ def body(model: type[BaseModel], example: Any) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
-def describe(app: FastAPI, description: str) -> None:
-    """Gives the app its OpenAPI document, made once, with the schemas of bodies and problems in it."""
+def describe(app: FastAPI, description: str, choice: Choice, limits: Limits) -> None:
+    """Gives the app its OpenAPI document, made once: bodies, problems, and the models and limits of this service."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = get_openapi(title=app.title, version=app.version, routes=app.routes, description=description)
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                routes=app.routes,
+                description=description,
+                servers=app.servers,
+            )
             known = document.setdefault("components", {}).setdefault("schemas", {})
             known.update(_schemas(Problem, *_requests()))
+            _tell(known, choice, limits)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -57,6 +66,26 @@ def add_docs(app: FastAPI, path: str) -> None:
 
 def _requests() -> list[type[BaseModel]]:
     return [schemas.EmotionsRequest, schemas.NewChat, schemas.NewMessage, schemas.NewCorrection]
+
+
+def _tell(known: dict[str, Any], choice: Choice, limits: Limits) -> None:
+    """Writes into the schemas what differs between services: which models there are, and how long is too long."""
+    names = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
+    lengths = {
+        **dict.fromkeys(("speaker", "id", "time"), limits.characters_per_name),
+        "text": limits.characters_per_utterance,
+    }
+    for body_of in ("EmotionOptions", "NewChat", "NewMessage", "UtteranceIn", "ConversationIn"):
+        for field, schema in known[body_of]["properties"].items():
+            for member in schema.get("anyOf", [schema]):
+                if member.get("type") != "string":
+                    continue
+                if field in names:
+                    member["enum"] = names[field]
+                if field in lengths:
+                    member["maxLength"] = lengths[field]
+    known["EmotionsRequest"]["properties"]["conversations"]["maxItems"] = limits.conversations_per_request
+    known["ConversationIn"]["properties"]["utterances"]["maxItems"] = limits.utterances_per_request
 
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:

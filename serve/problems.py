@@ -66,7 +66,7 @@ class Refusal(Exception):
         """The answer, with the request's id in it."""
         body: dict[str, Any] = {
             "type": f"urn:rapport:problem:{self.kind}",
-            "title": HTTPStatus(self.status).phrase,
+            "title": phrase(self.status),
             "status": self.status,
             "detail": self.detail,
             "request_id": request_id,
@@ -78,6 +78,18 @@ class Refusal(Exception):
         if self.limit:
             body["limit"] = self.limit
         return Response(orjson.dumps(body), self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def phrase(status: int) -> str:
+    """HTTP's words for a status; for one that HTTP does not know, those for its hundred."""
+    known = status if status in HTTPStatus.__members__.values() else status // 100 * 100
+    return HTTPStatus(known).phrase
+
+
+def of_status(status: int, detail: str | None = None, *, headers: Mapping[str, str] | None = None) -> Refusal:
+    """A refusal for a status about which nothing more is known."""
+    kind = phrase(status).lower().replace(" ", "-")
+    return Refusal(status, kind, detail or phrase(status), headers=headers)
 
 
 def too_large(limit: str, allowed: int) -> Refusal:

@@ -71,6 +71,10 @@ class Storage:
         self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
 
+    def checkpoint(self) -> None:
+        """Moves everything from the write-ahead log into the database file, and empties the log."""
+        self._thread.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
+
     async def add_chat(self, chat: Chat) -> None:
         """Keeps a new chat."""
         row = (chat.id, chat.created, chat.model, _json(chat.labels), chat.total, chat.model_version, chat.state)

@@ -38,10 +38,11 @@ def taggers() -> Taggers:
 
 @pytest.fixture
 def make_api(config: AppConfig, storage: Storage, taggers: Taggers) -> Callable[..., Any]:
-    """The ASGI app, with other limits or another labeller."""
+    """The ASGI app, with other limits, another labeller, or other models."""
 
-    def make(limits: Limits | None = None, labeller: Any = None) -> Any:
-        return create_api(labeller or LocalLabeller(taggers), Choice.of(config), storage, limits or Limits())
+    def make(limits: Limits | None = None, labeller: Any = None, choice: Choice | None = None) -> Any:
+        found = labeller or LocalLabeller(taggers)
+        return create_api(found, choice or Choice.of(config), storage, limits or Limits())
 
     return make
 

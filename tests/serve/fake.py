@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.labels import LABEL_SETS, SENTIMENT
@@ -34,7 +34,7 @@ class FakeState:
 class FakeTagger:
     """As dialog.emotion.EmotionTagger. `poison` in a text makes it fail with our error, `crash` with another one."""
 
-    version_of: dict[str, str] = {}
+    version_of: ClassVar[dict[str, str]] = {}
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,0 +1,81 @@
+"""Chats on disk."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from serve.storage import Chat, Storage, StoredMessage
+
+CHAT = Chat(id="c", created="2026-01-01T00:00:00Z", model="m", labels=("joy", "neutral"), total=0, model_version="m@1")
+
+
+async def test_a_chat_comes_back_as_it_was_kept(storage: Storage) -> None:
+    await storage.add_chat(CHAT)
+    message = StoredMessage(n=0, speaker="Ann", text="\U0001f622\x00 '; --", time="12", prediction={"emotion": "joy"})
+    assert await storage.append(CHAT, message, b"\x00state", "m@2")
+    chat = await storage.chat("c")
+    assert chat is not None
+    assert (chat.total, chat.state, chat.model_version, chat.labels) == (1, b"\x00state", "m@2", ("joy", "neutral"))
+    assert await storage.messages("c", 0, 10) == [message]
+
+
+async def test_only_one_of_two_messages_for_the_same_place_is_kept(storage: Storage) -> None:
+    await storage.add_chat(CHAT)
+    first, second = StoredMessage(n=0, speaker="a", text="1"), StoredMessage(n=0, speaker="b", text="2")
+    assert await storage.append(CHAT, first, b"1", "m@1")
+    assert not await storage.append(CHAT, second, b"2", "m@1")
+    assert await storage.messages("c", 0, 10) == [first]
+
+
+async def test_what_was_kept_is_there_after_the_process_died(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    first = Storage(path)
+    await first.add_chat(CHAT)
+    await first.append(CHAT, StoredMessage(n=0, speaker="a", text="1"), b"1", "m@1")
+    second = Storage(path)  # the first was never closed
+    assert [m.text for m in await second.messages("c", 0, 10)] == ["1"]
+    first.close()
+    second.close()
+
+
+async def test_many_writers_lose_nothing(tmp_path: Path) -> None:
+    stores = [Storage(tmp_path / "a.sqlite") for _ in range(3)]
+    await stores[0].add_chat(CHAT)
+
+    async def write(storage: Storage, text: str) -> None:
+        while True:
+            chat = await storage.chat("c")
+            assert chat is not None
+            if await storage.append(chat, StoredMessage(n=chat.total, speaker="a", text=text), None, "m@1"):
+                return
+
+    await asyncio.gather(*(write(stores[i % 3], str(i)) for i in range(30)))
+    messages = await stores[1].messages("c", 0, 100)
+    assert sorted(int(m.text) for m in messages) == list(range(30))
+    assert [m.n for m in messages] == list(range(30))
+    for storage in stores:
+        storage.close()
+
+
+def test_a_database_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    Storage(tmp_path / "a.sqlite").close()
+    assert (tmp_path / "a.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ValueError, match="format is 99"):
+        Storage(path)
+
+
+async def test_deleting_a_chat_deletes_its_messages(storage: Storage) -> None:
+    await storage.add_chat(CHAT)
+    await storage.append(CHAT, StoredMessage(n=0, speaker="a", text="1"), None, "m@1")
+    assert await storage.delete_chat("c")
+    assert await storage.messages("c", 0, 10) == []
+    assert not await storage.delete_chat("c")
