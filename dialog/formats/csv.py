@@ -1,10 +1,7 @@
-"""Tables of utterances: csv, tsv and their cousins. One row an utterance; a conversation column tells them apart.
-
-Rows of several conversations may be mixed: the file is read twice, first to learn where each conversation ends, so that
-only the open ones are in memory. Conversations come out in the order of their first rows.
-"""
+"""csv, tsv and their cousins. One row an utterance; a conversation column tells them apart (`table`)."""
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,31 +10,12 @@ from typing import Any, BinaryIO, NamedTuple
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.source import Line, Source, Unreadable
-from dialog.formats.words import words
-
-COLUMNS = {
-    "text": words(
-        "text message utterance content body msg sentence transcript line comment message_text nachricht mensaje "
-        "mensagem messaggio texte texto testo bericht"
-    ),
-    "speaker": words(
-        "speaker name user username author sender from participant who role agent person actor speaker_name user_name "
-        "author_name sender_name display_name sprecher absender autor auteur autore remitente naam"
-    ),
-    "emotion": words("emotion label emotion_label gold"),
-    "time": words(
-        "time timestamp date datetime date_time created_at sent_at created ts sent when starttime start_time start "
-        "zeit datum uhrzeit fecha hora data heure"
-    ),
-    "conversation": words(
-        "conversation conversation_id conv_id convid dialogue_id dialog_id dialogue dialog dialogueid dialogid chat "
-        "chat_id chatid thread thread_id session session_id sessionid channel room"
-    ),
-}
-"""What the columns may be called, best first; case, spaces and punctuation do not matter."""
+from dialog.formats.table import NO_SPEAKER, TableColumns, distinct, gather, roles_of
 
 _DELIMITERS = ",;\t|"
+_LONGEST_HEADER = 5
 _LONGEST_RECORD = 5000  # lines; a quote nobody closed must not swallow the file
+_ESCAPED = re.compile(r'\\"[^,;\t|]')  # a quote escaped by a backslash; before a delimiter it would close the cell
 _GUARDED = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -73,55 +51,53 @@ def read_csv(source: Source) -> Iterator[Conversation | Unreadable]:
     if isinstance(layout, Unreadable):
         yield layout
         return
-    last_rows: dict[str, int] = {}
-    for record in _records(source, layout):
-        if not record.fault:
-            last_rows[_conversation_of(record, layout, source.name)] = record.line
-    source.take_warnings()
-    open_ones: dict[str, list[Utterance]] = {}
     joined: set[str] = set()
-    for record in _records(source, layout):
-        if record.fault:
-            yield Unreadable.at(record.line, record.fault, record.text)
+
+    def rows() -> Iterator[tuple[str, Utterance] | Unreadable]:
+        for record in _records(source, layout):
+            if record.fault:
+                yield Unreadable.at(record.line, record.fault, record.text)
+                continue
+            cells, was_joined = _fit(record.cells, layout)
+            id = _conversation_of(record, layout, source.name)
+            if was_joined:
+                joined.add(id)
+            yield id, _utterance(cells, layout)
+
+    ids = (_conversation_of(r, layout, source.name) for r in _records(source, layout) if not r.fault)
+    for item in gather(ids, rows()):
+        if isinstance(item, Unreadable):
+            yield item
             continue
-        cells, was_joined = _fit(record.cells, layout)
-        key = _conversation_of(record, layout, source.name)
-        open_ones.setdefault(key, []).append(_utterance(cells, layout))
-        if was_joined:
-            joined.add(key)
-        if last_rows[key] == record.line:
-            last_rows[key] = 0  # complete
-        while open_ones and last_rows[first := next(iter(open_ones))] == 0:
-            notes = source.take_warnings()
-            if "speaker" not in layout.roles:
-                notes += ("no column for the speaker; every row was taken to be of one and the same",)
-            if first in joined:
-                notes += ("some rows had more cells than the header; the rest was taken as part of the text",)
-            yield Conversation(id=first, utterances=tuple(open_ones.pop(first)), warnings=notes)
+        id, utterances = item
+        notes = source.take_warnings()
+        if "speaker" not in layout.roles:
+            notes += (NO_SPEAKER,)
+        if id in joined:
+            notes += ("some rows had more cells than the header; the rest was taken as part of the text",)
+        yield Conversation(id=id, utterances=utterances, warnings=notes)
 
 
 def write_csv(items: Iterable[Conversation | Unreadable], out: BinaryIO, *, guard: bool = True) -> None:
     """One row an utterance. A conversation with none, or with an error, has a row that says so.
 
     guard puts a `'` before a cell that a spreadsheet would run as a formula (it begins with = + - @, a tab or a line
-    end). Items are gone through twice, so give a list or anything else that can be.
+    end). Items are gone through twice.
     """
-    items = items if isinstance(items, Sequence) or not isinstance(items, Iterator) else list(items)
-    others, labels = _columns_of(items)
-    header = ["conversation", "utterance", "speaker", "text", "emotion", "time", *others]
-    header += ["predicted_emotion", "probability", "sentiment", *(f"p_{label}" for label in labels), "causes"] * bool(
-        labels
-    )
-    header += ["error", "warnings"]
+    columns = TableColumns.of(items)
+    sink = _Sink()
+    writer = csv.writer(sink)
     protect = _guard if guard else str
-    for row in (header, *_rows(items, header, others, labels)):
-        out.write(_render([protect(cell) for cell in row]).encode("utf-8", "replace"))
+    writer.writerow([protect(name) for name in columns.header])
+    for row in columns.rows(items):
+        writer.writerow([protect(_cell(row.get(name))) for name in columns.header])
+        out.write(sink.take())
+    out.write(sink.take())
 
 
 def find_layout(source: Source) -> Layout | Unreadable:
     """Delimiter, quoting and columns by the header line; an Unreadable that says what is missing."""
-    first = skip = 0
-    sample: list[str] = []
+    sample: list[Line] = []
     declared = None
     for line in source.lines():
         if line.fault:
@@ -131,48 +107,39 @@ def find_layout(source: Source) -> Layout | Unreadable:
         if not sample and line.text.lower().startswith("sep=") and len(line.text) == 5:
             declared = line.text[4]  # Excel's own way to say it
             continue
-        if not sample:
-            first, skip = line.number, line.number
-        sample.append(line.text)
+        sample.append(line)
         if len(sample) == 50:
             break
     if not sample:
         return Unreadable.at(0, "no header line")
-    backslash = any('\\"' in text for text in sample) and not any('""' in text for text in sample)
+    backslash = any(_ESCAPED.search(line.text) for line in sample) and not any('""' in line.text for line in sample)
     quoting: dict[str, Any] = {"escapechar": "\\", "doublequote": False} if backslash else {}
     best: Layout | None = None
     for delimiter in declared or _DELIMITERS:
         dialect = {"delimiter": delimiter, **quoting}
-        names = _split(sample[0], dialect)
-        layout = Layout(dialect=dialect, names=_distinct(names), roles=_roles(names), skip=skip)
+        names, used = _header(sample, dialect)
+        skip = sample[used - 1].number
+        layout = Layout(dialect=dialect, names=distinct(names), roles=roles_of(names), skip=skip)
         if best is None or (len(layout.roles), len(names)) > (len(best.roles), len(best.names)):
             best = layout
     assert best is not None
     if "text" not in best.roles:
         found = ", ".join(n for n in best.names if n)[:200] or "nothing"
         return Unreadable.at(
-            first, f"no column for the text: expected one called text or message, found {found}", sample[0]
+            sample[0].number,
+            f"no column for the text: expected one called text or message, found {found}",
+            sample[0].text,
         )
     return best
 
 
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """A name of its own for every column: nameless ones are numbered, and so is a name that comes again."""
-    distinct: dict[str, None] = {}
-    for i, name in enumerate((n.strip() for n in names), 1):
-        distinct[name if name and name not in distinct else f"{name or 'column'} {i}"] = None
-    return tuple(distinct) if len(distinct) == len(names) else tuple(f"column {i}" for i in range(1, len(names) + 1))
-
-
-def _roles(names: Sequence[str]) -> dict[str, int]:
-    """Which column is which; each column has one role, each role the best name there is."""
-    plain = ["_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in names]
-    roles: dict[str, int] = {}
-    for role, synonyms in COLUMNS.items():
-        free = [s for s in synonyms if s in plain and plain.index(s) not in roles.values()]
-        if free:
-            roles[role] = plain.index(free[0])
-    return roles
+def _header(sample: Sequence[Line], dialect: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The names of the columns, and on how many lines they stand; a name may have line ends in quotes."""
+    reader = csv.reader((line.text + line.end for line in sample[:_LONGEST_HEADER]), strict=True, **dialect)
+    try:
+        return next(reader, []), reader.line_num
+    except csv.Error:
+        return _split(sample[0].text, dialect), 1
 
 
 def _records(source: Source, layout: Layout) -> Iterator[Record]:
@@ -276,46 +243,10 @@ def _utterance(cells: Sequence[str], layout: Layout) -> Utterance:
     )
 
 
-def _columns_of(items: Iterable[Conversation | Unreadable]) -> tuple[list[str], list[str]]:
-    """The fields beyond our own, and the labels of the predictions, in order of appearance."""
-    others: dict[str, None] = {}
-    labels: dict[str, None] = {}
-    for item in items:
-        if isinstance(item, Conversation):
-            for u in item.utterances:
-                others.update(dict.fromkeys(u.extra))
-                if u.prediction:
-                    labels.update(dict.fromkeys(u.prediction.probabilities or [u.prediction.emotion]))
-    ours = {"conversation", "utterance", "speaker", "text", "emotion", "time", "predicted_emotion", "probability"}
-    ours |= {"sentiment", "causes", "error", "warnings", *(f"p_{label}" for label in labels)}
-    return [name for name in others if name not in ours], list(labels)
-
-
-def _rows(
-    items: Iterable[Conversation | Unreadable], header: list[str], others: list[str], labels: list[str]
-) -> Iterator[list[str]]:
-    for item in items:
-        if isinstance(item, Unreadable):
-            row = {"conversation": item.id, "text": item.text, "error": item.error}
-            yield [row.get(column, "") for column in header]
-            continue
-        told = {"error": item.error or "", "warnings": "; ".join(item.warnings)}
-        if not item.utterances and (item.error or item.warnings):
-            yield [{"conversation": item.id, **told}.get(column, "") for column in header]
-        for i, u in enumerate(item.utterances):
-            row = {key: _cell(u.extra.get(key)) for key in others}
-            row |= {"conversation": item.id, "utterance": str(i), "speaker": u.speaker, "text": u.text}
-            row |= {"emotion": u.emotion or "", "time": u.time or "", **(told if i == 0 else {})}
-            if u.prediction:
-                p = u.prediction
-                row |= {"predicted_emotion": p.emotion, "probability": f"{p.probability:.4f}", "sentiment": p.sentiment}
-                row |= {f"p_{k}": f"{p.probabilities[k]:.4f}" for k in labels if k in p.probabilities}
-                row["causes"] = dump([c.to_dict() for c in p.causes]) if p.causes else ""
-            yield [row.get(column, "") for column in header]
-
-
 def _cell(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else dump(value)
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "" if value is None or value == [] else value if isinstance(value, str) else dump(value)
 
 
 def _guard(cell: str) -> str:
@@ -323,16 +254,17 @@ def _guard(cell: str) -> str:
 
 
 class _Sink:
-    """Where csv.writer leaves one row."""
+    """Where csv.writer leaves its rows."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self._text: list[str] = []
 
     def write(self, text: str) -> None:
-        self.text += text
+        """One row."""
+        self._text.append(text)
 
-
-def _render(cells: list[str]) -> str:
-    sink = _Sink()
-    csv.writer(sink).writerow(cells)
-    return sink.text
+    def take(self) -> bytes:
+        """What has come since the last time."""
+        data = "".join(self._text).encode("utf-8", "replace")
+        self._text.clear()
+        return data

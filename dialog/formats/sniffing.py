@@ -109,7 +109,8 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
         return "csv"
     candidates = [line for line in lines if line[0] not in " \t"]
     turns = sum(turn_of(line) is not None for line in candidates)
-    return "plain" if named != "csv" and 2 * turns >= len(candidates) > 0 and turns else ""
+    needed = len(candidates) if named == "csv" else max(1, len(candidates) / 2)
+    return "plain" if turns and turns >= needed else ""
 
 
 def _is_conversation(line: str) -> bool:

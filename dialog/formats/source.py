@@ -251,9 +251,9 @@ def _encoding(head: bytes) -> tuple[str | None, int]:
     if head.startswith(b"\xef\xbb\xbf"):
         return None, 3
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if odd > 0.3 * len(head) / 2 and even < 0.05 * len(head) / 2:
+    if odd > 0.3 * len(head) / 2 and even < odd / 4:
         return "utf-16-le", 0
-    if even > 0.3 * len(head) / 2 and odd < 0.05 * len(head) / 2:
+    if even > 0.3 * len(head) / 2 and odd < even / 4:
         return "utf-16-be", 0
     return None, 0
 

@@ -16,6 +16,7 @@ from dialog.formats.words import words
 
 ORDERS = ("dmy", "mdy", "ymd")
 _MUCH_SHORTER = 5
+_EARLIEST = datetime(2009, 1, 1)  # WhatsApp's first year; and no export is from the future
 _SHOWN = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
 
 
@@ -77,29 +78,25 @@ def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
 
 def choose_order(stamps: Sequence[Stamp], clocks: Sequence[tuple[int, int, int] | None]) -> tuple[str, list[str]]:
     """The order of the dates, and the other orders that would do as well."""
-    scores: dict[str, tuple[int, int]] = {}
-    spans: dict[str, timedelta] = {}
-    for order in ORDERS:
-        times = [_time(s, clock, order) for s, clock in zip(stamps, clocks, strict=True)]
-        known = [time for time in times if time is not None]
-        steps_back = sum(later < earlier for earlier, later in pairwise(known))
-        scores[order] = (len(known), -steps_back)
-        days = {time.date() for time in known}
-        spans[order] = max(days) - min(days) if len(days) > 2 else timedelta()
+    times = {o: [_time(s, clock, o) for s, clock in zip(stamps, clocks, strict=True)] for o in ORDERS}
+    latest = datetime.now() + timedelta(days=2)
+    likely = {o: [t for t in times[o] if t is not None and _EARLIEST <= t <= latest] for o in ORDERS}
+    if not any(likely.values()):  # a phone whose clock was never set
+        likely = {o: [t for t in times[o] if t is not None] for o in ORDERS}
+    scores = {o: (len(likely[o]), -sum(later < earlier for earlier, later in pairwise(likely[o]))) for o in ORDERS}
     best = max(scores.values())
     fitting = [order for order in ORDERS if scores[order] == best]
     if not best[0]:
         return "dmy", []
     usual = _usual(stamps)
     order = next(o for o in usual if o in fitting)
+    spans = {o: max(likely[o]) - min(likely[o]) for o in fitting}
     shortest = min(fitting, key=lambda o: spans[o])
-    if spans[shortest] * _MUCH_SHORTER < spans[order]:
+    if len({t.date() for t in likely[order]}) > 2 and spans[shortest] * _MUCH_SHORTER < spans[order]:
         order = shortest
     # A two-digit year that could be a day is no real doubt: hardly any phone writes years first without the century.
     rivals = [o for o in fitting if o != order and (o != "ymd" or usual[0] == "ymd")]
-    if all(_time(s, c, order) == _time(s, c, o) for o in rivals for s, c in zip(stamps, clocks, strict=True)):
-        return order, []
-    return order, rivals
+    return order, [o for o in rivals if times[o] != times[order]]
 
 
 def _usual(stamps: Sequence[Stamp]) -> tuple[str, ...]:

@@ -1,0 +1,135 @@
+"""What every table of utterances has in common: what its columns mean, and which rows make a conversation.
+
+Rows of several conversations may be mixed: the rows are gone through twice, first to learn where each conversation
+ends, so that only the open ones are in memory. Conversations come out in the order of their first rows.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dialog.conversation import Conversation, Utterance
+from dialog.formats.source import Unreadable
+from dialog.formats.words import words
+
+COLUMNS = {
+    "text": words(
+        "text message utterance content body msg sentence transcript line comment message_text nachricht mensaje "
+        "mensagem messaggio texte texto testo bericht"
+    ),
+    "speaker": words(
+        "speaker name user username author sender from participant who role agent person actor speaker_name user_name "
+        "author_name sender_name display_name sprecher absender autor auteur autore remitente naam"
+    ),
+    "emotion": words("emotion label emotion_label gold"),
+    "time": words(
+        "time timestamp date datetime date_time created_at sent_at created ts sent when starttime start_time start "
+        "zeit datum uhrzeit fecha hora data heure"
+    ),
+    "conversation": words(
+        "conversation conversation_id conv_id convid dialogue_id dialog_id dialogue dialog dialogueid dialogid chat "
+        "chat_id chatid thread thread_id session session_id sessionid channel room"
+    ),
+}
+"""What the columns may be called, best first; case, spaces and punctuation do not matter."""
+
+NO_SPEAKER = "no column for the speaker; every row was taken to be of one and the same"
+
+_FIRST = ("conversation", "utterance", "speaker", "text", "emotion", "time")
+_PREDICTED = ("predicted_emotion", "probability", "sentiment")
+_LAST = ("error", "warnings")
+
+
+def roles_of(names: Sequence[str]) -> dict[str, int]:
+    """Which column is which; each column has one role, each role the best name there is."""
+    plain = ["_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in names]
+    roles: dict[str, int] = {}
+    for role, synonyms in COLUMNS.items():
+        free = [s for s in synonyms if s in plain and plain.index(s) not in roles.values()]
+        if free:
+            roles[role] = plain.index(free[0])
+    return roles
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """A name of its own for every column: nameless ones are numbered, and so is a name that comes again."""
+    found: dict[str, None] = {}
+    for i, name in enumerate((n.strip() for n in names), 1):
+        found[name if name and name not in found else f"{name or 'column'} {i}"] = None
+    return tuple(found) if len(found) == len(names) else tuple(f"column {i}" for i in range(1, len(names) + 1))
+
+
+def gather(
+    ids: Iterable[str], rows: Iterable[tuple[str, Utterance] | Unreadable]
+) -> Iterator[tuple[str, tuple[Utterance, ...]] | Unreadable]:
+    """Conversations from rows: each comes out once its last row has come and those before it are out.
+
+    ids are the conversations of all rows that can be read, in order: the first going-through. An Unreadable is passed
+    on at once.
+    """
+    last_row = {id: i for i, id in enumerate(ids)}
+    open_ones: dict[str, list[Utterance]] = {}
+    i = -1
+    for row in rows:
+        if isinstance(row, Unreadable):
+            yield row
+            continue
+        i += 1
+        id, utterance = row
+        open_ones.setdefault(id, []).append(utterance)
+        while open_ones and last_row[first := next(iter(open_ones))] <= i:
+            yield first, tuple(open_ones.pop(first))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableColumns:
+    """The columns of a table that is to be written: fields we do not know, and the labels of the predictions."""
+
+    others: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, items: Iterable[Conversation | Unreadable]) -> "TableColumns":
+        """Both in order of appearance: one pass over everything."""
+        others: dict[str, None] = {}
+        labels: dict[str, None] = {}
+        for item in items:
+            for u in item.utterances if isinstance(item, Conversation) else ():
+                others.update(dict.fromkeys(u.extra))
+                if u.prediction:
+                    labels.update(dict.fromkeys(u.prediction.probabilities))
+        ours = {*_FIRST, *_PREDICTED, *_LAST, "causes", *(f"p_{label}" for label in labels)}
+        return cls(others=tuple(name for name in others if name not in ours), labels=tuple(labels))
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The names, in the order in which they are written."""
+        predicted = (*_PREDICTED, *(f"p_{label}" for label in self.labels), "causes") if self.labels else ()
+        return (*_FIRST, *self.others, *predicted, *_LAST)
+
+    def rows(self, items: Iterable[Conversation | Unreadable]) -> Iterator[dict[str, Any]]:
+        """One row an utterance, by column; what is not there has no key. Probabilities are floats, causes objects.
+
+        A conversation without utterances, and what could not be read, have a row of their own.
+        """
+        for item in items:
+            told: dict[str, Any] = {"conversation": item.id}
+            if item.error is not None:
+                told["error"] = item.error
+            if isinstance(item, Unreadable):
+                yield {**told, "text": item.text}
+                continue
+            if item.warnings:
+                told["warnings"] = "; ".join(item.warnings)
+            if not item.utterances:
+                yield told
+            for i, u in enumerate(item.utterances):
+                row = {key: u.extra[key] for key in self.others if u.extra.get(key) is not None}
+                row |= told if i == 0 else {"conversation": item.id}
+                row |= {"utterance": i, "speaker": u.speaker, "text": u.text}
+                row |= {key: value for key, value in (("emotion", u.emotion), ("time", u.time)) if value is not None}
+                if p := u.prediction:
+                    row |= {"predicted_emotion": p.emotion, "probability": p.probability, "sentiment": p.sentiment}
+                    row |= {f"p_{label}": q for label, q in p.probabilities.items()}
+                    row["causes"] = [cause.to_dict() for cause in p.causes]
+                yield row

@@ -1,0 +1,70 @@
+"""Transcripts of `Name: text` lines."""
+
+import io
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialog.conversation import Conversation, Utterance
+from dialog.formats import Unreadable, read
+
+LETTERS = st.characters(categories=["L", "N", "S", "P", "Zs"], exclude_characters=":：\u200e\u200f\ufeff")
+SPEAKERS = st.text(LETTERS, min_size=1, max_size=40).map(lambda s: f"A{s}".strip())
+LINES = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=40).map(str.strip).filter(bool)
+CONVERSATIONS = st.lists(
+    st.lists(
+        st.builds(Utterance, speaker=SPEAKERS, text=st.lists(LINES, min_size=1, max_size=3).map("\n".join)),
+        min_size=1,
+        max_size=4,
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+def parsed(text: str, format: str = "plain") -> list[Any]:
+    return list(read(io.BytesIO(text.encode()), format=format, name="log"))
+
+
+def said(conversation: Conversation) -> list[tuple[str, str]]:
+    return [(u.speaker, u.text) for u in conversation.utterances]
+
+
+def render(conversations: list[list[Utterance]]) -> str:
+    return "\n---\n".join(
+        "\n".join(f"{u.speaker}: " + u.text.replace("\n", "\n    ") for u in turns) for turns in conversations
+    )
+
+
+@given(CONVERSATIONS)
+def test_what_is_rendered_is_read_again(conversations: list[list[Utterance]]) -> None:
+    assert [list(c.utterances) for c in parsed(render(conversations))] == conversations
+
+
+def test_indented_lines_go_on_and_rules_cut() -> None:
+    first, second = parsed("Ann: one\n\n   two\nBo: \n***\nAnn: three\n", format="auto")
+    assert said(first) == [("Ann", "one\ntwo"), ("Bo", "")]
+    assert said(second) == [("Ann", "three")]
+    assert (first.id, second.id) == ("log-1", "log-2")
+
+
+def test_a_line_without_a_name_costs_only_itself() -> None:
+    wrong, conversation = parsed("Ann: one\njust words, http://example.org\nBo: two\n")
+    assert isinstance(wrong, Unreadable)
+    assert wrong.line == 2
+    assert said(conversation) == [("Ann", "one"), ("Bo", "two")]
+
+
+def test_names_may_be_of_any_kind() -> None:
+    text = "Dr. Ann-Marie O'Neil: a\n🎉 Bo 🎉: b\n小明：c\n+49 170 1234567: d\nAnn:e\n"
+    (conversation,) = parsed(text, format="auto")
+    assert [u.speaker for u in conversation.utterances] == [
+        "Dr. Ann-Marie O'Neil", "🎉 Bo 🎉", "小明", "+49 170 1234567", "Ann",
+    ]  # fmt: skip
+
+
+def test_a_time_before_the_name_is_kept() -> None:
+    (conversation,) = parsed("[12:30] Ann: a\n(12:30:05) Bo: b\n00:01:02.500 Ann: c\n12:31 - Bo: d\n", format="auto")
+    assert [u.time for u in conversation.utterances] == ["12:30", "12:30:05", "00:01:02.500", "12:31"]
+    assert [u.speaker for u in conversation.utterances] == ["Ann", "Bo", "Ann", "Bo"]
