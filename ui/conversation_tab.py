@@ -23,6 +23,8 @@ from ui.timeline import timeline
 
 LARGEST_LOG = 10 * 1024**2
 """Bytes, pasted or uploaded."""
+LARGEST_UPLOAD = 4 * LARGEST_LOG
+"""Bytes Gradio lets in. Up to here we refuse ourselves, and can say what to do instead."""
 LONGEST_CONVERSATION = 2_000
 """The service takes this many utterances at once; of a longer conversation the last ones are read."""
 MOST_UTTERANCES = 10_000
@@ -278,7 +280,7 @@ def build(client: Client) -> None:
     with gr.Column(elem_classes="rp-conversation"):
         text = gr.Textbox(
             label="A conversation",
-            placeholder="Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n\nor any log named below",
+            placeholder="Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n\nor a WhatsApp export, csv, jsonl",
             lines=7,
             max_lines=14,
             max_length=LARGEST_LOG,
