@@ -1,8 +1,10 @@
 """The recurrence of a DialogGRU, and who listens to whom in it."""
 
+import torch
 from torch import Tensor
 
-from kernels.backend import Backend, choose
+from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import named as asked_for
 from kernels.rnn import recurrence, reference
 from kernels.rnn.links import Links, Turns, link, no_turns
 
@@ -25,7 +27,8 @@ def dialog_gru(
 ) -> Tensor:
     """h (B, T, H) of one DialogGRU layer; `reference.dialog_gru` says what every argument is.
 
-    lengths (B,) long, at most T; None where every row is full. Raises ValueError where shapes disagree.
+    Computed and answered in float32 or wider. lengths (B,) long, at most T; None where every row is full.
+    Raises ValueError where shapes disagree.
     """
     batch, n_tokens = gates.shape[:2]
     width = memory.shape[-1]
@@ -47,5 +50,17 @@ def dialog_gru(
         raise ValueError("memory holds no slot, and the previous state is read from its last one")
     if lengths is None:
         lengths = source.new_full((batch,), n_tokens)
-    run = {"reference": reference, "torch": recurrence}[choose(gates, backend)].dialog_gru
-    return run(gates, w_contagion, b_contagion, w_inertia, b_inertia, source, p_inertia, p_contagion, memory, lengths)
+    dtype = torch.promote_types(gates.dtype, torch.float32)
+    gates, w_contagion, b_contagion, w_inertia, b_inertia, p_inertia, p_contagion, memory = (
+        z.to(dtype) for z in (gates, w_contagion, b_contagion, w_inertia, b_inertia, p_inertia, p_contagion, memory)
+    )
+    args = (gates, w_contagion, b_contagion, w_inertia, b_inertia, source, p_inertia, p_contagion, memory, lengths)
+    chosen = choose(gates, backend)
+    if chosen == "triton" and dtype == torch.float32:
+        from kernels.rnn import triton_kernel
+
+        return triton_kernel.dialog_gru(*args)
+    if chosen == "triton" and asked_for(backend) == "triton":
+        raise BackendUnavailable(f"triton was asked for, but its DialogGRU takes float32, and this is {dtype}")
+    run = reference if chosen == "reference" else recurrence
+    return run.dialog_gru(*args)

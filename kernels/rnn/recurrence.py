@@ -23,18 +23,22 @@ def dialog_gru(
     memory: Tensor,
     lengths: Tensor,
 ) -> Tensor:
-    """As `reference.dialog_gru`, and equal to it; gates of 16 bits are computed in 32."""
-    dtype = torch.promote_types(gates.dtype, torch.float32)
-    wide = [
-        z.to(dtype) for z in (gates, w_contagion, b_contagion, w_inertia, b_inertia, p_inertia, p_contagion, memory)
-    ]
-    n_tokens = gates.shape[1]
+    """As `reference.dialog_gru`, and equal to it."""
     order = lengths.argsort(descending=True, stable=True)  # rows that end first come last, so the active ones are [:n]
-    running = (lengths > torch.arange(n_tokens, device=lengths.device)[:, None]).sum(1).tolist()
-    x, w_c, b_c, w_i, b_i, p_i, p_c, mem = wide
-    x, p_i, p_c, mem, source = (z.index_select(0, order).transpose(0, 1) for z in (x, p_i, p_c, mem, source))
+    running = (lengths > torch.arange(gates.shape[1], device=lengths.device)[:, None]).sum(1).tolist()
+    rows = (gates, p_inertia, p_contagion, memory, source)
+    gates, p_inertia, p_contagion, memory, source = (z.index_select(0, order).transpose(0, 1) for z in rows)
     h = _DialogGRU.apply(
-        x.contiguous(), w_c, b_c, w_i, b_i, source.contiguous(), p_i[..., None], p_c[..., None], mem, tuple(running)
+        gates.contiguous(),
+        w_contagion,
+        b_contagion,
+        w_inertia,
+        b_inertia,
+        source.contiguous(),
+        p_inertia[..., None],
+        p_contagion[..., None],
+        memory,
+        tuple(running),
     )
     return h.transpose(0, 1).index_select(0, order.argsort())
 

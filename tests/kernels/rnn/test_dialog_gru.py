@@ -47,6 +47,30 @@ def test_the_quick_loop_is_as_accurate_in_single_precision() -> None:
     assert_as_accurate(partial(run, backend="torch"), partial(run, backend="reference"), args)
 
 
+@pytest.mark.parametrize(("lengths", "width", "n_slots"), [([1], 5, 2), ([7, 3, 0], 20, 2), ([5] * 17, 3, 4)])
+def test_the_kernel_is_as_accurate(lengths: list[int], width: int, n_slots: int, device: torch.device) -> None:
+    args = [z.to(device) for z in arguments(lengths, width, n_slots, dtype=torch.float32)]
+    assert_as_accurate(partial(run, backend="triton"), partial(run, backend="reference"), args)
+
+
+def test_the_kernel_answers_without_keeping_anything(device: torch.device) -> None:
+    args = [z.to(device) for z in arguments([4, 2], 5, dtype=torch.float32)]
+    torch.testing.assert_close(run(*args, backend="triton"), run(*args, backend="torch"))
+
+
+def test_sixteen_bits_are_computed_in_thirty_two() -> None:
+    args = arguments([4, 2], 5, dtype=torch.float16)
+    h = run(*args, backend="torch")
+    assert h.dtype == torch.float32
+    wide = [a.float() if a.is_floating_point() else a for a in args]
+    assert torch.equal(h, run(*wide, backend="torch"))
+
+
+def test_the_kernel_says_what_it_lacks() -> None:
+    with pytest.raises(BackendUnavailable, match="float64"):
+        run(*arguments([3], 4), backend="triton")
+
+
 def test_its_gradient_is_the_slope() -> None:
     args = arguments([4, 2], 3)
     floating = [i for i, a in enumerate(args) if a.is_floating_point()]
