@@ -44,6 +44,16 @@ def _encoder(
     return {}
 
 
+_PARTS = {
+    "alone": "the same encoder on single utterances, nothing else",
+    "context": "the context model alone, on a fixed encoder (--start; plain without)",
+    "no-attention": "as context, without identity-masked attention",
+    "no-gru": "as context, without DialogGRU",
+    "no-branches": "as context, with the CRF alone",
+    "no-crf": "as context, without a CRF",
+    "linear-chain": "as context, with a linear-chain CRF",
+}
+
 RECIPES: dict[str, Recipe] = {
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
     "emotion/ekman": Recipe(summary="The default model, from every corpus that fits", train=_emotion("ekman")),
@@ -58,9 +68,9 @@ RECIPES: dict[str, Recipe] = {
         )
     },
     **{
-        f"emotion/{name}-{part}": Recipe(summary=f"{name}, ablation: {part}", train=_emotion(name, part))
-        for name in ("meld", "emorynlp")
-        for part in ("alone", "no-attention", "no-gru", "no-crf", "linear-chain", "frozen-encoder")
+        f"emotion/{name}-{part}": Recipe(summary=f"{name}, for the ablation table: {what}", train=_emotion(name, part))
+        for name in ("meld", "emorynlp", "iemocap", "dailydialog")
+        for part, what in _PARTS.items()
     },
 }
 """name -> recipe."""

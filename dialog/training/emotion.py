@@ -6,7 +6,7 @@ nothing and its branches from silence, so that the first step already says what 
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, pad_rows
+from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
 from dialog.corpora.ekman import OWN_LABELS
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
@@ -25,7 +25,7 @@ from dialog.training.loop import Progress, Schedule, run
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
-from models.encoders.text import LowRankLinear, TextEncoder, make_low_rank, trained_deltas
+from models.encoders.text import TextEncoder, make_low_rank, trained_deltas
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,36 +58,57 @@ class EmotionRecipe:
 
 
 class EmotionTraining(nn.Module):
-    """The encoder and the context model with their loss."""
+    """The encoder and the context model with their loss on the examples of a recipe."""
 
-    def __init__(self, encoder: TextEncoder, context: EmotionIC, recipe: EmotionRecipe, packer: Packer) -> None:
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        context: EmotionIC,
+        recipe: EmotionRecipe,
+        examples: Sequence[tuple[Example, list[int]]],
+    ) -> None:
         super().__init__()
         self.encoder, self.context = encoder, context
-        self.recipe, self.packer = recipe, packer
+        self.recipe, self.examples = recipe, examples
+        self.packer = Packer(encoder, recipe.layout)
+        self.fixed: list[Tensor] | None = None
+        """Every example's vectors, where the encoder does not learn; else they are made anew at each step."""
 
-    def loss(self, batch: Sequence[Example], labels: Sequence[list[int]], rng: random.Random) -> Tensor:
-        """The mean over known labels of -log p(labels) / N, plus the encoder's own cross-entropy."""
-        layout, packed, rows = self.recipe.layout, list[Packed](), list[int]()
-        for example in batch:
-            lengths = [len(u.text) for u in example.utterances]
-            if layout.alone:
-                packed += [self.packer.pack([u]) for u in example.utterances]
-            else:
-                spans = random_spans(lengths, layout.max_tokens, rng)
-                packed += [self.packer.pack(example.utterances[s.begin : s.end]) for s in spans]
-            rows.append(len(lengths))
-        vectors = self._encode(packed)
-        x, mask = pad_rows(vectors.split(rows))
-        speakers, _ = pad_rows([speaker_ids([u.speaker for u in e.utterances]) for e in batch])
+    def fix_vectors(self) -> None:
+        """Encodes every example once, cut as for use, for training the context model alone."""
+        rng = random.Random(0)
+        with torch.no_grad():
+            vectors = self._vectors([e for e, _ in self.examples], rng, at_random=False)
+        self.fixed = list(vectors.split([len(e.utterances) for e, _ in self.examples]))
+
+    def loss(self, batch: Sequence[int], rng: random.Random) -> Tensor:
+        """The mean over known labels of -log p(labels) / N, plus the encoder's own cross-entropy; batch are places."""
+        examples = [self.examples[i][0] for i in batch]
+        fixed = self.fixed
+        vectors = self._vectors(examples, rng) if fixed is None else torch.cat([fixed[i] for i in batch])
+        x, mask = pad_rows(vectors.split([len(e.utterances) for e in examples]))
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in e.utterances]) for e in examples])
         tags = torch.full(mask.shape, UNKNOWN)
-        for b, row in enumerate(labels):
-            tags[b, : len(row)] = torch.tensor(row)
+        for b, i in enumerate(batch):
+            tags[b, : len(self.examples[i][1])] = torch.tensor(self.examples[i][1])
         known = max(1, int((tags >= 0).sum()))
         emissions = self.context(x, speakers, mask, live=rng.random() < self.recipe.live_share)
         chain = -self.context.log_likelihood(emissions, tags, speakers, mask).sum() / known
         alone = self.context.classify(self.context.dropout(self.context.norm(x)))
         own = F.cross_entropy(alone[tags >= 0], tags[tags >= 0], label_smoothing=self.recipe.smoothing)
         return chain + self.recipe.alone_weight * own
+
+    def _vectors(self, examples: Sequence[Example], rng: random.Random, *, at_random: bool = True) -> Tensor:
+        """Vectors (U, D) of the examples' utterances, conversations cut at random or as for use."""
+        layout, packed = self.recipe.layout, list[Packed]()
+        for e in examples:
+            lengths = [len(u.text) for u in e.utterances]
+            if at_random and not layout.alone:
+                spans = random_spans(lengths, layout.max_tokens, rng)
+            else:
+                spans = cut(lengths, replace(layout, context_tokens=0))
+            packed += [self.packer.pack(e.utterances[s.begin : s.end]) for s in spans]
+        return self._encode(packed)
 
     def _encode(self, packed: Sequence[Packed]) -> Tensor:
         """Vectors (U, D) of all sequences, in order; those of like length share a padded call."""
@@ -117,48 +138,49 @@ def train_emotion(
     start: Path | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Trained:
-    """Trains a recipe into `out`: config.json, model.safetensors. `start` is the folder `emotion/encoder` made.
+    """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json.
 
-    Without `start` training begins from the plain encoder. Resumes where a killed run stopped.
+    `start` is the folder of `emotion/encoder`, or of a model whose tuned encoder is to be gone on with; without it
+    training begins from the plain encoder. Resumes where a killed run stopped.
     """
     torch.manual_seed(seed)
-    encoder = TextEncoder.load()
-    deltas = None
-    if start is not None and recipe.rank:
-        deltas = _cut(load_file(start / "encoder.safetensors"), recipe.rank)
-    if recipe.rank:
-        make_low_rank(encoder, recipe.rank, deltas)
-    else:
-        encoder.requires_grad_(False)
     labels = LABEL_SETS[recipe.label_set]
+    encoder = TextEncoder.load()
+    given = _tensors(start) if start is not None else {}
+    deltas = {k.removeprefix("encoder."): v for k, v in given.items() if k.startswith("encoder.")}
+    if recipe.rank:
+        make_low_rank(encoder, recipe.rank, _cut(deltas, recipe.rank) or None)
+    else:
+        encoder.add_deltas(deltas)
+        encoder.requires_grad_(False)
     config = EmotionICConfig(n_labels=len(labels), d_encoder=encoder.d_model, **(recipe.context or {}))  # type: ignore[arg-type]
     context = EmotionIC(config)
-    if start is not None:
-        _start_classifier(context, load_file(start / "encoder.safetensors"), recipe.label_set)
-    packer = Packer(encoder, recipe.layout)
-    module = EmotionTraining(encoder, context, recipe, packer)
-    examples = _examples(recipe, data, seed, packer)
-    batches = _Batches(examples, recipe, seed)
+    _start_classifier(context, given, recipe.label_set)
+    module = EmotionTraining(encoder, context, recipe, _examples(recipe, data, seed, Packer(encoder, recipe.layout)))
+    batches = _Batches(module.examples, recipe, seed)
     schedule = Schedule(steps=max(1, round(batches.per_epoch * recipe.epochs)), lr=recipe.lr, lr_new=recipe.lr_new)
     module.train()
     encoder.prepare_training()
+    if not recipe.rank:
+        module.fix_vectors()
+    new = list(context.parameters())
     run(
         module,
-        list(context.parameters()),
-        lambda step: module.loss(*batches.at(step), rng=random.Random(f"{seed}-{step}")),
+        new,
+        lambda step: module.loss(batches.at(step), random.Random(f"{seed}-{step}")),
         schedule,
         out,
         seed,
         report,
     )
+    deltas = trained_deltas(encoder) if recipe.rank else deltas
+    merged = TextEncoder.load()
+    merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
-    held_out = Labelled.of(
-        [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)], recipe.label_set
-    )
-    whole, scores = calibrate(
-        EmotionTagger("candidate", "0", whole, _merged(encoder), context), held_out, recipe.metric
-    )
-    save_model(out, whole, encoder, context)
+    parts = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
+    candidate = EmotionTagger("candidate", "0", whole, merged, context)
+    whole, scores = calibrate(candidate, Labelled.of(parts, recipe.label_set), recipe.metric)
+    save_model(out, whole, deltas, context)
     write_card(
         out,
         name=f"emotion/{recipe.label_set}",
@@ -171,9 +193,9 @@ def train_emotion(
     return Trained(out, scores)
 
 
-def save_model(folder: Path, config: EmotionModelConfig, encoder: TextEncoder, context: EmotionIC) -> None:
+def save_model(folder: Path, config: EmotionModelConfig, deltas: dict[str, Tensor], context: EmotionIC) -> None:
     """config.json and model.safetensors: the deltas and the context model, in half precision."""
-    tensors = {f"encoder.{k}": v for k, v in trained_deltas(encoder).items()}
+    tensors = {f"encoder.{k}": v for k, v in deltas.items()}
     tensors |= {f"context.{k}": v.detach() for k, v in context.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.half().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
@@ -189,12 +211,11 @@ class _Batches:
         self._epoch, self._batches = -1, list[list[int]]()
         self.per_epoch = len(self._make(0))
 
-    def at(self, step: int) -> tuple[list[Example], list[list[int]]]:
+    def at(self, step: int) -> list[int]:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._batches = epoch, self._make(epoch)
-        chosen = self._batches[place % len(self._batches)]
-        return [self.examples[i][0] for i in chosen], [self.examples[i][1] for i in chosen]
+        return self._batches[place % len(self._batches)]
 
     def _make(self, epoch: int) -> list[list[int]]:
         """Random order, filled up to the budget of tokens; sequences are bucketed by length later."""
@@ -224,13 +245,17 @@ def _examples(recipe: EmotionRecipe, data: Path, seed: int, packer: Packer) -> l
     return found
 
 
-def _cut(tensors: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
-    """The shared encoder's deltas at a lower rank: they are stored with the largest singular values first."""
-    cut = {}
-    for key, tensor in tensors.items():
-        if key.startswith("encoder."):
-            cut[key.removeprefix("encoder.")] = tensor[:rank] if key.endswith(".A") else tensor[:, :rank]
-    return cut
+def _tensors(start: Path) -> dict[str, Tensor]:
+    """What a folder to start from holds: `encoder.safetensors` of the shared encoder, or a model's own."""
+    for name in ("encoder.safetensors", "model.safetensors"):
+        if (start / name).is_file():
+            return load_file(start / name)
+    raise ValueError(f"{start} holds neither encoder.safetensors (rapport train emotion/encoder) nor model.safetensors")
+
+
+def _cut(deltas: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """Deltas at a lower rank: they are stored with the largest singular values first."""
+    return {k: v[:rank] if k.endswith(".A") else v[:, :rank] for k, v in deltas.items()}
 
 
 def _start_classifier(context: EmotionIC, tensors: dict[str, Tensor], label_set: str) -> None:
@@ -245,11 +270,3 @@ def _start_classifier(context: EmotionIC, tensors: dict[str, Tensor], label_set:
         with torch.no_grad():
             context.classify.weight.copy_(weight.float() * scale)
             context.classify.bias.copy_(bias.float())
-
-
-def _merged(encoder: TextEncoder) -> TextEncoder:
-    """The encoder with its deltas added in, as it will be loaded."""
-    plain = TextEncoder.load(encoder.name)
-    plain.add_deltas({k: v.half() for k, v in trained_deltas(encoder).items()})
-    assert not any(isinstance(m, LowRankLinear) for m in plain.modules())
-    return plain
