@@ -280,7 +280,7 @@ def build(client: Client) -> None:
     with gr.Column(elem_classes="rp-conversation"):
         text = gr.Textbox(
             label="A conversation",
-            placeholder="Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n\nor a WhatsApp export, csv, jsonl",
+            placeholder="Ann: I finally got the job!!\nBo: No way!\n\nor a WhatsApp export, csv, jsonl",
             lines=7,
             max_lines=14,
             max_length=LARGEST_LOG,

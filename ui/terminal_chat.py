@@ -9,7 +9,7 @@ from typing import Any, Protocol, TextIO
 
 from dialog.conversation import Prediction
 from ui.messages import UNSURE_BELOW, colour, percent, symbol
-from ui.terminal import note
+from ui.terminal import note, printable
 
 _NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
 _BAR = 24
@@ -89,7 +89,7 @@ class _Coloured:
         full = round(_BAR * prediction.probability)
         guess = "?" if prediction.probability < UNSURE_BELOW else ""
         label = f"{prediction.emotion}{guess}"
-        line = Text() if typed else Text(f"{speaker}: {text}\n")
+        line = Text() if typed else Text(printable(f"{speaker}: {text}\n"))
         line.append(f"    {symbol(prediction.emotion)} {label:<10} {percent(prediction.probability):>6} ")
         line.append("█" * full, style=colour(prediction.emotion))
         line.append("░" * (_BAR - full), style="dim")

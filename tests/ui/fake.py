@@ -135,3 +135,31 @@ class MemoryClient:
 
     def ready(self) -> bool:
         return self.failing is None
+
+
+class FakeTagger:
+    """As dialog.emotion.EmotionTagger. `poison` in a text fails its conversation, `stop` is a Ctrl-C."""
+
+    name = "emotion/ekman"
+    version = "emotion/ekman@1"
+    labels = LABELS
+
+    @classmethod
+    def load(cls, name: str = "emotion/ekman") -> "FakeTagger":
+        if name != cls.name:
+            raise ValueError(f"no model {name!r}: expected emotion/ekman")
+        return cls()
+
+    def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
+        texts = [u.text for c in conversations for u in c.utterances]
+        if any("poison" in text for text in texts):
+            raise ValueError("this text is poison")
+        if any("stop" in text for text in texts):
+            raise KeyboardInterrupt
+        return [c.with_predictions([predict(u.text) for u in c.utterances]) for c in conversations]
+
+    def start(self) -> int:
+        return 0
+
+    def step(self, state: int, speaker: str, text: str) -> tuple[Prediction, int]:
+        return predict(f"{text}{'!' if state else ''}"), state + 1
