@@ -149,7 +149,7 @@ class _Run:
             return
         self._pending.append((len(self.offsets) - 1, key, item))
         # An item costs something even without utterances, or a million of them would wait for ever.
-        self._waiting += 1 + (len(item.utterances) if isinstance(item, Conversation) else 0)
+        self._waiting += max(1, len(item.utterances)) if isinstance(item, Conversation) else 1
         if self._waiting >= self._batch_utterances:
             self.flush(journal)
 
