@@ -55,8 +55,8 @@ class TextEncoder(nn.Module):
         folder = built_in_folder() if str(name) == BUILT_IN else name
         transformers = _quiet_transformers()
         try:
-            network = transformers.AutoModel.from_pretrained(folder, trust_remote_code=False)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+            network = transformers.AutoModel.from_pretrained(folder)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError) as error:
             raise EncoderUnavailable(
                 f"no text encoder {str(name)!r}: expected {BUILT_IN!r}, a folder with config.json, model.safetensors "
