@@ -177,6 +177,7 @@ def train_emotion(
     merged = TextEncoder.load()
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
+    save_model(out, whole, deltas, context)  # Already, lest a stop while calibrating loses the training.
     parts = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
     candidate = EmotionTagger("candidate", "0", whole, merged, context)
     whole, scores = calibrate(candidate, Labelled.of(parts, recipe.label_set), recipe.metric)

@@ -61,10 +61,7 @@ def run(
         {"params": [p for _, p in trained if id(p) in fresh], "lr": schedule.lr_new},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, schedule))
     start, mean = _resume(folder, trained, optimiser, schedule, seed)
-    for _ in range(start):
-        rate.step()
     for step in range(start, schedule.steps):
         torch.manual_seed(seed * 1_000_003 + step)
         loss = loss_at(step)
@@ -72,8 +69,9 @@ def run(
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}; the last checkpoint is in {folder}")
         loss.backward()
         nn.utils.clip_grad_norm_([p for _, p in trained], schedule.clip)
+        for group, peak in zip(optimiser.param_groups, (schedule.lr, schedule.lr_new), strict=True):
+            group["lr"] = peak * _rate(step, schedule)
         optimiser.step()
-        rate.step()
         optimiser.zero_grad()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:

@@ -65,9 +65,9 @@ def ekman() -> EmotionRecipe:
         validation=(
             Source(corpus="meld", split="validation"),
             Source(corpus="emorynlp", split="validation"),
-            Source(corpus="dailydialog", split="validation"),
-            Source(corpus="emocontext", split="validation"),
-            Source(corpus="goemotions", split="validation"),
+            Source(corpus="dailydialog", split="validation", limit=250),
+            Source(corpus="emocontext", split="validation", limit=600),
+            Source(corpus="goemotions", split="validation", limit=1000),
         ),
         metric="macro_f1",
         epochs=1.0,
