@@ -24,6 +24,7 @@ from serve.labeller import RemoteLabeller
 from serve.processes import kill_all
 from serve.storage import Storage
 
+Ready = Callable[[str], None]
 DATABASE = "rapport.sqlite"
 _STOP_SECONDS = 45.0
 
@@ -63,12 +64,12 @@ def build_app(config: AppConfig) -> Any:
     return api.bind(config, emotion_deployment(config).bind(config))
 
 
-def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Callable[[str], None] = print) -> int:
-    """Starts the service, tells `ready` once everything answers, and blocks until SIGINT or SIGTERM.
+def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:
+    """Starts the service, tells `ready` once everything answers (by default on stdout), blocks until it is stopped.
 
-    extra_apps are further Ray Serve applications by route prefix (the page, at `/`). Returns the exit status: 0 after
-    a stop that was asked for, 1 where the service cannot start or breaks down, with the reason on stderr. No process
-    is left in either case. To be called from the main thread, where signals arrive.
+    SIGINT and SIGTERM stop it. extra_apps are further Ray Serve applications by route prefix (the page, at `/`).
+    Returns the exit status: 0 after a stop that was asked for, 1 where the service cannot start or breaks down, with
+    the reason on stderr. No process is left in either case. To be called from the main thread, where signals arrive.
     """
     try:
         config.data_folder()
@@ -78,7 +79,7 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
         return 1
     # Signals arrive in this thread and all work is done in the other: an exception in the middle of Ray's own
     # start or stop would leave processes behind.
-    service = _Service(config, dict(extra_apps or {}), ready)
+    service = _Service(config, dict(extra_apps or {}), ready or _say)
     with _signals(service.stop):
         service.start()
         while service.is_alive() and not service.stop.is_set():
@@ -91,6 +92,10 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
         kill_all()
         return 1
     return service.status
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # stdout may be a file, which whoever waits for us reads
 
 
 @contextmanager
@@ -107,7 +112,7 @@ def _signals(stop: threading.Event) -> Iterator[None]:
 class _Service(threading.Thread):
     """The life of the service, from Ray's start to its end. `status` is the exit status once it has ended."""
 
-    def __init__(self, config: AppConfig, extra_apps: dict[str, Any], ready: Callable[[str], None]) -> None:
+    def __init__(self, config: AppConfig, extra_apps: dict[str, Any], ready: Ready) -> None:
         super().__init__(name="service", daemon=True)
         self.stop = threading.Event()
         self.status = 1

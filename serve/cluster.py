@@ -1,6 +1,7 @@
 """The Ray cluster under the service: a private one that ends with it, or one that is running already."""
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 from serve.config import AppConfig
 from serve.door import LIMITS_VARIABLE
-from serve.processes import none_left_behind
+from serve.processes import kill_all, none_left_behind
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
 _ROOT = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
@@ -34,9 +35,9 @@ def cluster(config: AppConfig) -> Iterator[None]:
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_ROOT)
     try:
-        with none_left_behind():
+        with none_left_behind() as before:
             try:
-                _begin(ray, config, folder)
+                _begin(ray, config, folder, before)
                 yield
             finally:
                 _end(ray)
@@ -44,12 +45,13 @@ def cluster(config: AppConfig) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _begin(ray: Any, config: AppConfig, folder: str) -> None:
+def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> None:
     common = {"log_to_driver": config.ray.log_to_console, "logging_level": logging.ERROR}
     if config.ray.address is not None:
         ray.init(address=config.ray.address, **common)
         return
-    ray.init(
+    private = functools.partial(
+        ray.init,
         address="local",
         num_cpus=config.ray.cpus or max(2, os.cpu_count() or 1),
         object_store_memory=config.ray.object_store_mb * 1024**2,
@@ -59,6 +61,15 @@ def _begin(ray: Any, config: AppConfig, folder: str) -> None:
         _metrics_export_port=config.ray.metrics_port,
         **common,
     )
+    try:
+        private()
+    except Exception as error:
+        # Ray gives a node 30 s to start, which a machine under load may not keep the first time.
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        kill_all(before)
+        private()
 
 
 def _environment(config: AppConfig) -> dict[str, str]:

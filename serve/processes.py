@@ -13,19 +13,21 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 @contextlib.contextmanager
-def none_left_behind(seconds: float = 5.0) -> Iterator[None]:
+def none_left_behind(seconds: float = 5.0) -> Iterator[frozenset[int]]:
     """Ends every process begun inside: those that have not ended `seconds` after the block are killed.
+
+    Gives the processes below this one that were there before, which are spared.
 
     A grandchild whose parent died becomes our child instead of init's, so that it is found too. Linux only; elsewhere
     this does nothing.
     """
     if sys.platform != "linux":
-        yield
+        yield frozenset()
         return
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before = _descendants()
     try:
-        yield
+        yield before
     finally:
         deadline = time.monotonic() + seconds
         while _living(before) and time.monotonic() < deadline:

@@ -1,5 +1,6 @@
 """A tagger that needs no weights: it reads the emotion off the words, and remembers how many messages it has seen."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,10 @@ class FakeState:
 
 
 class FakeTagger:
-    """As dialog.emotion.EmotionTagger. `poison` in a text makes it fail with our error, `crash` with another one."""
+    """As dialog.emotion.EmotionTagger.
+
+    `poison` in a text makes it fail with our error, `crash` with another one, `slow` makes the whole call take 0.2 s.
+    """
 
     version_of: ClassVar[dict[str, str]] = {}
 
@@ -50,6 +54,8 @@ class FakeTagger:
 
     def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
         self.batches.append(len(conversations))
+        if any("slow" in u.text for c in conversations for u in c.utterances):
+            time.sleep(0.2)
         tagged = []
         for conversation in conversations:
             predictions = [self._predict(u.text, n) for n, u in enumerate(conversation.utterances)]

@@ -52,7 +52,7 @@ async def test_answers_are_as_declared(schema: BaseSchema, storage: Storage, met
     # What is a label of this chat, or which label set goes with which model, no document can say.
     choosy = path in ("/emotions", "/chats") or method == "put"
 
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
     @given(case=cases, there=st.booleans())
     def holds(case: schemathesis.Case, there: bool) -> None:
         if there and "chat_id" in path:

@@ -1,0 +1,113 @@
+"""A service in processes of its own, started as a user would start it, with the tagger that needs no weights."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[2]
+_MAIN = "import sys; from serve.app import run; from serve.config import AppConfig; sys.exit(run(AppConfig.load()))"
+
+
+class Running:
+    """`with Running(...) as service` starts it, waits until it is ready, and ends it if the test did not."""
+
+    def __init__(self, data_dir: Path, **settings: str | int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data_dir = data_dir
+        self.log = data_dir / "console.txt"
+        given = {"port": self.port, "data_dir": data_dir, **settings}
+        self._environment = {
+            **os.environ,
+            # A home that nobody, not even root, can write to.
+            "HOME": "/proc/nowhere",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "RAPPORT_TAGGER": "tests.serve.fake:FakeTagger",
+            "RAPPORT_CATALOGUE": "tests.serve.fake:shipped",
+            **{f"RAPPORT_{name.upper()}": str(value) for name, value in given.items()},
+        }
+        self.family: list[psutil.Process] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begins, and does not wait."""
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=tempfile.gettempdir(),
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, seconds: float = 180) -> None:
+        """Until it says on its console that it is ready."""
+        deadline = time.monotonic() + seconds
+        while "is ready" not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def remember_family(self) -> list[psutil.Process]:
+        """Every process below the service, now."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self.family = psutil.Process(self.process.pid).children(recursive=True)
+        return self.family
+
+    def named(self, name: str) -> psutil.Process:
+        """The process of the service that calls itself so."""
+        return next(p for p in self.remember_family() if name in " ".join(p.cmdline()))
+
+    def stop(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
+        """Ctrl-C, as a terminal sends it: to the whole group. The exit status; -9 where it had to be killed."""
+        self.remember_family()
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            for process in self.family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            return self.process.wait(10)
+
+    def left_over(self) -> list[psutil.Process]:
+        """Processes of the service that live on although it has ended."""
+        return [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+    @contextlib.contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """A plain HTTP client of the API."""
+        with httpx.Client(base_url=f"{self.url}/v1", timeout=60) as client:
+            yield client
