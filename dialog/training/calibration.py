@@ -43,10 +43,13 @@ class Labelled:
         return [(p, t, i) for (p, i), t in zip(flat, self.truth, strict=True) if p and t]
 
 
-def calibrate(tagger: EmotionTagger, held_out: Labelled, metric: str) -> tuple[EmotionModelConfig, dict[str, float]]:
+def calibrate(
+    tagger: EmotionTagger, held_out: Labelled, metric: str, *, may_bias: bool = False
+) -> tuple[EmotionModelConfig, dict[str, float]]:
     """The tagger's config with temperatures and decoding that suit `held_out` best, and the scores there.
 
-    Temperatures make the labels likeliest; the decoding is the one with the best `metric` of emotion_scores.
+    Temperatures make the labels likeliest; the decoding is the one with the best `metric` of emotion_scores. With
+    `may_bias` one with a bias for or against neutral is tried too; then the label is not always the likeliest one.
     """
     config = tagger.config
     offline = {t: _surprise(tagger.using(replace(config, temperature=t)), held_out, "offline") for t in TEMPERATURES}
@@ -54,12 +57,10 @@ def calibrate(tagger: EmotionTagger, held_out: Labelled, metric: str) -> tuple[E
     config = replace(
         config, temperature=min(offline, key=offline.__getitem__), live_temperature=min(live, key=live.__getitem__)
     )
-    bias = choose_bias(held_out.predictions(tagger.using(config)), config.labels, metric)
-    candidates = {
-        "posterior": config,
-        "biased": replace(config, label_bias=bias),
-        "viterbi": replace(config, decoding="viterbi"),
-    }
+    candidates = {"posterior": config, "viterbi": replace(config, decoding="viterbi")}
+    if may_bias:
+        bias = choose_bias(held_out.predictions(tagger.using(config)), config.labels, metric)
+        candidates["biased"] = replace(config, label_bias=bias)
     scores = {name: score(tagger.using(c), held_out) for name, c in candidates.items()}
     chosen = max(scores, key=lambda name: scores[name][metric])  # A tie goes to the first, the plain posterior.
     config = candidates[chosen]
@@ -104,7 +105,7 @@ def choose_bias(rows: Sequence[tuple[Prediction, str, int]], labels: Sequence[st
         held_out[outside] = chosen[fit(inside)][outside]
     if value(held_out, everything) < value(chosen[0.0], everything) + 0.2:
         return ()
-    return tuple(round(float(b), 2) for b in fit(everything) * neutral)
+    return tuple(round(float(b), 2) for b in fit(everything) * neutral + 0.0)
 
 
 def _surprise(tagger: EmotionTagger, held_out: Labelled, mode: Mode) -> float:

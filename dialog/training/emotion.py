@@ -37,6 +37,8 @@ class EmotionRecipe:
     validation: tuple[Source, ...]
     metric: str = "weighted_f1"
     """What chooses between decodings, and what a run reports: a name of dialog.metrics.emotion_scores."""
+    may_bias: bool = False
+    """Whether the label may be chosen with a bias for or against neutral, where the metric leaves neutral out."""
     layout: Layout = DEFAULT_LAYOUT
     context: dict[str, object] | None = None
     """Fields of EmotionICConfig that differ from its defaults."""
@@ -180,7 +182,7 @@ def train_emotion(
     save_model(out, whole, deltas, context)  # Already, lest a stop while calibrating loses the training.
     parts = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
     candidate = EmotionTagger("candidate", "0", whole, merged, context)
-    whole, scores = calibrate(candidate, Labelled.of(parts, recipe.label_set), recipe.metric)
+    whole, scores = calibrate(candidate, Labelled.of(parts, recipe.label_set), recipe.metric, may_bias=recipe.may_bias)
     save_model(out, whole, deltas, context)
     write_card(
         out,

@@ -36,7 +36,7 @@ def iemocap() -> EmotionRecipe:
         label_set="iemocap",
         sources=(Source(corpus="iemocap"),),
         validation=(Source(corpus="iemocap", split="validation"),),
-        epochs=5.0,
+        epochs=4.0,
     )
 
 
@@ -47,7 +47,8 @@ def dailydialog() -> EmotionRecipe:
         sources=(Source(corpus="dailydialog"),),
         validation=(Source(corpus="dailydialog", split="validation"),),
         metric="micro_f1_without_neutral",
-        epochs=1.0,
+        may_bias=True,
+        epochs=0.5,
     )
 
 

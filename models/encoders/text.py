@@ -12,6 +12,8 @@ import importlib.resources
 import logging
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -90,7 +92,7 @@ class TextEncoder(nn.Module):
         if not texts:
             return []
         # A text is cut before it is tokenised: no token of a vocabulary in use is longer than this on average.
-        cut = [text[: 16 * limit] for text in texts]
+        cut = [spell_out_emoji(text[: 16 * limit]) for text in texts]
         # The backend's own batch call: the wrapper's per-call work costs more than the tokenising of a short text.
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is not None:
@@ -137,6 +139,23 @@ class TextEncoder(nn.Module):
                 )
             with torch.no_grad():
                 weight += scale * (b @ a).to(weight.dtype)
+
+
+def spell_out_emoji(text: str) -> str:
+    """The text with each emoji as its Unicode name ("crying face"): vocabularies of words have no emoji, only words.
+
+    One emoji several times in a row is said once. Skin tones, joiners and variation selectors are left out.
+    """
+    return text if text.isascii() else _EMOJI.sub(lambda match: f" {_emoji_name(match[1])} ", text)
+
+
+# The blocks of pictographs, emoticons, transport and supplemental symbols, and the older dingbats used as emoji.
+_EMOJI = re.compile("([\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55])(?:[\ufe0f\u200d\U0001f3fb-\U0001f3ff]|\\1)*")
+
+
+@lru_cache(maxsize=4096)
+def _emoji_name(emoji: str) -> str:
+    return unicodedata.name(emoji, "").lower()
 
 
 def linear_layers(network: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
