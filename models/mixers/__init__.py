@@ -8,6 +8,7 @@ from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
 from models.mixers.exp_norm import ExpNorm, ExpNormConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+from models.mixers.rat import RAT, RATConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
@@ -20,6 +21,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+    "rat": (RATConfig, RAT),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),

@@ -39,6 +39,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"window": 3, "positions": "learned", "n_heads": 2},
         {"causal": True, "window": 40, "positions": "none"},
     ],
+    "rat": [
+        {"chunk": 1},
+        {"chunk": 4, "n_heads": 1, "rotary": False},
+        {"chunk": 5, "n_groups": 4},
+        {"chunk": 40, "n_heads": 2, "n_groups": 1},
+    ],
     "sigmoid": [
         {"window": 4, "score_bias": "static", "layer_scale": 1e-4, "out_norm": "rms"},
         {"causal": False, "window": 3, "qk_norm": "rms", "positions": "none"},
