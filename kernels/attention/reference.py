@@ -45,9 +45,9 @@ def attend(
     elif pattern.kind == "exp":
         weights = scores.clamp(max=pattern.ceiling).exp().masked_fill(~seen, 0.0)
     else:
-        # A finite floor: a row that sees nothing must give zeros, and no NaN in its gradient.
-        floor = torch.finfo(dtype).min
-        weights = scores.masked_fill(~seen, floor).softmax(-1).masked_fill(~seen, 0.0)
+        # A finite floor, and rows that see nothing cleared afterwards: zeros, and no NaN in their gradients.
+        weights = scores.masked_fill(~seen, torch.finfo(dtype).min).softmax(-1)
+        weights = weights.masked_fill(~seen.any(-1, keepdim=True), 0.0)
     if pattern.dropout:
         weights = torch.nn.functional.dropout(weights, pattern.dropout)
     return weights @ v.to(dtype).repeat_interleave(per_group, 1)

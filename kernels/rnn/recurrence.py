@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+@torch.compiler.disable  # traced, the loop would be unrolled, and anew for every length
 def dialog_gru(
     gates: Tensor,
     w_contagion: Tensor,
@@ -24,10 +25,15 @@ def dialog_gru(
     lengths: Tensor,
 ) -> Tensor:
     """As `reference.dialog_gru`, and equal to it."""
-    order = lengths.argsort(descending=True, stable=True)  # rows that end first come last, so the active ones are [:n]
-    running = (lengths > torch.arange(gates.shape[1], device=lengths.device)[:, None]).sum(1).tolist()
-    rows = (gates, p_inertia, p_contagion, memory, source)
-    gates, p_inertia, p_contagion, memory, source = (z.index_select(0, order).transpose(0, 1) for z in rows)
+    batch, n_tokens = source.shape
+    running = (lengths > torch.arange(n_tokens, device=lengths.device)[:, None]).sum(1).tolist()
+    by_row = [gates, p_inertia, p_contagion, memory, source]
+    ragged = running != [batch] * n_tokens and batch > 1
+    if ragged:
+        # Rows that end first come last, so that the rows active at a step are the first ones.
+        order = lengths.argsort(descending=True)
+        by_row = [z.index_select(0, order) for z in by_row]
+    gates, p_inertia, p_contagion, memory, source = (z.transpose(0, 1) for z in by_row)
     h = _DialogGRU.apply(
         gates.contiguous(),
         w_contagion,
@@ -39,8 +45,8 @@ def dialog_gru(
         p_contagion[..., None],
         memory,
         tuple(running),
-    )
-    return h.transpose(0, 1).index_select(0, order.argsort())
+    ).transpose(0, 1)
+    return h.index_select(0, order.argsort()) if ragged else h
 
 
 class _DialogGRU(torch.autograd.Function):

@@ -39,12 +39,15 @@ def features(x: Tensor, order: int, lowest: int = 0) -> Tensor:
     return torch.cat(levels, -1) * weights.to(x.dtype)
 
 
-@cache
+@torch.compiler.assume_constant_result  # so that a compiler does not trace the making of it
 def _monomials(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each monomial of this degree: which one of the degree below it extends, by which variable; and its weight.
+    """Of each monomial of this degree: which one of the degree below it extends, by which variable; and its weight."""
+    return _made(width, degree, device)
 
-    A monomial is a non-decreasing tuple of variables, so each is reached once.
-    """
+
+@cache
+def _made(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """A monomial is a non-decreasing tuple of variables, so each is reached once."""
     if degree == 0:
         return _long([0], device), _long([0], device), torch.ones(1, dtype=torch.float64, device=device)
     parents, variables, weights = [], [], []
