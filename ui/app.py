@@ -20,6 +20,9 @@ MOST_WAITING = 64
 KEEP_UPLOADS = (600, 600)
 """Every so many seconds, uploads older than so many seconds are deleted; mostly we did that ourselves, at once."""
 
+MOST_VISITORS = 500
+"""Sessions kept in memory; the one that was quiet the longest goes first. A chat comes back from the service."""
+
 _FONT = ["rp-emoji", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
@@ -136,6 +139,7 @@ def build_page(client: Client) -> gr.Blocks:
                 conversation_tab.build(client)
             with gr.Tab("About", id="about"):
                 about_tab.build(page, client)
+    page.state_session_capacity = MOST_VISITORS
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=8)
     return page
 

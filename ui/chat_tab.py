@@ -235,7 +235,12 @@ def build(page: gr.Blocks, client: Client) -> None:
             uncorrect = gr.Button("Take the correction back", size="sm", visible=False, elem_id="rp-uncorrect")
             with gr.Row(elem_classes="rp-chat-tools"):
                 download_button(
-                    "Export with corrections", lambda s: export(s, client), state, elem_id="rp-export", notice=notice
+                    "Export with corrections",
+                    lambda s: export(s, client),
+                    state,
+                    elem_id="rp-export",
+                    notice=notice,
+                    nothing="Nobody has said anything yet.",
                 )
                 new = gr.Button("Delete, begin anew", size="sm", min_width=120, elem_id="rp-new-chat")
 

@@ -88,10 +88,8 @@ def serve(
 ) -> int:
     """Start the web page and the REST service."""
     from serve.config import AppConfig
-    from ui.terminal import note
 
     settings = AppConfig.load(config, host=host, port=port, data_dir=data_dir, model=model)
-    note("rapport: starting, this takes a moment")
     from ui.service import serve_everything
 
     return serve_everything(settings)

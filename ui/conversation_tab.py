@@ -32,6 +32,9 @@ MOST_UTTERANCES = 10_000
 LONGEST_TEXT, LONGEST_NAME = 4_000, 200
 """What the service is sent of one utterance; the answer is put back under the whole of it."""
 CHOICES = 500
+"""Conversations of one log that can be chosen to look at; the downloads have them all."""
+KEPT_SECONDS = 3600
+"""How long a labelled log stays in memory for its downloads, while its visitor does nothing."""
 
 EXAMPLE = """Ann: I finally got the job!!
 Bo: No way, that is wonderful news!
@@ -211,7 +214,7 @@ def notices(log: Log, filename: str = "") -> Markup:
 
 def save(state: TabState, format: str) -> tuple[str, str]:
     """A file name and the labelled log in a format of WRITERS."""
-    if not state.done:
+    if not state.done:  # nothing labelled yet, or so long ago that it was dropped
         return "", ""
     out = io.BytesIO()
     write(state.log.items, out, format)
@@ -276,7 +279,7 @@ def taken(path: str) -> tuple[bytes, str]:
 
 def build(client: Client) -> None:
     """The tab's components and events, inside whatever block is open."""
-    state = gr.State(TabState())
+    state = gr.State(TabState(), time_to_live=KEPT_SECONDS)
     with gr.Column(elem_classes="rp-conversation"):
         text = gr.Textbox(
             label="A conversation",
@@ -291,7 +294,7 @@ def build(client: Client) -> None:
             upload = gr.UploadButton(
                 "Upload a file", type="filepath", file_count="single", elem_id="rp-upload", min_width=120
             )
-            example = gr.Button("Try an example", elem_id="rp-example", min_width=120)
+            example = gr.Button("Try an example", elem_id="rp-example", min_width=160)
             format = gr.Dropdown(
                 [("Any format", "auto"), *((name, name) for name in READERS)],
                 value="auto",
@@ -312,7 +315,14 @@ def build(client: Client) -> None:
         with gr.Row(elem_classes="rp-conversation-tools"):
             for name, what in (("jsonl", "Download jsonl"), ("csv", "Download csv"), ("html", "Download report")):
                 if name in WRITERS:
-                    download_button(what, lambda s, f=name: save(s, f), state, elem_id=f"rp-save-{name}", notice=notice)
+                    download_button(
+                        what,
+                        lambda s, f=name: save(s, f),
+                        state,
+                        elem_id=f"rp-save-{name}",
+                        notice=notice,
+                        nothing="This log was dropped after an hour. Label it again to save it.",
+                    )
 
     shown = [state, notice, result, chosen, overview, plot, marked, table]
 

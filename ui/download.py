@@ -27,11 +27,11 @@ def download_button(
     *,
     elem_id: str,
     notice: gr.HTML,
-    visible: bool = True,
+    nothing: str,
 ) -> gr.Button:
     """A button. `make` gets the inputs' values and gives (file name, text); an empty name means there is nothing.
 
-    A ServiceError is shown in `notice`.
+    `nothing` says that in `notice`, and so does what a ServiceError says.
     """
 
     def on_click(*values: Any) -> Sequence[Any]:
@@ -39,9 +39,9 @@ def download_button(
             name, text = make(*values)
         except ServiceError as error:
             return "", "", render.problem(error)
-        return name, text, gr.skip() if name else render.notice("info", "There is nothing to save yet.")
+        return name, text, gr.skip() if name else render.notice("info", nothing)
 
-    button = gr.Button(label, size="sm", elem_id=elem_id, visible=visible, min_width=120)
+    button = gr.Button(label, size="sm", elem_id=elem_id, min_width=120)
     name, text = gr.Textbox(visible=False), gr.Textbox(visible=False)
     button.click(on_click, inputs, [name, text, notice], show_progress="hidden", api_visibility="private").success(
         None, [name, text], None, js=_SAVE

@@ -1,6 +1,11 @@
+from pathlib import Path
+
+import httpx
 import pytest
 
+from serve.client import Client
 from serve.config import AppConfig
+from tests.serve import running
 from ui.service import api_url
 
 
@@ -17,3 +22,20 @@ from ui.service import api_url
 )
 def test_the_page_finds_the_api_wherever_it_listens(host: str, url: str) -> None:
     assert api_url(AppConfig(host=host)) == url
+
+
+@pytest.mark.slow
+def test_rapport_serve_is_the_page_and_the_api_and_ends_cleanly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_MAIN", "import sys; from ui.cli import run; sys.exit(run(['serve']))")
+    with running.Running(tmp_path) as service:
+        page = httpx.get(f"{service.url}/")
+        assert "rapport" in page.text
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        client = Client(service.url)
+        chat = client.start_chat()
+        assert client.add_message(chat.id, "Ann", "great").emotion == "joy"
+        assert service.stop() == 0
+        assert service.left_over() == []
+    assert "rapport is ready" in service.log.read_text()
