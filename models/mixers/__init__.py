@@ -6,6 +6,7 @@ from models.mixers.aaren import Aaren, AarenConfig
 from models.mixers.base import SequenceMixer
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
 from models.mixers.exp_norm import ExpNorm, ExpNormConfig
+from models.mixers.gam import GAM, GAMConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
 from models.mixers.rat import RAT, RATConfig
@@ -18,6 +19,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
     "exp_norm": (ExpNormConfig, ExpNorm),
+    "gam": (GAMConfig, GAM),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),

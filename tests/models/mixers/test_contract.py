@@ -27,6 +27,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"normaliser": "none", "gate": "in", "only": "same"},
         {"normaliser": "row_sum"},
     ],
+    "gam": [
+        {"width": 5, "n_memories": 7, "n_heads": 4, "scale": 0.3},
+        {"paths": "local", "width": 2},
+        {"paths": "global", "fusion": "sum"},
+        {"fusion": "sum", "width": 1},
+    ],
     "gated_conv": [{"width": 1}, {"width": 5, "skip": False}],
     "gla": [
         {"conv_width": 4, "norm": "layer", "output_gate_bias": True},
