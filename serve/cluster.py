@@ -50,6 +50,9 @@ def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> 
     if config.ray.address is not None:
         ray.init(address=config.ray.address, **common)
         return
+    # On Windows and macOS Ray keeps a cluster of one machine to 127.0.0.1, which is what we want here too: nothing
+    # that listens elsewhere, and a laptop that may change its network.
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     private = functools.partial(
         ray.init,
         address="local",
@@ -57,7 +60,6 @@ def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> 
         object_store_memory=config.ray.object_store_mb * 1024**2,
         include_dashboard=False,
         _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
         _metrics_export_port=config.ray.metrics_port,
         **common,
     )
@@ -75,7 +77,7 @@ def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> 
 def _environment(config: AppConfig) -> dict[str, str]:
     """What every process of Ray inherits.
 
-    Whoever can speak to Ray's ports can run code in it, and not all of them listen on 127.0.0.1 alone. So the
+    Whoever can speak to Ray's ports can run code in it, and other users of the machine reach 127.0.0.1 too. So the
     processes share a secret, which exists in their environment only; nothing is written to the home folder. A cluster
     that is running already has a secret of its own.
     """
@@ -85,11 +87,17 @@ def _environment(config: AppConfig) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        # Ray's workers are nice to everything else on the machine, which starves a service where much else runs.
+        "RAY_worker_niceness": "0",
+        # Ray's defaults give up on a machine that is busy with something else.
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
         "TOKENIZERS_PARALLELISM": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
     if config.ray.address is not None:
         return found
+    found["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # see _begin
     if config.ray.auth == "disabled":
         return {**found, "RAY_AUTH_MODE": "disabled"}
     # Ray turns tokens on by itself where it starts a cluster, but only where nothing is said; what is said after it

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -42,13 +43,21 @@ def test_it_says_where_it_is_and_that_it_is_ready(service: Running) -> None:
     assert "Traceback" not in console
 
 
-def test_it_listens_on_this_machine_only(service: Running) -> None:
-    addresses = [a.address for group in psutil.net_if_addrs().values() for a in group if a.family == socket.AF_INET]
-    other = next((a for a in addresses if not a.startswith("127.")), None)
-    if other is None:
-        pytest.skip("this machine has no other address")
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://{other}:{service.port}/v1/health/live", timeout=2)
+def test_it_listens_on_this_machine_only_but_for_ports_that_ask_for_the_secret(service: Running) -> None:
+    guarded = []
+    for process in (psutil.Process(service.process.pid), *service.remember_family()):
+        for connection in process.net_connections("tcp"):
+            if connection.status != psutil.CONN_LISTEN or connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"):
+                continue
+            # A replica's port for other replicas; Ray binds it to every address, whatever it is told.
+            assert "ServeReplica" in " ".join(process.cmdline())
+            guarded.append(connection.laddr.port)
+    for port in guarded:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as caught:
+                call(b"", timeout=10)
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_conversation_and_a_chat_go_all_the_way(service: Running) -> None:
