@@ -10,11 +10,17 @@ from typing import Any, BinaryIO, TextIO
 
 from dialog.conversation import Conversation
 from dialog.formats.csv import read_csv, write_csv
+from dialog.formats.discord import read_discord
 from dialog.formats.html import write_html
 from dialog.formats.jsonl import read_json, write_jsonl
+from dialog.formats.label_studio import write_label_studio
+from dialog.formats.parquet import read_parquet, write_parquet
 from dialog.formats.plain import read_plain
+from dialog.formats.slack import read_slack
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
+from dialog.formats.subtitles import read_srt, read_vtt
+from dialog.formats.telegram import read_telegram
 from dialog.formats.whatsapp import read_whatsapp
 
 __all__ = [
@@ -38,6 +44,12 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
     "csv": read_csv,
     "plain": read_plain,
     "whatsapp": read_whatsapp,
+    "parquet": read_parquet,
+    "slack": read_slack,
+    "discord": read_discord,
+    "telegram": read_telegram,
+    "srt": read_srt,
+    "vtt": read_vtt,
 }
 """Format to reader. Each yields the conversations of a source in order, and never raises for what is in it."""
 
@@ -45,6 +57,8 @@ WRITERS: dict[str, Callable[..., None]] = {
     "jsonl": write_jsonl,
     "csv": write_csv,
     "html": write_html,
+    "parquet": write_parquet,
+    "label-studio": write_label_studio,
 }
 """Format to writer: (items, binary file, and options of its own). Items must bear being gone through twice."""
 
@@ -75,12 +89,9 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
         return
     if format == "auto":
         try:
-            format = sniff(source.head(), filename or source.filename)
+            format = "slack" if source.folders is not None else sniff(source.head(), filename or source.filename)
         except UnknownFormat as unknown:
             yield Unreadable.at(0, str(unknown), source=source.name)
-            return
-        if format not in READERS:
-            yield Unreadable.at(0, f"{format} is not read; expected one of {', '.join(READERS)}", source=source.name)
             return
     empty = True
     for item in READERS[format](source):

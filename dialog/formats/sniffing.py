@@ -43,7 +43,8 @@ _SUFFIXES = {
 _TIMING = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->")
 _DISCORD = re.compile(r'"(?:guild|channel)"\s*:\s*\{')
 _TELEGRAM = re.compile(
-    r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"about"\s*:\s*"Here is the data'
+    r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"personal_information"\s*:'
+    r'|"about"\s*:\s*"Here is the data'
 )
 _SLACK = re.compile(r'"ts"\s*:\s*"\d+\.\d+"')
 

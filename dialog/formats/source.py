@@ -77,6 +77,8 @@ class Source:
         self.name = name
         """What conversations without an id are called after."""
         self._file = file
+        self.folders: dict[str, list[str]] | None = None
+        """Of a Slack export: each channel's folder, and the files in it. None for everything else."""
         self._member: str | None = None
         self._legacy: tuple[int, int] | None = None  # lines decoded as Windows-1252: the first, and how many
         self.size = file.seek(0, io.SEEK_END)
@@ -143,6 +145,11 @@ class Source:
         except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             yield Line(number + 1, "", fault=f"the packed data is damaged or cut off here ({error})")
 
+    def binary(self) -> BinaryIO:
+        """The file itself, from its start, as it lies on disk; closing it closes nothing."""
+        self._file.seek(0)
+        return cast(BinaryIO, _Borrowed(self._file))
+
     def text(self) -> tuple[str, str | None]:
         """The whole file, and the fault that cut it short, if one did. Refuses more than MAX_LINE characters."""
         parts: list[str] = []
@@ -178,6 +185,13 @@ class Source:
             return f"a damaged zip archive ({error})"
         if "xl/workbook.xml" in names:
             return "an Excel workbook; save it as csv first"
+        if "users.json" in names and {"channels.json", "dms.json", "groups.json", "mpims.json"} & set(names):
+            self.folders = {}
+            for name in names:
+                channel, _, file = name.rpartition("/")
+                if channel and file.endswith(".json"):
+                    self.folders.setdefault(channel, []).append(name)
+            return None
         logs = [n for n in names if n.lower().endswith(_READABLE_IN_ZIP) and n not in encrypted]
         if len(logs) != 1:
             return f"a zip archive with {len(logs) or 'no'} logs in it; expected one, so unpack it first"
@@ -221,6 +235,15 @@ class _Borrowed(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
         return self._file.read(size)

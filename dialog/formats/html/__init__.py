@@ -6,6 +6,7 @@ Every text is escaped, and a content security policy forbids what is not in the 
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,6 +54,7 @@ def _views(items: Iterable[Conversation | Unreadable], overview: Overview) -> It
             yield ConversationView.of(item, number, overview.labels)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
@@ -43,6 +43,7 @@ def said(conversation: Conversation) -> list[tuple[str, str]]:
     return [(u.speaker, u.text) for u in conversation.utterances]
 
 
+@settings(max_examples=50)
 @given(CONVERSATIONS)
 def test_what_is_written_is_read_again(conversations: list[Conversation]) -> None:
     again = parsed(written(conversations, guard=False))

@@ -16,6 +16,13 @@ SAMPLES = {
     "csv": b"speaker,text,emotion\nAnn,Hi,joy\nBo,Yo,\n",
     "plain": b"Ann: Hi\nBo: Yo\n",
     "whatsapp": b"31/12/2020, 21:41 - Ann: Hi\n31/12/2020, 21:42 - Bo: Yo\n",
+    "telegram": b'{"type":"personal_chat","messages":[{"type":"message","from":"Ann","text":"Hi"},\n'
+    b'{"type":"message","from":"Bo","text":"Yo"}]}\n',
+    "discord": b'{"guild":{},"messages":[{"content":"Hi","author":{"name":"Ann"}},\n'
+    b'{"content":"Yo","author":{"name":"Bo"}}]}\n',
+    "slack": b'[{"ts":"1.0","user":"Ann","text":"Hi"},\n{"ts":"2.0","user":"Bo","text":"Yo"}]\n',
+    "srt": b"1\n00:00:01,000 --> 00:00:02,000\nAnn: Hi\n\n2\n00:00:03,000 --> 00:00:04,000\nBo: Yo\n",
+    "vtt": b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hi\n\n00:03.000 --> 00:04.000\n<v Bo>Yo\n",
 }
 MARKS = [bytes([c]) for c in b"\",;|\n\r\t{}[]:'\\\0\xff<>"]
 WORDS = [b": ", b" - ", b"\xe2\x80\x8e", b"-->", b"WEBVTT\n", b"\n\n", b"31/12/20, 9:41 PM", b'"utterances"', b'"text"']

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog.conversation import Conversation, Utterance
@@ -38,11 +38,13 @@ def written(items: list[Any]) -> str:
     return out.getvalue().decode()
 
 
+@settings(max_examples=40)
 @given(st.lists(CONVERSATIONS, min_size=1, max_size=4))
 def test_what_is_written_is_read_again(conversations: list[Conversation]) -> None:
     assert parsed(written(conversations)) == conversations
 
 
+@settings(max_examples=40)
 @given(st.lists(CONVERSATIONS, min_size=1, max_size=3), st.sampled_from([None, 2]))
 def test_a_document_is_read_like_its_lines(conversations: list[Conversation], indent: int | None) -> None:
     values = [c.to_dict() for c in conversations]

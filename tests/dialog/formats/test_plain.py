@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog.conversation import Conversation, Utterance
@@ -37,6 +37,7 @@ def render(conversations: list[list[Utterance]]) -> str:
     )
 
 
+@settings(max_examples=50)
 @given(CONVERSATIONS)
 def test_what_is_rendered_is_read_again(conversations: list[list[Utterance]]) -> None:
     assert [list(c.utterances) for c in parsed(render(conversations))] == conversations
