@@ -14,6 +14,8 @@ from dialog.corpora.ekman import TO_EKMAN
 from dialog.emotion import EmotionModelConfig, EmotionTagger, Mode
 from dialog.metrics import calibration_error, emotion_scores
 
+LIVE_SAMPLE = 200
+"""Conversations on which the live mode is calibrated: each of its utterances costs a window of its own."""
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.7, 2.0, 2.4)
 BIASES = tuple(float(b) for b in np.round(np.arange(-1.0, 1.01, 0.1), 1) + 0.0)
 
@@ -36,6 +38,14 @@ class Labelled:
             truth += labels
         return cls(tuple(c for c, _ in parts), tuple(truth))
 
+    def some(self, n: int) -> Self:
+        """Every k-th conversation, so that about n are left."""
+        k = max(1, len(self.conversations) // n)
+        places = np.cumsum([0, *(len(c.utterances) for c in self.conversations)])
+        kept = range(0, len(self.conversations), k)
+        truth = [t for i in kept for t in self.truth[places[i] : places[i + 1]]]
+        return type(self)(tuple(self.conversations[i] for i in kept), tuple(truth))
+
     def predictions(self, tagger: EmotionTagger, mode: Mode = "offline") -> list[tuple[Prediction, str, int]]:
         """(prediction, truth, number of the conversation) of every labelled utterance."""
         tagged = tagger.tag(self.conversations, mode=mode)
@@ -53,7 +63,8 @@ def calibrate(
     """
     config = tagger.config
     offline = {t: _surprise(tagger.using(replace(config, temperature=t)), held_out, "offline") for t in TEMPERATURES}
-    live = {t: _surprise(tagger.using(replace(config, live_temperature=t)), held_out, "live") for t in TEMPERATURES}
+    sample = held_out.some(LIVE_SAMPLE)
+    live = {t: _surprise(tagger.using(replace(config, live_temperature=t)), sample, "live") for t in TEMPERATURES}
     config = replace(
         config, temperature=min(offline, key=offline.__getitem__), live_temperature=min(live, key=live.__getitem__)
     )
@@ -64,7 +75,7 @@ def calibrate(
     scores = {name: score(tagger.using(c), held_out) for name, c in candidates.items()}
     chosen = max(scores, key=lambda name: scores[name][metric])  # A tie goes to the first, the plain posterior.
     config = candidates[chosen]
-    in_live_mode = {f"live_{k}": v for k, v in score(tagger.using(config), held_out, "live").items()}
+    in_live_mode = {f"live_{k}": v for k, v in score(tagger.using(config), sample, "live").items()}
     return config, scores[chosen] | in_live_mode | {f"{name}_{metric}": s[metric] for name, s in scores.items()}
 
 
