@@ -5,6 +5,7 @@ from markupsafe import Markup
 
 from serve.client import Client, ServiceError
 from ui import render
+from ui.scores import headline
 from ui.templates import render as fill
 
 
@@ -14,15 +15,7 @@ def about(client: Client) -> Markup:
         models, trouble = client.models(), None
     except ServiceError as error:
         models, trouble = (), render.problem(error)
-    cards = [(m, [(name, _score(value)) for name, value in m.scores.items() if _score(value)]) for m in models]
-    return fill("about.html.j2", cards=cards, trouble=trouble)
-
-
-def _score(value: object) -> str:
-    """One figure as text; what is no figure is not shown."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}"
+    return fill("about.html.j2", cards=[(m, headline(m.scores)) for m in models], trouble=trouble)
 
 
 def build(page: gr.Blocks, client: Client) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ui.scores import headline
+
 T = TypeVar("T")
 
 
@@ -106,9 +108,9 @@ def write_models(cards: Sequence[Any]) -> None:
     for card in cards:
         print(f"{card.name:{width}}  {card.summary}")
         print(f"{'':{width}}  labels: {', '.join(card.labels)}")
-        figures = [f"{name} {_shown(v)}" for name, v in card.scores.items() if isinstance(v, int | float)]
-        if figures:
-            print(f"{'':{width}}  {', '.join(figures)}")
+        for data, figures in headline(card.scores):
+            shown = ", ".join(f"{metric} {figure}" for metric, figure in figures)
+            print(f"{'':{width}}  {f'on {data}: ' if data else ''}{shown}")
 
 
 def write_card(card: Any) -> None:

@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
 from dialog.conversation import Prediction
+from dialog.language import unfamiliar
 from ui.messages import UNSURE_BELOW, colour, percent, symbol
 from ui.terminal import note, printable
 
 _NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
 _BAR = 24
 FIRST_SPEAKER = "A"
+FOREIGN = "not in English, the language the model understands; do not trust the label"
 
 
 class LiveTagger(Protocol):
@@ -48,7 +50,7 @@ def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int
             continue
         speaker, text = said
         prediction, state = tagger.step(state, speaker, text)
-        show(speaker, text, prediction, typed=lines.isatty())
+        show(speaker, text, prediction, FOREIGN if unfamiliar([text]) else None, typed=lines.isatty())
     return 0
 
 
@@ -70,8 +72,10 @@ class _JsonLines:
     def __init__(self, version: str) -> None:
         self._told = {"mode": "live", "model_version": version}
 
-    def __call__(self, speaker: str, text: str, prediction: Prediction, *, typed: bool) -> None:
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
         line = {"speaker": speaker, "text": text, "prediction": prediction.to_dict(), **self._told}
+        if warning:
+            line["warnings"] = [warning]
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
@@ -83,7 +87,7 @@ class _Coloured:
 
         self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
-    def __call__(self, speaker: str, text: str, prediction: Prediction, *, typed: bool) -> None:
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
         from rich.text import Text
 
         full = round(_BAR * prediction.probability)
@@ -93,4 +97,6 @@ class _Coloured:
         line.append(f"    {symbol(prediction.emotion)} {label:<10} {percent(prediction.probability):>6} ")
         line.append("█" * full, style=colour(prediction.emotion))
         line.append("░" * (_BAR - full), style="dim")
+        if warning:
+            line.append(f"\n    ⚠ {warning}", style="yellow")
         self._console.print(line, soft_wrap=True)

@@ -8,7 +8,6 @@ import shutil
 import socket
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,7 @@ PAYLOADS = [
 
 
 if CHROMIUM is None:
-    warnings.warn("chromium is not installed: THE BROWSER TESTS ARE SKIPPED", stacklevel=1)
-    pytest.skip("chromium is not installed", allow_module_level=True)
+    pytest.skip("CHROMIUM IS MISSING: NO BROWSER TEST HAS RUN (apt-get install chromium)", allow_module_level=True)
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -162,13 +162,14 @@ def test_a_chat_answers_every_line(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_chat_is_shown_in_words_and_symbols(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("Ann: great [bold]news[/bold] \x1b[31m\nhm\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Ann: great [bold]news[/bold] \x1b[31m\nhm\n你好吗，我很难过\n"))
     assert run(["chat"]) == 0
     out = capsys.readouterr().out
     assert "Ann: great [bold]news[/bold]" in out
     assert "\x1b" not in out
     assert "😊 joy" in out
     assert "78 %" in out
+    assert out.count("not in English") == 1
 
 
 # evaluate, train, models, bench
