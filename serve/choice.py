@@ -25,13 +25,14 @@ class Choice:
         """The models of the configured catalogue, and the default one in any case."""
         module, _, name = config.catalogue.partition(":")
         shipped = getattr(importlib.import_module(module), name)()
-        cards = {card.name: _card(card, config.model) for card in shipped if card.task == TASK}
-        if config.model not in cards:  # a folder of one's own
+        default = config.model_name
+        cards = {card.name: _card(card, default) for card in shipped if card.task == TASK}
+        if default not in cards:  # a folder of one's own
             summary = "a model of this service's own"
-            cards[config.model] = ModelCard(
-                name=config.model, task=TASK, labels=[], label_set=None, summary=summary, scores={}, default=True
+            cards[default] = ModelCard(
+                name=default, task=TASK, labels=[], label_set=None, summary=summary, scores={}, default=True
             )
-        return cls(cards, config.model)
+        return cls(cards, default)
 
     def model(self, model: str | None, label_set: str | None, place: str) -> str:
         """The name of the model to ask. Refusal 422, at `place`, for a name or a set there is not, or both at odds."""

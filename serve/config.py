@@ -125,6 +125,11 @@ class AppConfig(BaseSettings):
         # As the plain class again, which a replica in another process can be given.
         return cls.model_construct(**dict(_settled(FromFile, given)))
 
+    @property
+    def model_name(self) -> str:
+        """What the default model is called outside: its name, or that of its folder; the path is nobody's business."""
+        return Path(self.model).name if Path(self.model).is_dir() else self.model
+
     def data_folder(self) -> Path:
         """The folder for data, made if it was missing and readable by its owner only.
 

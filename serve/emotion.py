@@ -4,9 +4,10 @@ import asyncio
 import importlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -84,11 +85,12 @@ class About:
 class Taggers:
     """The taggers of this process, each loaded when it is first asked for and then kept."""
 
-    def __init__(self, tagger: str) -> None:
-        """tagger is `module:name` of a class like dialog.emotion.EmotionTagger."""
+    def __init__(self, tagger: str, folders: Mapping[str, str] = MappingProxyType({})) -> None:
+        """tagger is `module:name` of a class like dialog.emotion.EmotionTagger; folders are those of models by name."""
         module, _, name = tagger.partition(":")
         self._module = importlib.import_module(module)
         self._class = getattr(self._module, name)
+        self._folders = dict(folders)
         self._loaded: dict[str, Any] = {}
         self._loading = threading.Lock()
 
@@ -96,7 +98,7 @@ class Taggers:
         """The tagger of that name."""
         with self._loading:
             if model not in self._loaded:
-                self._loaded[model] = self._class.load(model)
+                self._loaded[model] = self._class.load(self._folders.get(model, model))
             return self._loaded[model]
 
     def about(self, model: str) -> About:
@@ -228,8 +230,8 @@ class Emotion:
     def __init__(self, config: AppConfig) -> None:
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         _use_threads(config.emotion.threads)
-        self._taggers = Taggers(config.tagger)
-        self._taggers.get(config.model)
+        self._taggers = Taggers(config.tagger, {config.model_name: config.model})
+        self._taggers.get(config.model_name)
         # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
         self._batches = ThreadPoolExecutor(1, "batches")
         self._steps = ThreadPoolExecutor(1, "steps")
@@ -237,7 +239,8 @@ class Emotion:
         self._idle.set()
         self._run.set_max_batch_size(config.emotion.batch_work)  # type: ignore[attr-defined]
         self._run.set_batch_wait_timeout_s(config.emotion.batch_wait_seconds)  # type: ignore[attr-defined]
-        logs.get().info("emotion ready", model=config.model, model_version=self._taggers.about(config.model).version)
+        version = self._taggers.about(config.model_name).version
+        logs.get().info("emotion ready", model=config.model_name, model_version=version)
 
     @ray_serve.batch(max_batch_size=4096, batch_wait_timeout_s=0.004, batch_size_fn=batch_size)  # both set in __init__
     async def _run(self, jobs: list[Job]) -> list[Labelled]:

@@ -1,11 +1,15 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
+from pathlib import Path
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve.choice import Choice
+from serve.config import AppConfig
 from serve.emotion import Job, Step, Taggers, batch_size, padded_work
-from tests.serve.conftest import TAGGER
+from tests.serve.conftest import CATALOGUE, TAGGER
 
 
 def job(*conversations: list[str], model: str = "emotion/ekman", mode: str = "offline") -> Job:
@@ -97,3 +101,14 @@ def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:
     assert failed.state == first.state
     assert failed.error == "this could not be labelled: a fault of the service"
     assert garbage.error is not None
+
+
+def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, model=str(folder))
+    choice = Choice.of(config)
+    assert choice.default == choice.model(None, None, "") == "mine"
+    assert not any(str(tmp_path) in name for name in choice.cards)
+    taggers = Taggers(TAGGER, {config.model_name: config.model})
+    assert taggers.get("mine").name == str(folder)
