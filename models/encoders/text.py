@@ -47,6 +47,11 @@ class TextEncoder(nn.Module):
         config = cast(Any, network).config
         self.d_model = int(config.hidden_size)
         self.max_tokens = _positions(config, tokenizer)
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is not None:
+            # Set once: to set them beside another thread's encode_batch is an error ("Already borrowed").
+            backend.no_truncation()
+            backend.no_padding()
 
     @classmethod
     def load(cls, name: str | Path = BUILT_IN) -> "TextEncoder":
@@ -96,8 +101,6 @@ class TextEncoder(nn.Module):
         # The backend's own batch call: the wrapper's per-call work costs more than the tokenising of a short text.
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is not None:
-            backend.no_truncation()
-            backend.no_padding()
             return [encoding.ids[:limit] for encoding in backend.encode_batch(cut, add_special_tokens=False)]
         ids = self.tokenizer(cut, add_special_tokens=False)["input_ids"]
         return [row[:limit] for row in ids]
