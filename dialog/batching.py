@@ -9,7 +9,7 @@ padding. Conversations too long for one sequence are cut into several; each cut 
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -52,10 +52,11 @@ DEFAULT_LAYOUT = Layout()
 
 
 class Tokens(NamedTuple):
-    """One utterance as tokens: who speaks (its mark by name, an order is found later), and the text."""
+    """One utterance as tokens: who speaks (its mark by name, an order is found later), the text, if it was cut."""
 
     speaker: str
     text: Sequence[int]
+    truncated: bool = False
 
 
 class Span(NamedTuple):
@@ -75,13 +76,14 @@ class Packed(NamedTuple):
 
 
 _MARK_TOKENS = 3
-"""What a mark and a separator are taken to cost when spans are cut; names may cost a few more."""
+"""What a mark and a separator cost beside a text; `Packer.lengths` adds to the text what a long name costs more."""
 
 
 def cut(lengths: Sequence[int], layout: Layout) -> list[Span]:
     """Spans that cover a conversation once, in order, none longer than the layout allows.
 
-    lengths are the utterances' text tokens. A cut carries as many earlier utterances as `context_tokens` can hold.
+    lengths are the utterances' text tokens, as `Packer.lengths` counts them. A cut carries as many earlier utterances
+    as `context_tokens` can hold.
     """
     spans, first, n = [], 0, len(lengths)
     if layout.alone:
@@ -133,20 +135,29 @@ class Packer:
     """Lays utterances out as sequences for one encoder."""
 
     def __init__(self, encoder: Tokenizing, layout: Layout) -> None:
+        if layout.max_tokens > encoder.max_tokens:
+            raise ValueError(
+                f"the layout has sequences of {layout.max_tokens} tokens, the encoder takes {encoder.max_tokens}"
+            )
         self.encoder = encoder
         self.layout = layout
         self._marks: dict[str, list[int]] = {}
 
     def tokenize(self, speakers: Sequence[str], texts: Sequence[str]) -> list[Tokens]:
         """Each utterance's tokens, texts longer than the layout allows cut."""
-        ids = self.encoder.tokenize(list(texts), self.layout.utterance_tokens)
-        return [Tokens(speaker, row) for speaker, row in zip(speakers, ids, strict=True)]
+        limit = self.layout.utterance_tokens
+        ids = self.encoder.tokenize(list(texts), limit + 1)  # One more shows whether there was more.
+        return [Tokens(speaker, row[:limit], len(row) > limit) for speaker, row in zip(speakers, ids, strict=True)]
+
+    def lengths(self, utterances: Sequence[Tokens]) -> list[int]:
+        """What `cut` and `live_windows` are to count: tokens of text, and of a mark beyond the usual size."""
+        return [len(u.text) + max(0, len(self._mark(u.speaker, 0)) + 1 - _MARK_TOKENS) for u in utterances]
 
     def pack(self, utterances: Sequence[Tokens]) -> Packed:
         """One sequence of all of them. Letters are given in order of appearance here, whatever came before."""
         ids, owner, order = [self.encoder.start_id], [-1], dict[str, int]()
         separator = self.encoder.separator_id
-        for i, (speaker, text) in enumerate(utterances):
+        for i, (speaker, text, _) in enumerate(utterances):
             mark = self._mark(speaker, order.setdefault(speaker, len(order)))
             ids += [*mark, *text, separator]
             owner += [-1] * len(mark)
@@ -159,11 +170,12 @@ class Packer:
         if marks == "none":
             return []
         word = chr(ord("a") + min(order, 25)) if marks == "letter" else (speaker.split() or ["?"])[0][:24]
-        if word not in self._marks:
+        mark = self._marks.get(word)
+        if mark is None:
             if len(self._marks) > 10_000:
                 self._marks.clear()  # A server meets names for ever.
-            self._marks[word] = self.encoder.tokenize([word + ":"], 8)[0]
-        return self._marks[word]
+            mark = self._marks[word] = self.encoder.tokenize([word + ":"], 8)[0]
+        return mark
 
 
 class TokenBatch(NamedTuple):
@@ -214,15 +226,3 @@ def pad_rows(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return padded, torch.arange(padded.shape[1]) < lengths[:, None]
-
-
-def in_batches(sizes: Sequence[int], budget: int) -> Iterator[slice]:
-    """Consecutive slices whose sizes sum to at most `budget` (or one item, if that alone is more)."""
-    start, total = 0, 0
-    for i, size in enumerate(sizes):
-        if i > start and total + size > budget:
-            yield slice(start, i)
-            start, total = i, 0
-        total += size
-    if start < len(sizes):
-        yield slice(start, len(sizes))

@@ -74,13 +74,12 @@ class ConversationEncoder:
         vectors = [torch.empty(len(utterances), self.encoder.d_model) for utterances in tokens]
         for job in jobs:
             vectors[job.conversation][job.span.first : job.span.end] = found[job.key]
-        limit = self.layout.utterance_tokens
-        cut_short = [[i for i, u in enumerate(utterances) if len(u.text) >= limit] for utterances in tokens]
+        cut_short = [[i for i, u in enumerate(utterances) if u.truncated] for utterances in tokens]
         return [Encoded(v, t) for v, t in zip(vectors, cut_short, strict=True)]
 
     def window(self, recent: Sequence[Tokens]) -> Sequence[Tokens]:
         """The last of `recent` that one live message is read with, itself included."""
-        return recent[live_windows([len(u.text) for u in recent], self.layout)[-1].begin :]
+        return recent[live_windows(self.packer.lengths(recent), self.layout)[-1].begin :]
 
     @torch.inference_mode()
     def encode_last(self, window: Sequence[Tokens]) -> Tensor:
@@ -95,7 +94,7 @@ class ConversationEncoder:
         return [[next(tokens) for _ in c.utterances] for c in conversations]
 
     def _jobs(self, conversation: int, utterances: Sequence[Tokens], live: bool) -> list[_Job]:
-        lengths = [len(u.text) for u in utterances]
+        lengths = self.packer.lengths(utterances)
         spans = live_windows(lengths, self.layout) if live else cut(lengths, self.layout)
         jobs = []
         for span in spans:
