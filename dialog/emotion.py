@@ -65,12 +65,15 @@ class LiveState:
     """The utterances the next message will be read with."""
     model: EmotionICState
     n_messages: int = 0
+    version: str = ""
+    """Of the tagger that made it."""
 
     def to_bytes(self) -> bytes:
         """The state as safetensors, for a database."""
         leaves = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(_leaves(self.model))}
         recent = [[u.speaker, list(u.text)] for u in self.recent]
-        return save(leaves, {"recent": json.dumps(recent), "n_messages": str(self.n_messages)})
+        told = {"recent": json.dumps(recent), "n_messages": str(self.n_messages), "version": self.version}
+        return save(leaves, told)
 
     @classmethod
     def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
@@ -79,15 +82,15 @@ class LiveState:
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
             tensors = load_tensors(data)
             recent = tuple(Tokens(speaker, text) for speaker, text in json.loads(header["recent"]))
-            n_messages = int(header["n_messages"])
+            n_messages, version = int(header["n_messages"]), header["version"]
         except Exception as error:
             raise ValueError(f"not the state of a live chat: {error}") from error
         fresh = tagger.start().model
         expected = [(tuple(leaf.shape), leaf.dtype) for leaf in _leaves(fresh)]
         leaves = [tensors[key] for key in sorted(tensors)]
-        if [(tuple(leaf.shape), leaf.dtype) for leaf in leaves] != expected:
-            raise ValueError(f"the state belongs to another model than {tagger.name!r}")
-        return cls(recent, _rebuild(fresh, iter(leaves)), n_messages)
+        if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in leaves] != expected:
+            raise ValueError(f"the state belongs to {version!r}, not to {tagger.version!r}")
+        return cls(recent, _rebuild(fresh, iter(leaves)), n_messages, version)
 
 
 class EmotionTagger:
@@ -167,7 +170,7 @@ class EmotionTagger:
 
     def start(self) -> LiveState:
         """A chat before its first message."""
-        return LiveState((), self._tempered["live"].initial_state(1))
+        return LiveState((), self._tempered["live"].initial_state(1), version=self.version)
 
     @torch.inference_mode()
     def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
@@ -177,8 +180,8 @@ class EmotionTagger:
         window = self.encoder.window([*state.recent, *new])
         x = self.encoder.encode_last(window)
         p, model = self._tempered["live"].step(x[None], speaker_ids([speaker]), state.model)
-        prediction = self._prediction(p[0], int(self._choose(p)[0]))
-        return prediction, LiveState(tuple(window), model, state.n_messages + 1)
+        prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]))
+        return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version)
 
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
         x, mask = pad_rows([vectors for vectors, _ in rows])
@@ -189,8 +192,10 @@ class EmotionTagger:
         best = self._choose(p)
         if not live and self.config.decoding == "viterbi":
             best = model.viterbi(emissions, speakers, mask)
+        # One call for the whole batch: a call for every number costs more than finding the numbers.
+        values, labels = p.tolist(), best.tolist()
         return [
-            [self._prediction(p[b, n], int(best[b, n])) for n in range(len(c.utterances))]
+            [self._prediction(*one) for one in zip(values[b][: len(c.utterances)], labels[b], strict=False)]
             for b, (_, c) in enumerate(rows)
         ]
 
@@ -198,8 +203,7 @@ class EmotionTagger:
         """The label of each row of probabilities (..., L)."""
         return (p.clamp(min=1e-9).log() + self._bias).argmax(-1)
 
-    def _prediction(self, p: Tensor, best: int) -> Prediction:
-        values = p.tolist()
+    def _prediction(self, values: Sequence[float], best: int) -> Prediction:
         if not all(0 <= v <= 1.0001 for v in values):
             raise ValueError(f"model {self.name} gave no probabilities ({values}); its weights may be damaged")
         emotion = self.labels[best]
