@@ -1,0 +1,53 @@
+"""Seconds, measured side by side."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dialog.emotion import EmotionTagger
+from dialog.encoding import ConversationEncoder
+
+
+def side_by_side(runs: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
+    """The median seconds of each run. They take turns, so that a busy spell of the machine falls on all of them.
+
+    Each is run once before the clock starts.
+    """
+    for run in runs:
+        run()
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for run, taken in zip(runs, seconds, strict=True):
+            start = time.perf_counter()
+            run()
+            taken.append(time.perf_counter() - start)
+    return [statistics.median(taken) for taken in seconds]
+
+
+def without_cache(tagger: EmotionTagger) -> EmotionTagger:
+    """The same model with a cache that holds nothing, so that a repeat costs what the first run did."""
+    encoder = ConversationEncoder(tagger.encoder.encoder, tagger.config.layout, cache_bytes=0)
+    return EmotionTagger(tagger.name, tagger.version, tagger.config, encoder, tagger.context)
+
+
+def row(name: str, ours: float, peer: str, theirs: float, **more: Any) -> dict[str, Any]:
+    """One row of a suite: seconds of ours and of the peer's, and ours to the peer's."""
+    return {"name": name, "seconds": ours, "peer": peer, "peer_seconds": theirs, "ratio": ours / theirs, **more}
+
+
+def suite(name: str, rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """The object `rapport bench --json` prints."""
+    return {"suite": name, "device": _processor(), "threads": torch.get_num_threads(), **more, "rows": list(rows)}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
