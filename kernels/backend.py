@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 Backend = Literal["reference", "torch", "triton"]
@@ -52,6 +53,11 @@ def use_backend(backend: Backend | None) -> Iterator[None]:
         yield
     finally:
         _requested.reset(token)
+
+
+def as_given(x: Tensor) -> AbstractContextManager[None]:
+    """Inside it autocast is off: an op computes in the dtypes it says, whatever the model around it does."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def triton_runs_on(x: Tensor) -> bool:

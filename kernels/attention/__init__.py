@@ -5,7 +5,7 @@ from torch import Tensor
 
 from kernels.attention import blockwise, reference
 from kernels.attention.pattern import Pattern, Structure
-from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import Backend, BackendUnavailable, as_given, choose
 from kernels.backend import named as asked_for
 
 __all__ = ["Pattern", "Structure", "attention"]
@@ -43,7 +43,8 @@ def attention(
         if asked_for(backend) == "triton":
             raise BackendUnavailable(f"triton was asked for, but its attention has {lacking}")
     run = reference if chosen == "reference" else blockwise
-    return run.attention(q, k, v, pattern, structure)
+    with as_given(q):
+        return run.attention(q, k, v, pattern, structure)
 
 
 def _kernel_lacks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> str | None:

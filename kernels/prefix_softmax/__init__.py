@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import Backend, BackendUnavailable, as_given, choose
 from kernels.backend import named as asked_for
 from kernels.prefix_softmax import chunked, reference
 
@@ -54,4 +54,5 @@ def prefix_softmax(
                 f"triton was asked for, but its prefix softmax takes float32 and values up to {WIDEST} wide, and these "
                 f"are {dtype} and {v.shape[-1]}"
             )
-    return (reference if chosen == "reference" else chunked).prefix_softmax(scores, v, log_sum, mean)
+    with as_given(v):
+        return (reference if chosen == "reference" else chunked).prefix_softmax(scores, v, log_sum, mean)

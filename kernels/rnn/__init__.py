@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import Backend, BackendUnavailable, as_given, choose
 from kernels.backend import named as asked_for
 from kernels.rnn import recurrence, reference
 from kernels.rnn.links import Links, Turns, link, no_turns
@@ -63,4 +63,5 @@ def dialog_gru(
     if chosen == "triton" and asked_for(backend) == "triton":
         raise BackendUnavailable(f"triton was asked for, but its DialogGRU takes float32, and this is {dtype}")
     run = reference if chosen == "reference" else recurrence
-    return run.dialog_gru(*args)
+    with as_given(gates):
+        return run.dialog_gru(*args)

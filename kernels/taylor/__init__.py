@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from kernels.backend import Backend, BackendUnavailable, choose
+from kernels.backend import Backend, BackendUnavailable, as_given, choose
 from kernels.backend import named as asked_for
 from kernels.taylor import chunked, reference
 from kernels.taylor.features import features, n_features, polynomial
@@ -28,4 +28,5 @@ def taylor_attention(
     if asked_for(backend) == "triton":
         raise BackendUnavailable("triton was asked for, but Taylor attention has no kernel")
     run = reference if choose(q, backend) == "reference" else chunked
-    return run.taylor_attention(q, k, v, S, order, lowest)
+    with as_given(q):
+        return run.taylor_attention(q, k, v, S, order, lowest)

@@ -140,6 +140,9 @@ class AttentionMixer(SequenceMixer[AttentionState]):
             q, k = rotary(q, positions, c.rotary_base), rotary(k, positions, c.rotary_base)
 
         fresh = state.k.shape[1] == 0
+        # Under autocast the projections, the norms and the cache may each have a dtype of their own.
+        dtype = v.dtype if fresh else state.k.dtype
+        q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
         keys, values = (k, v) if fresh else (torch.cat([state.k, k], 1), torch.cat([state.v, v], 1))
         all_ids = torch.cat([state.ids, ids.long()], 1) if ids is not None else None
         before = 0 if fresh else state.k.shape[1]

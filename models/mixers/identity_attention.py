@@ -102,6 +102,8 @@ class IdentityAttention(SequenceMixer[IdentityAttentionState]):
         start, before = None, 0
         if state is not None and self.config.causal:
             before = self.config.window
+            # Under autocast the projections are narrower than the cache.
+            q, k_same, k_other, v = (z.to(state.v.dtype) for z in (q, k_same, k_other, v))
             k_same = torch.cat([state.k_same, k_same], 1)
             k_other = torch.cat([state.k_other, k_other], 1)
             v = torch.cat([state.v, v], 1)

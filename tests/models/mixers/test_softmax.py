@@ -9,7 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from models.mixers.base import state_numbers
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
-from models.positions import alibi, rotary
+from models.positions import rotary
 
 
 def build(d_model: int = 16, **fields: Any) -> SoftmaxAttention:
@@ -80,30 +80,6 @@ def test_packed_sequences_do_not_see_each_other() -> None:
     packed, _ = mixer(x, ids=torch.tensor([[0] * 6 + [1] * 4]))
     alone, _ = mixer(x[:, 6:], ids=torch.ones(1, 4, dtype=torch.long))
     torch.testing.assert_close(packed[:, 6:], alone)
-
-
-def test_rotary_products_depend_on_the_distance_alone() -> None:
-    q, k = torch.randn(1, 1, 1, 8, dtype=torch.float64), torch.randn(1, 1, 1, 8, dtype=torch.float64)
-
-    def product(i: int, j: int) -> Tensor:
-        return (rotary(q, torch.tensor([[i]])) * rotary(k, torch.tensor([[j]]))).sum()
-
-    torch.testing.assert_close(product(7, 3), product(100_007, 100_003))
-    assert not torch.allclose(product(7, 3), product(7, 4))
-
-
-def test_rotary_keeps_lengths_and_leaves_position_0_alone() -> None:
-    x = torch.randn(2, 3, 4, 6)
-    torch.testing.assert_close(rotary(x, torch.tensor([[5, 6, 7]] * 2)).norm(dim=-1), x.norm(dim=-1))
-    assert torch.equal(rotary(x, torch.zeros(2, 3)), x)
-    with pytest.raises(ValueError, match="5 wide"):
-        rotary(torch.randn(1, 1, 1, 5), torch.zeros(1, 1))
-
-
-def test_alibi_slopes() -> None:
-    table = alibi(8, 3, causal=True)
-    torch.testing.assert_close(table[0, :, 1], -(2.0 ** -torch.arange(1, 9).float()))
-    assert torch.equal(alibi(2, 3, causal=False)[0, :, 2:], alibi(2, 3, causal=True)[0])
 
 
 def test_a_windowed_cache_is_a_ring_and_another_grows() -> None:
