@@ -39,6 +39,11 @@ class Band:
     base: float
     bars: tuple[Bar, ...]
 
+    @property
+    def path(self) -> str:
+        """All columns in one path."""
+        return "".join(f"M{b.x:.1f} {self.base:.1f}v-{b.height:.1f}h{b.width:.1f}v{b.height:.1f}z" for b in self.bars)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ridges:
@@ -95,10 +100,10 @@ def ridges(view: ConversationView) -> Ridges:
                 bars.append(Bar(x=x, y=base - height, width=max(step - gap, 0.5), height=height))
         bands.append(Band(label=i, name=label, count=view.counts[label], base=base, bars=tuple(bars)))
     every = _tick(n, _INNER / step * per_bin)
-    ticks = tuple((LEFT + (k + 0.5) / per_bin * step, k) for k in range(0, n, every))
+    ticks = tuple((round(LEFT + (k + 0.5) / per_bin * step, 1), k) for k in range(0, n, every))
     return Ridges(
         height=_BAND * len(bands) + 22,
-        right=LEFT + step * len(bins),
+        right=round(LEFT + step * len(bins), 1),
         bands=tuple(bands),
         ticks=ticks,
         bin=per_bin,
@@ -121,17 +126,17 @@ def _row(utterances: Sequence[UtteranceView], numbers: dict[str, int], order: di
         Face(
             utterance=u,
             label=numbers.get(u.label) if u.label else None,
-            x=LEFT + (i + 0.5) * step - _FACE / 2,
+            x=round(LEFT + (i + 0.5) * step - _FACE / 2, 1),
             y=heights[u.speaker] - _FACE / 2,
             hollow=u.probability is not None and u.probability < 0.5,
         )
         for i, u in enumerate(utterances)
     ]
     every = 1 if step >= 34 else 5
-    ticks = [(LEFT + (i + 0.5) * step, u.number) for i, u in enumerate(utterances) if u.number % every == 0]
+    ticks = [(round(LEFT + (i + 0.5) * step, 1), u.number) for i, u in enumerate(utterances) if u.number % every == 0]
     return Row(
         height=_LANE * len(names) + 24,
-        right=LEFT + step * len(utterances),
+        right=round(LEFT + step * len(utterances), 1),
         names=tuple((name, heights[name]) for name in names),
         faces=tuple(faces),
         ticks=tuple(ticks),
