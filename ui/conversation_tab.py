@@ -38,13 +38,16 @@ KEPT_SECONDS = 3600
 
 EXAMPLE = """Ann: I finally got the job!!
 Bo: No way, that is wonderful news!
-Ann: I know, I have been shaking since this morning.
+Ann: I know, I was so scared they would say no.
 Bo: When do you start?
-Ann: In March. But it means leaving you all behind...
-Bo: Oh. I had not thought of that.
-Ann: Please don't be sad, I feel terrible already.
-Bo: I'm not angry with you. I will just miss our lunches.
+Ann: In March. But I will miss you all so much...
+Bo: Oh no. That makes me really sad.
+Ann: Please don't cry, I feel terrible already.
+Bo: I hate that you never told me, I'm so angry!
+Ann: What?! I told you last week!
+Bo: You did? Wow, I had no idea.
 Ann: We will find a way. I promise!
+Bo: You are the best, thank you!
 """
 EVERYTHING = "all"
 
@@ -283,7 +286,7 @@ def build(client: Client) -> None:
     with gr.Column(elem_classes="rp-conversation"):
         text = gr.Textbox(
             label="A conversation",
-            placeholder="Ann: I finally got the job!!\nBo: No way!\n\nor a WhatsApp export, csv, jsonl",
+            placeholder="Ann: I finally got the job!!\nBo: No way!\n\nor an export of a chat, a table, subtitles",
             lines=7,
             max_lines=14,
             max_length=LARGEST_LOG,

@@ -42,9 +42,9 @@ def test_the_example_is_labelled(client: MemoryClient) -> None:
     state = labelled(EXAMPLE, client)
     overview, plot, table = shown_conversation(state)
     assert state.done
-    assert "<b>9</b> messages, <b>2</b> speakers" in overview
+    assert "<b>12</b> messages, <b>2</b> speakers" in overview
     assert "<svg" in plot
-    assert table.count("<tr") == 10
+    assert table.count("<tr") == 13
     assert state.model_version == "emotion/ekman@1"
 
 
