@@ -27,6 +27,8 @@ def emorynlp() -> EmotionRecipe:
         sources=(Source(corpus="emorynlp"),),
         validation=(Source(corpus="emorynlp", split="validation"),),
         layout=_NAMES,
+        epochs=4.0,
+        lr=1e-3,  # 3e-4 for three epochs was 0.4 points worse on validation.
     )
 
 
@@ -37,6 +39,7 @@ def iemocap() -> EmotionRecipe:
         sources=(Source(corpus="iemocap"),),
         validation=(Source(corpus="iemocap", split="validation"),),
         epochs=4.0,
+        lr=6e-4,
     )
 
 
