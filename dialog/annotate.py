@@ -41,7 +41,7 @@ class Tagger(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
-    """One item that has an error instead of labels: its id, the line it was on if it could not be read, and why."""
+    """One item that has an error instead of labels: its id, why, and its line if it could not be read (0: all)."""
 
     id: str
     line: int | None
@@ -146,6 +146,8 @@ class _Run:
         self.offsets.append(known or 0)
         if known is not None:
             self.skipped += 1
+            if self.skipped % 1000 == 0:
+                self.report(fraction)
             return
         self._pending.append((len(self.offsets) - 1, key, item))
         # An item costs something even without utterances, or a million of them would wait for ever.
@@ -216,8 +218,8 @@ class _Run:
             return
         self.failed += 1
         if len(self.failures) < _LISTED:
-            line = item.line if isinstance(item, Unreadable) else None
-            self.failures.append(Failure(id=item.id, line=line, error=item.error))
+            line, error = (item.line, item.reason) if isinstance(item, Unreadable) else (None, item.error)
+            self.failures.append(Failure(id=item.id, line=line, error=error))
 
 
 def journal_of(out: str | Path) -> Path:
