@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from models import checkpoint
-from models.block import Block, NormKind, NormPlace, ResidualKind, build_norm
+from models.block import Block, NormKind, NormPlace, build_norm
 from models.feedforward import FeedForwardConfig, Kind, build_feedforward
 from models.mixers import MIXERS
 from models.mixers.base import SequenceMixer
+from models.residual import ResidualKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

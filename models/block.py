@@ -2,46 +2,17 @@
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from models.mixers.base import SequenceMixer
+from models.residual import Residual, ResidualKind
 
 NormPlace = Literal["pre", "post"]
 NormKind = Literal["layer", "rms"]
-ResidualKind = Literal["add", "rate", "input"]
 
 
 def build_norm(kind: NormKind, d_model: int, eps: float = 1e-5) -> nn.Module:
     return nn.LayerNorm(d_model, eps=eps) if kind == "layer" else nn.RMSNorm(d_model, eps=eps)
-
-
-class Residual(nn.Module):
-    """Joins a branch y to its input x, both (..., D). Heidenreich et al. (2024) compare three families of gates; their
-    exact formulas could not be had, so these are ours:
-
-    add:   x + y
-    rate:  x + a * y, with a (D) learned from 0.5
-    input: (1 - g) * x + g * y, g = sigmoid(W [x; y] + b), with b from -2: mostly x at the start
-    """
-
-    def __init__(self, kind: ResidualKind, d_model: int) -> None:
-        super().__init__()
-        if kind not in ("add", "rate", "input"):
-            raise ValueError(f"residual must be add, rate or input, got {kind!r}")
-        self.kind = kind
-        if kind == "rate":
-            self.rate = nn.Parameter(torch.full((d_model,), 0.5))
-        elif kind == "input":
-            self.gate = nn.Linear(2 * d_model, d_model)
-            nn.init.constant_(self.gate.bias, -2.0)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.kind == "add":
-            return x + y
-        if self.kind == "rate":
-            return x + self.rate * y
-        return torch.lerp(x, y, torch.sigmoid(self.gate(torch.cat([x, y], -1))))
 
 
 class Block(SequenceMixer[Any]):
