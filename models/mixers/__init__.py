@@ -4,12 +4,18 @@ from typing import Any
 
 from models.mixers.aaren import Aaren, AarenConfig
 from models.mixers.base import SequenceMixer
+from models.mixers.brnn import BRNN, BRNNConfig
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
+from models.mixers.elman import Elman, ElmanConfig
 from models.mixers.exp_norm import ExpNorm, ExpNormConfig
 from models.mixers.gam import GAM, GAMConfig
 from models.mixers.gla import GLA, GLAConfig
+from models.mixers.gru import GRU, GRUConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+from models.mixers.lstm import LSTM, LSTMConfig
+from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.rat import RAT, RATConfig
+from models.mixers.rhn import RHN, RHNConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
@@ -17,13 +23,19 @@ from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
+    "brnn": (BRNNConfig, BRNN),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
+    "elman": (ElmanConfig, Elman),
     "exp_norm": (ExpNormConfig, ExpNorm),
     "gam": (GAMConfig, GAM),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
+    "gru": (GRUConfig, GRU),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+    "lstm": (LSTMConfig, LSTM),
+    "min_rnn": (MinRNNConfig, MinRNN),
     "rat": (RATConfig, RAT),
+    "rhn": (RHNConfig, RHN),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),

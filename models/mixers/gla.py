@@ -1,7 +1,7 @@
 """Gated linear attention: a matrix state whose rows each forget at a rate the token decides."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +108,7 @@ class GLA(SequenceMixer[GLAState]):
         c, weight = self.config, self.out.weight
         wide = torch.promote_types(weight.dtype, torch.float32)
         S = torch.zeros(batch, c.kv_heads, c.d_key, c.d_value, dtype=wide, device=weight.device)
-        return GLAState(S, tuple(conv.initial_state(batch) for conv in self.convs))
+        return GLAState(S, tuple(conv.initial_state(batch) for conv in cast(list[CausalConv], self.convs)))
 
     def log_gate(self, x: Tensor) -> Tensor:
         """log alpha (B, T, H_kv, K), or (B, T, H_kv, 1) for scalar gates; float32 or wider, at most 0."""
@@ -124,7 +124,7 @@ class GLA(SequenceMixer[GLAState]):
         state = self.initial_state(len(x)) if state is None else state
         qkv = [self.query(x), self.key(x), self.value(x)]
         tails = []
-        for i, (conv, tail) in enumerate(zip(self.convs, state.tails, strict=True)):
+        for i, (conv, tail) in enumerate(zip(cast(list[CausalConv], self.convs), state.tails, strict=True)):
             mixed, tail = conv(qkv[i], mask, tail)
             qkv[i] = F.silu(mixed)
             tails.append(tail)

@@ -15,10 +15,12 @@ LENGTHS = [13, 7, 1, 0]
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "aaren": [{"keep_wq": True, "query": "zero", "scale": 1.0, "n_heads": 8}],
+    "brnn": [{"cell": "lstm", "d_hidden": 8, "n_heads": 2}, {"cell": "elman", "lookahead": 3}],
     "dialog_gru": [
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
         {"long_links": True, "n_speakers": 3, "n_layers": 2},
     ],
+    "elman": [{"contract": True, "n_heads": 4, "n_layers": 2}, {"layer_norm": True, "d_hidden": 6}],
     "exp_norm": [
         {"normaliser": "rms", "gate": "out", "window": 4},
         {"normaliser": "layer", "gate": "in", "n_kv_heads": 2},
@@ -39,17 +41,35 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n_kv_heads": 2, "gate": "head", "expand_k": 1.0},
         {"n_heads": 2, "n_kv_heads": 1, "gate_temperature": 0.1, "min_log_gate": -9.0},
     ],
+    "gru": [
+        {"n_heads": 4, "n_layers": 2, "d_hidden": 8},
+        {"reset_after": False, "n_heads": 2, "layer_norm": True},
+        {"layer_norm": True, "attention": "after", "attention_window": 4, "join": "rate"},
+        {"attention": "feedback"},
+    ],
     "identity_attention": [
         {"causal": True, "window": 4},
         {"causal": True, "positions": "learned"},
         {"window": 3, "positions": "learned", "n_heads": 2},
         {"causal": True, "window": 40, "positions": "none"},
     ],
+    "lstm": [
+        {"n_heads": 4, "n_layers": 2, "d_hidden": 8},
+        {"peepholes": True, "layer_norm": True},
+        {"coupled": True, "output": "identity"},
+        {"forget_gate": False, "peepholes": True},
+    ],
+    "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
     "rat": [
         {"chunk": 1},
         {"chunk": 4, "n_heads": 1, "rotary": False},
         {"chunk": 5, "n_groups": 4},
         {"chunk": 40, "n_heads": 2, "n_groups": 1},
+    ],
+    "rhn": [
+        {"coupled": False, "depth": 2, "n_heads": 4, "layer_norm": True},
+        {"attention": "after", "d_hidden": 8, "attention_heads": 2},
+        {"attention": "feedback", "attention_window": 4, "depth": 1},
     ],
     "sigmoid": [
         {"window": 4, "score_bias": "static", "layer_scale": 1e-4, "out_norm": "rms"},

@@ -1,0 +1,45 @@
+"""The simple recurrent network."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from models.mixers.recurrent import Cell, RecurrentConfig, RecurrentMixer, Vectors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ElmanConfig(RecurrentConfig):
+    contract: bool = False
+    """Scales R, block by block, so that its largest singular value is at most 1: states cannot blow up."""
+
+
+class AtMostOne(nn.Module):
+    """Matrices (..., n, m) divided by their largest singular value where that is above 1."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / torch.linalg.matrix_norm(weight, 2, keepdim=True).clamp_min(1.0)
+
+
+class ElmanCell(Cell):
+    """h = tanh(U x + R h + b)   (Elman 1990). R starts orthogonal."""
+
+    def __init__(self, config: ElmanConfig, d_in: int) -> None:
+        super().__init__(config, d_in, 1, 1)
+        if config.contract:
+            parametrize.register_parametrization(self.recurrent, "weight", AtMostOne())
+
+    def forward(self, u: Tensor, state: Vectors) -> Vectors:
+        return ((u + self.heard(state[0])).tanh(),)
+
+    def run(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
+        with parametrize.cached():  # R once, not at every step
+            return super().run(x, state, lengths)
+
+
+class Elman(RecurrentMixer):
+    """Layers of `ElmanCell`, N n_layers numbers of state."""
+
+    def __init__(self, config: ElmanConfig) -> None:
+        super().__init__(config, ElmanCell)
