@@ -92,6 +92,8 @@ def _environment(config: AppConfig) -> dict[str, str]:
         # Ray's defaults give up on a machine that is busy with something else.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+        # There is one proxy; if it dies, the sooner that is seen the better.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
         "TOKENIZERS_PARALLELISM": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }

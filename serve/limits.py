@@ -27,9 +27,11 @@ class Limits(BaseModel):
     waiting_bytes: int = Field(default=64 * 1024**2, gt=0)
     """Bodies held in memory at once, in each process. A request that would exceed it is 429."""
 
-    waiting_requests: int = Field(default=256, gt=0)
+    waiting_requests: int = Field(default=64, gt=0)
+    """Requests accepted and not yet answered, in the HTTP proxy and in each API replica. One more is 429."""
+
     waiting_utterances: int = Field(default=10_000, gt=0)
-    """Requests and utterances accepted and not yet answered, in each API replica. One more is 429."""
+    """The same for their utterances, in each API replica."""
 
     answer_seconds: float = Field(default=120.0, gt=0)
     """After this long a request is given up: 503."""

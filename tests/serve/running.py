@@ -89,10 +89,14 @@ class Running:
         return next(p for p in self.remember_family() if name in " ".join(p.cmdline()))
 
     def stop(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
-        """Ctrl-C, as a terminal sends it: to the whole group. The exit status; -9 where it had to be killed."""
+        """SIGINT goes to the whole group, as a terminal sends it; another signal to the service alone, as `kill` does.
+
+        The exit status; -9 where it had to be killed.
+        """
         self.remember_family()
         if self.process.poll() is None:
-            os.killpg(self.process.pid, number)
+            send = os.killpg if number == signal.SIGINT else os.kill
+            send(self.process.pid, number)
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -63,9 +63,7 @@ async def test_a_minute_of_overload_ends_in_200_and_429_only_and_leaves_no_trace
         assert late - early < 100 * 2**20
 
 
-@pytest.mark.parametrize(
-    "victim", ["ServeReplica:api:Emotion", "ServeReplica:api:Api", "ProxyActor", "ServeController"]
-)
+@pytest.mark.parametrize("victim", ["Replica:api:Emotion", "Replica:api:Api", "ProxyActor", "ServeController"])
 def test_a_process_killed_under_load_costs_our_client_nothing(tmp_path: Path, victim: str) -> None:
     settings = {"emotion__replicas": 2, "api__replicas": 2}
     with Running(tmp_path, **settings) as service, Client(service.url, retries=12) as client:
@@ -74,17 +72,20 @@ def test_a_process_killed_under_load_costs_our_client_nothing(tmp_path: Path, vi
         killed = False
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            if victim == "ProxyActor" and killed:
-                # The one door is gone: the client sees a refused connection until Ray has put up another.
-                if not client.ready():
-                    time.sleep(0.2)
-                    continue
+            # Without the one door a client sees a refused connection until Ray has put up another.
+            if victim == "ProxyActor" and killed and not client.ready():
+                time.sleep(0.2)
+                continue
             answer = client.emotions([GREAT])
             assert answer.conversations[0].error is None
             if not killed and time.monotonic() > until - 15:
                 service.named(victim).kill()
                 killed = True
-        assert client.ready()
+        while not client.ready():
+            assert time.monotonic() < until + 60
+            time.sleep(0.2)
+        if victim == "ProxyActor":
+            print(f"\nthe proxy was back {time.monotonic() - until + 15:.0f} s after it was killed")
         assert client.add_message(chat.id, "Ann", "sad").n == 1
 
 
