@@ -11,8 +11,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-@torch.compiler.disable  # traced, the loop would be unrolled, and anew for every length
-def dialog_gru(
+def dialog_gru(*args: Tensor) -> Tensor:
+    """As `reference.dialog_gru`, and equal to it.
+
+    A compiler is kept out: it would unroll the loop, and anew for every length. Said at the call and not by a
+    decorator, which would import the compiler, seconds of every start, where nothing is ever compiled.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        return torch.compiler.disable(_dialog_gru)(*args)
+    return _dialog_gru(*args)
+
+
+def _dialog_gru(
     gates: Tensor,
     w_contagion: Tensor,
     b_contagion: Tensor,
@@ -24,7 +34,6 @@ def dialog_gru(
     memory: Tensor,
     lengths: Tensor,
 ) -> Tensor:
-    """As `reference.dialog_gru`, and equal to it."""
     batch, n_tokens = source.shape
     running = (lengths > torch.arange(n_tokens, device=lengths.device)[:, None]).sum(1).tolist()
     by_row = [gates, p_inertia, p_contagion, memory, source]

@@ -39,10 +39,14 @@ def features(x: Tensor, order: int, lowest: int = 0) -> Tensor:
     return torch.cat(levels, -1) * weights.to(x.dtype)
 
 
-@torch.compiler.assume_constant_result  # so that a compiler does not trace the making of it
 def _monomials(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Of each monomial of this degree: which one of the degree below it extends, by which variable; and its weight."""
     return _made(width, degree, device)
+
+
+# A compiler is not to trace the making of it. This is what torch.compiler.assume_constant_result sets; the decorator
+# would import the compiler, seconds of every start.
+_monomials._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @cache
