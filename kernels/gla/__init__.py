@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, choose
-from kernels.gla import chunked, reference
+from kernels.backend import Backend, BackendUnavailable, choose, named
+from kernels.gla import chunked, reference, value_gates
 
-__all__ = ["gated_linear_attention"]
+__all__ = ["gated_linear_attention", "value_gated_attention"]
 
 
 def gated_linear_attention(
@@ -19,27 +19,53 @@ def gated_linear_attention(
     sums are held in that too. No scale is applied: scale q. Differentiable in all five. Raises ValueError where
     shapes disagree. A step with log_f = 0 and k = 0 leaves S alone.
     """
-    batch, heads, n_tokens, width = k.shape
-    expected = {
-        "q": (q, (batch, heads, n_tokens, width)),
-        "v": (v, (batch, heads, n_tokens, v.shape[-1])),
-        "log_f": (log_f, (batch, heads, n_tokens, log_f.shape[-1])),
-    }
-    if S is not None:
-        expected["S"] = (S, (batch, heads, width, v.shape[-1]))
-    for name, (tensor, shape) in expected.items():
-        if tuple(tensor.shape) != shape:
-            raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {shape}")
+    width = k.shape[-1]
+    _check(q, k, v, S, log_f=(log_f, log_f.shape[-1]))
     if log_f.shape[-1] not in (1, width):
         raise ValueError(f"log_f has {log_f.shape[-1]} channels, expected 1 or {width}")
-    wide = torch.promote_types(v.dtype, torch.float32)
-    S = v.new_zeros(batch, heads, width, v.shape[-1], dtype=wide) if S is None else S.to(wide)
-    if n_tokens == 0:
+    S, log_f = _widen(k, v, S, log_f)
+    if v.shape[2] == 0:
         return v, S
-    log_f = log_f.to(wide)
     chosen = choose(v, backend)
     if chosen == "triton":
         from kernels.gla import triton_kernel
 
         return triton_kernel.gated_linear_attention(q, k, v, log_f, S)
     return (reference if chosen == "reference" else chunked).gated_linear_attention(q, k, v, log_f, S)
+
+
+def value_gated_attention(
+    q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor | None = None, *, backend: Backend | None = None
+) -> tuple[Tensor, Tensor]:
+    """S_t = S_{t-1} diag(g_t) + k_t v_t^T,  o_t = S_t^T q_t: the gate on the values' side.
+
+    As `gated_linear_attention`, but log_g (B, H, T, V). There is no Triton kernel of it: asked for by name it raises
+    BackendUnavailable.
+    """
+    _check(q, k, v, S, log_g=(log_g, v.shape[-1]))
+    S, log_g = _widen(k, v, S, log_g)
+    if v.shape[2] == 0:
+        return v, S
+    if named(backend) == "triton":
+        raise BackendUnavailable("triton was asked for, but value_gated_attention has no kernel")
+    run = value_gates.reference if choose(v, backend) == "reference" else value_gates.chunked
+    return run(q, k, v, log_g, S)
+
+
+def _check(q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, **gate: tuple[Tensor, int]) -> None:
+    batch, heads, n_tokens, width = k.shape
+    expected = {"q": (q, (batch, heads, n_tokens, width)), "v": (v, (batch, heads, n_tokens, v.shape[-1]))}
+    expected |= {name: (log_f, (batch, heads, n_tokens, channels)) for name, (log_f, channels) in gate.items()}
+    if S is not None:
+        expected["S"] = (S, (batch, heads, width, v.shape[-1]))
+    for name, (tensor, shape) in expected.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {shape}")
+
+
+def _widen(k: Tensor, v: Tensor, S: Tensor | None, log_f: Tensor) -> tuple[Tensor, Tensor]:
+    """The state, zero where there is none, and the gate in float32 or wider."""
+    wide = torch.promote_types(v.dtype, torch.float32)
+    if S is None:
+        S = v.new_zeros(*k.shape[:2], k.shape[-1], v.shape[-1], dtype=wide)
+    return S.to(wide), log_f.to(wide)

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.backend import Backend
-from kernels.gla import chunked, gated_linear_attention, reference
+from kernels.backend import Backend, BackendUnavailable
+from kernels.gla import chunked, gated_linear_attention, reference, value_gated_attention, value_gates
 from tests.kernels.accuracy import assert_as_accurate
 
 BACKENDS: list[Backend] = ["torch", "triton"]
@@ -136,6 +136,18 @@ def test_the_kernel_keeps_to_the_sheets_relative_error(
     true_o, true_last = reference.gated_linear_attention(*(z.double() for z in args))
     for fast, truth in ((o, true_o), (last, true_last)):
         assert (fast.double() - truth).norm() < most * truth.norm()
+
+
+@pytest.mark.parametrize("tau", [0.01, 16.0])
+@pytest.mark.parametrize("n_tokens", [1, 7, 33, 150])
+def test_gates_on_the_values_side_are_their_recurrence(n_tokens: int, tau: float) -> None:
+    args = inputs(n_tokens, width=6, d_value=5, tau=tau)
+    args[3] = F.logsigmoid(torch.randn_like(args[2])) / tau
+    assert_as_accurate(value_gates.chunked, value_gates.reference, args, floor=1e-13)
+    expected, _ = value_gated_attention(*args, backend="reference")
+    torch.testing.assert_close(value_gated_attention(*args)[0], expected)
+    with pytest.raises(BackendUnavailable, match="no kernel"):
+        value_gated_attention(*args, backend="triton")
 
 
 def test_no_tokens_leave_the_state_alone() -> None:
