@@ -12,6 +12,8 @@ from models.mixers.gam import GAM, GAMConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.gru import GRU, GRUConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+from models.mixers.liger import Liger, LigerConfig
+from models.mixers.lizard import Lizard, LizardConfig
 from models.mixers.lstm import LSTM, LSTMConfig
 from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.rat import RAT, RATConfig
@@ -32,6 +34,8 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "gla": (GLAConfig, GLA),
     "gru": (GRUConfig, GRU),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+    "liger": (LigerConfig, Liger),
+    "lizard": (LizardConfig, Lizard),
     "lstm": (LSTMConfig, LSTM),
     "min_rnn": (MinRNNConfig, MinRNN),
     "rat": (RATConfig, RAT),

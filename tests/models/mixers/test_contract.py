@@ -53,6 +53,20 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"window": 3, "positions": "learned", "n_heads": 2},
         {"causal": True, "window": 40, "positions": "none"},
     ],
+    "liger": [
+        {"window": 4, "n_kv_heads": 2, "learned_share": True},
+        {"window": 1, "kind": "hgrn2", "rotary": False},
+        {"window": 3, "kind": "gsa", "n_kv_heads": 2},
+        {"window": 5, "kind": "head"},
+    ],
+    "lizard": [
+        {"window": 4, "n_kv_heads": 2, "n_sinks": 1},
+        {"window": 1, "gate": "channel", "norm": "none", "n_sinks": 0},
+        {"window": 3, "gate": "head", "features": "exp", "n_features": 3},
+        {"branches": "linear", "gate": "key"},
+        {"branches": "window", "window": 5},
+        {"branches": "linear", "gate": "none", "n_kv_heads": 1},
+    ],
     "lstm": [
         {"n_heads": 4, "n_layers": 2, "d_hidden": 8},
         {"peepholes": True, "layer_norm": True},
