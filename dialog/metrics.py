@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.metrics import f1_score
+from numpy.typing import NDArray
 
 
 def emotion_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
@@ -12,19 +12,10 @@ def emotion_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequen
     gold and predicted name one label an utterance; weighted F1 weighs each label by how often it is gold. A label
     never predicted and never gold does not count towards the macro mean.
     """
-    if len(gold) != len(predicted):
-        raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
-    if not gold:
-        raise ValueError("no labelled utterance to score")
-    g, p = np.asarray(gold), np.asarray(predicted)
-    emotional = [label for label in labels if label not in ("neutral", "others")]
-    seen = [label for label in labels if (g == label).any() or (p == label).any()]
-    return {
-        "accuracy": 100 * float((g == p).mean()),
-        "weighted_f1": 100 * float(f1_score(g, p, labels=list(labels), average="weighted", zero_division=0)),
-        "macro_f1": 100 * float(f1_score(g, p, labels=seen, average="macro", zero_division=0)),
-        "micro_f1_without_neutral": 100 * float(f1_score(g, p, labels=emotional, average="micro", zero_division=0)),
-    }
+    _check(gold, predicted)
+    names = _names(gold, predicted, labels)
+    confusion = _confusion(gold, predicted, names, np.zeros(len(gold), dtype=np.int64))[0]
+    return {k: float(v) for k, v in _scores(confusion, names, labels).items()}
 
 
 def calibration_error(probabilities: Sequence[float], correct: Sequence[bool], bins: int = 15) -> float:
@@ -51,12 +42,57 @@ def interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """The 95 % bootstrap interval of one metric of `emotion_scores`, conversations (groups) drawn whole, 500 times."""
+    _check(gold, predicted)
+    names = _names(gold, predicted, labels)
+    ids, which = np.unique(np.asarray(groups), return_inverse=True)
+    by_group = _confusion(gold, predicted, names, which)
     rng = np.random.default_rng(seed)
-    g, p, ids = np.asarray(gold), np.asarray(predicted), np.asarray(groups)
-    members = [np.flatnonzero(ids == i) for i in np.unique(ids)]
-    scores = []
-    for _ in range(500):
-        rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        scores.append(emotion_scores(g[rows].tolist(), p[rows].tolist(), labels)[metric])
-    low, high = np.percentile(scores, [2.5, 97.5])
+    drawn = np.stack([np.bincount(rng.integers(0, len(ids), len(ids)), minlength=len(ids)) for _ in range(500)])
+    low, high = np.percentile(_scores(np.tensordot(drawn, by_group, 1), names, labels)[metric], [2.5, 97.5])
     return float(low), float(high)
+
+
+def _check(gold: Sequence[str], predicted: Sequence[str]) -> None:
+    if len(gold) != len(predicted):
+        raise ValueError(f"{len(gold)} gold labels but {len(predicted)} predictions")
+    if not gold:
+        raise ValueError("no labelled utterance to score")
+
+
+def _names(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """The labels, and after them whatever else was said."""
+    return list(dict.fromkeys([*labels, *gold, *predicted]))
+
+
+def _confusion(
+    gold: Sequence[str], predicted: Sequence[str], names: Sequence[str], which: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How often each name was gold (rows) and predicted (columns), by group (G, V, V); `which` (N,) are the groups."""
+    place, v = {name: i for i, name in enumerate(names)}, len(names)
+    g, p = (np.array([place[name] for name in some]) for some in (gold, predicted))
+    n_groups = int(which.max()) + 1
+    return np.bincount((which * v + g) * v + p, minlength=n_groups * v * v).reshape(n_groups, v, v).astype(np.float64)
+
+
+def _scores(
+    confusion: NDArray[np.float64], names: Sequence[str], labels: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """The scores of confusion counts (..., V, V), the first of `names` being `labels`."""
+    n = len(labels)
+    emotional = [i for i in range(n) if names[i] not in ("neutral", "others")]
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    is_gold, said = confusion.sum(-1), confusion.sum(-2)
+    f1 = _share(2 * hits, is_gold + said)[..., :n]
+    seen = (is_gold + said)[..., :n] > 0
+    micro = [x[..., emotional].sum(-1) for x in (hits, is_gold + said)]
+    return {
+        "accuracy": 100 * _share(hits.sum(-1), is_gold.sum(-1)),
+        "weighted_f1": 100 * _share((f1 * is_gold[..., :n]).sum(-1), is_gold[..., :n].sum(-1)),
+        "macro_f1": 100 * _share((f1 * seen).sum(-1), seen.sum(-1)),
+        "micro_f1_without_neutral": 100 * _share(2 * micro[0], micro[1]),
+    }
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """part / whole, and 0 where there is no whole."""
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0)
