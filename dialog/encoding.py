@@ -64,6 +64,9 @@ class ConversationEncoder:
         jobs = [job for c, utterances in enumerate(tokens) for job in self._jobs(c, utterances, live)]
         found, missing = self._look_up(jobs)
         todo = list(missing.values())
+        if progress and len(jobs) > len(todo):
+            # What is known already, or stands in these conversations more than once.
+            progress(sum(_wanted(job) for job in jobs) - sum(_wanted(job) for job in todo))
         for batch in bucket([len(job.packed.ids) for job in todo], BATCH_TOKENS):
             fresh = self._run([todo[i] for i in batch])
             keys = [todo[i].key for i in batch]
@@ -128,3 +131,7 @@ class ConversationEncoder:
                     self._room -= v.nbytes
             while self._room < 0:
                 self._room += self._cache.popitem(last=False)[1].nbytes
+
+
+def _wanted(job: _Job) -> int:
+    return job.span.end - job.span.first
