@@ -81,9 +81,14 @@ class Backbone(SequenceMixer[BackboneState]):
     def initial_state(self, batch: int) -> BackboneState:
         return BackboneState(tuple(block.initial_state(batch) for block in self._blocks()))
 
+    def state_floats(self, n_tokens: int) -> int:
+        return sum(block.state_floats(n_tokens) for block in self._blocks())
+
     def forward(
         self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: BackboneState | None = None
     ) -> tuple[Tensor, BackboneState]:
+        if not self.takes_ids:
+            self.refuse_ids(ids)
         after = []
         for i, block in enumerate(self._blocks()):
             x, one = block(x, mask=mask, ids=ids, state=None if state is None else state.blocks[i])

@@ -50,6 +50,9 @@ class Block(SequenceMixer[Any]):
     def initial_state(self, batch: int) -> Any:
         return self.mixer.initial_state(batch)
 
+    def state_floats(self, n_tokens: int) -> int:
+        return self.mixer.state_floats(n_tokens)
+
     def forward(
         self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: Any = None
     ) -> tuple[Tensor, Any]:
