@@ -155,7 +155,9 @@ class Liger(SequenceMixer[LigerState]):
             q, k = rotary(q, positions, c.rotary_base), rotary(k, positions, c.rotary_base)
         keys, values = torch.cat([state.k, k], 1), torch.cat([state.v, v], 1)
         start = (c.window - 1 - state.position).clamp(min=0)
-        heads_first = (z.transpose(1, 2) for z in (q, keys, values))
-        near = attention(*heads_first, Pattern(window=c.window - 1), Structure(start=start))
+        pattern = Pattern(window=c.window - 1)
+        near = attention(
+            q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), pattern, Structure(start=start)
+        )
         keys, values = (last(z, c.window - 1, n_tokens, lengths) for z in (keys, values))
         return near.transpose(1, 2), keys, values
