@@ -80,10 +80,11 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
     # Signals arrive in this thread and all work is done in the other: an exception in the middle of Ray's own
     # start or stop would leave processes behind.
     service = _Service(config, dict(extra_apps or {}), ready or _say)
-    with _signals(service.stop):
+    with _signals(service.stop) as listen:
         service.start()
         while service.is_alive() and not service.stop.is_set():
-            service.join(0.2)
+            listen()  # again: once Ray has started, SIGTERM is answered by a handler of its own, which aborts
+            service.join(0.1)
         service.stop.set()
         print("rapport: stopping", file=sys.stderr, flush=True)
         service.join(_STOP_SECONDS)
@@ -99,11 +100,17 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+def _signals(stop: threading.Event) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM set `stop`. Gives a function that sees to it once more."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def listen() -> None:
+        for number in before:
+            signal.signal(number, lambda *_: stop.set())
+
+    listen()
     try:
-        yield
+        yield listen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
