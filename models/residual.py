@@ -33,4 +33,4 @@ class Residual(nn.Module):
             return x + y
         if self.kind == "rate":
             return x + self.rate * y
-        return torch.lerp(x, y, torch.sigmoid(self.gate(torch.cat([x, y], -1))))
+        return x + torch.sigmoid(self.gate(torch.cat([x, y], -1))) * (y - x)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, BackendUnavailable, choose, named
+from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
 from kernels.gla import chunked, reference, value_gates
 
 __all__ = ["gated_linear_attention", "value_gated_attention"]
@@ -31,7 +31,8 @@ def gated_linear_attention(
         from kernels.gla import triton_kernel
 
         return triton_kernel.gated_linear_attention(q, k, v, log_f, S)
-    return (reference if chosen == "reference" else chunked).gated_linear_attention(q, k, v, log_f, S)
+    with as_given(v):
+        return (reference if chosen == "reference" else chunked).gated_linear_attention(q, k, v, log_f, S)
 
 
 def value_gated_attention(
@@ -49,7 +50,8 @@ def value_gated_attention(
     if named(backend) == "triton":
         raise BackendUnavailable("triton was asked for, but value_gated_attention has no kernel")
     run = value_gates.reference if choose(v, backend) == "reference" else value_gates.chunked
-    return run(q, k, v, log_g, S)
+    with as_given(v):
+        return run(q, k, v, log_g, S)
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, **gate: tuple[Tensor, int]) -> None:

@@ -5,7 +5,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from kernels.backend import Backend, BackendUnavailable, choose, named
+from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
 from kernels.rat import blockwise, reference
 
 __all__ = ["chunk_attention", "chunk_scan"]
@@ -85,7 +85,8 @@ def chunk_attention(
         if named(backend) == "triton":
             raise BackendUnavailable(f"triton was asked for, but a head is {width} {q.dtype} wide, too much for it")
         backend = "torch"
-    return _implementation(q, backend).chunk_attention(q, k_own, v_own, k_ends, v_ends, first, end)
+    with as_given(q):
+        return _implementation(q, backend).chunk_attention(q, k_own, v_own, k_ends, v_ends, first, end)
 
 
 def _check(expected: dict[str, tuple[Tensor, tuple[int, ...]]]) -> None:

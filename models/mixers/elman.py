@@ -19,7 +19,8 @@ class AtMostOne(nn.Module):
     """Matrices (..., n, m) divided by their largest singular value where that is above 1."""
 
     def forward(self, weight: Tensor) -> Tensor:
-        return weight / torch.linalg.matrix_norm(weight, 2, keepdim=True).clamp_min(1.0)
+        wide = weight.to(torch.promote_types(weight.dtype, torch.float32))  # which singular values want
+        return (wide / torch.linalg.matrix_norm(wide, 2, keepdim=True).clamp_min(1.0)).to(weight.dtype)
 
 
 class ElmanCell(Cell):

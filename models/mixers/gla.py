@@ -137,7 +137,7 @@ class GLA(SequenceMixer[GLAState]):
         q, k, v, log_f = (z.transpose(1, 2) for z in (q * c.d_key**-0.5, k, v, log_f))  # (B, H, T, ...)
         k, v, log_f, S = per_query_head(c.n_heads // c.kv_heads, k, v, log_f, state.S)
         o, S = gated_linear_attention(q, k, v, log_f, S)
-        o = self.norm(o.transpose(1, 2)).flatten(2)  # (B, T, H V)
+        o = self.norm(o.transpose(1, 2).to(self.norm.weight.dtype)).flatten(2)  # (B, T, H V)
         y = self.out(F.silu(self.output_gate(x)) * o)
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)

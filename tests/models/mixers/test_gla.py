@@ -45,7 +45,8 @@ def test_it_starts_as_the_authors_start_it() -> None:
 
 
 def test_the_state_is_d_squared_over_two_heads_floats() -> None:
-    mixer = GLA(GLAConfig(d_model=2048, n_heads=4)).to("meta")
+    with torch.device("meta"):
+        mixer = GLA(GLAConfig(d_model=2048, n_heads=4))
     assert mixer.state_floats(10_000) == 524_288
     assert state_bytes(mixer.initial_state(3)) == 3 * 4 * 524_288
 
