@@ -1,0 +1,78 @@
+"""What a training run reads: sources without leaks, labels by index, cuts that cover everything."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialog.batching import Packer
+from dialog.corpora import MissingCorpus
+from dialog.labels import LABEL_SETS
+from dialog.training.examples import UNKNOWN, Source, load_source, make_examples, random_spans
+from models.encoders.text import TextEncoder
+from tests.dialog.tiny import LAYOUT, chat
+from tests.dialog.training.conftest import write_corpus
+
+
+@given(st.lists(st.integers(0, 20), max_size=40), st.integers(0, 99))
+def test_random_cuts_cover_a_conversation_once_and_fit(lengths: list[int], seed: int) -> None:
+    spans = random_spans(lengths, 48, random.Random(seed))
+    assert [i for s in spans for i in range(s.begin, s.end)] == list(range(len(lengths)))
+    for s in spans:
+        assert s.begin == s.first < s.end
+        assert 1 + sum(n + 3 for n in lengths[s.begin : s.end]) <= 48
+
+
+def test_random_cuts_leave_some_utterances_alone_and_some_conversations_whole() -> None:
+    rng = random.Random(0)
+    pieces = [len(random_spans([2] * 8, 48, rng)) for _ in range(300)]
+    assert sum(n == 1 for n in pieces) > 120
+    assert sum(n >= 5 for n in pieces) > 20
+
+
+def test_labels_become_places_in_their_set_and_in_ekmans(encoder: TextEncoder) -> None:
+    c = chat("A: hi", "B: no", "A: oh", "B: well", emotions=("mad", "peaceful", None, "unheard of"))
+    labels, ekman = LABEL_SETS["emorynlp"], LABEL_SETS["ekman"]
+    (e,) = make_examples([c, chat()], "emorynlp", labels, ekman, Packer(encoder, LAYOUT))
+    assert e.labels == [labels.index("mad"), labels.index("peaceful"), UNKNOWN, UNKNOWN]
+    assert e.ekman == [ekman.index("anger"), UNKNOWN, UNKNOWN, UNKNOWN]
+    assert [u.speaker for u in e.utterances] == ["A", "B", "A", "B"]
+    assert e.whole is None
+
+
+def test_a_source_leaves_out_what_is_tested_elsewhere(tmp_path: Path) -> None:
+    tested = chat("A: you are the worst film ever made", id="tested", emotions=("anger",))
+    copy = chat("X: You are the worst film ever made!", id="copy", emotions=("anger",))
+    own = chat("X: the dog is so good to me", id="own", emotions=("joy",))
+    write_corpus(tmp_path, "meld", "test", [tested])
+    write_corpus(tmp_path, "emorynlp", "train", [copy, own])
+    kept = load_source(Source(corpus="emorynlp", avoid=(("meld", "test"),)), tmp_path, 0)
+    assert [c.id for c in kept] == ["own"]
+    assert len(load_source(Source(corpus="emorynlp"), tmp_path, 0)) == 2
+    with pytest.raises(MissingCorpus, match="ecf test"):
+        load_source(Source(corpus="emorynlp", avoid=(("ecf", "test"),)), tmp_path, 0)
+
+
+def test_emotional_only_means_two_emotions_or_a_strong_one(tmp_path: Path) -> None:
+    def one(id: str, *emotions: str | None) -> object:
+        return chat(*["A: hi"] * len(emotions), id=id, emotions=emotions)
+
+    some = [one("flat", "neutral", None), one("glad", "happiness", "neutral"), one("glad twice", *["happiness"] * 2)]
+    write_corpus(tmp_path, "dailydialog", "train", [*some, one("cross", "anger", "neutral")])  # type: ignore[list-item]
+    kept = load_source(Source(corpus="dailydialog", emotional_only=True), tmp_path, 0)
+    assert [c.id for c in kept] == ["glad twice", "cross"]
+
+
+def test_a_limit_draws_emotional_conversations_first_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    some = [chat("A: hi", id=str(i), emotions=("sad" if i < 30 else "others",)) for i in range(100)]
+    write_corpus(tmp_path, "emocontext", "train", some)
+    source = Source(corpus="emocontext", limit=40)
+    drawn = load_source(source, tmp_path, 1)
+    assert Counter(c.utterances[0].emotion for c in drawn)["sad"] >= 24
+    assert len({c.id for c in drawn}) == 40
+    assert load_source(source, tmp_path, 1) == drawn
+    assert load_source(source, tmp_path, 2) != drawn
+    assert len(load_source(Source(corpus="emocontext", limit=1000), tmp_path, 1)) == 100
