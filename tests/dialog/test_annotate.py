@@ -265,7 +265,7 @@ class Slow:
     def tag(self, conversations, *, mode="offline"):
         Slow.calls += 1
         if Slow.calls > int(sys.argv[3]):
-            time.sleep(600)  # until the signal comes, however late: a busy machine must not let the run finish first
+            time.sleep(2)  # time enough for a signal on a busy machine; Ctrl-C lets the batch in hand finish
         time.sleep(0.01)
         joy = Prediction(emotion="joy", probability=1.0, probabilities={"joy": 1.0}, sentiment="positive")
         return [c.with_predictions([joy] * len(c.utterances)) for c in conversations]
