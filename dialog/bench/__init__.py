@@ -21,5 +21,22 @@ def _annotate(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
-SUITES: dict[str, Callable[..., dict[str, Any]]] = {"emotion": _emotion, "annotate": _annotate}
+def _mixers(**options: Any) -> dict[str, Any]:
+    from dialog.bench.mixers import measure
+
+    return measure(**options)
+
+
+def _kernels(**options: Any) -> dict[str, Any]:
+    from dialog.bench.kernels import measure
+
+    return measure(**options)
+
+
+SUITES: dict[str, Callable[..., dict[str, Any]]] = {
+    "emotion": _emotion,
+    "annotate": _annotate,
+    "mixers": _mixers,
+    "kernels": _kernels,
+}
 """By name. What a suite needs is imported when it runs."""

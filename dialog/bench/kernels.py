@@ -1,0 +1,130 @@
+"""`rapport bench kernels`: the ops beside their peers, and beside what the chip could do at most."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dialog.bench.kernel_cases import Case, Run, Size, cases
+from dialog.bench.timing import suite
+
+CEILINGS = {
+    "H100 80GB HBM3": (3.35e12, 989e12),
+    "H100 PCIe": (2.0e12, 756e12),
+    "H200": (4.8e12, 989e12),
+    "A100": (2.0e12, 312e12),
+}
+"""Bytes and dense 16-bit floating operations a second, from the makers' data sheets, by a part of the GPU's name."""
+
+
+def measure(*, repeats: int = 5, only: str = "", device: str | None = None, size: Size | None = None) -> dict[str, Any]:
+    """The object of `rapport bench kernels --json`.
+
+    One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes. On a GPU
+    ours is the Triton kernel and the peer the quickest of: the PyTorch version under torch.compile, and the public
+    kernels there are (SDPA, FlexAttention, cuDNN, flash-linear-attention where it is installed). Rows there carry
+    bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.
+    `only` picks the ops whose names contain it. What cannot run becomes a row with an `error`.
+    """
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    torch.manual_seed(0)
+    if size is None:
+        on_gpu = Size(B=4, H=16, T=4096, K=64, dtype=torch.bfloat16, device=where)
+        size = on_gpu if where.type == "cuda" else Size(B=1, H=4, T=256, K=32, dtype=torch.float32, device=where)
+    rows: list[dict[str, Any]] = []
+    for case in cases(size):
+        if only in case.name:
+            rows += _rows(case, where, repeats)
+    return suite("kernels", rows, **({"gpu": torch.cuda.get_device_name(where)} if where.type == "cuda" else {}))
+
+
+def _rows(case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:
+    passes = ["forward"]
+    if any(z.requires_grad for z in case.inputs):
+        passes.append("forward and backward")
+    rows = []
+    for which in passes:
+        row: dict[str, Any] = {"name": f"{case.name}, {which}", "shape": case.shape}
+        try:
+            row |= _compare(case, which == "forward", device, repeats)
+        except (RuntimeError, ValueError) as error:  # an op this machine cannot run is a finding, not the end
+            row |= {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
+        rows.append(row)
+    return rows
+
+
+def _compare(case: Case, forward: bool, device: torch.device, repeats: int) -> dict[str, Any]:
+    on_gpu = device.type == "cuda"
+    ours = case.ours("triton" if on_gpu else "torch")
+    if on_gpu:
+        peers = dict(case.peers) | {"torch.compile": torch.compile(case.ours("torch"))}
+    else:
+        peers = {"the reference": case.ours("reference")}
+    runs = [_pass(run, case.inputs, forward) for run in (ours, *peers.values())]
+    seconds, *others = _medians(runs, repeats, device)
+    quickest = min(range(len(others)), key=others.__getitem__)
+    row = {
+        "seconds": seconds,
+        "peer": list(peers)[quickest],
+        "peer_seconds": others[quickest],
+        "ratio": seconds / others[quickest],
+    }
+    if on_gpu and len(peers) > 1:
+        row["other_peers"] = {name: s for i, (name, s) in enumerate(zip(peers, others, strict=True)) if i != quickest}
+    if on_gpu and forward:
+        row |= {"bytes_per_second": case.n_bytes / seconds, "flops_per_second": case.flops / seconds}
+        name = torch.cuda.get_device_name(device)
+        for known, (bandwidth, flops) in CEILINGS.items():
+            if known in name:
+                row |= {
+                    "of_bandwidth": case.n_bytes / seconds / bandwidth,
+                    "of_flops": case.flops / seconds / flops,
+                }
+    return row
+
+
+def _pass(run: Run, inputs: Sequence[Tensor], forward: bool) -> Callable[[], None]:
+    def only_forward() -> None:
+        with torch.no_grad():
+            run(*inputs)
+
+    wanted = [z for z in inputs if z.requires_grad]
+    parts: list[Tensor] = []
+
+    def both() -> None:
+        y = run(*inputs)
+        if not parts:
+            parts.append(torch.randn_like(y))
+        torch.autograd.grad(y, wanted, parts[0], allow_unused=True)
+
+    return only_forward if forward else both
+
+
+def _medians(runs: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
+    """Median seconds of each. They take turns; on a GPU each turn is as many calls as fill a hundredth of a second."""
+    calls = []
+    for run in runs:
+        run()
+        _wait(device)
+        start = time.perf_counter()
+        run()
+        _wait(device)
+        once = time.perf_counter() - start
+        calls.append(max(1, min(1000, int(0.01 / max(once, 1e-6)))) if device.type == "cuda" else 1)
+    taken: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for run, n, seconds in zip(runs, calls, taken, strict=True):
+            _wait(device)
+            start = time.perf_counter()
+            for _ in range(n):
+                run()
+            _wait(device)
+            seconds.append((time.perf_counter() - start) / n)
+    return [sorted(seconds)[repeats // 2] for seconds in taken]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
