@@ -1,0 +1,133 @@
+"""Compiles the Triton kernels of an op for a Hopper GPU (sm_90) on a machine without one.
+
+Run as a program, without the interpreter: it calls the ops' triton_kernel modules on CPU tensors while each launch is
+replaced by compiling the kernel for exactly those arguments, down to machine code. What is printed for each is what
+the assembler says: registers a thread, bytes spilled, bytes of shared memory.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton.runtime.jit import JITFunction
+
+HOPPER = GPUTarget("cuda", 90, 32)
+SHARED_MEMORY = 227 * 1024
+TYPES = {
+    torch.float64: "fp64", torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16",
+    torch.int64: "i64", torch.int32: "i32", torch.int8: "i8", torch.uint8: "u8", torch.bool: "i1",
+}  # fmt: skip
+LAUNCH = ("num_warps", "num_stages", "num_ctas", "maxnreg")
+
+compiled: dict[str, str] = {}
+
+
+def compile_instead(self: Any, *args: Any, grid: Any = None, warmup: bool = False, **named: Any) -> None:
+    """In the place of JITFunction.run."""
+    options = {name: named.pop(name) for name in LAUNCH if name in named}
+    bound = dict(zip(self.arg_names, args, strict=False)) | named
+    signature: dict[str, str] = {}
+    constants: dict[tuple[int], Any] = {}
+    attributes: dict[tuple[int], Any] = {}
+    for i, parameter in enumerate(self.params):
+        value = bound.get(parameter.name, parameter.default)
+        signature[parameter.name] = kind = "constexpr" if parameter.is_constexpr else _type(value)
+        if kind == "constexpr":
+            constants[(i,)] = value
+        elif isinstance(value, Tensor) or (isinstance(value, int) and value % 16 == 0):
+            attributes[(i,)] = [["tt.divisibility", 16]]
+    key = f"{self.fn.__module__}.{self.fn.__name__} {signature} {constants} {options}"
+    if key not in compiled:
+        made = triton.compile(ASTSource(self, signature, constants, attributes), target=HOPPER, options=options)
+        shared = made.metadata.shared
+        compiled[key] = f"{self.fn.__name__}: shared {shared}, {_resources(made.asm['cubin'])}"
+        print(compiled[key], flush=True)
+        if shared > SHARED_MEMORY:
+            sys.exit(
+                f"{self.fn.__name__} wants {shared} bytes of shared memory, and a Hopper block has {SHARED_MEMORY}"
+            )
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"*{TYPES[value.dtype]}"
+    if isinstance(value, bool):
+        return "i1"
+    if value is None or value == 1:
+        return "constexpr"
+    if isinstance(value, int):
+        return "i32" if abs(value) < 2**31 else "i64"
+    return "fp32"
+
+
+def _resources(cubin: bytes) -> str:
+    """Registers and stack bytes, where cuobjdump came with Triton."""
+    tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+    if not (tool.exists() or shutil.which("cuobjdump")):
+        return "resources unknown"
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [str(tool if tool.exists() else "cuobjdump"), "-res-usage", file.name]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    return f"registers {found[1]}, stack {found[2]}" if found else "resources unknown"
+
+
+def randn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, dtype=dtype, requires_grad=True)
+
+
+def scan(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.scan import triton_kernel
+
+    yield triton_kernel.linear_scan(randn(2, 130, 64), randn(2, 130, 64), randn(2, 64))
+
+
+def gla(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.gla import triton_kernel
+
+    for gates in (64, 1):
+        q, k, v = (
+            randn(1, 2, 130, 64, dtype=dtype),
+            randn(1, 2, 130, 64, dtype=dtype),
+            randn(1, 2, 130, 128, dtype=dtype),
+        )
+        log_f, S = randn(1, 2, 130, gates), randn(1, 2, 64, 128)
+        o, last = triton_kernel.gated_linear_attention(q, k, v, log_f, S)
+        yield o.sum() + last.sum()
+        with torch.no_grad():
+            triton_kernel.gated_linear_attention(*(z[:, :, :1] for z in (q, k, v, log_f)), S)
+
+
+def rat(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.rat import triton_kernel
+
+    phase = torch.zeros(2, dtype=torch.long)
+    for width in (64, 128):
+        k, v, g = (randn(2, 130, 4, width, dtype=dtype) for _ in range(3))
+        yield torch.cat(triton_kernel.chunk_scan(k[:, :, :2], v, g, 16, phase, randn(2, 4, width), randn(2, 4, width)))
+        ends = (randn(2, 8, 4, width, dtype=dtype) for _ in range(2))
+        end = (torch.arange(130) // 16).expand(2, -1)
+        yield triton_kernel.chunk_attention(k, v, g, *ends, phase, end)
+
+
+OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {"scan": scan, "gla": gla, "rat": rat}
+
+if __name__ == "__main__":
+    JITFunction.run = compile_instead
+    for name in sys.argv[1:] or OPS:
+        for dtype in (torch.bfloat16, torch.float32):
+            for output in OPS[name](dtype):
+                output.float().sum().backward()
+    print(f"{len(compiled)} kernels compiled")
