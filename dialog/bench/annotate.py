@@ -1,5 +1,6 @@
 """`rapport bench annotate`: a log labelled from file to file, beside encoding each of its utterances once, alone."""
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,8 +67,9 @@ def measure(
 def encode_once_each(encoder: TextEncoder, texts: Sequence[str], limit: int) -> torch.Tensor:
     """The mean token state of every text by itself, (N, D); texts are cut at `limit` tokens and two special ones."""
     vectors = []
+    tokenizer = copy.deepcopy(encoder.tokenizer)  # Padding stays set in a tokenizer, and this one is shared.
     for first in range(0, len(texts), BATCH):
-        batch = encoder.tokenizer(
+        batch = tokenizer(
             list(texts[first : first + BATCH]), padding=True, truncation=True, max_length=limit + 2, return_tensors="pt"
         )
         states = encoder.network(**batch).last_hidden_state  # (B, T, D)

@@ -284,6 +284,8 @@ def start(log: Path, out: Path, calls: int = 1000) -> subprocess.Popen[str]:
         env={**os.environ, "PYTHONPATH": str(root)},
         stdout=subprocess.PIPE,
         text=True,
+        # A background job of a script ignores Ctrl-C, and so would all it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
