@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.mixers.aaren import Aaren, AarenConfig
+from models.mixers.activator import Activator, ActivatorConfig
 from models.mixers.base import SequenceMixer
 from models.mixers.brnn import BRNN, BRNNConfig
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
@@ -25,6 +26,7 @@ from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
+    "activator": (ActivatorConfig, Activator),
     "brnn": (BRNNConfig, BRNN),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
     "elman": (ElmanConfig, Elman),

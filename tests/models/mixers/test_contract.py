@@ -15,6 +15,7 @@ LENGTHS = [13, 7, 1, 0]
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "aaren": [{"keep_wq": True, "query": "zero", "scale": 1.0, "n_heads": 8}],
+    "activator": [{"mode": "causal_token_glu"}, {"mode": "causal_token_glu", "d_hidden": 7, "width": 1}],
     "brnn": [{"cell": "lstm", "d_hidden": 8, "n_heads": 2}, {"cell": "elman", "lookahead": 3}],
     "dialog_gru": [
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
