@@ -93,8 +93,10 @@ def _blocks(n_tokens: int) -> list[slice]:
 
 
 def _n_slots(end: Tensor, n_slots: int) -> int:
-    """How many slots a block of queries may look at. On a CPU that number costs nothing to know; elsewhere a wait."""
-    return min(int(end.max()), n_slots) if end.device.type == "cpu" else n_slots
+    """How many slots a block of queries may look at. On a CPU that number costs nothing to know; elsewhere a wait, and
+    in a compiled graph a break."""
+    known = end.device.type == "cpu" and not torch.compiler.is_compiling()
+    return min(int(end.max()), n_slots) if known else n_slots
 
 
 def _own_scores(q: Tensor, k_own: Tensor) -> Tensor:

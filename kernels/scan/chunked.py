@@ -43,15 +43,14 @@ def _scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
         a, b = (torch.nn.functional.pad(z, (0, 0, 0, missing)) for z in (a, b))
     a, b = (z.reshape(batch, n_chunks, size, width) for z in (a, b))
     # Each chunk from a zero state, all chunks at once, and the product of the a's so far.
-    states, product = torch.empty_like(b), torch.empty_like(a)
-    states[:, :, 0], product[:, :, 0] = b[:, :, 0], a[:, :, 0]
+    states, product = (z.clone(memory_format=torch.contiguous_format) for z in (b, a))
     for t in range(1, size):
-        torch.addcmul(b[:, :, t], a[:, :, t], states[:, :, t - 1], out=states[:, :, t])
-        torch.mul(a[:, :, t], product[:, :, t - 1], out=product[:, :, t])
+        states[:, :, t].addcmul_(a[:, :, t], states[:, :, t - 1])
+        product[:, :, t].mul_(product[:, :, t - 1])
     # The state each chunk starts from.
-    before = torch.empty_like(b[:, :, 0])  # (B, n_chunks, D)
+    before = torch.empty_like(states[:, :, 0])  # (B, n_chunks, D)
     before[:, 0] = h
     for c in range(1, n_chunks):
-        torch.addcmul(states[:, c - 1, -1], product[:, c - 1, -1], before[:, c - 1], out=before[:, c])
+        before[:, c] = torch.addcmul(states[:, c - 1, -1], product[:, c - 1, -1], before[:, c - 1])
     states.addcmul_(product, before[:, :, None])
     return states.view(batch, n_chunks * size, width)[:, :n_tokens]

@@ -95,6 +95,7 @@ class RAT(SequenceMixer[RATState]):
         self.refuse_ids(ids)
         c = self.config
         batch, n_tokens, _ = x.shape
+        fresh = state is None
         state = self.initial_state(batch) if state is None else state
         lengths = state.position.new_full((batch,), n_tokens) if mask is None else mask.sum(1)
         z, gate, v, q, k = self.project(x).split(self.widths, -1)
@@ -110,9 +111,11 @@ class RAT(SequenceMixer[RATState]):
             k_turned = k_own
         q, k_turned, v_seen = (y.to(x.dtype) for y in (q.repeat(1, 1, c.n_heads // c.groups, 1), k_turned, v_own))
 
-        # Slots: the old ends, the newest last, then those of the chunks that close here, the first of them first.
+        # Slots: the old ends, the newest last, then those of the chunks that close here, the first of them first: the
+        # tokens (B, J) that close them, J enough for the row that closes most.
         n_old, n_before = state.k_ends.shape[1], state.position // c.chunk
-        closing = self._closing(state.position, lengths, n_tokens)  # (B, J): which tokens close a chunk
+        most = n_tokens // c.chunk if fresh else self._most(state.position, lengths)
+        closing = c.chunk - 1 - (state.position % c.chunk)[:, None] + c.chunk * torch.arange(most, device=x.device)
         slots = closing.clamp(max=max(n_tokens - 1, 0))[:, :, None, None]
         k_new, v_new = (y.take_along_dim(slots, 1) if n_tokens else y[:, :0] for y in (k_turned, v_seen))
         k_ends, v_ends = torch.cat([state.k_ends, k_new], 1), torch.cat([state.v_ends, v_new], 1)
@@ -121,18 +124,18 @@ class RAT(SequenceMixer[RATState]):
         y = self.out(z.sigmoid() * y.flatten(2))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
-        return y, self._after(state, lengths, k_own, v_own, k_ends, v_ends, closing.shape[1])
+        # Rows close chunks at different times: no more slots than the row with most has chunks.
+        n_slots = most if fresh else self._most(torch.zeros_like(lengths), state.position + lengths)
+        return y, self._after(state, lengths, k_own, v_own, k_ends, v_ends, most, n_slots)
 
     def _gate(self, logits: Tensor) -> Tensor:
         wide = torch.promote_types(logits.dtype, torch.float32)
         return (logits.to(wide) + self.gate_bias).sigmoid()
 
-    def _closing(self, position: Tensor, lengths: Tensor, n_tokens: int) -> Tensor:
-        """The tokens (B, J) that close each row's next J chunks, J enough for the row that closes most."""
+    def _most(self, position: Tensor, lengths: Tensor) -> int:
+        """How many chunks the row closes that closes most, reading that many tokens from that position on."""
         size = self.config.chunk
-        n_closing = (position + lengths) // size - position // size
-        most = int(n_closing.max()) if len(n_closing) else 0
-        return size - 1 - (position % size)[:, None] + size * torch.arange(most, device=position.device)
+        return int(((position + lengths) // size - position // size).max()) if len(position) else 0
 
     def _after(
         self,
@@ -143,12 +146,11 @@ class RAT(SequenceMixer[RATState]):
         k_ends: Tensor,
         v_ends: Tensor,
         n_new: int,
+        n_slots: int,
     ) -> RATState:
         """The state after each row's real tokens; a chunk that has just closed leaves nothing open."""
         position = state.position + lengths
         n_closed = position // self.config.chunk - state.position // self.config.chunk
-        # Rows close chunks at different times: no more slots than the row with most has chunks.
-        n_slots = int((position // self.config.chunk).max()) if len(position) else 0
         k_ends, v_ends = (last(y, n_slots, n_new, n_closed) for y in (k_ends, v_ends))
         newest = (lengths - 1).clamp(min=0)[:, None, None, None]
         opened = []
