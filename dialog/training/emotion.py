@@ -21,7 +21,7 @@ from dialog.labels import LABEL_SETS
 from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
 from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans
-from dialog.training.loop import Progress, Schedule, run
+from dialog.training.loop import Progress, Schedule, finish, run
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
@@ -179,7 +179,6 @@ def train_emotion(
     merged = TextEncoder.load()
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
-    save_model(out, whole, deltas, context)  # Already, lest a stop while calibrating loses the training.
     parts = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
     candidate = EmotionTagger("candidate", "0", whole, merged, context)
     whole, scores = calibrate(candidate, Labelled.of(parts, recipe.label_set), recipe.metric, may_bias=recipe.may_bias)
@@ -193,6 +192,7 @@ def train_emotion(
         corpora=[source.corpus for source in recipe.sources],
         validation=scores,
     )
+    finish(out)
     return Trained(out, scores)
 
 

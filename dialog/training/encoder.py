@@ -19,7 +19,7 @@ from dialog.conversation import Conversation
 from dialog.corpora.ekman import OWN_LABELS
 from dialog.labels import LABEL_SETS
 from dialog.training.examples import Example, Source, load_source, make_examples, random_spans
-from dialog.training.loop import Progress, Schedule, run
+from dialog.training.loop import Progress, Schedule, finish, run
 from models.encoders.text import TextEncoder, low_rank_deltas
 
 FRIENDS = (
@@ -151,6 +151,7 @@ def train_encoder(
     tensors |= {f"head.{k}": v.detach() for k, v in module.heads.state_dict().items()}
     tensors["vector_std"] = _vector_std(encoder, items[:200])
     save_file({k: v.contiguous() for k, v in tensors.items()}, out / "encoder.safetensors")
+    finish(out)
     return out
 
 

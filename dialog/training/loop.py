@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+CHECKPOINT = "checkpoint.safetensors"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
@@ -52,7 +54,8 @@ def run(
 ) -> None:
     """Trains `module` in place on `loss_at(step)`; `new` are those of its parameters that take `lr_new`.
 
-    A checkpoint in `folder` made with the same schedule and seed is gone on from; one made otherwise is an error.
+    A checkpoint in `folder` made with the same schedule and seed is gone on from; one made otherwise is an error. The
+    last one stays, so that a stop while the weights are calibrated costs no training, until `finish`.
     """
     fresh = {id(p) for p in new}
     trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
@@ -74,12 +77,15 @@ def run(
         optimiser.step()
         optimiser.zero_grad()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
-        if (step + 1) % schedule.save_every == 0 and step + 1 < schedule.steps:
+        if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
             _save(folder, trained, optimiser, schedule, seed, step + 1, mean)
         if report:
             report(Progress(step + 1, schedule.steps, mean))
-    for name in ("checkpoint.safetensors", "checkpoint.json"):
-        (folder / name).unlink(missing_ok=True)
+
+
+def finish(folder: Path) -> None:
+    """Removes the checkpoint, once everything made from the trained weights is written."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _rate(step: int, schedule: Schedule) -> float:
@@ -98,16 +104,18 @@ def _save(
 ) -> None:
     tensors: dict[str, Tensor] = {}
     for name, p in trained:
-        state = optimiser.state[p]
-        tensors |= {f"p.{name}": p.detach(), f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
+        tensors[f"p.{name}"] = p.detach()
+        if p in optimiser.state:  # Nothing is kept of a parameter that no loss has reached.
+            state = optimiser.state[p]
+            tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
     note = {"schedule": asdict(schedule), "seed": seed, "step": step, "loss": mean}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {k: v.contiguous() for k, v in tensors.items()},
-        folder / "checkpoint.safetensors.new",
+        folder / f"{CHECKPOINT}.new",
         {"note": json.dumps(note)},
     )
-    os.replace(folder / "checkpoint.safetensors.new", folder / "checkpoint.safetensors")
+    os.replace(folder / f"{CHECKPOINT}.new", folder / CHECKPOINT)
 
 
 def _resume(
@@ -117,7 +125,7 @@ def _resume(
     schedule: Schedule,
     seed: int,
 ) -> tuple[int, float | None]:
-    path = folder / "checkpoint.safetensors"
+    path = folder / CHECKPOINT
     if not path.is_file():
         return 0, None
     with path.open("rb") as file:
@@ -131,6 +139,7 @@ def _resume(
     with torch.no_grad():
         for name, p in trained:
             p.copy_(tensors[f"p.{name}"])
-            moments = {"exp_avg": tensors[f"m.{name}"], "exp_avg_sq": tensors[f"v.{name}"]}
-            optimiser.state[p] = {"step": torch.tensor(float(note["step"])), **moments}
+            if f"m.{name}" in tensors:
+                moments = {"exp_avg": tensors[f"m.{name}"], "exp_avg_sq": tensors[f"v.{name}"]}
+                optimiser.state[p] = {"step": torch.tensor(float(note["step"])), **moments}
     return int(note["step"]), float(note["loss"])

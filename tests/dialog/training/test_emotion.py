@@ -86,6 +86,21 @@ def test_a_killed_run_resumes_to_the_very_weights_of_one_that_was_not(data: Path
         assert torch.equal(tensor, expected[name]), name
 
 
+def test_a_kill_while_calibrating_costs_no_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, epochs=0.5)
+    whole = train_emotion(recipe, data, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "calibrate", lambda *_, **__: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            train_emotion(recipe, data, tmp_path / "killed")
+    told: list[Progress] = []
+    resumed = train_emotion(recipe, data, tmp_path / "killed", report=told.append)
+    assert told == []
+    assert resumed.scores == whole.scores
+
+
 def test_seeds_differ(data: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=0.5, rank=0)
     weights = [

@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dialog.training.loop import Progress, Schedule, run
+from dialog.training.loop import Progress, Schedule, finish, run
 
 SCHEDULE = Schedule(steps=11, lr=1e-2, lr_new=3e-2, save_every=4)
 
 
 class Problem(nn.Module):
-    """A line to find, with dropout, so that every step's randomness counts; a frozen part beside it."""
+    """A line to find, with dropout, so that every step's randomness counts; beside it a frozen part and one never used."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.old, self.new = nn.Linear(4, 4), nn.Linear(4, 1)
-        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+        self.frozen, self.unused = nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2)
 
     def loss(self, step: int) -> Tensor:
         x = torch.randn(16, 4)
@@ -56,7 +56,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(tmp_path: Path, 
     got, told = train(tmp_path / "killed")
     for name, p in got.state_dict().items():
         assert torch.equal(p, expected.state_dict()[name]), name
-    saved = 4 * (kills[-1] // 4)
+    saved = SCHEDULE.save_every * (kills[-1] // SCHEDULE.save_every)
     assert told[0].step == saved + 1, "it did not go on from the last checkpoint"
     assert told[-1] == whole[-1], "the running mean is another one"
 
@@ -68,9 +68,14 @@ def test_the_loss_falls_and_the_frozen_part_stays(tmp_path: Path) -> None:
     assert [p.step for p in told] == list(range(1, 151))
 
 
-def test_a_finished_run_leaves_no_checkpoint(tmp_path: Path) -> None:
-    train(tmp_path)
+def test_a_run_that_ended_need_not_be_run_again_until_it_is_finished_with(tmp_path: Path) -> None:
+    expected, _ = train(tmp_path)
+    got, told = train(tmp_path)
+    assert told == []
+    assert torch.equal(got.new.weight, expected.new.weight)
+    finish(tmp_path)
     assert list(tmp_path.iterdir()) == []
+    finish(tmp_path)
 
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
