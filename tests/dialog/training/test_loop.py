@@ -14,7 +14,7 @@ SCHEDULE = Schedule(steps=11, lr=1e-2, lr_new=3e-2, save_every=4)
 
 
 class Problem(nn.Module):
-    """A line to find, with dropout, so that each step's randomness counts; beside it a frozen part and one never used."""
+    """A line to find, with dropout so that each step's randomness counts; a frozen part and one never used."""
 
     def __init__(self) -> None:
         super().__init__()
