@@ -265,10 +265,14 @@ def _card(card: Any) -> dict[str, Any]:
 def bench(
     suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
+    model: Annotated[str | None, typer.Option(help="emotion, annotate: the model to measure.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="emotion, annotate: conversations in place of made-up ones.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure speed: ratios against peers in the same run."""
-    from dialog.bench import SUITES
+    from dialog.bench import OF_A_MODEL, SUITES
     from ui.terminal import pick, progress, write_bench, write_json
 
     if list_them:
@@ -277,8 +281,11 @@ def bench(
     if suite is None:
         raise ValueError(f"expected a suite: one of {', '.join(SUITES)}")
     measure = pick(suite, SUITES, "suite")
+    options = {name: value for name, value in (("model", model), ("data", data)) if value is not None}
+    if options and suite not in OF_A_MODEL:
+        raise ValueError(f"{suite} takes no --{' and no --'.join(options)}: only {' and '.join(sorted(OF_A_MODEL))} do")
     with progress(f"Measuring {suite}"):
-        result = measure()
+        result = measure(**options)
     if as_json:
         write_json(result)
     else:

@@ -40,3 +40,6 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "kernels": _kernels,
 }
 """By name. What a suite needs is imported when it runs."""
+
+OF_A_MODEL = frozenset({"emotion", "annotate"})
+"""The suites that measure one emotion model: they take `model`, its name or folder, and `data`, a file to read."""

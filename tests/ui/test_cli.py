@@ -267,6 +267,11 @@ def test_bench_prints_a_table_or_an_object(monkeypatch: pytest.MonkeyPatch, caps
     assert json.loads(capsys.readouterr().out) == result
     assert run(["bench"]) == 1
     assert run(["bench", "nonsense"]) == 1
+    assert run(["bench", "test", "--model", "emotion/meld"]) == 1
+    monkeypatch.setitem(dialog.bench.SUITES, "annotate", lambda **options: result | {"options": options})
+    capsys.readouterr()
+    assert run(["bench", "annotate", "--model", "emotion/meld", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["options"] == {"model": "emotion/meld"}
 
 
 def test_a_fault_of_ours_can_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
