@@ -1,0 +1,1 @@
+"""Pointer networks: the output is a place in the input."""
