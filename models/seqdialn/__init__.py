@@ -1,0 +1,1 @@
+"""SeqDialN: answers to questions about a picture, over rounds."""
