@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dialog.batching import Layout, Packed, Packer, Span, Tokens, bucket, collate, cut, live_windows
+from dialog.batching import Layout, Packed, Packer, Span, TokenBatch, Tokens, bucket, collate, cut, live_windows
 from dialog.conversation import Conversation
 from models.encoders.text import TextEncoder
 
@@ -20,10 +20,26 @@ make small batches of like length with less padding: 4096 took a sixth longer on
 
 
 class Encoded(NamedTuple):
-    """A conversation's utterance vectors (N, D), and the places of utterances that did not fit and were cut."""
+    """A conversation's utterance vectors (N, D), and the places of utterances that did not fit and were cut.
+
+    `tokens`, where they were asked for, are each utterance's text tokens (K, h), as the module that asked keeps them.
+    """
 
     vectors: Tensor
     truncated: list[int]
+    tokens: list[Tensor] | None = None
+
+
+class _Read(NamedTuple):
+    """What was read off one sequence: vectors (U, D) of the utterances wanted, and their tokens."""
+
+    vectors: Tensor
+    tokens: tuple[Tensor, ...]
+    kept_by: nn.Module | None
+
+    @property
+    def nbytes(self) -> int:
+        return self.vectors.nbytes + sum(t.nbytes for t in self.tokens)
 
 
 class _Job(NamedTuple):
@@ -36,7 +52,7 @@ class _Job(NamedTuple):
 class ConversationEncoder:
     """A text encoder and a layout, with a cache of what was encoded before.
 
-    The cache is keyed by the tokens of a whole sequence, so a hit is exact. It holds at most `cache_bytes` of vectors;
+    The cache is keyed by the tokens of a whole sequence, so a hit is exact. It holds at most `cache_bytes`;
     the least recently used go first. Safe to call from several threads.
     """
 
@@ -44,7 +60,7 @@ class ConversationEncoder:
         self.encoder = encoder
         self.layout = layout
         self.packer = Packer(encoder, layout)
-        self._cache: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._cache: OrderedDict[bytes, _Read] = OrderedDict()
         self._room = cache_bytes
         self._lock = threading.Lock()
 
@@ -55,31 +71,35 @@ class ConversationEncoder:
         *,
         live: bool = False,
         progress: Callable[[int], None] | None = None,
+        keep_tokens: nn.Module | None = None,
     ) -> list[Encoded]:
         """Vectors of every utterance of every conversation, in order.
 
         Offline an utterance is read with its neighbours on both sides; live with what came before it alone, as a chat
-        would. `progress` is told how many utterances each batch finished.
+        would. `progress` is told how many utterances each batch finished. `keep_tokens` makes of the states (K, D) of
+        an utterance's tokens what is kept of them; where it is given, `Encoded.tokens` is filled at no second reading.
         """
         tokens = self._tokenize(conversations)
         jobs = [job for c, utterances in enumerate(tokens) for job in self._jobs(c, utterances, live)]
-        found, missing = self._look_up(jobs)
+        found, missing = self._look_up(jobs, keep_tokens)
         todo = list(missing.values())
         if progress and len(jobs) > len(todo):
             # What is known already, or stands in these conversations more than once.
             progress(sum(_wanted(job) for job in jobs) - sum(_wanted(job) for job in todo))
         for batch in bucket([len(job.packed.ids) for job in todo], BATCH_TOKENS):
-            fresh = self._run([todo[i] for i in batch])
+            fresh = self._run([todo[i] for i in batch], keep_tokens)
             keys = [todo[i].key for i in batch]
             found.update(zip(keys, fresh, strict=True))
             self._remember(keys, fresh)
             if progress:
-                progress(sum(len(v) for v in fresh))
+                progress(sum(len(read.vectors) for read in fresh))
         vectors = [torch.empty(len(utterances), self.encoder.d_model) for utterances in tokens]
+        kept: list[list[Tensor]] = [[] for _ in tokens]
         for job in jobs:
-            vectors[job.conversation][job.span.first : job.span.end] = found[job.key]
+            vectors[job.conversation][job.span.first : job.span.end] = found[job.key].vectors
+            kept[job.conversation] += found[job.key].tokens
         cut_short = [[i for i, u in enumerate(utterances) if u.truncated] for utterances in tokens]
-        return [Encoded(v, t) for v, t in zip(vectors, cut_short, strict=True)]
+        return [Encoded(v, t, k if keep_tokens else None) for v, t, k in zip(vectors, cut_short, kept, strict=True)]
 
     def window(self, recent: Sequence[Tokens]) -> Sequence[Tokens]:
         """The last of `recent` that one live message is read with, itself included."""
@@ -91,6 +111,18 @@ class ConversationEncoder:
         packed = self.packer.pack(window)
         batch = collate([packed])
         return self.encoder(*batch)[-1]
+
+    @torch.inference_mode()
+    def read_last(self, window: Sequence[Tokens], keep_tokens: nn.Module) -> tuple[Tensor, Tensor]:
+        """The vector (D,) of the last utterance of a window, and what `keep_tokens` keeps of its tokens (K, h)."""
+        span = Span(0, len(window) - 1, len(window))
+        (read,) = self._run([_Job(0, span, self.packer.pack(window), b"")], keep_tokens)
+        return read.vectors[-1], read.tokens[-1]
+
+    def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """The (start, end) code points of each text's tokens, of those that are read."""
+        limit = self.layout.utterance_tokens
+        return [row[:limit] for row in self.encoder.offsets(list(texts), limit + 1)]  # Cut as Packer.tokenize cuts.
 
     def _tokenize(self, conversations: Sequence[Conversation]) -> list[list[Tokens]]:
         flat = [u for c in conversations for u in c.utterances]
@@ -108,30 +140,56 @@ class ConversationEncoder:
             jobs.append(_Job(conversation, span, packed, key.digest()))
         return jobs
 
-    def _look_up(self, jobs: Sequence[_Job]) -> tuple[dict[bytes, Tensor], dict[bytes, _Job]]:
+    def _look_up(
+        self, jobs: Sequence[_Job], keep_tokens: nn.Module | None
+    ) -> tuple[dict[bytes, _Read], dict[bytes, _Job]]:
         found, missing = {}, {}
         with self._lock:
             for job in jobs:
-                if job.key in self._cache:
+                read = self._cache.get(job.key)
+                if read is not None and (keep_tokens is None or read.kept_by is keep_tokens):
                     self._cache.move_to_end(job.key)
-                    found[job.key] = self._cache[job.key]
+                    found[job.key] = read
                 else:
                     missing[job.key] = job
         return found, missing
 
-    def _run(self, jobs: Sequence[_Job]) -> list[Tensor]:
+    def _run(self, jobs: Sequence[_Job], keep_tokens: nn.Module | None) -> list[_Read]:
         batch = collate([job.packed for job in jobs])
-        vectors = self.encoder(*batch).split([job.packed.n_utterances for job in jobs])
-        return [v[job.span.first - job.span.begin :].clone() for v, job in zip(vectors, jobs, strict=True)]
+        if keep_tokens is None:
+            vectors, tokens = self.encoder(*batch), list[Tensor]()
+        else:
+            states = self.encoder.states(batch.ids, batch.mask)
+            vectors, tokens = (
+                self.encoder.means(states, batch.owner, batch.n_utterances),
+                _kept(states, batch, keep_tokens),
+            )
+        reads, base = [], 0
+        for job in jobs:
+            wanted = slice(base + job.span.first - job.span.begin, base + job.packed.n_utterances)
+            reads.append(_Read(vectors[wanted].clone(), tuple(t.clone() for t in tokens[wanted]), keep_tokens))
+            base += job.packed.n_utterances
+        return reads
 
-    def _remember(self, keys: Sequence[bytes], vectors: Sequence[Tensor]) -> None:
+    def _remember(self, keys: Sequence[bytes], reads: Sequence[_Read]) -> None:
         with self._lock:
-            for key, v in zip(keys, vectors, strict=True):
-                if key not in self._cache:
-                    self._cache[key] = v
-                    self._room -= v.nbytes
+            for key, read in zip(keys, reads, strict=True):
+                known = self._cache.pop(key, None)
+                if known is not None:
+                    self._room += known.nbytes
+                self._cache[key] = read
+                self._room -= read.nbytes
             while self._room < 0:
                 self._room += self._cache.popitem(last=False)[1].nbytes
+
+
+def _kept(states: Tensor, batch: TokenBatch, keep_tokens: nn.Module) -> list[Tensor]:
+    """What is kept of each utterance's tokens (K, h), without the separator, its last; from states (B, T, D)."""
+    owner = batch.owner.flatten()
+    owned = owner >= 0
+    kept = keep_tokens(states.flatten(0, 1)[owned].float())
+    sizes = torch.bincount(owner[owned], minlength=batch.n_utterances).tolist()
+    return [tokens[:-1] for tokens in kept.split(sizes)]
 
 
 def _wanted(job: _Job) -> int:

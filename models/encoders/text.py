@@ -14,7 +14,7 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -85,7 +85,15 @@ class TextEncoder(nn.Module):
         ids (B, T) token ids; mask (B, T) True on real tokens; owner (B, T) the utterance of each token, 0..U-1, and
         -1 on tokens that are nobody's (padding, speaker names). An utterance with no token gets zeros.
         """
-        states = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (B, T, D)
+        return self.means(self.states(ids, mask), owner, n_utterances)
+
+    def states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The state of every token (B, T, D), of ids (B, T) and mask (B, T), True on real tokens."""
+        states: Tensor = self.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states
+
+    def means(self, states: Tensor, owner: Tensor, n_utterances: int) -> Tensor:
+        """The mean state of each utterance's tokens, (U, D) float32; `forward` says what `owner` is."""
         owned = owner.flatten() >= 0
         rows, states = owner.flatten()[owned], states.flatten(0, 1)[owned].float()
         total = states.new_zeros(n_utterances, self.d_model).index_add(0, rows, states)
@@ -104,6 +112,21 @@ class TextEncoder(nn.Module):
             return [encoding.ids[:limit] for encoding in backend.encode_batch(cut, add_special_tokens=False)]
         ids = self.tokenizer(cut, add_special_tokens=False)["input_ids"]
         return [row[:limit] for row in ids]
+
+    def offsets(self, texts: list[str], limit: int) -> list[list[tuple[int, int]]]:
+        """Where in each text its tokens stand: (start, end) code points of the raw text, at most `limit` tokens each.
+
+        A token made of an emoji's name stands where the emoji does. ValueError for a tokenizer that cannot say.
+        """
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise ValueError(f"the tokenizer of {self.name!r} does not say where a token stands; a fast one does")
+        spelled = [_spelled_places(_encodable(text[: 16 * limit])) for text in texts]
+        encodings = backend.encode_batch([text for text, _ in spelled], add_special_tokens=False)
+        return [
+            [(places[start][0], places[max(start, end - 1)][1]) for start, end in encoding.offsets[:limit]]
+            for encoding, (_, places) in zip(encodings, spelled, strict=True)
+        ]
 
     @property
     def start_id(self) -> int:
@@ -150,6 +173,18 @@ def spell_out_emoji(text: str) -> str:
     One emoji several times in a row is said once. Skin tones, joiners and variation selectors are left out.
     """
     return text if text.isascii() else _EMOJI.sub(lambda match: f" {_emoji_name(match[1])} ", text)
+
+
+def _spelled_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
+    """`spell_out_emoji(text)`, and for each of its code points the piece (start, end) of `text` it came from."""
+    spelled, places, done = "", list[tuple[int, int]](), 0
+    for match in _EMOJI.finditer(text):
+        name = f" {_emoji_name(match[1])} "
+        spelled += text[done : match.start()] + name
+        places += [(i, i + 1) for i in range(done, match.start())] + [match.span()] * len(name)
+        done = match.end()
+    places += [(i, i + 1) for i in range(done, len(text) + 1)]  # One more, for a token that stands after the end.
+    return spelled + text[done:], places
 
 
 # The blocks of pictographs, emoticons, transport and supplemental symbols, and the older dingbats used as emoji.

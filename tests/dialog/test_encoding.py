@@ -165,3 +165,59 @@ def test_threads_share_an_encoder(encoder: TextEncoder, conversations: list[Conv
     with ThreadPoolExecutor(4) as pool:
         for n, got in enumerate(pool.map(work, range(4))):
             assert_same(got, expected[n:] + expected[:n])
+
+
+class Halves(torch.nn.Module):
+    def forward(self, states: Tensor) -> Tensor:
+        return states[:, :4] / 2
+
+
+def test_tokens_come_at_no_second_reading_and_change_no_vector(
+    encoder: TextEncoder, conversations: list[Conversation]
+) -> None:
+    keep = Halves()
+    for live in (False, True):
+        plain = vectors(fresh(encoder), conversations, live=live)
+        cached, calls = fresh(encoder), list[int]()
+        first = cached.encode(conversations, live=live, keep_tokens=keep)
+        hook = encoder.network.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        try:
+            again = cached.encode(conversations, live=live, keep_tokens=keep)
+            cached.encode(conversations, live=live)
+        finally:
+            hook.remove()
+        assert not calls
+        assert_same([e.vectors for e in first], plain)
+        for one, other, c in zip(first, again, conversations, strict=True):
+            assert one.tokens is not None
+            assert other.tokens is not None
+            assert_same(one.tokens, other.tokens)
+            places = cached.offsets([u.text for u in c.utterances])
+            assert [t.shape for t in one.tokens] == [(len(p), 4) for p in places]
+
+
+def test_the_last_message_of_a_window_has_the_tokens_of_the_live_mode(encoder: TextEncoder) -> None:
+    c, coder, keep = longer(12), fresh(encoder), Halves()
+    (expected,) = coder.encode([c], live=True, keep_tokens=keep)
+    tokens = coder.packer.tokenize([u.speaker for u in c.utterances], [u.text for u in c.utterances])
+    got = [coder.read_last(coder.window(tokens[: i + 1]), keep) for i in range(len(tokens))]
+    assert expected.tokens is not None
+    assert_same([v for v, _ in got], list(expected.vectors))
+    assert_same([t for _, t in got], expected.tokens)
+
+
+def test_tokens_stand_where_the_raw_text_says(encoder: TextEncoder) -> None:
+    coder = fresh(encoder)
+    crying = "\N{CRYING FACE}\N{CRYING FACE}"
+    texts = ["  Hello,  dog!", f"so {crying} sad", "", f"{crying}", "caf\N{LATIN SMALL LETTER E WITH ACUTE} \ud83d no"]
+    said = [[text[a:b] for a, b in places] for text, places in zip(texts, coder.offsets(texts), strict=True)]
+    assert said[0] == ["Hello", ",", "dog", "!"]
+    assert said[1][0] == "so"
+    assert said[1][-1] == "sad"
+    assert set(said[1][1:-1]) == {crying}
+    assert said[2] == []
+    assert set(said[3]) == {crying}
+    assert "".join(said[4][:-2]) == "caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    assert said[4][-1] == "no"
+    long = "dog " * (3 * LAYOUT.utterance_tokens)
+    assert coder.offsets([long])[0] == [(4 * i, 4 * i + 3) for i in range(LAYOUT.utterance_tokens)]
