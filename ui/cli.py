@@ -194,6 +194,9 @@ def train(
         Path | None, typer.Option("--out", help="Where the model goes, and an unfinished run waits.")
     ] = None,
     start: Annotated[Path | None, typer.Option("--start", help="A folder `emotion/encoder` was trained into.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     list_them: Annotated[bool, typer.Option("--list", help="Print the recipes.")] = False,
     as_json: AsJson = False,
@@ -210,10 +213,13 @@ def train(
     chosen = pick(recipe, RECIPES, "recipe")
     if not data.is_dir():
         raise ValueError(f"{data} is no folder; expected one with the corpora")
+    if teacher and not chosen.takes_teachers:
+        raise ValueError(f"the recipe {recipe} takes no --teacher")
+    more = {"teachers": teacher} if teacher else {}
     try:
         with progress(f"Training {recipe}") as bar:
             scores = chosen.train(
-                data, out, seed, start, lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}")
+                data, out, seed, start, lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"), **more
             )
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on here")

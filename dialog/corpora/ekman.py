@@ -20,6 +20,7 @@ _GOEMOTIONS: dict[str, tuple[str, ...]] = {
 
 TO_EKMAN: dict[str, Mapping[str, str]] = {
     "meld": {label: label for label in LABEL_SETS["meld"]},
+    "ecf": {label: label for label in LABEL_SETS["meld"]},
     "dailydialog": {label: "joy" if label == "happiness" else label for label in LABEL_SETS["dailydialog"]},
     # Peaceful and powerful have no counterpart: those utterances count as not labelled.
     "emorynlp": {"joyful": "joy", "mad": "anger", "neutral": "neutral", "sad": "sadness", "scared": "fear"},
@@ -35,6 +36,7 @@ TO_EKMAN: dict[str, Mapping[str, str]] = {
 
 OWN_LABELS: dict[str, tuple[str, ...]] = {
     **{corpus: LABEL_SETS[corpus] for corpus in ("meld", "emorynlp", "dailydialog", "iemocap")},
+    "ecf": LABEL_SETS["meld"],
     **{corpus: tuple(sorted(TO_EKMAN[corpus])) for corpus in ("emocontext", "goemotions")},
 }
 """By corpus: its own labels, in the order of a classifier's outputs."""

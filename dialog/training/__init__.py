@@ -1,6 +1,6 @@
 """Training: the loop, and one recipe a model. `rapport train NAME` runs what this table names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,20 @@ class Recipe:
     """A recipe as the command line shows it. `train` is heavy and imports what it needs when it is called."""
 
     summary: str
-    train: "Callable[[Path, Path, int, Path | None, Callable[[Progress], None] | None], dict[str, Any]]"
+    train: "Callable[..., dict[str, Any]]"
     """(data folder, output folder, seed, folder to start from, report) -> validation scores."""
+    takes_teachers: bool = False
+    """Whether `train` takes teachers=(folders of trained models): what they say is learned beside the labels."""
 
 
-def _emotion(name: str, *parts: str) -> "Callable[..., dict[str, Any]]":
+def _emotion(summary: str, name: str, *parts: str) -> Recipe:
     def train(
-        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+        data: Path,
+        out: Path,
+        seed: int,
+        start: Path | None,
+        report: "Callable[[Progress], None] | None",
+        teachers: Sequence[Path] = (),
     ) -> dict[str, Any]:
         from dialog.training import recipes
         from dialog.training.emotion import train_emotion
@@ -28,9 +35,11 @@ def _emotion(name: str, *parts: str) -> "Callable[..., dict[str, Any]]":
         recipe = getattr(recipes, name)()
         for part in parts:
             recipe = recipes.alone(recipe) if part == "alone" else recipes.ablated(recipe, part)
-        return train_emotion(recipe, data, out, seed=seed, start=start, report=report).scores
+        full = "emotion/" + "-".join([name.replace("_", "-"), *parts])
+        trained = train_emotion(recipe, data, out, seed=seed, start=start, teachers=teachers, name=full, report=report)
+        return trained.scores
 
-    return train
+    return Recipe(summary=summary, train=train, takes_teachers=True)
 
 
 def _encoder(
@@ -56,19 +65,19 @@ _PARTS = {
 
 RECIPES: dict[str, Recipe] = {
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
-    "emotion/ekman": Recipe(summary="The default model, from every corpus that fits", train=_emotion("ekman")),
-    "emotion/ekman-permissive": Recipe(
-        summary="The default from GoEmotions alone, whose licence is permissive", train=_emotion("ekman_permissive")
+    "emotion/ekman": _emotion("The default model, from every corpus that fits", "ekman"),
+    "emotion/ekman-permissive": _emotion(
+        "The default from GoEmotions alone, whose licence is permissive", "ekman_permissive"
     ),
     **{
-        f"emotion/{name}": Recipe(summary=f"{title}, for comparison with the literature", train=_emotion(name))
+        f"emotion/{name}": _emotion(f"{title}, for comparison with the literature", name)
         for name, title in (
             *(("meld", "MELD"), ("emorynlp", "EmoryNLP"), ("dailydialog", "DailyDialog")),
             ("iemocap", "IEMOCAP (not shipped)"),
         )
     },
     **{
-        f"emotion/{name}-{part}": Recipe(summary=f"{name}, for the ablation table: {what}", train=_emotion(name, part))
+        f"emotion/{name}-{part}": _emotion(f"{name}, for the ablation table: {what}", name, part)
         for name in ("meld", "emorynlp", "iemocap", "dailydialog")
         for part, what in _PARTS.items()
     },

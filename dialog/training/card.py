@@ -7,6 +7,7 @@ from typing import Any
 
 LICENCES: dict[str, str] = {
     "meld": "MELD: GPL-3.0 (repository); the dialogues are from the television series Friends",
+    "ecf": "Emotion-Cause-in-Friends: GPL-3.0 (repository), for research only; MELD's lines labelled again",
     "emorynlp": "EmoryNLP: GPL-3.0 (the copy used); the dialogues are from the television series Friends",
     "dailydialog": "DailyDialog: CC BY-NC-SA 4.0, which excludes commercial use",
     "emocontext": "EmoContext (SemEval-2019 task 3): no licence found for the data; research use",

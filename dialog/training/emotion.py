@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
-from dialog.corpora.ekman import OWN_LABELS
+from dialog.conversation import Conversation, Utterance
+from dialog.corpora import gold
+from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
 from dialog.training.calibration import Labelled, calibrate
@@ -57,6 +59,8 @@ class EmotionRecipe:
     """Of the batches, how many are read as a live chat is: attention looks back only."""
     max_utterances: int = 48
     """Longer conversations are cut for training."""
+    teacher_weight: float = 0.7
+    """Where there are teachers, the weight of what they say; the rest is that of the labels."""
 
 
 class EmotionTraining(nn.Module):
@@ -68,10 +72,13 @@ class EmotionTraining(nn.Module):
         context: EmotionIC,
         recipe: EmotionRecipe,
         examples: Sequence[tuple[Example, list[int]]],
+        taught: Sequence[Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.context = encoder, context
         self.recipe, self.examples = recipe, examples
+        self.taught = taught
+        """What teachers say of every example, label probabilities (N, L) each; with none, the labels are all."""
         self.packer = Packer(encoder, recipe.layout)
         self.fixed: list[Tensor] | None = None
         """Every example's vectors, where the encoder does not learn; else they are made anew at each step."""
@@ -84,7 +91,11 @@ class EmotionTraining(nn.Module):
         self.fixed = list(vectors.split([len(e.utterances) for e, _ in self.examples]))
 
     def loss(self, batch: Sequence[int], rng: random.Random) -> Tensor:
-        """The mean over known labels of -log p(labels) / N, plus the encoder's own cross-entropy; batch are places."""
+        """The mean over known labels of -log p(labels) / N, plus the encoder's own cross-entropy; batch are places.
+
+        With teachers, so much of it is replaced by the cross-entropy against their probabilities, which the emissions
+        and the encoder's own classifier both learn (Hinton, Vinyals and Dean 2015, at temperature 1).
+        """
         examples = [self.examples[i][0] for i in batch]
         fixed = self.fixed
         vectors = self._vectors(examples, rng) if fixed is None else torch.cat([fixed[i] for i in batch])
@@ -98,7 +109,12 @@ class EmotionTraining(nn.Module):
         chain = -self.context.log_likelihood(emissions, tags, speakers, mask).sum() / known
         alone = self.context.classify(self.context.dropout(self.context.norm(x)))
         own = F.cross_entropy(alone[tags >= 0], tags[tags >= 0], label_smoothing=self.recipe.smoothing)
-        return chain + self.recipe.alone_weight * own
+        loss = chain + self.recipe.alone_weight * own
+        if self.taught is None:
+            return loss
+        said = torch.cat([self.taught[i] for i in batch])  # (U, L): teachers speak of every utterance.
+        soft = F.cross_entropy(emissions[mask], said) + self.recipe.alone_weight * F.cross_entropy(alone[mask], said)
+        return loss + self.recipe.teacher_weight * (soft - loss)
 
     def _vectors(self, examples: Sequence[Example], rng: random.Random, *, at_random: bool = True) -> Tensor:
         """Vectors (U, D) of the examples' utterances, conversations cut at random or as for use."""
@@ -138,13 +154,17 @@ def train_emotion(
     *,
     seed: int = 0,
     start: Path | None = None,
+    teachers: Sequence[Path] = (),
+    name: str = "",
     report: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json.
 
     `start` is the folder of `emotion/encoder`, or of a model whose tuned encoder is to be gone on with; without it
-    training begins from the plain encoder. Resumes where a killed run stopped.
+    training begins from the plain encoder. `teachers` are folders of models with the same labels, whose mean the new
+    one learns from beside the labels. `name` is the recipe's, for the card. Resumes where a killed run stopped.
     """
+    name = name or f"emotion/{recipe.label_set}"
     torch.manual_seed(seed)
     labels = LABEL_SETS[recipe.label_set]
     encoder = TextEncoder.load()
@@ -158,7 +178,9 @@ def train_emotion(
     config = EmotionICConfig(n_labels=len(labels), d_encoder=encoder.d_model, **(recipe.context or {}))  # type: ignore[arg-type]
     context = EmotionIC(config)
     _start_classifier(context, given, recipe.label_set)
-    module = EmotionTraining(encoder, context, recipe, _examples(recipe, data, seed, Packer(encoder, recipe.layout)))
+    examples = _examples(recipe, data, seed, Packer(encoder, recipe.layout))
+    taught = _taught(recipe, data, seed, teachers) if teachers else None
+    module = EmotionTraining(encoder, context, recipe, examples, taught)
     batches = _Batches(module.examples, recipe, seed)
     schedule = Schedule(steps=max(1, round(batches.per_epoch * recipe.epochs)), lr=recipe.lr, lr_new=recipe.lr_new)
     module.train()
@@ -185,9 +207,9 @@ def train_emotion(
     save_model(out, whole, deltas, context)
     write_card(
         out,
-        name=f"emotion/{recipe.label_set}",
+        name=name,
         summary=f"EmotionIC with the labels {', '.join(labels)}.",
-        command=f"rapport train emotion/{recipe.label_set} --seed {seed}",
+        command=_command(name, seed, start, teachers),
         seed=seed,
         corpora=[source.corpus for source in recipe.sources],
         validation=scores,
@@ -235,17 +257,64 @@ class _Batches:
 
 
 def _examples(recipe: EmotionRecipe, data: Path, seed: int, packer: Packer) -> list[tuple[Example, list[int]]]:
+    """Every piece of a conversation that holds a label, as tokens, with the labels' places in the recipe's set."""
     found = []
-    for source in recipe.sources:
-        conversations = load_source(source, data, seed)
-        own = OWN_LABELS[source.corpus]
+    wanted = LABEL_SETS[recipe.label_set]
+    for source, conversations in _conversations(recipe, data, seed):
+        own = OWN_LABELS[source.corpus] if recipe.label_set == "ekman" else wanted
         for e in make_examples(conversations, source.corpus, own, LABEL_SETS["ekman"], packer):
             labels = e.ekman if recipe.label_set == "ekman" else e.labels
-            for piece in range(0, len(labels), recipe.max_utterances):
-                end = piece + recipe.max_utterances
-                if any(label >= 0 for label in labels[piece:end]):
-                    found.append((e._replace(utterances=e.utterances[piece:end]), labels[piece:end]))
+            for begin, end in _pieces(labels, recipe.max_utterances):
+                found.append((e._replace(utterances=e.utterances[begin:end]), labels[begin:end]))
     return found
+
+
+def _taught(recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Path]) -> list[Tensor]:
+    """What the teachers say of every one of `_examples`, (N, L) each: the normed geometric mean of their marginals."""
+    taggers = [EmotionTagger.load(folder) for folder in teachers]
+    labels = LABEL_SETS[recipe.label_set]
+    for folder, tagger in zip(teachers, taggers, strict=True):
+        if tagger.labels != labels:
+            raise ValueError(f"teacher {folder} has labels {', '.join(tagger.labels)}; expected {', '.join(labels)}")
+    found = []
+    for source, conversations in _conversations(recipe, data, seed):
+        conversations = [c for c in conversations if c.utterances]
+        known = [_known(c, source.corpus, recipe.label_set) for c in conversations]
+        by_teacher = [tagger.tag(conversations) for tagger in taggers]
+        for truth, *tagged in zip(known, *by_teacher, strict=True):
+            said = torch.tensor([[_probabilities(u, labels) for u in c.utterances] for c in tagged])  # (M, N, L)
+            mean = said.clamp(min=1e-6).log().mean(0).softmax(-1)
+            found += [mean[begin:end] for begin, end in _pieces(truth, recipe.max_utterances)]
+    return found
+
+
+def _conversations(recipe: EmotionRecipe, data: Path, seed: int) -> list[tuple[Source, list[Conversation]]]:
+    return [(source, load_source(source, data, seed)) for source in recipe.sources]
+
+
+def _known(c: Conversation, corpus: str, label_set: str) -> list[int]:
+    """0 where the corpus's label has a place in the label set, else UNKNOWN."""
+    mapping = TO_EKMAN[corpus] if label_set == "ekman" else {label: label for label in LABEL_SETS[label_set]}
+    return [0 if label in mapping else UNKNOWN for label in gold(c, corpus)]
+
+
+def _probabilities(u: Utterance, labels: Sequence[str]) -> list[float]:
+    if u.prediction is None:
+        raise ValueError(f"a teacher said nothing of {u.text[:40]!r}")
+    return [u.prediction.probabilities[label] for label in labels]
+
+
+def _pieces(labels: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Where a conversation is cut so that no piece is longer than `most`; pieces without a label are left out."""
+    pieces = [(i, min(i + most, len(labels))) for i in range(0, len(labels), most)]
+    return [(begin, end) for begin, end in pieces if any(label >= 0 for label in labels[begin:end])]
+
+
+def _command(name: str, seed: int, start: Path | None, teachers: Sequence[Path]) -> str:
+    """The command that trains this again, folders by their names alone."""
+    parts = [f"rapport train {name} --data ../shared/data --out {name.rpartition('/')[2]} --seed {seed}"]
+    parts += [f"--start {start.name}"] if start is not None else []
+    return " ".join([*parts, *(f"--teacher {folder.name}" for folder in teachers)])
 
 
 def _tensors(start: Path) -> dict[str, Tensor]:

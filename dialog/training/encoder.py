@@ -39,6 +39,7 @@ class EncoderRecipe:
 
     sources: tuple[Source, ...] = (
         Source(corpus="meld", avoid=tuple(p for p in FRIENDS if p[0] != "meld")),
+        Source(corpus="ecf", avoid=tuple(p for p in FRIENDS if p[0] != "ecf")),
         Source(corpus="emorynlp", avoid=tuple(p for p in FRIENDS if p[0] != "emorynlp")),
         Source(corpus="dailydialog", avoid=DAILY, share=0.5, emotional_only=True),
         Source(corpus="goemotions"),
@@ -184,7 +185,7 @@ def _items(
             spans = [(0, len(lengths))] if short else [(s.begin, s.end) for s in random_spans(lengths, limit, rng)]
             for begin, end in spans:
                 # Friends are known by name half of the time; a tenth of all is read without any mark.
-                named = corpus in ("meld", "emorynlp") and rng.random() < 0.5
+                named = corpus in ("meld", "ecf", "emorynlp") and rng.random() < 0.5
                 marks = "name" if named else "none" if rng.random() < 0.1 else "letter"
                 items.append(_Item(e, begin, packers[marks].pack(e.utterances[begin:end])))
     return items

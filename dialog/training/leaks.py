@@ -17,8 +17,19 @@ def normal(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
+def expanded(text: str) -> str:
+    """The normal form without what contractions hide: "that's" and "that is" come out alike, as do "can't" and
+    "cannot". ECF's conversion expands contractions, so that its lines else differ from MELD's."""
+    plain = text.lower().replace("\u2019", "'").replace("cannot", "can not")
+    plain = plain.replace("can't", "can not").replace("won't", "will not").replace("n't", " not")
+    return " ".join(word for word in normal(plain).split() if word not in _CONTRACTED)
+
+
+_CONTRACTED = frozenset(["s", "is", "re", "are", "m", "am", "ll", "will", "ve", "have", "d", "would", "had"])
+
+
 def long_utterances(conversations: Iterable[Conversation]) -> set[str]:
-    """The normal forms of all utterances of LONG words or more."""
+    """The expanded forms of all utterances that keep LONG words or more in it."""
     return {n for c in conversations for n in _long(c)}
 
 
@@ -34,4 +45,4 @@ def without(conversations: Iterable[Conversation], held_out: set[str], *, share:
 
 
 def _long(c: Conversation) -> list[str]:
-    return [n for u in c.utterances if len((n := normal(u.text)).split()) >= LONG]
+    return [n for u in c.utterances if len((n := expanded(u.text)).split()) >= LONG]

@@ -188,3 +188,27 @@ def test_a_bias_for_neutral_must_hold_on_conversations_it_was_not_chosen_on(tagg
     assert sum(b != 0 for b in bias) == 1
     assert choose_bias(rows(0.45, ["neutral"] * 40), tagger.labels, "weighted_f1") == ()
     assert choose_bias(rows(0.45, ["joy"] * 40), ("joy", "fear"), "weighted_f1") == ()
+
+
+def test_a_student_learns_what_its_teachers_say(data: Path, tmp_path: Path) -> None:
+    teacher = train_emotion(replace(RECIPE, epochs=3.0), data, tmp_path / "teacher").folder  # Still unsure.
+    alike = []
+    for weight in (0.0, 1.0):
+        recipe = replace(RECIPE, teacher_weight=weight)
+        out = train_emotion(recipe, data, tmp_path / f"student-{weight}", seed=1, teachers=[teacher], name="emotion/x")
+        pairs = [EmotionTagger.load(f).tag(load_corpus(data, "meld", "train")) for f in (teacher, out.folder)]
+        rows = [[list(u.prediction.probabilities.values()) for c in p for u in c.utterances] for p in pairs]  # type: ignore[union-attr]
+        alike.append(float((torch.tensor(rows[0]) - torch.tensor(rows[1])).abs().mean()))
+    assert alike[1] < 0.8 * alike[0], "learning from the teacher alone brings it nearer than learning from the labels"
+    card = (tmp_path / "student-1.0" / "card.md").read_text()
+    assert "# emotion/x" in card
+    assert "rapport train emotion/x" in card
+    assert "--teacher teacher" in card
+
+
+def test_a_teacher_of_other_labels_is_refused(data: Path, tmp_path: Path) -> None:
+    teacher = train_emotion(replace(RECIPE, epochs=0.2), data, tmp_path / "teacher").folder
+    config = teacher / "config.json"
+    config.write_text(config.read_text().replace('"anger"', '"rage"'))
+    with pytest.raises(ValueError, match=r"rage.*expected anger"):
+        train_emotion(RECIPE, data, tmp_path / "out", teachers=[teacher])

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog.training.leaks import long_utterances, normal, without
+from dialog.training.leaks import expanded, long_utterances, normal, without
 from tests.dialog.tiny import chat
 
 TESTED = [chat("A: Well, I never said THAT to you!", "B: no way", "A: you are the worst film ever")]
@@ -19,8 +19,16 @@ def test_normal_is_normal(text: str) -> None:
     assert normal(normal(text)) == normal(text)
 
 
+def test_a_contraction_hides_no_leak() -> None:
+    assert expanded("That\u2019s what he'd say, I can't and won't!") == expanded(
+        "that is what he would say I cannot and will not"
+    )
+    held_out = long_utterances([chat("A: I can't believe you're leaving us today")])
+    assert without([chat("B: I cannot believe you are leaving us today .")], held_out) == []
+
+
 def test_only_long_utterances_tell_a_leak() -> None:
-    assert long_utterances(TESTED) == {"well i never said that to you", "you are the worst film ever"}
+    assert long_utterances(TESTED) == {"well i never said that to you", "you the worst film ever"}
 
 
 def test_a_conversation_that_shares_a_long_utterance_is_left_out() -> None:

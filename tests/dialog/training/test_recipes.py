@@ -22,6 +22,11 @@ def sources() -> list[tuple[str, Source]]:
     return shared + [("ekman", source) for source in ALL["ekman"].sources]
 
 
+def test_meld_reads_no_line_of_its_held_out_parts_in_ecf() -> None:
+    avoided = {s.corpus: set(s.avoid) for s in ALL["meld"].sources}
+    assert {("meld", "validation"), ("meld", "test")} <= avoided["ecf"]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_recipe_trains_on_train_chooses_on_validation_and_never_sees_test(name: str) -> None:
     recipe = ALL[name]
