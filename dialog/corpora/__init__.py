@@ -40,6 +40,9 @@ def gold(conversation: Conversation, corpus: str) -> list[str | None]:
     if corpus == "goemotions":
         many = [u.extra.get("emotions") or [] for u in conversation.utterances]
         return [labels[0] if len(labels) == 1 else None for labels in many]
+    if corpus == "empathetic_dialogues":  # One label a conversation: what its first message tells of.
+        whole = conversation.extra.get("emotion")
+        return [whole if i == 0 and isinstance(whole, str) else None for i in range(len(conversation.utterances))]
     return [u.emotion for u in conversation.utterances]
 
 

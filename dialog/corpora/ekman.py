@@ -18,6 +18,15 @@ _GOEMOTIONS: dict[str, tuple[str, ...]] = {
     "surprise": ("surprise", "realization", "confusion", "curiosity"),
 }
 
+_EMPATHETIC: dict[str, tuple[str, ...]] = {
+    "anger": ("angry", "annoyed", "furious"),
+    "disgust": ("disgusted",),
+    "fear": ("afraid", "anxious", "apprehensive", "terrified"),
+    "joy": ("caring", "content", "excited", "grateful", "hopeful", "impressed", "joyful", "proud"),
+    "sadness": ("ashamed", "devastated", "disappointed", "embarrassed", "guilty", "lonely", "sad"),
+    "surprise": ("surprised",),
+}
+
 TO_EKMAN: dict[str, Mapping[str, str]] = {
     "meld": {label: label for label in LABEL_SETS["meld"]},
     "ecf": {label: label for label in LABEL_SETS["meld"]},
@@ -27,6 +36,9 @@ TO_EKMAN: dict[str, Mapping[str, str]] = {
     # "Others" is what is none of the three; nearly all of it is neutral.
     "emocontext": {"angry": "anger", "happy": "joy", "sad": "sadness", "others": "neutral"},
     "goemotions": {fine: coarse for coarse, many in _GOEMOTIONS.items() for fine in many},
+    # Ours, after GoEmotions' (embarrassment is sadness there, caring joy). Anticipating, confident, faithful, jealous,
+    # nostalgic, prepared, sentimental and trusting have no counterpart.
+    "empathetic_dialogues": {fine: coarse for coarse, many in _EMPATHETIC.items() for fine in many},
     "iemocap": {
         **{"anger": "anger", "excitement": "joy", "frustration": "anger"},
         **{"happiness": "joy", "neutral": "neutral", "sadness": "sadness"},
@@ -37,6 +49,6 @@ TO_EKMAN: dict[str, Mapping[str, str]] = {
 OWN_LABELS: dict[str, tuple[str, ...]] = {
     **{corpus: LABEL_SETS[corpus] for corpus in ("meld", "emorynlp", "dailydialog", "iemocap")},
     "ecf": LABEL_SETS["meld"],
-    **{corpus: tuple(sorted(TO_EKMAN[corpus])) for corpus in ("emocontext", "goemotions")},
+    **{corpus: tuple(sorted(TO_EKMAN[corpus])) for corpus in ("emocontext", "goemotions", "empathetic_dialogues")},
 }
 """By corpus: its own labels, in the order of a classifier's outputs."""

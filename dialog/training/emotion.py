@@ -22,7 +22,7 @@ from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
 from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
-from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans
+from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans, with_emoji
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
@@ -59,6 +59,8 @@ class EmotionRecipe:
     """Of the batches, how many are read as a live chat is: attention looks back only."""
     max_utterances: int = 48
     """Longer conversations are cut for training."""
+    emoji_share: float = 0.0
+    """Of the emotional utterances, how many get an emoji that suits their label (dialog.training.examples)."""
     teacher_weight: float = 0.7
     """Where there are teachers, the weight of what they say; the rest is that of the labels."""
 
@@ -289,7 +291,11 @@ def _taught(recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Pat
 
 
 def _conversations(recipe: EmotionRecipe, data: Path, seed: int) -> list[tuple[Source, list[Conversation]]]:
-    return [(source, load_source(source, data, seed)) for source in recipe.sources]
+    found = [(source, load_source(source, data, seed)) for source in recipe.sources]
+    if not recipe.emoji_share:
+        return found
+    rng = random.Random(f"{seed}-emoji")
+    return [(source, with_emoji(some, source.corpus, recipe.emoji_share, rng)) for source, some in found]
 
 
 def _known(c: Conversation, corpus: str, label_set: str) -> list[int]:

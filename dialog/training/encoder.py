@@ -120,7 +120,8 @@ def train_encoder(
     encoder = TextEncoder.load().eval()
     encoder.network.get_submodule("embeddings").requires_grad_(False)
     conversations = {source.corpus: load_source(source, data, seed) for source in recipe.sources}
-    label_sets = {c: OWN_LABELS.get(c, ()) for c in conversations}
+    # A label of a whole conversation has a classifier of its own.
+    label_sets = {c: () if c == "empathetic_dialogues" else OWN_LABELS[c] for c in conversations}
     wholes = sorted(
         {c.extra["emotion"] for c in conversations.get("empathetic_dialogues", []) if c.extra.get("emotion")}
     )

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +80,36 @@ def make_examples(
             )
         )
     return examples
+
+
+_EMOJI: dict[str, str] = {
+    "anger": "😠😡🤬😤🙄💢",
+    "disgust": "🤢🤮🤮",
+    "fear": "😨😰😱😟😬😧",
+    "joy": "😀😂🤣😍🥳🎉😊🙌🥰😁💕🥹",
+    "sadness": "😢😭😞💔😔🙁☹🥺",
+    "surprise": "😮😲🤯😳😯🙀",
+}
+"""Emoji that go with Ekman's labels, as people use them in chats."""
+
+
+def with_emoji(
+    conversations: Sequence[Conversation], corpus: str, share: float, rng: random.Random
+) -> list[Conversation]:
+    """Conversations with an emoji that suits its label behind so many of the emotional utterances.
+
+    The corpora have few, and the encoder reads an emoji by its name, which no sentence of theirs contains.
+    """
+    mapping = TO_EKMAN.get(corpus, {})
+    drawn = []
+    for c in conversations:
+        utterances = list(c.utterances)
+        for i, label in enumerate(gold(c, corpus)):
+            emoji = _EMOJI.get(mapping.get(label or "", ""))
+            if emoji and rng.random() < share:
+                utterances[i] = replace(utterances[i], text=f"{utterances[i].text} {rng.choice(emoji)}")
+        drawn.append(replace(c, utterances=tuple(utterances)))
+    return drawn
 
 
 def random_spans(lengths: Sequence[int], max_tokens: int, rng: random.Random) -> list[Span]:

@@ -11,16 +11,15 @@ _NAMES = Layout(speaker_marks="name")
 
 
 def meld() -> EmotionRecipe:
-    """MELD, for comparison with the literature. The people of Friends are known by name.
-
-    Emotion-Cause-in-Friends labels most of the same lines a second time and disagrees on 17 % of them: with both, a
-    line on which people differ counts half for each.
-    """
+    """MELD alone, for comparison with the literature. The people of Friends are known by name."""
     return EmotionRecipe(
         label_set="meld",
-        sources=(Source(corpus="meld"), Source(corpus="ecf", avoid=(("meld", "validation"), ("meld", "test")))),
+        # Emotion-Cause-in-Friends labels most of these lines a second time and differs on 17 % of them; with it as a
+        # second source nothing was gained on validation (58.9 against 59.7 and 59.1), so it is left to `ekman`.
+        sources=(Source(corpus="meld"),),
         validation=(Source(corpus="meld", split="validation"),),
         layout=_NAMES,
+        lr=1e-3,  # 3e-4 was half a point worse on validation.
     )
 
 
@@ -67,9 +66,12 @@ def ekman() -> EmotionRecipe:
             Source(corpus="meld", avoid=tuple(p for p in FRIENDS if p[0] != "meld")),
             Source(corpus="ecf", avoid=tuple(p for p in FRIENDS if p[0] != "ecf")),
             Source(corpus="emorynlp", avoid=tuple(p for p in FRIENDS if p[0] != "emorynlp")),
-            Source(corpus="dailydialog", avoid=DAILY, share=0.5, limit=2500),
+            # Of textbook dialogues only those in which somebody feels something, and more of what rare emotions are
+            # made of: with all of them, fear and surprise were hardly ever said of ordinary chats.
+            Source(corpus="dailydialog", avoid=DAILY, share=0.5, emotional_only=True, limit=1500),
             Source(corpus="emocontext", limit=8000),
-            Source(corpus="goemotions", limit=10_000),
+            Source(corpus="goemotions", limit=20_000),
+            Source(corpus="empathetic_dialogues", split="validation"),  # Its train part cannot be had.
         ),
         validation=(
             Source(corpus="meld", split="validation"),
@@ -78,6 +80,7 @@ def ekman() -> EmotionRecipe:
             Source(corpus="emocontext", split="validation", limit=600),
             Source(corpus="goemotions", split="validation", limit=1000),
         ),
+        emoji_share=0.08,
         metric="macro_f1",
         epochs=1.0,
     )

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialog.batching import Packer
-from dialog.corpora import MissingCorpus
+from dialog.conversation import Conversation
+from dialog.corpora import MissingCorpus, gold
+from dialog.corpora.ekman import TO_EKMAN
 from dialog.labels import LABEL_SETS
-from dialog.training.examples import UNKNOWN, Source, load_source, make_examples, random_spans
+from dialog.training.examples import UNKNOWN, Source, load_source, make_examples, random_spans, with_emoji
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny import LAYOUT, chat
 from tests.dialog.training.conftest import write_corpus
@@ -76,3 +79,25 @@ def test_a_limit_draws_emotional_conversations_first_and_the_same_for_the_same_s
     assert load_source(source, tmp_path, 1) == drawn
     assert load_source(source, tmp_path, 2) != drawn
     assert len(load_source(Source(corpus="emocontext", limit=1000), tmp_path, 1)) == 100
+
+
+def test_an_emoji_suits_the_label_and_comes_as_often_as_asked() -> None:
+    said = [chat(*("A: well", "B: then") * 50, id=str(i)) for i in range(4)]
+    felt = [
+        replace(c, utterances=tuple(replace(u, emotion="joy" if u.speaker == "A" else "neutral") for u in c.utterances))
+        for c in said
+    ]
+    drawn = with_emoji(felt, "meld", 0.25, random.Random(0))
+    changed = [(u.emotion, u.text) for c in drawn for u in c.utterances if not u.text.isascii()]
+    assert {emotion for emotion, _ in changed} == {"joy"}
+    assert 30 <= len(changed) <= 70
+    assert all(text.startswith("well ") for _, text in changed)
+    assert with_emoji(felt, "meld", 0.0, random.Random(0)) == felt
+
+
+def test_of_empathetic_dialogues_the_first_message_carries_the_label() -> None:
+    told = Conversation.from_dict(
+        {"emotion": "terrified", "utterances": [{"speaker": "A", "text": "a noise"}, {"speaker": "B", "text": "oh"}]}
+    )
+    assert gold(told, "empathetic_dialogues") == ["terrified", None]
+    assert TO_EKMAN["empathetic_dialogues"]["terrified"] == "fear"
