@@ -1,5 +1,6 @@
 """`rapport evaluate`: every published metric of a task on files of labelled conversations, with its baselines."""
 
+import inspect
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from dialog.corpora import read
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import DEFAULT, EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
+from dialog.recall import evaluate_recall
 from dialog.training.leaks import normal
 
 Progress = Callable[[int, int], None]
@@ -122,5 +124,11 @@ def _fingerprint(c: Conversation) -> str:
     return "\n".join(normal(u.text) for u in c.utterances)
 
 
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {"emotion": evaluate_emotion}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {"emotion": evaluate_emotion, "recall": evaluate_recall}
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
+
+
+def takes(measure: Callable[..., Any], option: str) -> bool:
+    """Whether a row of TASKS has that argument."""
+    arguments = inspect.signature(measure).parameters
+    return option in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())

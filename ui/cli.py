@@ -161,29 +161,42 @@ def chat(model: ModelName = DEFAULT_MODEL, as_json: AsJson = False) -> int:
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to measure; `emotion`.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz.")],
-    model: ModelName = DEFAULT_MODEL,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to measure; `emotion`, `recall`.")],
+    data: Annotated[
+        list[Path] | None, typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; recall needs none.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {DEFAULT_MODEL}]")
+    ] = None,
     without: Annotated[
         list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live/--no-live", help="Score the live mode as well.")] = True,
+    live: Annotated[bool | None, typer.Option("--live/--no-live", help="Score the live mode as well.")] = None,
+    tier: Annotated[str | None, typer.Option(help="recall: smoke, rank, standard, hard.  [default: smoke]")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on labelled conversations: every published metric of the task."""
-    from dialog.evaluate import TASKS
+    from dialog.evaluate import TASKS, takes
     from ui.terminal import pick, progress, write_json, write_report
 
     measure = pick(task, TASKS, "task")
+    given = {"model": model, "without": without or None, "live": live, "tier": tier}
+    options = {name: value for name, value in given.items() if value is not None}
+    _refuse([name for name in options if not takes(measure, name)], task)
+    if not data and task != "recall":
+        raise typer.BadParameter(f"{task} is measured on files: expected --data FILE", param_hint="--data")
     with progress("Measuring") as bar:
-        result = measure(
-            data, model, without=without or (), live=live, progress=lambda done, n: bar.at(done / max(n, 1), f"{n:,}")
-        )
+        result = measure(data or (), **options, progress=lambda done, n: bar.at(done / max(n, 1), f"{n:,}"))
     if as_json:
         write_json(result)
     else:
         write_report(result)
     return 0
+
+
+def _refuse(names: list[str], what: str) -> None:
+    if names:
+        raise ValueError(f"{what} takes no --{' and no --'.join(names)}")
 
 
 @app.command()
@@ -275,10 +288,17 @@ def bench(
     data: Annotated[
         Path | None, typer.Option(help="emotion, annotate: conversations in place of made-up ones.")
     ] = None,
+    mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
+    length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,
+    recall: Annotated[
+        list[str] | None, typer.Option(help="mixers: train on this tier of MQAR as well, minutes a mixer.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="kernels: the ops whose names contain this.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="mixers, kernels: times a row is measured.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure speed: ratios against peers in the same run."""
-    from dialog.bench import OF_A_MODEL, SUITES
+    from dialog.bench import SUITES, TAKES
     from ui.terminal import pick, progress, write_bench, write_json
 
     if list_them:
@@ -287,9 +307,12 @@ def bench(
     if suite is None:
         raise ValueError(f"expected a suite: one of {', '.join(SUITES)}")
     measure = pick(suite, SUITES, "suite")
-    options = {name: value for name, value in (("model", model), ("data", data)) if value is not None}
-    if options and suite not in OF_A_MODEL:
-        raise ValueError(f"{suite} takes no --{' and no --'.join(options)}: only {' and '.join(sorted(OF_A_MODEL))} do")
+    given = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
+    given |= {"only": only, "repeats": repeats}
+    named = [name for name, value in given.items() if value not in (None, [])]
+    argument = TAKES.get(suite, {})
+    _refuse([name for name in named if name not in argument], suite)
+    options = {argument[name]: given[name] for name in named}
     with progress(f"Measuring {suite}"):
         result = measure(**options)
     if as_json:

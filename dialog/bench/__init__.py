@@ -41,5 +41,13 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
 }
 """By name. What a suite needs is imported when it runs."""
 
-OF_A_MODEL = frozenset({"emotion", "annotate"})
-"""The suites that measure one emotion model: they take `model`, its name or folder, and `data`, a file to read."""
+OF_A_MODEL = {"model": "model", "data": "data"}
+"""One emotion model's name or folder, and a file to read."""
+
+TAKES: dict[str, dict[str, str]] = {
+    "emotion": OF_A_MODEL,
+    "annotate": OF_A_MODEL,
+    "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats"},
+    "kernels": {"only": "only", "repeats": "repeats"},
+}
+"""What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

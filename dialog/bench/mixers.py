@@ -67,6 +67,10 @@ def measure(
     unknown = sorted(set(names) - set(MIXERS) - set(COMPARED))
     if unknown:
         raise ValueError(f"there is no mixer {', '.join(unknown)}; there are {', '.join(MIXERS)}")
+    if not set(recall) <= set(TIERS):
+        raise ValueError(f"there is no tier {', '.join(set(recall) - set(TIERS))}; there are {', '.join(TIERS)}")
+    if min(lengths, default=1) < 1:
+        raise ValueError(f"a sequence has at least one token, got a length of {min(lengths)}")
     torch.manual_seed(0)
     plain = PlainAttention(d_model, n_heads).to(where)
     rows: list[dict[str, Any]] = []
@@ -161,8 +165,6 @@ def _wait(device: torch.device) -> None:
 
 def _recall(tier: str, names: Sequence[str]) -> Iterable[dict[str, Any]]:
     """Recall of each mixer that can be asked, per cent, with softmax's in the same run."""
-    if tier not in TIERS:
-        raise ValueError(f"there is no tier {tier!r}; there are {', '.join(TIERS)}")
     asked = ["softmax"]
     for name in [*COMPARED, *names]:
         if name in COMPARED or (MIXERS[name][1].streams and not MIXERS[name][1].takes_ids):

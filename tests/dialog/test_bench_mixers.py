@@ -49,8 +49,10 @@ def test_recall_stands_in_the_suite_with_softmax_beside_it(monkeypatch: pytest.M
 def test_a_mixer_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="no mixer nonesuch"):
         SUITES["mixers"](mixers=("nonesuch",))
-    with pytest.raises(ValueError, match="no tier 'huge'"):
+    with pytest.raises(ValueError, match="no tier huge"):
         SUITES["mixers"](mixers=("gla",), lengths=(), recall=("huge",))
+    with pytest.raises(ValueError, match="a length of 0"):
+        SUITES["mixers"](mixers=("gla",), lengths=(16, 0))
 
 
 def test_the_kernels_suite_measures_every_op_forwards_and_backwards() -> None:

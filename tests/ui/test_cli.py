@@ -13,6 +13,7 @@ import dialog.emotion
 import dialog.evaluate
 import dialog.training
 import models.catalogue
+from dialog.recall import TIERS, Task, Tier
 from tests.ui.fake import LABELS, FakeTagger
 from ui.cli import run
 
@@ -180,7 +181,8 @@ def test_evaluate_prints_its_metrics_beside_the_baselines(
 ) -> None:
     asked: dict[str, Any] = {}
 
-    def measure(data: list[Path], model: str, **options: Any) -> dict[str, Any]:
+    def measure(data: list[Path], model: str = "emotion/ekman", **options: Any) -> dict[str, Any]:
+        asked.clear()
         asked.update(data=data, model=model, **options)
         options["progress"](1, 2)
         return {
@@ -201,6 +203,28 @@ def test_evaluate_prints_its_metrics_beside_the_baselines(
     assert "majority 31.3" in out
     assert run(["evaluate", "emotion", "--data", "a.jsonl", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["metrics"]["weighted_f1"] == 64.25
+    assert set(asked) == {"data", "model", "progress"}, "what was not said is left to the task"
+
+
+def test_recall_is_measured_without_files(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    task = Task(T=16, N=2, V=32)
+    monkeypatch.setitem(TIERS, "rank", Tier(train=(task,), test=(task,), steps=2, batch=8, n_test=16, every=2))
+    assert run(["evaluate", "recall", "--model", "aaren", "--tier", "rank", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["task"], answer["model"], answer["tier"]) == ("recall", "aaren", "rank")
+    assert answer["metrics"]["state_bytes"] == 4 * answer["metrics"]["state_floats"] > 0
+    assert set(answer["baselines"]) == {"any_value_of_the_example", "any_value", "softmax"}
+    assert run(["evaluate", "recall", "--tier", "rank"]) == 0
+    assert "any_value_of_the_example 50" in capsys.readouterr().out
+    for wrong, words in {
+        ("recall", "--model", "nonesuch"): "no mixer 'nonesuch'",
+        ("recall", "--tier", "huge"): "no tier 'huge'",
+        ("recall", "--data", "a.jsonl"): "reads no files",
+        ("recall", "--no-live"): "recall takes no --live",
+        ("emotion", "--data", "a.jsonl", "--tier", "rank"): "emotion takes no --tier",
+    }.items():
+        assert run(["evaluate", *wrong]) == 1
+        assert words in capsys.readouterr().err
 
 
 def test_train_hands_everything_on_and_can_be_interrupted(
@@ -272,6 +296,19 @@ def test_bench_prints_a_table_or_an_object(monkeypatch: pytest.MonkeyPatch, caps
     capsys.readouterr()
     assert run(["bench", "annotate", "--model", "emotion/meld", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["options"] == {"model": "emotion/meld"}
+    assert run(["bench", "annotate", "--recall", "smoke"]) == 1
+    assert "annotate takes no --recall" in capsys.readouterr().err
+
+
+def test_bench_hands_on_which_mixers_lengths_and_ops_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = ["--mixer", "gla", "--mixer", "gru", "--length", "8", "--length", "16", "--repeats", "1"]
+    assert run(["bench", "mixers", *wanted, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["mixer"], row["T"]) for row in rows] == [("gla", 8), ("gla", 16), ("gru", 8), ("gru", 16)]
+    assert run(["bench", "kernels", "--only", "linear scan", "--repeats", "1", "--json"]) == 0
+    assert {row["name"].split(",")[0] for row in json.loads(capsys.readouterr().out)["rows"]} == {"linear scan"}
+    assert run(["bench", "mixers", "--recall", "huge"]) == 1
+    assert "no tier huge" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_can_be_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
