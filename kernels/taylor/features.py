@@ -50,6 +50,7 @@ _monomials._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @cache
+@torch.inference_mode(False)  # What inference asks for first is kept, and training may want it next.
 def _made(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """A monomial is a non-decreasing tuple of variables, so each is reached once."""
     if degree == 0:

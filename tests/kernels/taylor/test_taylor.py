@@ -34,6 +34,14 @@ def test_the_product_of_features_is_the_polynomial(order: int, lowest: int) -> N
     torch.testing.assert_close(polynomial(q @ k.T, order, lowest), expected)
 
 
+def test_what_inference_asked_for_first_trains_too() -> None:
+    x = torch.randn(5, 11, dtype=torch.float64, requires_grad=True)  # a width no other test has made
+    with torch.inference_mode():
+        features(x, 3)
+    features(x, 3).sum().backward()
+    assert x.grad is not None
+
+
 @pytest.mark.parametrize(
     ("width", "order", "n"),
     [(16, 2, 153), (16, 3, 969), (16, 4, 4845), (64, 2, 2145), (64, 3, 47_905), (64, 4, 814_385)],
