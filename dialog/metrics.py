@@ -96,3 +96,63 @@ def _scores(
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """part / whole, and 0 where there is no whole."""
     return np.divide(part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0)
+
+
+def retrieval_scores(scores: Sequence[Sequence[float]], gt: Sequence[int]) -> dict[str, float]:
+    """VisDial's sparse metrics over rounds: each has the scores of its options and the place of the human answer.
+
+    R@k, MRR in per cent, and the mean rank. The rank is 1 + how many other options score at least as much: a tie counts
+    against the human answer, else equal scores for all would look good.
+    """
+    if len(scores) != len(gt) or not gt:
+        raise ValueError(f"expected as many lists of scores as answers, and some: got {len(scores)} and {len(gt)}")
+    ranks = np.array([_rank(np.asarray(s, dtype=np.float64), place) for s, place in zip(scores, gt, strict=True)])
+    return {
+        **{f"recall_at_{k}": float(100 * (ranks <= k).mean()) for k in (1, 5, 10)},
+        "mrr": float(100 * (1 / ranks).mean()),
+        "mean_rank": float(ranks.mean()),
+    }
+
+
+def ndcg(scores: Sequence[Sequence[float]], relevance: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """VisDial's NDCG in per cent over annotated rounds, and how many rounds had no relevant option and were skipped.
+
+    k is the number of options with a relevance other than 0; DCG = sum_{i=1..k} r_(i) / log2(i + 1) over the k options
+    that score highest, IDCG the same over those most relevant. Of options that tie, the less relevant come first.
+    """
+    if len(scores) != len(relevance):
+        raise ValueError(f"{len(scores)} lists of scores, but {len(relevance)} of relevances")
+    found, skipped = list[float](), 0
+    for one, wanted in zip(scores, relevance, strict=True):
+        s, r = np.asarray(one, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+        if s.shape != r.shape:
+            raise ValueError(f"{s.size} scores, but {r.size} relevances")
+        k = int((r != 0).sum())
+        if k == 0:
+            skipped += 1
+            continue
+        discount = np.log2(np.arange(k) + 2)
+        order = np.lexsort((r, -s))[:k]
+        found.append(float((r[order] / discount).sum() / (np.sort(r)[::-1][:k] / discount).sum()))
+    if not found:
+        raise ValueError("no round has a relevant option")
+    return 100 * float(np.mean(found)), skipped
+
+
+def mean_interval(values: Sequence[float], groups: Sequence[object], seed: int = 0) -> tuple[float, float]:
+    """The 95 % bootstrap interval of a mean, groups drawn whole, 2,000 times.
+
+    Of differences between two models' values on the same items this is the paired interval of the gain.
+    """
+    if len(values) != len(groups) or not values:
+        raise ValueError(f"expected as many values as groups, and some: got {len(values)} and {len(groups)}")
+    _, which = np.unique(np.asarray([str(g) for g in groups]), return_inverse=True)
+    total, count = np.bincount(which, np.asarray(values, dtype=np.float64)), np.bincount(which)
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(total), (2000, len(total)))
+    low, high = np.percentile(total[drawn].sum(1) / count[drawn].sum(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _rank(scores: NDArray[np.float64], place: int) -> int:
+    return int((scores >= scores[place]).sum())
