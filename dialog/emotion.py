@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -22,6 +22,7 @@ from models.catalogue import path_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.encoders.text import BUILT_IN, TextEncoder
+from models.mixers.base import leaves, rebuilt
 
 Mode = Literal["offline", "live"]
 DEFAULT = "emotion/ekman"
@@ -70,10 +71,10 @@ class LiveState:
 
     def to_bytes(self) -> bytes:
         """The state as safetensors, for a database."""
-        leaves = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(_leaves(self.model))}
+        tensors = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(leaves(self.model))}
         recent = [[u.speaker, list(u.text)] for u in self.recent]
         told = {"recent": json.dumps(recent), "n_messages": str(self.n_messages), "version": self.version}
-        return save(leaves, told)
+        return save(tensors, told)
 
     @classmethod
     def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
@@ -86,11 +87,11 @@ class LiveState:
         except Exception as error:
             raise ValueError(f"not the state of a live chat: {error}") from error
         fresh = tagger.start().model
-        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in _leaves(fresh)]
-        leaves = [tensors[key] for key in sorted(tensors)]
-        if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in leaves] != expected:
+        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in leaves(fresh)]
+        stored = [tensors[key] for key in sorted(tensors)]
+        if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
             raise ValueError(f"the state belongs to {version!r}, not to {tagger.version!r}")
-        return cls(recent, _rebuild(fresh, iter(leaves)), n_messages, version)
+        return cls(recent, rebuilt(fresh, iter(stored)), n_messages, version)
 
 
 class EmotionTagger:
@@ -250,13 +251,3 @@ def _places(places: Sequence[int], shown: int = 8) -> str:
     first = ", ".join(str(i) for i in places[:shown])
     more = f" and {len(places) - shown} more" if len(places) > shown else ""
     return f"utterance{'s' if len(places) > 1 else ''} {first}{more}"
-
-
-def _leaves(state: Any) -> list[Tensor]:
-    return [leaf for part in state for leaf in (_leaves(part) if isinstance(part, tuple) else [part])]
-
-
-def _rebuild(like: Any, leaves: Any) -> Any:
-    parts = [_rebuild(part, leaves) if isinstance(part, tuple) else next(leaves) for part in like]
-    make = getattr(type(like), "_make", None)
-    return make(parts) if make else tuple(parts)

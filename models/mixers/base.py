@@ -1,6 +1,7 @@
 """The one interface every sequence mixer has, and what can be done to any mixer's state."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -78,7 +79,19 @@ def state_numbers(state: tuple[Any, ...]) -> int:
     return sum(state_numbers(leaf) if isinstance(leaf, tuple) else leaf.numel() for leaf in state)
 
 
+def leaves(state: tuple[Any, ...]) -> list[torch.Tensor]:
+    """A state's tensors in order, for a file; `rebuilt` puts them back."""
+    return [one for part in state for one in (leaves(part) if isinstance(part, tuple) else [part])]
+
+
+def rebuilt(like: State, tensors: Iterator[torch.Tensor]) -> State:
+    """A state made as `like` is, of the tensors in the order of `leaves`."""
+    parts = [rebuilt(part, tensors) if isinstance(part, tuple) else next(tensors) for part in like]
+    make = getattr(type(like), "_make", None)
+    return cast(State, make(parts) if make else tuple(parts))
+
+
 def _map(state: State, f: Any) -> State:
-    leaves = [_map(leaf, f) if isinstance(leaf, tuple) else f(leaf) for leaf in state]
+    parts = [_map(leaf, f) if isinstance(leaf, tuple) else f(leaf) for leaf in state]
     make = getattr(type(state), "_make", None)
-    return cast(State, make(leaves) if make else tuple(leaves))
+    return cast(State, make(parts) if make else tuple(parts))

@@ -37,7 +37,7 @@ class SeqDialNConfig:
     region_norm: Literal["region", "channel", "none"] = "region"
     """L2 norm of each region's vector, or of each channel over the regions (the official code), or none."""
     use_boxes: bool = True
-    """Whether a region's place (x, y, w, h as fractions) is added to its vector. The official code has no boxes."""
+    """Whether a region's place (its corners, as fractions) is added to its vector. The official code has no boxes."""
     reasoning: str = "mr"
     """`ip`: a 2-layer LSTM over each stream; `mr`: the two-stream transformer; or any mixer of the table."""
     n_reasoning_layers: int = 2

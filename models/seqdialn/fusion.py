@@ -100,7 +100,7 @@ class Fusion(nn.Module):
     def look(self, regions: Tensor, mask: Tensor, boxes: Tensor) -> Tensor:
         """V0 (B, R, D): what is made of a picture once and kept for all its rounds; 0 at padding.
 
-        regions (B, R, D_region), mask (B, R), boxes (B, R, 4) as x, y, w, h in fractions of the picture.
+        regions (B, R, D_region), mask (B, R), boxes (B, R, 4) as x0, y0, x1, y1 in fractions of the picture.
         """
         real = mask[..., None]
         regions = regions.masked_fill(~real, 0.0)

@@ -1,0 +1,77 @@
+"""A picture to the regions a dialogue about it looks at."""
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TILE_ASPECT = 4 / 3
+"""Width to height of a camera's picture. One much wider is read in tiles of about this shape side by side, so that
+what is small in it is not squashed away."""
+MAX_TILES = 6
+
+
+class Encoding(Protocol):
+    """What is needed of a `models.encoders.image.ImageEncoder`."""
+
+    d_model: int
+    d_text: int | None
+
+    def encode(self, pictures: "list[Image]") -> "SomeRegions": ...
+
+
+class SomeRegions(Protocol):
+    @property
+    def vectors(self) -> Tensor: ...
+    @property
+    def mask(self) -> Tensor: ...
+    @property
+    def boxes(self) -> Tensor: ...
+    @property
+    def pooled(self) -> Tensor | None: ...
+
+
+class Seen(NamedTuple):
+    """One picture: its regions (R, D), their corners (R, 4) as fractions x0, y0, x1, y1, and the whole in the space of
+    sentence vectors (E,), of length 1, where the encoder is aligned with text."""
+
+    vectors: Tensor
+    boxes: Tensor
+    pooled: Tensor | None
+
+
+def n_tiles(width: int, height: int) -> int:
+    """How many tiles a picture is read in, side by side; tall ones are never cut."""
+    return max(1, min(MAX_TILES, round(width / height / TILE_ASPECT)))
+
+
+@torch.inference_mode()
+def see(encoder: Encoding, pictures: "list[Image]") -> list[Seen]:
+    """What the encoder sees in each picture, its tiles together; boxes are fractions of the whole picture."""
+    tiles, counts = list["Image"](), [n_tiles(*picture.size) for picture in pictures]
+    for picture, n in zip(pictures, counts, strict=True):
+        width, height = picture.size
+        cuts = [round(i * width / n) for i in range(n + 1)]
+        tiles += [picture.crop((cuts[i], 0, cuts[i + 1], height)) for i in range(n)] if n > 1 else [picture]
+    regions = encoder.encode(tiles)
+    found, first = [], 0
+    for n in counts:
+        rows = range(first, first + n)
+        vectors = torch.cat([regions.vectors[i][regions.mask[i]] for i in rows]).float()
+        boxes = torch.cat([_placed(regions.boxes[i][regions.mask[i]], i - first, n) for i in rows]).float()
+        whole = (
+            None if regions.pooled is None else F.normalize(regions.pooled[first : first + n].float().mean(0), dim=0)
+        )
+        found.append(Seen(vectors, boxes, whole))
+        first += n
+    return found
+
+
+def _placed(boxes: Tensor, tile: int, n: int) -> Tensor:
+    """A tile's boxes in the whole picture."""
+    x = boxes.new_tensor([1.0, 0.0, 1.0, 0.0])
+    return torch.where(x.bool(), (boxes + tile * x) / n, boxes)

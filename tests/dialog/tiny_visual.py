@@ -1,0 +1,61 @@
+"""A model that answers about pictures, small enough to make on the spot: random weights, real files, real loading."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dialog.familiarity import Familiarity
+from dialog.seeing import see
+from dialog.text_vectors import TextReader, batched
+from dialog.visual import VisualDialog, VisualModelConfig
+from models.checkpoint import save
+from models.encoders.image import ImageEncoder
+from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
+from models.encoders.text import TextEncoder
+from models.seqdialn.config import SeqDialNConfig
+from models.seqdialn.model import SeqDialN
+from tests.dialog.tiny import make_encoder
+
+ANSWERS = ("yes", "no", "dog", "two dogs", "red", "i am happy")
+WORDS = ("dog", "yes", "no", "red", "happy")
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A picture of coloured noise."""
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **fields: Any) -> Path:
+    """The model in folder / "model", its encoders beside it."""
+    text = make_encoder(folder / "text")
+    torch.manual_seed(4)
+    shape = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=32)
+    network = ResidualNetwork(shape)
+    save(folder / "eyes", network, shape)
+    eyes, reader = ImageEncoder.load(folder / "eyes"), TextReader(TextEncoder.load(text))
+    small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_answer": 16, "dropout": 0.0, "d_sentence": 32}
+    config = SeqDialNConfig(d_text=32, d_region=eyes.d_model, n_words=len(WORDS), **(small | fields))
+    model = SeqDialN(config).eval()
+    with torch.inference_mode():
+        option = batched(reader.read(ANSWERS))
+        options = model.discriminative.options(option.words, option.mask)
+    whole = VisualModelConfig(
+        network=config,
+        answers=ANSWERS,
+        words=WORDS,
+        picture_encoder=str(folder / "eyes"),
+        text_encoder=str(text),
+        temperature=0.5,
+        blind=blind,
+    )
+    kin = None
+    if familiar:
+        from dialog.familiarity import picture_features
+
+        features = torch.stack([picture_features(s.vectors) for s in see(eyes, [picture(i) for i in range(60)])])
+        kin = Familiarity.fit([features[:40]], features[40:], share=1.0)
+    return VisualDialog("tiny", "0", whole, model, options, eyes, reader, kin).save(folder / "model")
