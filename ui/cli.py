@@ -221,10 +221,12 @@ def train(
     if list_them:
         print("\n".join(f"{name:32} {known.summary}" for name, known in RECIPES.items()))
         return 0
-    if recipe is None or data is None or out is None:
+    chosen = None if recipe is None else pick(recipe, RECIPES, "recipe")
+    if chosen is None or out is None or (data is None and chosen.reads_data):
         raise ValueError("expected RECIPE --data DIR --out DIR; `rapport train --list` names the recipes")
-    chosen = pick(recipe, RECIPES, "recipe")
-    if not data.is_dir():
+    if data is not None and not chosen.reads_data:
+        raise ValueError(f"the recipe {recipe} makes its examples and takes no --data")
+    if data is not None and not data.is_dir():
         raise ValueError(f"{data} is no folder; expected one with the corpora")
     if teacher and not chosen.takes_teachers:
         raise ValueError(f"the recipe {recipe} takes no --teacher")
@@ -232,7 +234,12 @@ def train(
     try:
         with progress(f"Training {recipe}") as bar:
             scores = chosen.train(
-                data, out, seed, start, lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"), **more
+                data or Path(),
+                out,
+                seed,
+                start,
+                lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
+                **more,
             )
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on here")
@@ -286,7 +293,8 @@ def bench(
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
     model: Annotated[str | None, typer.Option(help="emotion, annotate: the model to measure.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="emotion, annotate: conversations in place of made-up ones.")
+        Path | None,
+        typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
     ] = None,
     mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
     length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,

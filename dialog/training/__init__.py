@@ -18,6 +18,8 @@ class Recipe:
     """(data folder, output folder, seed, folder to start from, report) -> validation scores."""
     takes_teachers: bool = False
     """Whether `train` takes teachers=(folders of trained models): what they say is learned beside the labels."""
+    reads_data: bool = True
+    """False where examples are made: then there is no data folder, and `train` is given an empty path."""
 
 
 def _emotion(summary: str, name: str, *parts: str) -> Recipe:
@@ -63,6 +65,20 @@ _PARTS = {
     "linear-chain": "as context, with a linear-chain CRF",
 }
 
+
+def _pointer(name: str, summary: str) -> Recipe:
+    def train(
+        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    ) -> dict[str, Any]:
+        from dialog.training.pointer import NAMED, train_pointer
+
+        if start is not None:
+            raise ValueError(f"{name} starts from nothing; --start belongs to the emotion recipes")
+        return train_pointer(name, NAMED[name](), out, seed=seed, report=report).scores
+
+    return Recipe(summary=summary, train=train, reads_data=False)
+
+
 RECIPES: dict[str, Recipe] = {
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
     "emotion/ekman": _emotion("The default model, from every corpus that fits", "ekman"),
@@ -80,6 +96,16 @@ RECIPES: dict[str, Recipe] = {
         f"emotion/{name}-{part}": _emotion(f"{name}, for the ablation table: {what}", name, part)
         for name in ("meld", "emorynlp", "iemocap", "dailydialog")
         for part, what in _PARTS.items()
+    },
+    **{
+        f"pointer/{name}": _pointer(f"pointer/{name}", f"A pointer network for {what}; needs no --data")
+        for name, what in {
+            "hull": "convex hulls of 5 to 10 points",
+            "hull-softmax": "the same, read by softmax attention",
+            "tsp-5": "shortest tours of 5 cities",
+            "tsp-10": "shortest tours of 10 cities",
+            "delaunay-5": "Delaunay triangulations of 5 points",
+        }.items()
     },
 }
 """name -> recipe."""
