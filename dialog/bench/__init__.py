@@ -33,11 +33,18 @@ def _kernels(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _pointer(**options: Any) -> dict[str, Any]:
+    from dialog.bench.pointer import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
     "mixers": _mixers,
     "kernels": _kernels,
+    "pointer": _pointer,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -49,5 +56,6 @@ TAKES: dict[str, dict[str, str]] = {
     "annotate": OF_A_MODEL,
     "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats"},
     "kernels": {"only": "only", "repeats": "repeats"},
+    "pointer": {"data": "data"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""
