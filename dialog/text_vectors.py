@@ -76,12 +76,18 @@ class TextReader:
         return out
 
 
+def joined(parts: Sequence[TextVectors]) -> TextVectors:
+    """Texts read one by one as one: a question read when it was asked is not read again with its answer."""
+    sentence = torch.stack([p.sentence for p in parts]).sum(0)
+    return TextVectors(torch.cat([p.words for p in parts]), F.normalize(sentence, dim=0))
+
+
 def batched(vectors: Sequence[TextVectors]) -> Texts:
     """Texts (B, L, E) with their mask; at least one token wide, so that empty texts have a (padded) place too."""
     length = max(1, *(len(v.words) for v in vectors))
-    words = vectors[0].sentence.new_zeros(len(vectors), length, vectors[0].words.shape[-1])
+    words = torch.zeros(len(vectors), length, vectors[0].words.shape[-1])
     mask = torch.zeros(len(vectors), length, dtype=torch.bool)
     for i, v in enumerate(vectors):
-        words[i, : len(v.words)] = v.words
+        words[i, : len(v.words)] = v.words  # half-precision vectors from a training run's store become float32
         mask[i, : len(v.words)] = True
-    return Texts(words, mask, torch.stack([v.sentence for v in vectors]))
+    return Texts(words, mask, torch.stack([v.sentence for v in vectors]).float())

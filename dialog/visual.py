@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dialog.familiarity import Familiarity, picture_features
 from dialog.seeing import Encoding, Seen, see
-from dialog.text_vectors import TextReader, batched
+from dialog.text_vectors import TextReader, batched, joined
 from dialog.visual_answers import Answer, Candidate, checked
 from models import config as configs
 from models.catalogue import path_of
@@ -242,9 +242,9 @@ class VisualDialog:
     @torch.inference_mode()
     def _said(self, state: VisualState, question: str, answer: str) -> tuple[Step, VisualState]:
         """One round run through the network, and the state after it."""
-        item = history_item(*state.rounds[-1]) if state.rounds else state.caption
-        texts = self.reader.read([item, question])
-        step = self.network.step(state.look.seen, batched(texts[:1]), batched(texts[1:]), state.live)
+        item = joined(self.reader.read(state.rounds[-1] if state.rounds else [state.caption]))
+        asked = self.reader.read([question])
+        step = self.network.step(state.look.seen, batched([item]), batched(asked), state.live)
         rounds = (*state.rounds, (question, " ".join(answer.split())))
         return step, VisualState(state.look, rounds, step.state, state.caption, self.version)
 
@@ -267,11 +267,6 @@ class VisualDialog:
         found = beam_search(decoder, decoder.initial_state(z), START, END, width=3, max_tokens=12)
         words = [self.config.words[t - SPECIAL_WORDS] for t in found[0].tokens if t > UNKNOWN]
         return " ".join(words) or None
-
-
-def history_item(question: str, answer: str) -> str:
-    """One round as the next question's history: the question and the answer, as in the paper."""
-    return f"{question} {answer}".strip()
 
 
 def blinded(seen: Seen) -> Seen:

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from dialog.seeing import n_tiles, see
-from dialog.text_vectors import TextReader, batched
-from dialog.visual import NOT_KNOWN, UNKNOWN_PICTURE, UNSURE, VisualDialog, VisualState, history_item
+from dialog.text_vectors import TextReader, batched, joined
+from dialog.visual import NOT_KNOWN, UNKNOWN_PICTURE, UNSURE, VisualDialog, VisualState
 from dialog.visual_answers import Answer, BadQuestion
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny_visual import ANSWERS, make_visual, picture
@@ -61,8 +61,8 @@ def test_live_rounds_equal_the_whole_dialogue_at_once(dialog: VisualDialog) -> N
     """Streaming, with its caches, against the parallel pass the network is trained with."""
     look = dialog.look(picture())
     answers, state = talk(dialog, dialog.start(look, caption="the dog"), *QUESTIONS)
-    items = ["the dog", *(history_item(q, a) for q, a in state.rounds[:-1])]
-    history, questions = (batched(dialog.reader.read(list(texts))) for texts in (items, QUESTIONS))
+    items = [joined(dialog.reader.read(item)) for item in (["the dog"], *state.rounds[:-1])]
+    history, questions = batched(items), batched(dialog.reader.read(QUESTIONS))
     with torch.inference_mode():
         one = [type(t)(t.words[None], t.mask[None], t.sentence[None]) for t in (history, questions)]
         z = dialog.network(look.seen, *one, torch.ones(1, 4, dtype=torch.bool)).z[0]
