@@ -52,3 +52,9 @@ OWN_LABELS: dict[str, tuple[str, ...]] = {
     **{corpus: tuple(sorted(TO_EKMAN[corpus])) for corpus in ("emocontext", "goemotions", "empathetic_dialogues")},
 }
 """By corpus: its own labels, in the order of a classifier's outputs."""
+
+
+def in_ekman(emotion: str | None) -> str | None:
+    """A label of a corpus of causes (RECCON takes DailyDialog's or IEMOCAP's, ECF MELD's) in Ekman's words."""
+    known: Mapping[str, str] = {**TO_EKMAN["iemocap"], **TO_EKMAN["dailydialog"], **TO_EKMAN["meld"]}
+    return known.get(emotion) if emotion else None
