@@ -13,12 +13,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dialog.batching import Layout, Tokens, bucket, pad_rows
-from dialog.conversation import Conversation, Prediction
-from dialog.encoding import ConversationEncoder, Encoded
+from dialog.causes import DEFAULT as DEFAULT_CAUSES
+from dialog.causes import CauseFinder, CausesState, WrongEncoder
+from dialog.conversation import Cause, Conversation, Prediction
+from dialog.encoding import ConversationEncoder, Encoded, encoder_hash
 from dialog.labels import SENTIMENT
 from dialog.language import unfamiliar
 from models import config as configs
-from models.catalogue import path_of
+from models.catalogue import UnknownModel, path_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -68,13 +70,18 @@ class LiveState:
     n_messages: int = 0
     version: str = ""
     """Of the tagger that made it."""
+    causes: CausesState | None = None
+    """What later messages can be caused by, where causes are asked for."""
 
     def to_bytes(self) -> bytes:
         """The state as safetensors, for a database."""
-        tensors = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(leaves(self.model))}
+        stored = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(leaves(self.model))}
         recent = [[u.speaker, list(u.text)] for u in self.recent]
         told = {"recent": json.dumps(recent), "n_messages": str(self.n_messages), "version": self.version}
-        return save(tensors, told)
+        if self.causes is not None:
+            tensors, told["causes"] = self.causes.to_tensors()
+            stored |= {f"causes.{name}": tensor for name, tensor in tensors.items()}
+        return save(stored, told)
 
     @classmethod
     def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
@@ -84,6 +91,7 @@ class LiveState:
             tensors = load_tensors(data)
             recent = tuple(Tokens(speaker, text) for speaker, text in json.loads(header["recent"]))
             n_messages, version = int(header["n_messages"]), header["version"]
+            of_causes = {k.removeprefix("causes."): tensors.pop(k) for k in list(tensors) if k.startswith("causes.")}
         except Exception as error:
             raise ValueError(f"not the state of a live chat: {error}") from error
         fresh = tagger.start().model
@@ -91,7 +99,11 @@ class LiveState:
         stored = [tensors[key] for key in sorted(tensors)]
         if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
             raise ValueError(f"the state belongs to {version!r}, not to {tagger.version!r}")
-        return cls(recent, rebuilt(fresh, iter(stored)), n_messages, version)
+        try:
+            causes = tagger.causes.restore(of_causes, header["causes"]) if tagger.causes else None
+        except Exception as error:
+            raise ValueError(f"not the state of a live chat: its causes: {error!r}") from error
+        return cls(recent, rebuilt(fresh, iter(stored)), n_messages, version, causes)
 
 
 class EmotionTagger:
@@ -104,9 +116,14 @@ class EmotionTagger:
         config: EmotionModelConfig,
         encoder: TextEncoder | ConversationEncoder,
         context: EmotionIC,
+        causes: CauseFinder | None = None,
     ) -> None:
         self.name = name
-        self.version = version
+        self.version = version if causes is None else f"{version}+{causes.version}"
+        self.causes = causes
+        self.version_alone = version
+        """Without the causes model's."""
+        self._bare: EmotionTagger | None = None
         self.config = config
         self.labels = config.labels
         if isinstance(encoder, TextEncoder):
@@ -121,28 +138,43 @@ class EmotionTagger:
         self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT) -> Self:
+    def load(cls, name: str | Path = DEFAULT, *, causes: bool | str | Path | None = None) -> Self:
         """A shipped model by name, or any folder with config.json and model.safetensors.
 
-        Raises ValueError that says which names there are, or which file is missing.
+        `causes` names the model that says what caused each emotion; True is the shipped one, False none, and None the
+        shipped one where it was trained on this model's encoder. Raises ValueError that says which names there are, or
+        which file is missing, and WrongEncoder where the causes named do not fit.
         """
         folder = path_of(str(name))
         config = configs.loads((folder / "config.json").read_text(), EmotionModelConfig)
         weights = folder / "model.safetensors"
         tensors = load_file(weights)
-        encoder = TextEncoder.load(config.encoder)
-        encoder.add_deltas({k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")})
+        network = TextEncoder.load(config.encoder)
+        deltas = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
+        network.add_deltas(deltas)
+        hashed = encoder_hash(config.encoder, config.layout, deltas)
+        encoder = ConversationEncoder(network.eval(), config.layout, version=hashed)
         context = EmotionIC(config.context)
         context.load_state_dict(
             {k.removeprefix("context."): v.float() for k, v in tensors.items() if k.startswith("context.")}
         )
         content = hashlib.sha256(weights.read_bytes() + (folder / "config.json").read_bytes())
         label = str(name) if not Path(name).is_dir() else folder.name
-        return cls(label, f"{label}@{content.hexdigest()[:12]}", config, encoder, context)
+        finder = _finder(causes, encoder, config.labels)
+        return cls(label, f"{label}@{content.hexdigest()[:12]}", config, encoder, context, finder)
 
     def using(self, config: EmotionModelConfig) -> "EmotionTagger":
-        """The same model with other temperatures or another decoding; the encoder and its cache are shared."""
-        return EmotionTagger(self.name, self.version, config, self.encoder, self.context)
+        """The same model with other temperatures or another decoding, without causes; the encoder and its cache are
+        shared."""
+        return EmotionTagger(self.name, self.version_alone, config, self.encoder, self.context)
+
+    def without_causes(self) -> "EmotionTagger":
+        """The same model that names no causes; the encoder and its cache are shared."""
+        if self.causes is None:
+            return self
+        if self._bare is None:
+            self._bare = self.using(self.config)
+        return self._bare
 
     @torch.inference_mode()
     def tag(
@@ -159,7 +191,8 @@ class EmotionTagger:
         """
         if mode not in ("offline", "live"):
             raise ValueError(f"mode {mode!r}: expected 'offline' or 'live'")
-        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress)
+        keep_tokens = self.causes.keep_tokens if self.causes else None
+        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress, keep_tokens=keep_tokens)
         predicted: list[list[Prediction]] = [[] for _ in conversations]
         for batch in bucket([len(c.utterances) for c in conversations], BATCH_UTTERANCES):
             batch = [i for i in batch if conversations[i].utterances]
@@ -167,11 +200,16 @@ class EmotionTagger:
                 rows = [(encoded[i].vectors, conversations[i]) for i in batch]
                 for i, predictions in zip(batch, self._predict(rows, mode), strict=True):
                     predicted[i] = predictions
+        if self.causes:
+            speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
+            causes = self.causes.find(conversations, encoded, predicted, speakers)
+            predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
         return [self._finish(c, e, p) for c, e, p in zip(conversations, encoded, predicted, strict=True)]
 
     def start(self) -> LiveState:
         """A chat before its first message."""
-        return LiveState((), self._tempered["live"].initial_state(1), version=self.version)
+        causes = self.causes.start() if self.causes else None
+        return LiveState((), self._tempered["live"].initial_state(1), version=self.version, causes=causes)
 
     @torch.inference_mode()
     def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
@@ -179,10 +217,18 @@ class EmotionTagger:
         length. Equal to `tag(mode="live")` over the whole chat."""
         new = self.encoder.packer.tokenize([speaker], [text])
         window = self.encoder.window([*state.recent, *new])
-        x = self.encoder.encode_last(window)
-        p, model = self._tempered["live"].step(x[None], speaker_ids([speaker]), state.model)
+        if self.causes and state.causes is not None:
+            x, tokens = self.encoder.read_last(window, self.causes.keep_tokens)
+        else:
+            x, tokens = self.encoder.encode_last(window), None
+        who = speaker_ids([speaker])
+        p, model = self._tempered["live"].step(x[None], who, state.model)
         prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]))
-        return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version)
+        later = state.causes
+        if self.causes and later is not None and tokens is not None:
+            by, later = self.causes.step(later, x, tokens, prediction, who, text)
+            prediction = _caused(prediction, by)
+        return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version, later)
 
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
         x, mask = pad_rows([vectors for vectors, _ in rows])
@@ -238,6 +284,24 @@ def speaker_ids(names: Sequence[str]) -> Tensor:
         for name in set(names)
     }
     return torch.tensor([known[name] for name in names], dtype=torch.long)
+
+
+def _finder(
+    causes: bool | str | Path | None, encoder: ConversationEncoder, labels: Sequence[str]
+) -> CauseFinder | None:
+    """What `EmotionTagger.load` is to name causes with."""
+    if causes is False:
+        return None
+    try:
+        return CauseFinder.load(DEFAULT_CAUSES if causes in (None, True) else str(causes), encoder, labels)
+    except (WrongEncoder, UnknownModel):
+        if causes is None:
+            return None
+        raise
+
+
+def _caused(prediction: Prediction, by: tuple[Cause, ...]) -> Prediction:
+    return replace(prediction, causes=by)
 
 
 def _tempered(context: EmotionIC, temperature: float) -> EmotionIC:

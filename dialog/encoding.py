@@ -4,7 +4,7 @@ import hashlib
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +28,14 @@ class Encoded(NamedTuple):
     vectors: Tensor
     truncated: list[int]
     tokens: list[Tensor] | None = None
+
+
+def encoder_hash(name: str, layout: Layout, deltas: Mapping[str, Tensor]) -> str:
+    """The first 12 hex digits of a SHA-256: the same encoder, deltas (as stored) and layout, the same hash."""
+    digest = hashlib.sha256(f"{name} {layout}".encode())
+    for key in sorted(deltas):
+        digest.update(key.encode() + deltas[key].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 class _Read(NamedTuple):
@@ -56,8 +64,10 @@ class ConversationEncoder:
     the least recently used go first. Safe to call from several threads.
     """
 
-    def __init__(self, encoder: TextEncoder, layout: Layout, *, cache_bytes: int = 64 << 20) -> None:
+    def __init__(self, encoder: TextEncoder, layout: Layout, *, cache_bytes: int = 64 << 20, version: str = "") -> None:
+        """`version` names what is encoded with, as `encoder_hash` does, for models that read the vectors."""
         self.encoder = encoder
+        self.version = version
         self.layout = layout
         self.packer = Packer(encoder, layout)
         self._cache: OrderedDict[bytes, _Read] = OrderedDict()

@@ -11,6 +11,7 @@ from dialog.conversation import Conversation
 from dialog.corpora import read
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import DEFAULT, EmotionTagger
+from dialog.evaluate_causes import evaluate_causes
 from dialog.metrics import calibration_error, emotion_scores, interval
 from dialog.recall import evaluate_recall
 from dialog.training.leaks import normal
@@ -37,7 +38,7 @@ def evaluate_emotion(
     utterances without a counterpart are left out and counted. `without` drops conversations that stand word for word
     in these files (copies of train conversations in a test part). `live` also scores the live mode, which costs more.
     """
-    tagger = EmotionTagger.load(model)
+    tagger = EmotionTagger.load(model, causes=False)
     conversations = [c for path in data for c in read(path)]
     copies = {_fingerprint(c) for path in without for c in read(path)}
     kept = [c for c in conversations if _fingerprint(c) not in copies]
@@ -124,7 +125,11 @@ def _fingerprint(c: Conversation) -> str:
     return "\n".join(normal(u.text) for u in c.utterances)
 
 
-TASKS: dict[str, Callable[..., dict[str, Any]]] = {"emotion": evaluate_emotion, "recall": evaluate_recall}
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "causes": evaluate_causes,
+    "emotion": evaluate_emotion,
+    "recall": evaluate_recall,
+}
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
 
 

@@ -111,17 +111,19 @@ class Taggers:
         return About(labels=tuple(tagger.labels), version=str(tagger.version))
 
     def label(self, jobs: Sequence[Job]) -> list[Labelled]:
-        """One answer a job, in order. Jobs of one model and mode run together; what fails, fails alone."""
+        """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
         answers: dict[int, Labelled] = {}
-        groups: dict[tuple[str, str], list[int]] = {}
+        groups: dict[tuple[str, str, bool], list[int]] = {}
         for i, job in enumerate(jobs):
-            groups.setdefault((job.model, job.mode), []).append(i)
-        for (model, mode), members in groups.items():
+            groups.setdefault((job.model, job.mode, job.causes), []).append(i)
+        for (model, mode, causes), members in groups.items():
             about = self.about(model)
             if about.error is not None:
                 answers |= {i: Labelled(error=about.error) for i in members}
                 continue
             tagger = self.get(model)
+            if not causes and hasattr(tagger, "without_causes"):
+                tagger = tagger.without_causes()
             read = [_read(jobs[i].conversations) for i in members]
             tagged = iter(_tag(tagger, [c for conversations in read for c in conversations], mode))
             for i, conversations in zip(members, read, strict=True):

@@ -103,6 +103,10 @@ def annotate(
     to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was stopped left off.")] = False,
     anonymise: Annotated[bool, typer.Option("--anonymise", help="Names, numbers and addresses do not go out.")] = False,
+    causes: Annotated[
+        bool | None,
+        typer.Option("--causes/--no-causes", help="Say what caused each emotion.  [default: where the model can]"),
+    ] = None,
     model: ModelName = DEFAULT_MODEL,
     as_json: AsJson = False,
 ) -> int:
@@ -118,7 +122,7 @@ def annotate(
         raise ValueError("--json and -o - would both write to stdout; choose one")
     ending = Path(out).suffix.lstrip(".").lower()
     with progress("Loading the model") as bar:
-        tagger = EmotionTagger.load(model)
+        tagger = EmotionTagger.load(model, causes=causes)
         bar.describe("Labelling")
         summary = annotate_logs(
             [sys.stdin.buffer if i == "-" else Path(i) for i in inputs],
@@ -161,7 +165,7 @@ def chat(model: ModelName = DEFAULT_MODEL, as_json: AsJson = False) -> int:
 
 @app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to measure; `emotion`, `recall`.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to measure; `causes`, `emotion`, `recall`.")],
     data: Annotated[
         list[Path] | None, typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; recall needs none.")
     ] = None,
@@ -172,6 +176,9 @@ def evaluate(
         list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
     ] = None,
     live: Annotated[bool | None, typer.Option("--live/--no-live", help="Score the live mode as well.")] = None,
+    emotions: Annotated[
+        str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {DEFAULT_MODEL}]")
+    ] = None,
     tier: Annotated[str | None, typer.Option(help="recall: smoke, rank, standard, hard.  [default: smoke]")] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -180,7 +187,7 @@ def evaluate(
     from ui.terminal import pick, progress, write_json, write_report
 
     measure = pick(task, TASKS, "task")
-    given = {"model": model, "without": without or None, "live": live, "tier": tier}
+    given = {"model": model, "without": without or None, "live": live, "emotions": emotions, "tier": tier}
     options = {name: value for name, value in given.items() if value is not None}
     _refuse([name for name in options if not takes(measure, name)], task)
     if not data and task != "recall":

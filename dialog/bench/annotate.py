@@ -37,24 +37,31 @@ def measure(
         if not texts:
             raise ValueError(f"{source}: no utterance to annotate")
 
-        def ours() -> None:
+        def with_causes() -> None:
             annotate([source], Path(folder) / "out.jsonl", tagger=tagger)
+
+        def without_causes() -> None:
+            annotate([source], Path(folder) / "out.jsonl", tagger=tagger.without_causes())
 
         def theirs() -> None:
             encode_once_each(plain, texts, tagger.config.layout.utterance_tokens)
 
-        seconds = side_by_side([ours, theirs], repeats)
+        ours = {"causes off": without_causes}
+        if tagger.causes:
+            ours["causes on"] = with_causes
+        *seconds, peer_seconds = side_by_side([*ours.values(), theirs], repeats)
     peer = f"the same encoder in fp32, each utterance alone, batches of {BATCH} in file order"
     return suite(
         "annotate",
         [
             row(
-                "annotate, jsonl to jsonl, causes off",
-                seconds[0],
+                f"annotate, jsonl to jsonl, {name}",
+                own_seconds,
                 peer,
-                seconds[1],
-                utterances_per_second=len(texts) / seconds[0],
+                peer_seconds,
+                utterances_per_second=len(texts) / own_seconds,
             )
+            for name, own_seconds in zip(ours, seconds, strict=True)
         ],
         model=tagger.version,
         data="made-up chats" if data is None else str(data),

@@ -38,7 +38,7 @@ def measure(
     `data` is a .jsonl of conversations for the tagger's row, in the place of made-up ones. Seconds are for all the
     dialogues of a row, or for one message in the live rows.
     """
-    tagger = without_cache(EmotionTagger.load(model))
+    tagger = without_cache(EmotionTagger.load(model, causes=False))
     conversations = _read(data) if data else made_up_chats(n_utterances)
     rows = [
         _context_model(tagger.context, n_dialogues, repeats),

@@ -31,8 +31,9 @@ def side_by_side(runs: Sequence[Callable[[], Any]], repeats: int) -> list[float]
 
 def without_cache(tagger: EmotionTagger) -> EmotionTagger:
     """The same model with a cache that holds nothing, so that a repeat costs what the first run did."""
-    encoder = ConversationEncoder(tagger.encoder.encoder, tagger.config.layout, cache_bytes=0)
-    return EmotionTagger(tagger.name, tagger.version, tagger.config, encoder, tagger.context)
+    same = tagger.encoder
+    encoder = ConversationEncoder(same.encoder, same.layout, cache_bytes=0, version=same.version)
+    return EmotionTagger(tagger.name, tagger.version_alone, tagger.config, encoder, tagger.context, tagger.causes)
 
 
 def row(name: str, ours: float, peer: str, theirs: float, **more: Any) -> dict[str, Any]:

@@ -55,6 +55,14 @@ def _encoder(
     return {}
 
 
+def _causes(
+    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+) -> dict[str, Any]:
+    from dialog.training.causes import CausesRecipe, train_causes
+
+    return train_causes(CausesRecipe(), data, out, seed=seed, start=start, report=report)
+
+
 _PARTS = {
     "alone": "the same encoder on single utterances, nothing else",
     "context": "the context model alone, on a fixed encoder (--start; plain without)",
@@ -80,6 +88,7 @@ def _pointer(name: str, summary: str) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
     "emotion/ekman": _emotion("The default model, from every corpus that fits", "ekman"),
     "emotion/ekman-permissive": _emotion(

@@ -8,6 +8,7 @@ from typing import Any
 LICENCES: dict[str, str] = {
     "meld": "MELD: GPL-3.0 (repository); the dialogues are from the television series Friends",
     "ecf": "Emotion-Cause-in-Friends: GPL-3.0 (repository), for research only; MELD's lines labelled again",
+    "reccon": "RECCON (MIT): DailyDialog's conversations, under CC BY-NC-SA 4.0, which excludes commercial use",
     "emorynlp": "EmoryNLP: GPL-3.0 (the copy used); the dialogues are from the television series Friends",
     "dailydialog": "DailyDialog: CC BY-NC-SA 4.0, which excludes commercial use",
     "emocontext": "EmoContext (SemEval-2019 task 3): no licence found for the data; research use",
@@ -59,6 +60,52 @@ These chose the decoding and the temperature; they are not test scores, for whic
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
     (folder / "scores.json").write_text(json.dumps({"validation": dict(validation)}, indent=2) + "\n", encoding="utf-8")
+
+
+def write_causes_card(
+    folder: Path, corpora: Sequence[str], encoder: str, seed: int, held_out: Mapping[str, Mapping[str, float]]
+) -> None:
+    """card.md and scores.json of a causes model: which seed was kept, and what each reached on what was held out."""
+    names = list(next(iter(held_out.values())))
+    head = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    rows = [
+        f"| {one}{' (kept)' if one == str(seed) else ''} | " + " | ".join(f"{s[name]:.3f}" for name in names) + " |"
+        for one, s in held_out.items()
+    ]
+    text = f"""\
+# causes/{folder.name}
+
+Points from an emotional utterance at the earlier ones (or itself) that caused the emotion, at none of them where the
+cause is not in the conversation, and at the words inside each. Reads the vectors and token states of {encoder}, so that
+emotions and causes cost one encoding; it does not fit any other encoder.
+
+Trained with `rapport train causes/reccon --data ../shared/data --out {folder.name} --start EMOTIONS`, where EMOTIONS is
+that model's folder; {len(held_out)} seeds on one encoding, seed {seed} kept.
+
+## Scores on what was held out
+
+A tenth of RECCON's train part and its validation part, once with gold emotions and once with those predicted. They
+chose the seed, the temperatures and the thresholds; they are not test scores, for which see `rapport evaluate causes`.
+
+{chr(10).join([*head, *rows])}
+
+## Data and licences
+
+{chr(10).join(f"* {LICENCES[corpus]}" for corpus in dict.fromkeys(corpora))}
+
+Train conversations that share a long utterance with RECCON's validation or test part were left out: DailyDialog repeats
+itself.
+
+## Limits
+
+{LIMITS}
+
+A cause here is what annotators marked in the transcript, not what happened to a person. Causes far back are found much
+less often than those in the same message or the one before.
+"""
+    (folder / "card.md").write_text(text, encoding="utf-8")
+    scores = {"held_out": {one: dict(s) for one, s in held_out.items()}, "seed": seed}
+    (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
 def _table(scores: Mapping[str, Any]) -> str:

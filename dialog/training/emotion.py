@@ -273,7 +273,7 @@ def _examples(recipe: EmotionRecipe, data: Path, seed: int, packer: Packer) -> l
 
 def _taught(recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Path]) -> list[Tensor]:
     """What the teachers say of every one of `_examples`, (N, L) each: the normed geometric mean of their marginals."""
-    taggers = [EmotionTagger.load(folder) for folder in teachers]
+    taggers = [EmotionTagger.load(folder, causes=False) for folder in teachers]
     labels = LABEL_SETS[recipe.label_set]
     for folder, tagger in zip(teachers, taggers, strict=True):
         if tagger.labels != labels:

@@ -6,7 +6,7 @@ import pytest
 
 from dialog.emotion import EmotionTagger
 from models.encoders.text import TextEncoder
-from tests.dialog.tiny import make_encoder, make_model
+from tests.dialog.tiny import make_causes, make_encoder, make_model
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +27,14 @@ def encoder(encoder_folder: Path) -> TextEncoder:
 @pytest.fixture(scope="session")
 def tagger(model_folder: Path) -> EmotionTagger:
     return EmotionTagger.load(model_folder)
+
+
+@pytest.fixture(scope="session")
+def causes_folder(tmp_path_factory: pytest.TempPathFactory, tagger: EmotionTagger) -> Path:
+    return make_causes(tmp_path_factory.mktemp("models") / "tiny-causes", tagger.encoder.version)
+
+
+@pytest.fixture(scope="session")
+def finding(model_folder: Path, causes_folder: Path) -> EmotionTagger:
+    """The tiny emotion model, with causes."""
+    return EmotionTagger.load(model_folder, causes=causes_folder)

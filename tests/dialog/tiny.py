@@ -11,13 +11,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
 
 from dialog.batching import Layout
+from dialog.causes import CausesModelConfig
 from dialog.conversation import Conversation, Utterance
 from dialog.emotion import EmotionModelConfig
 from dialog.labels import LABEL_SETS
+from models import checkpoint
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, linear_layers
+from models.pointer.causes import CausePointer, CausesConfig
 
 VOCABULARY = "hello hi good bad no yes you i am so happy sad angry why what is it the dog film oh well great never"
 WORDS = VOCABULARY.split()
@@ -73,6 +76,20 @@ def make_model(folder: Path, encoder: Path, *, layout: Layout = LAYOUT, **contex
     save_file({k: v.half().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(configs.dumps(config))
     return folder
+
+
+def make_causes(folder: Path, encoder: str, **fields: Any) -> Path:
+    """A causes model with random weights in `folder`, for the encoder with this hash. It names about half of all."""
+    torch.manual_seed(3)
+    pointer = CausesConfig(n_emotions=7, d_encoder=32, d_model=8, d_hidden=12, d_token=6, window=5, max_distance=4)
+    fields = {"threshold": 0.5, "latent_threshold": 0.6} | fields
+    model = CausePointer(pointer)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_(std=0.5)
+    labels = LABEL_SETS["ekman"]
+    config = CausesModelConfig(labels=labels, pointer=pointer, encoder=encoder, scale=0.7, shift=0.1, **fields)
+    return checkpoint.save(folder, model, config, dtype=torch.float16)
 
 
 def loud(module: EmotionIC) -> EmotionIC:

@@ -1,0 +1,281 @@
+"""Trains the pointer at causes on an encoder that stays as it is: everything is encoded once, then minutes suffice.
+
+Emotions come to it gold in one half of the cases and as the emotion model predicts them in the other, so that it
+serves both the published task, which gives them, and the product, which has to guess.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dialog.batching import pad_rows
+from dialog.causes import CausesModelConfig
+from dialog.conversation import Conversation
+from dialog.corpora import load_corpus
+from dialog.corpora.cause_pairs import Target, targets
+from dialog.corpora.ekman import in_ekman
+from dialog.emotion import EmotionTagger, Mode, speaker_ids
+from dialog.training.card import write_causes_card
+from dialog.training.cause_calibration import calibrated
+from dialog.training.leaks import long_utterances, without
+from dialog.training.loop import Progress, Schedule, finish, run
+from models import checkpoint
+from models.pointer.causes import Candidates, CausePointer, CausesConfig, pad_tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CausesRecipe:
+    """What the pointer learns from, and how."""
+
+    corpora: tuple[str, ...] = ("reccon",)
+    avoid: tuple[tuple[str, str], ...] = (("reccon", "validation"), ("reccon", "test"))
+    """Parts whose long utterances no conversation that is trained on may hold: DailyDialog repeats itself."""
+    pointer: Mapping[str, Any] = field(default_factory=lambda: {"dropout": 0.35})
+    """Fields of CausesConfig that differ from its defaults."""
+    epochs: int = 8
+    lr: float = 2e-3
+    batch: int = 8
+    """Conversations in a step."""
+    span_weight: float = 0.5
+    latent_weight: float = 0.2
+    gold_share: float = 0.5
+    """Of the conversations in a step, how many show their gold emotions; the others those predicted."""
+    seeds: int = 3
+    """Models trained, on one encoding; the one that is best on what was held out is kept."""
+
+
+class Span(NamedTuple):
+    """The words of candidate `j` that caused the emotion of target `t`, as first and last token."""
+
+    t: int
+    j: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation as the pointer reads it, and its annotated causes."""
+
+    id: str
+    vectors: Tensor  # (N, D)
+    states: list[Tensor]  # N of (K, D), half precision
+    predicted: Tensor  # (N, E) what the emotion model says
+    gold: Tensor  # (N, E) one-hot, and as predicted where there is no gold label
+    speakers: Tensor  # (N,)
+    targets: list[Target]
+    spans: list[Span]
+
+
+class Halves(nn.Module):
+    """Keeps token states whole, in half precision."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        return states.half()
+
+
+def make_examples(
+    conversations: Sequence[Conversation], tagger: EmotionTagger, *, mode: Mode = "offline"
+) -> list[Example]:
+    """Every conversation with an annotated cause, encoded once and labelled by `tagger`."""
+    some = [c for c in conversations if targets(c)]
+    examples = []
+    keep = Halves()
+    for c in some:  # One at a time: its vectors are still in the encoder's cache when it is labelled.
+        (encoded,) = tagger.encoder.encode([c], live=mode == "live", keep_tokens=keep)
+        (tagged,) = tagger.tag([c], mode=mode)
+        assert encoded.tokens is not None
+        predicted = torch.tensor([list(u.prediction.probabilities.values()) for u in tagged.utterances if u.prediction])
+        places = tagger.encoder.offsets([u.text for u in c.utterances])
+        examples.append(example(c, encoded.vectors, encoded.tokens, predicted, places, tagger.labels))
+    return examples
+
+
+def example(
+    c: Conversation,
+    vectors: Tensor,
+    states: list[Tensor],
+    predicted: Tensor,
+    places: Sequence[Sequence[tuple[int, int]]],
+    labels: Sequence[str],
+) -> Example:
+    """One conversation of what was read of it; `places` are its tokens' (start, end) code points."""
+    gold = predicted.clone()
+    for i, u in enumerate(c.utterances):
+        label = in_ekman(u.emotion)
+        if label in labels:
+            gold[i] = F.one_hot(torch.tensor(labels.index(label)), len(labels))
+    annotated = targets(c)
+    spans = [
+        Span(t.place, j, *tokens)
+        for t in annotated
+        for j, words in t.spans.items()
+        for span in words
+        if span and (tokens := tokens_of(span, c.utterances[j].text, places[j]))
+    ]
+    speakers = speaker_ids([u.speaker for u in c.utterances])
+    return Example(c.id, vectors.float().clone(), states, predicted, gold, speakers, annotated, spans)
+
+
+def tokens_of(span: str, text: str, places: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """First and last token that touch the span's first occurrence in the text; None where there is none."""
+    begin = text.find(span)
+    end = begin + len(span)
+    touched = [k for k, (a, b) in enumerate(places) if b > begin and a < end]
+    return (touched[0], touched[-1]) if begin >= 0 and touched else None
+
+
+class Batch(NamedTuple):
+    """Examples side by side."""
+
+    read: tuple[Tensor, ...]  # vectors, emotions, speakers, tokens, token_mask, mask
+    asked: Tensor  # (B, N) which utterances are targets
+    caused: Tensor  # (B, N, N) which candidate caused which target
+    latent: Tensor  # (B, N)
+
+
+def collate(examples: Sequence[Example], model: CausePointer, gold: Sequence[bool]) -> Batch:
+    """Padded on the right; `gold` says for each example whose emotions it shows."""
+    vectors, mask = pad_rows([e.vectors for e in examples])
+    emotions, _ = pad_rows([e.gold if g else e.predicted for e, g in zip(examples, gold, strict=True)])
+    speakers, _ = pad_rows([e.speakers for e in examples])
+    lengths, _ = pad_rows([torch.tensor([len(s) for s in e.states]) for e in examples])
+    flat = torch.cat([s for e in examples for s in e.states]).float()
+    tokens, token_mask = pad_tokens(model.keep_token(flat), lengths)
+    n = mask.shape[1]
+    asked, latent = torch.zeros(len(examples), n, dtype=torch.bool), torch.zeros(len(examples), n)
+    caused = torch.zeros(len(examples), n, n)
+    for b, e in enumerate(examples):
+        for t in e.targets:
+            asked[b, t.place] = True
+            latent[b, t.place] = float(t.latent)
+            caused[b, t.place, list(t.spans)] = 1.0
+    return Batch((vectors, emotions, speakers, tokens, token_mask, mask), asked, caused, latent)
+
+
+def span_loss(model: CausePointer, q: Tensor, read: Candidates, examples: Sequence[Example]) -> Tensor:
+    """The mean over annotated spans of -log p(start) - log p(end)."""
+    where = [(b, *s) for b, e in enumerate(examples) for s in e.spans]
+    if not where:
+        return read.own.new_zeros(())
+    b, t, j, first, last = torch.tensor(where).T
+    start, end = model.spans(q[b, t], read.own[b, j], read.tokens[b, j], read.token_mask[b, j])
+    return F.cross_entropy(start, first) + F.cross_entropy(end, last)
+
+
+def loss(model: CausePointer, examples: Sequence[Example], gold: Sequence[bool], recipe: CausesRecipe) -> Tensor:
+    """Binary cross-entropy of pairs and of the latent cause, and the cross-entropy of the spans' ends."""
+    batch = collate(examples, model, gold)
+    pairs, latent, q, read = model(*batch.read)
+    allowed = batch.asked[..., None] & pairs.isfinite()
+    causes = F.binary_cross_entropy_with_logits(pairs[allowed], batch.caused[allowed])
+    nowhere = F.binary_cross_entropy_with_logits(latent[batch.asked], batch.latent[batch.asked])
+    spans = span_loss(model, q, read, examples)
+    return causes + recipe.latent_weight * nowhere + recipe.span_weight * spans
+
+
+def held_out(c: Conversation) -> bool:
+    """Whether a train conversation is kept for calibration: one in ten, by its name."""
+    return int.from_bytes(hashlib.blake2b(c.id.encode(), digest_size=4).digest(), "big") % 10 == 0
+
+
+def train_causes(
+    recipe: CausesRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    start: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """Trains `recipe.seeds` models, from `seed` on, and writes the best into `out`: config, weights, card, scores.
+
+    `start` is the folder of the emotion model whose encoder is read; without it the shipped default. RECCON's
+    validation part is small, so a tenth of its train part joins it to choose temperature, threshold and seed.
+    """
+    tagger = EmotionTagger.load(start, causes=False) if start else EmotionTagger.load(causes=False)
+    learn, chosen_on = _conversations(recipe, data)
+    examples, checks = make_examples(learn, tagger), make_examples(chosen_on, tagger)
+    pointer = CausesConfig(n_emotions=len(tagger.labels), d_encoder=tagger.encoder.encoder.d_model, **recipe.pointer)
+    config = CausesModelConfig(labels=tagger.labels, pointer=pointer, encoder=tagger.encoder.version)
+    found = []
+    for one in range(seed, seed + recipe.seeds):
+        torch.manual_seed(one)
+        model = CausePointer(pointer)
+        train_one(model, recipe, examples, out / f"seed-{one}", one, report)
+        # As it will be loaded: a threshold sits where the rounding of the weights has put it.
+        model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
+        found.append((one, model.eval(), *calibrated(config, *logits(model, checks))))
+    best, model, config, scores = max(found, key=lambda run: run[3]["positive_f1"])
+    checkpoint.save(out, model, config, dtype=torch.float16)
+    by_seed = {str(one): scores for one, _, _, scores in found}
+    write_causes_card(out, recipe.corpora, tagger.version, best, by_seed)
+    for folder in (out / f"seed-{one}" for one in by_seed):
+        finish(folder)
+        folder.rmdir()
+    return scores | {"seed": best}
+
+
+def train_one(
+    model: CausePointer,
+    recipe: CausesRecipe,
+    examples: Sequence[Example],
+    folder: Path,
+    seed: int,
+    report: Callable[[Progress], None] | None = None,
+) -> None:
+    """Trains one model in place; a killed run goes on from its checkpoint in `folder`."""
+    per_epoch = -(-len(examples) // recipe.batch)
+    schedule = Schedule(steps=max(1, per_epoch * recipe.epochs), lr=recipe.lr, lr_new=recipe.lr)
+
+    def at(step: int) -> Tensor:
+        epoch, place = divmod(step, per_epoch)
+        rng = random.Random(f"{seed}-{epoch}")
+        order = sorted(range(len(examples)), key=lambda i: len(examples[i].vectors) + 4 * rng.random())
+        batches = [order[i : i + recipe.batch] for i in range(0, len(order), recipe.batch)]
+        rng.shuffle(batches)
+        some = [examples[i] for i in batches[place]]
+        shown = random.Random(f"{seed}-step-{step}")
+        return loss(model, some, [shown.random() < recipe.gold_share for _ in some], recipe)
+
+    model.train()
+    run(model, list(model.parameters()), at, schedule, folder, seed, report)
+    model.eval()
+
+
+@torch.inference_mode()
+def logits(model: CausePointer, examples: Sequence[Example]) -> tuple[NDArray[Any], ...]:
+    """What `calibrated` takes, of these conversations once with their gold emotions and once with those predicted."""
+    pairs, caused, rows, latent, nowhere = list[float](), list[bool](), list[int](), list[float](), list[bool]()
+    for e in examples:
+        for gold in (True, False):
+            u, u_latent, _, _ = model(*collate([e], model, [gold]).read)
+            for t in e.targets:
+                window = range(max(0, t.place + 1 - model.config.window), t.place + 1)
+                pairs += u[0, t.place, window.start : window.stop].tolist()
+                caused += [j in t.spans for j in window]
+                rows += [len(t.spans.get(j, ())) for j in window]
+                latent.append(float(u_latent[0, t.place]))
+                nowhere.append(t.latent)
+    return tuple(np.array(column) for column in (pairs, caused, rows, latent, nowhere))
+
+
+def _conversations(recipe: CausesRecipe, data: Path) -> tuple[list[Conversation], list[Conversation]]:
+    """What is learned from, and what temperatures, threshold and seed are chosen on."""
+    learn, kept = list[Conversation](), list[Conversation]()
+    for corpus in recipe.corpora:
+        some = load_corpus(data, corpus, "train")
+        avoid = long_utterances(c for part in recipe.avoid for c in load_corpus(data, *part))
+        some = without(some, avoid)
+        learn += [c for c in some if corpus != "reccon" or not held_out(c)]
+        kept += [c for c in some if corpus == "reccon" and held_out(c)]
+    return learn, kept + load_corpus(data, "reccon", "validation")
