@@ -83,6 +83,7 @@ def ekman() -> EmotionRecipe:
         emoji_share=0.08,
         metric="macro_f1",
         epochs=1.0,
+        lr=5e-4,
     )
 
 
