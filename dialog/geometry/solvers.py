@@ -17,6 +17,26 @@ def convex_hull(points: Floats) -> Ints:
     return np.roll(corners, -int(corners.argmin()))
 
 
+def small_hulls(points: Floats) -> list[Ints]:
+    """`convex_hull` of each of (B, n, 2), all at once and for few points: O(B n^3), for want of a call of Qhull each.
+
+    A corner's successor is the point that leaves all others on its left; three points in a line are not provided for.
+    """
+    to = points[:, None] - points[:, :, None]  # (B, i, j, 2), from i to j
+    turns = to[..., None, 0] * to[:, :, None, :, 1] - to[..., None, 1] * to[:, :, None, :, 0]  # (B, i, j, k)
+    beside = np.arange(points.shape[1])
+    turns[:, :, beside, beside] = np.inf  # k = j
+    turns[:, beside, :, beside] = np.inf  # k = i
+    follows = (turns > 0).all(-1) & (beside[:, None] != beside)
+    hulls = []
+    for after, is_corner in zip(follows.argmax(-1).tolist(), follows.any(-1).tolist(), strict=True):
+        corners = [is_corner.index(True)]
+        while after[corners[-1]] != corners[0]:
+            corners.append(after[corners[-1]])
+        hulls.append(np.array(corners, np.int64))
+    return hulls
+
+
 def delaunay(points: Floats) -> Ints:
     """The triangles of points (n, 2) as triples (m, 3): rising indices in a triple, triples by incentre, x first."""
     triples = np.sort(np.asarray(Delaunay(points).simplices, np.int64), 1)

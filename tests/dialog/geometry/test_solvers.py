@@ -6,7 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from dialog.geometry.solvers import Floats, convex_hull, delaunay, incentres, is_simple, signed_area, tour_length, tours
+from dialog.geometry.solvers import (
+    Floats,
+    convex_hull,
+    delaunay,
+    incentres,
+    is_simple,
+    signed_area,
+    small_hulls,
+    tour_length,
+    tours,
+)
 
 
 def points(n: int, B: int = 8) -> Floats:
@@ -25,6 +35,12 @@ def test_no_point_lies_outside_a_hull_and_it_starts_at_its_lowest_index(n: int) 
         assert len(set(hull)) == len(hull)
         for i, j in zip(hull, hull[1:] + hull[:1], strict=True):
             assert all(left_of(p[i], p[j], p[k]) > 0 for k in range(n) if k not in (i, j))
+
+
+@pytest.mark.parametrize("n", [3, 4, 7, 12])
+def test_hulls_found_at_once_are_those_of_qhull(n: int) -> None:
+    p = points(n, 40)
+    assert [hull.tolist() for hull in small_hulls(p)] == [convex_hull(row).tolist() for row in p]
 
 
 def test_every_circle_of_a_triangulation_is_empty() -> None:
