@@ -13,7 +13,12 @@ from models.pointer.decoding import beam_search
 from models.pointer.model import END, NO_TARGET, Encoded, PointerNetwork
 
 SET = SoftmaxAttentionConfig(d_model=16, n_heads=2, causal=False, positions="none")
-ENCODERS: dict[str, tuple[Any, ...]] = {"lstm": ("lstm",), "gla": ("gla", "gru"), "set": (SET, SET)}
+MODELS: dict[str, dict[str, Any]] = {
+    "lstm": {},
+    "other encoder": {"encoder": ("gla", "gru")},
+    "set": {"encoder": (SET, SET)},
+    "shared key cache": {"encoder": ("softmax",), "decoder": ("softmax",)},
+}
 
 
 def network(**fields: Any) -> PointerNetwork:
@@ -21,9 +26,9 @@ def network(**fields: Any) -> PointerNetwork:
     return PointerNetwork(PointerConfig(d_model=16, **fields)).double().eval()
 
 
-@pytest.fixture(params=ENCODERS)
+@pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> PointerNetwork:
-    return network(encoder=ENCODERS[request.param])
+    return network(**MODELS[request.param])
 
 
 def points(B: int = 3, n: int = 6) -> torch.Tensor:
