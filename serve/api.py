@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernels import __version__
 from serve import logs
+from serve.batch_routes import batch_routes
+from serve.batch_worker import folder_of
 from serve.chat_routes import chat_routes
 from serve.choice import Choice
 from serve.door import API_PREFIX, Door, request_id_of
@@ -21,16 +23,21 @@ from serve.problems import Fault, Refusal, declared, of_status, unavailable
 from serve.reading import invalid, pointer
 from serve.schemas import HealthReply, LabelsReply, ModelsReply
 from serve.sessions import Sessions
+from serve.spool import Spool
 from serve.storage import Storage
 
 _READY_SECONDS = 5.0
-_DESCRIPTION = """Emotions in conversations. Send whole conversations to `/v1/emotions`, or hold a live chat under
-`/v1/chats`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in Retry-After when to come back.
+_DESCRIPTION = """Emotions in conversations. Send whole conversations to `/v1/emotions`, hold a live chat under
+`/v1/chats`, or have a log of any size labelled under `/v1/batches`. Errors are problem+json (RFC 9457) with a
+`request_id`; 429 and 503 say in Retry-After when to come back.
 """
 
 
-def create_api(labeller: Labeller, choice: Choice, storage: Storage, limits: Limits) -> ASGIApp:
-    """The app, behind its own door. It answers under /v1 and nowhere else."""
+def create_api(
+    labeller: Labeller, choice: Choice, storage: Storage, limits: Limits, *, lists_batches: bool = True
+) -> ASGIApp:
+    """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
+    folder of the storage."""
     app = FastAPI(
         title="rapport",
         version=__version__,
@@ -44,10 +51,11 @@ def create_api(labeller: Labeller, choice: Choice, storage: Storage, limits: Lim
     describe(app, _DESCRIPTION, choice, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
+    app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
     app.include_router(_operations(labeller, choice))
     add_docs(app, "/docs")
     _add_errors(app, limits)
-    return Door(_Guard(app), limits)
+    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits))
 
 
 def _operations(labeller: Labeller, choice: Choice) -> APIRouter:

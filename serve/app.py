@@ -15,6 +15,7 @@ from ray import serve as ray_serve
 
 from serve import logs
 from serve.api import create_api
+from serve.batch_worker import batches_deployment
 from serve.choice import Choice
 from serve.cluster import cluster
 from serve.config import AppConfig, UnusableConfig
@@ -22,17 +23,17 @@ from serve.door import API_PREFIX
 from serve.emotion import emotion_deployment
 from serve.labeller import RemoteLabeller
 from serve.processes import kill_all
-from serve.storage import Storage
+from serve.storage import DATABASE, Storage
 
 Ready = Callable[[str], None]
-DATABASE = "rapport.sqlite"
 _STOP_SECONDS = 45.0
 
 
 class Api:
     """The deployment that speaks HTTP: no model in it, state on disk."""
 
-    def __init__(self, config: AppConfig, emotion: Any) -> None:
+    def __init__(self, config: AppConfig, emotion: Any, _batches: Any) -> None:
+        # The batches find their work in the database; their handle comes so that Ray starts them with us.
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
         self._config = config
@@ -41,11 +42,13 @@ class Api:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
-        return create_api(self._labeller, Choice.of(self._config), self._storage, self._config.limits)
+        config = self._config
+        choice = Choice.of(config)
+        return create_api(self._labeller, choice, self._storage, config.limits, lists_batches=config.is_private)
 
 
 def build_app(config: AppConfig) -> Any:
-    """The API and its models as a Ray Serve application, to be run at the prefix /v1."""
+    """The API, its models and its batches as a Ray Serve application, to be run at the prefix /v1."""
     options: dict[str, Any] = {"num_cpus": config.api.cpus}
     if config.api.on_head_node:
         options["resources"] = {"node:__internal_head__": 0.001}
@@ -61,7 +64,8 @@ def build_app(config: AppConfig) -> Any:
         graceful_shutdown_wait_loop_s=0.2,
         max_constructor_retry_count=3,
     )
-    return api.bind(config, emotion_deployment(config).bind(config))
+    emotion = emotion_deployment(config).bind(config)
+    return api.bind(config, emotion, batches_deployment(config, options).bind(config, emotion))
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:

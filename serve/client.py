@@ -1,6 +1,7 @@
-"""A typed client of the service: conversations and chats in our own words, retries that know when to stop."""
+"""A typed client of the service: conversations, chats and batches in our own words, retries that know when to stop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -10,6 +11,19 @@ import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from dialog.conversation import Conversation, Prediction
+from serve.batch_client import Batch, BatchCalls
+
+__all__ = [
+    "Batch",
+    "Chat",
+    "Client",
+    "EmotionsAnswer",
+    "Label",
+    "Message",
+    "Mode",
+    "Model",
+    "ServiceError",
+]
 
 Mode = Literal["offline", "live"]
 
@@ -112,7 +126,7 @@ class Model:
     default: bool
 
 
-class Client:
+class Client(BatchCalls):
     """Calls a running service. Safe to use from several threads; close it, or use it in a `with`.
 
     429 and 503 are tried again `retries` times, as late as the service asks and with some chance in it; a 500 once,
@@ -241,17 +255,40 @@ class Client:
         )
         return retrying(self._once, method, path, body, params)
 
+    def _send(self, path: str, content: Iterator[bytes], params: dict[str, Any]) -> Any:
+        """Posts what may be large, once."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._answer("POST", path, content=content, headers=headers, params=params)
+
+    @contextmanager
+    def _stream(self, path: str) -> Iterator[httpx.Response]:
+        """An answer that may be large."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _problem(response)
+                yield response
+        except httpx.HTTPError as error:
+            raise self._silence(error) from error
+
     def _once(self, method: str, path: str, body: dict[str, Any] | None, params: dict[str, Any] | None) -> Any:
         content = None if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
+        return self._answer(method, path, content=content, headers=headers, params=params)
+
+    def _answer(self, method: str, path: str, **request: Any) -> Any:
         try:
-            response = self._http.request(method, path, content=content, headers=headers, params=params)
+            response = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            kind = "timeout" if isinstance(error, httpx.TimeoutException) else "unreachable"
-            raise ServiceError(0, kind, f"the service at {self._http.base_url} does not answer ({kind})") from error
+            raise self._silence(error) from error
         if response.status_code >= 400:
             raise _problem(response)
         return orjson.loads(response.content) if response.content else None
+
+    def _silence(self, error: httpx.HTTPError) -> ServiceError:
+        kind = "timeout" if isinstance(error, httpx.TimeoutException) else "unreachable"
+        return ServiceError(0, kind, f"the service at {self._http.base_url} does not answer ({kind})")
 
     def _seconds(self, state: RetryCallState) -> float:
         """How long to wait: what the service asked for, and a little more so that not everybody returns at once."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
-from serve.door import LIMITS_VARIABLE
+from serve.door import LIMITS_VARIABLE, SPOOL_VARIABLE
 from serve.processes import kill_all, none_left_behind
+from serve.storage import BATCHES
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
 _ROOT = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
@@ -83,6 +84,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
     """
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
+        SPOOL_VARIABLE: str(config.data_folder() / BATCHES),
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.door.for_proxy",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",

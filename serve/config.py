@@ -1,5 +1,6 @@
 """Every setting of the service: defaults, then a YAML file, then RAPPORT_* variables, then the command line."""
 
+import ipaddress
 import os
 import tempfile
 from pathlib import Path
@@ -129,6 +130,16 @@ class AppConfig(BaseSettings):
     def model_name(self) -> str:
         """What the default model is called outside: its name, or that of its folder; the path is nobody's business."""
         return Path(self.model).name if Path(self.model).is_dir() else self.model
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the service listens on its own machine alone."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def data_folder(self) -> Path:
         """The folder for data, made if it was missing and readable by its owner only.

@@ -237,6 +237,7 @@ class Emotion:
         # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
         self._batches = ThreadPoolExecutor(1, "batches")
         self._steps = ThreadPoolExecutor(1, "steps")
+        self._logs = ThreadPoolExecutor(1, "logs")
         self._idle = asyncio.Event()
         self._idle.set()
         self._run.set_max_batch_size(config.emotion.batch_work)  # type: ignore[attr-defined]
@@ -259,6 +260,11 @@ class Emotion:
         await self._idle.wait()
         answer: Labelled = await self._run(job)
         return answer
+
+    async def label_log(self, job: Job) -> Labelled:
+        """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
+        answers = await asyncio.get_running_loop().run_in_executor(self._logs, self._taggers.label, [job])
+        return answers[0]
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""

@@ -1,4 +1,4 @@
-"""Who labels: the same three calls on a Ray Serve deployment or, in tests and notebooks, on taggers in this process."""
+"""Who labels: the same calls on a Ray Serve deployment or, in tests and notebooks, on taggers in this process."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,6 +16,9 @@ class Labeller(Protocol):
     async def label(self, job: Job) -> Labelled:
         """The job's answer."""
 
+    async def label_log(self, job: Job) -> Labelled:
+        """The same for a part of a log: it may take long, and runs beside the jobs somebody waits for."""
+
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
 
@@ -32,6 +35,10 @@ class LocalLabeller:
     async def label(self, job: Job) -> Labelled:
         """The job's answer."""
         return (await asyncio.to_thread(self._taggers.label, [job]))[0]
+
+    async def label_log(self, job: Job) -> Labelled:
+        """The same."""
+        return await self.label(job)
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
@@ -55,6 +62,10 @@ class RemoteLabeller:
     async def label(self, job: Job) -> Labelled:
         """The job's answer."""
         return await self._call(lambda: self._handle.label.remote(job))
+
+    async def label_log(self, job: Job) -> Labelled:
+        """The same for a part of a log."""
+        return await self._call(lambda: self._handle.label_log.remote(job))
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""

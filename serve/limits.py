@@ -38,3 +38,24 @@ class Limits(BaseModel):
 
     upload_seconds: float = Field(default=60.0, gt=0)
     """A body must have arrived by then: 408. Slow senders hold no memory for ever."""
+
+    log_bytes: int = Field(default=1024**3, gt=0)
+    """A log to be labelled as a batch, which goes to the disk while it arrives. More is 413."""
+
+    log_seconds: float = Field(default=3_600.0, gt=0)
+    """A log must have arrived by then: 408."""
+
+    logs_arriving: int = Field(default=4, gt=0)
+    """Logs that arrive at once. One more is 429."""
+
+    batches_waiting: int = Field(default=20, gt=0)
+    """Batches accepted and not yet done, those that run included. One more is 429."""
+
+    batches_running: int = Field(default=1, gt=0)
+    """Batches that run at once; the others wait in the order they came."""
+
+    page_bytes: int = Field(default=110 * 1024**2, gt=0)
+    """A body for anything outside the API: the page's uploads. More is 413."""
+
+    page_waiting_bytes: int = Field(default=440 * 1024**2, gt=0)
+    """The same for all such bodies that are under way at once. More is 429."""

@@ -107,17 +107,27 @@ def unavailable(detail: str, *, retry_after: float = 2.0) -> Refusal:
     return Refusal(503, "unavailable", detail, retry_after=retry_after)
 
 
+def disk_full() -> Refusal:
+    """507: there is no room for what was sent."""
+    return Refusal(507, "disk-full", "the disk of the service is full")
+
+
 def not_found(what: str) -> Refusal:
     """404 for a thing with an id that is not, or no longer, there."""
     return Refusal(404, "not-found", f"there is no such {what}")
 
 
+_CHAT_FULL = Refusal(409, "chat-full", "the chat is full", limit="messages_per_chat")
 _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     400: ("The body is not JSON", Refusal(400, "malformed-json", "unexpected end of data: line 1 column 2 (char 1)")),
+    403: ("Not on this service", Refusal(403, "forbidden", "this service does not list batches")),
     404: ("There is no such thing", not_found("chat")),
     405: ("The route has no such method", Refusal(405, "method-not-allowed", "this route does not know that method")),
     408: ("The body did not arrive in time", Refusal(408, "too-slow", "the body did not arrive within 60 s")),
-    409: ("The chat is full", Refusal(409, "chat-full", "the chat is full", limit="messages_per_chat")),
+    409: (
+        "Not in this state: the chat is full, or the batch not done",
+        Refusal(409, "chat-full", "the chat is full", limit="messages_per_chat"),
+    ),
     413: ("The body is too large", too_large("body_bytes", 10 * 1024**2)),
     415: ("The body is not application/json", Refusal(415, "unsupported-media-type", "expected application/json")),
     422: (
@@ -132,6 +142,7 @@ _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     429: ("Too much is waiting already; see Retry-After", overloaded("too much work is waiting")),
     500: ("A fault of ours", Refusal(500, "internal", "something went wrong here; the log has the request's id")),
     503: ("Not able to answer now; see Retry-After", unavailable("the models are starting")),
+    507: ("The disk of the service is full", disk_full()),
 }
 
 

@@ -1,4 +1,4 @@
-"""Chats on disk: SQLite in WAL mode. What stands here is the truth; whatever a replica remembers is only a cache."""
+"""Chats and batches on disk: SQLite in WAL mode. What stands here is the truth; what a replica remembers is a cache."""
 
 import asyncio
 import sqlite3
@@ -14,7 +14,12 @@ import orjson
 
 T = TypeVar("T")
 
-_SCHEMA = """
+DATABASE = "rapport.sqlite"
+"""The name of the file in the data folder."""
+BATCHES = "batches"
+"""The name of the folder beside it with the files of batches."""
+
+_CHATS = """
 CREATE TABLE chats (
     id TEXT PRIMARY KEY, created TEXT NOT NULL, model TEXT NOT NULL, labels TEXT NOT NULL,
     total INTEGER NOT NULL, model_version TEXT NOT NULL, state BLOB
@@ -26,7 +31,18 @@ CREATE TABLE messages (
     PRIMARY KEY (chat, n)
 ) STRICT;
 """
-_VERSION = 1
+_BATCHES = """
+CREATE TABLE batches (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL, filename TEXT NOT NULL,
+    input_format TEXT NOT NULL, output_format TEXT NOT NULL, model TEXT NOT NULL, anonymise INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, state TEXT NOT NULL, started TEXT, finished TEXT, fraction REAL NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, utterances INTEGER NOT NULL DEFAULT 0,
+    failures TEXT NOT NULL DEFAULT '[]', error TEXT, model_version TEXT
+) STRICT;
+"""
+_STEPS = (_CHATS, _BATCHES)
+"""What each version of the format added to the one before it."""
+_VERSION = len(_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +82,11 @@ class Storage:
         self._thread = ThreadPoolExecutor(1, "storage")
         self._connection = self._thread.submit(self._open).result()
 
+    @property
+    def folder(self) -> Path:
+        """Where the database lies, and all that belongs to it."""
+        return self._path.parent
+
     def close(self) -> None:
         """Ends the thread and the connection."""
         self._thread.submit(self._connection.close).result()
@@ -78,17 +99,17 @@ class Storage:
     async def add_chat(self, chat: Chat) -> None:
         """Keeps a new chat."""
         row = (chat.id, chat.created, chat.model, _json(chat.labels), chat.total, chat.model_version, chat.state)
-        await self._do(lambda db: db.execute("INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?)", row))
+        await self.do(lambda db: db.execute("INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?)", row))
 
     async def chat(self, chat_id: str) -> Chat | None:
         """The chat, with its state; None where there is none."""
         wanted = "SELECT * FROM chats WHERE id = ?"
-        return await self._do(lambda db: _chat(db.execute(wanted, (chat_id,)).fetchone()), writes=False)
+        return await self.do(lambda db: _chat(db.execute(wanted, (chat_id,)).fetchone()), writes=False)
 
     async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages with n >= after, in order."""
         wanted = "SELECT * FROM messages WHERE chat = ? AND n >= ? ORDER BY n LIMIT ?"
-        return await self._do(
+        return await self.do(
             lambda db: [_message(row) for row in db.execute(wanted, (chat_id, after, limit))], writes=False
         )
 
@@ -110,7 +131,7 @@ class Storage:
             db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
             return True
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def correct(self, chat_id: str, n: int, label: str | None) -> StoredMessage | None:
         """Keeps the label a person gave message n, or forgets it (None). None where there is no such message."""
@@ -121,11 +142,11 @@ class Storage:
             found = db.execute("SELECT * FROM messages WHERE chat = ? AND n = ?", (chat_id, n)).fetchone()
             return None if found is None else _message(found)
 
-        return await self._do(work)
+        return await self.do(work)
 
     async def delete_chat(self, chat_id: str) -> bool:
         """Deletes the chat and its messages, overwritten on disk. False where there was none."""
-        return await self._do(lambda db: db.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0)
+        return await self.do(lambda db: db.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0)
 
     def _open(self) -> sqlite3.Connection:
         self._path.touch(mode=0o600, exist_ok=True)
@@ -135,22 +156,27 @@ class Storage:
             db.execute(f"PRAGMA {pragma}")
         with _transaction(db):
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
+            if version > _VERSION:
                 raise ValueError(
                     f"{self._path} was written by another version: its format is {version}, not {_VERSION}"
                 )
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            for step in _STEPS[version:]:
+                for statement in step.split(";"):
                     db.execute(statement)
-                db.execute(f"PRAGMA user_version = {_VERSION}")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
         return db
 
-    async def _do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
-        def run() -> T:
-            with _transaction(self._connection) if writes else nullcontext():
-                return work(self._connection)
+    async def do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
+        """What `work` gives of the database: one transaction where it writes."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work, writes)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+    def do_now(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
+        """The same for a thread that may wait."""
+        return self._thread.submit(self._run, work, writes).result()
+
+    def _run(self, work: Callable[[sqlite3.Connection], T], writes: bool) -> T:
+        with _transaction(self._connection) if writes else nullcontext():
+            return work(self._connection)
 
 
 @contextmanager

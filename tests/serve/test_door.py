@@ -2,19 +2,29 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.responses import PlainTextResponse
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from serve.door import LIMITS_VARIABLE, Door, for_proxy
+from serve.door import LIMITS_VARIABLE, SPOOL_VARIABLE, Door, for_proxy
 from serve.limits import Limits
+from serve.spool import Spool
 
-LIMITS = Limits(body_bytes=1000, waiting_bytes=2500, waiting_requests=3, upload_seconds=0.2)
+LIMITS = Limits(
+    body_bytes=1000,
+    waiting_bytes=2500,
+    waiting_requests=3,
+    upload_seconds=0.2,
+    page_bytes=2000,
+    page_waiting_bytes=5000,
+)
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +155,7 @@ def test_an_error_from_elsewhere_becomes_a_problem(status: int, text: str) -> No
 
 async def test_other_paths_are_left_alone_and_the_route_map_is_hidden() -> None:
     async with through(PlainTextResponse("no", 500)) as client:
-        page = await client.post("/gradio_api/upload", content=b"x" * 5000)
+        page = await client.post("/gradio_api/upload", content=b"x" * 1500)
         almost = await client.get("/v1x")
         routes = await client.get("/-/routes")
     assert (page.status_code, page.text) == (almost.status_code, almost.text) == (500, "no")
@@ -153,8 +163,102 @@ async def test_other_paths_are_left_alone_and_the_route_map_is_hidden() -> None:
     assert routes.status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/gradio_api/upload", "/v1x", "/v2/emotions"])
+async def test_a_body_for_anything_else_is_bounded_too(path: str) -> None:
+    async with through() as client:
+        for size, status in ((2000, 200), (2001, 413)):
+            told = await client.post(path, content=b"x" * size)
+            counted = await client.post(path, content=chunks(size // 2, size - size // 2))
+            assert (told.status_code, counted.status_code) == (status, status)
+            if status == 200:
+                assert told.text == counted.text == str(size)
+            else:
+                assert told.json()["limit"] == counted.json()["limit"] == "page_bytes"
+                assert counted.headers["content-type"] == "application/problem+json"
+        lied = await client.post(path, content=chunks(1500, 1500), headers={"content-length": "10"})
+        assert lied.status_code == 413
+
+
+async def test_an_endless_body_for_the_page_ends_where_it_becomes_too_large() -> None:
+    sent, seen, answers = 0, [], list[Message]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != "http.disconnect":
+            seen.append(len(message["body"]))
+        await PlainTextResponse("too late")(scope, receive, send)
+
+    async def receive() -> Message:
+        nonlocal sent
+        sent += 100
+        return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    await Door(app, LIMITS)({"type": "http", "method": "POST", "path": "/x", "headers": []}, receive, send)
+    assert [m["type"] for m in answers] == ["http.response.start", "http.response.body"]
+    assert (answers[0]["status"], sum(seen), sent) == (413, 2000, 2100)
+
+
+async def test_bodies_for_the_page_are_bounded_together_and_given_back() -> None:
+    async with through() as client:
+        posts = [client.post("/upload", content=chunks(900, 900, wait=0.05)) for _ in range(4)]
+        statuses = sorted(r.status_code for r in await asyncio.gather(*posts))
+        again = await client.post("/upload", content=b"x" * 2000)
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+    assert again.status_code == 200
+
+
+def spooling(app: Any, spool: Spool, *, two: bool) -> httpx.AsyncClient:
+    """Behind one door, or behind the proxy's and the API's own."""
+    inner = Door(app, LIMITS, spool=spool)
+    door = Door(inner, LIMITS, spool=spool, front=True) if two else inner
+    return httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test")
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one door", "two doors"])
+async def test_a_log_is_in_a_file_before_the_app_sees_it(tmp_path: Path, two: bool) -> None:
+    spool = Spool(tmp_path, LIMITS)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = (await receive()).get("body")
+        content = spool.arrived(Headers(scope=scope)["x-rapport-log"]).read_bytes()
+        await PlainTextResponse(f"{body!r} {len(content)}")(scope, receive, send)
+
+    async with spooling(app, spool, two=two) as client:
+        told = await client.post("/v1/batches", content=b"x" * 3000, headers={"x-rapport-log": "a" * 32})
+        counted = await client.post("/v1/batches", content=chunks(1000, 2000), headers={"x-rapport-front": "1"})
+    assert told.text == counted.text == "b'' 3000"
+    assert list(tmp_path.glob("uploads/*")) == []
+
+
+@pytest.mark.parametrize("two", [False, True], ids=["one door", "two doors"])
+async def test_an_answer_that_names_a_file_is_that_file(tmp_path: Path, two: bool) -> None:
+    (tmp_path / "out.txt").write_bytes(b"x" * 100_000)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path"].removeprefix("/v1/")
+        await Response(headers={"x-rapport-file": name, "content-type": "text/x"})(scope, receive, send)
+
+    async with spooling(app, Spool(tmp_path, LIMITS), two=two) as client:
+        found = await client.get("/v1/out.txt", headers={"x-request-id": "abc"})
+        part = await client.get("/v1/out.txt", headers={"range": "bytes=10-19"})
+        gone = await client.get("/v1/gone.txt")
+        above = await client.get("/v1/..%2F..%2Fetc/passwd")
+    assert (found.status_code, len(found.content), found.headers["content-type"]) == (200, 100_000, "text/x")
+    assert found.headers.get_list("x-request-id") == ["abc"]
+    assert "x-rapport-file" not in found.headers
+    assert (part.status_code, part.content) == (206, b"x" * 10)
+    assert gone.status_code == above.status_code == 404
+    assert gone.headers["content-type"] == "application/problem+json"
+
+
 def test_the_proxy_has_the_limits_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMITS_VARIABLE, LIMITS.model_dump_json())
+    monkeypatch.setenv(SPOOL_VARIABLE, "/some/where")
     (middleware,) = for_proxy()
     assert middleware.cls is Door
     assert middleware.kwargs["limits"] == LIMITS
+    assert middleware.kwargs["spool"].folder == Path("/some/where")
+    assert middleware.kwargs["front"] is True

@@ -13,6 +13,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from serve import batch_table
 from serve.choice import Choice
 from serve.config import AppConfig
 from serve.limits import Limits
@@ -22,12 +23,16 @@ from tests.serve.conftest import client_of
 CHAT = Chat(
     id="c" * 32, created="2026-01-01T00:00:00Z", model="emotion/ekman", labels=("joy",), total=0, model_version="m@1"
 )
+BATCH = batch_table.new("log.txt", "auto", "jsonl", "emotion/ekman", False, 10)
 OPERATIONS = {
     "/emotions": {"post"},
     "/chats": {"post"},
     "/chats/{chat_id}": {"get", "delete"},
     "/chats/{chat_id}/messages": {"post"},
     "/chats/{chat_id}/messages/{n}/correction": {"put", "delete"},
+    "/batches": {"post", "get"},
+    "/batches/{batch_id}": {"get", "delete"},
+    "/batches/{batch_id}/output": {"get"},
     "/models": {"get"},
     "/labels": {"get"},
     "/health/live": {"get"},
@@ -47,17 +52,20 @@ async def test_answers_are_as_declared(schema: BaseSchema, storage: Storage, met
 
     await storage.add_chat(CHAT)
     await storage.append(CHAT, StoredMessage(n=0, speaker="a", text="b"), None, "m@1")
+    await storage.do(lambda db: batch_table.add(db, BATCH, 1))
 
     cases = st.one_of(schema[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode)
     # What is a label of this chat, or which label set goes with which model, no document can say.
-    choosy = path in ("/emotions", "/chats") or method == "put"
+    choosy = path in ("/emotions", "/chats", "/batches") or method == "put"
 
     @settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None)
     @given(case=cases, there=st.booleans())
     def holds(case: schemathesis.Case, there: bool) -> None:
         if there and "chat_id" in path:
             case.path_parameters = {**case.path_parameters, "chat_id": CHAT.id}
-        excluded = [positive_data_acceptance] if choosy else []
+        if there and "batch_id" in path:
+            case.path_parameters = {**case.path_parameters, "batch_id": BATCH.id}
+        excluded = [positive_data_acceptance] if choosy or path.endswith("/output") else []
         if there:
             excluded.append(negative_data_rejection)  # What was wrong may have been the id, and now it is right.
         case.call_and_validate(excluded_checks=excluded)
@@ -75,8 +83,10 @@ async def test_the_document_is_complete(client: httpx.AsyncClient) -> None:
             responses = operation["responses"]
             assert {"429", "500", "503"} <= set(responses)
             if "requestBody" in operation:
-                assert operation["requestBody"]["content"]["application/json"]["example"] is not None
-                assert {"400", "413", "415", "422"} <= set(responses)
+                bodies = operation["requestBody"]["content"]
+                assert all(body["example"] is not None for body in bodies.values())
+                assert {"400", "413", "422"} <= set(responses)
+                assert "415" in responses or "multipart/form-data" in bodies
             for status, response in responses.items():
                 if status >= "400":
                     (media_type,) = response["content"]

@@ -1,11 +1,12 @@
 """The real thing: Ray Serve, its proxy, its queues, its batches. One service for all, since it starts slowly."""
 
 import asyncio
+import json
 import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from dialog.conversation import Conversation, Utterance
+from serve.batch_client import Batch
 from serve.client import Client
 from tests.serve.running import Running
 
@@ -105,6 +107,52 @@ def test_an_oversize_body_is_refused_before_it_fills_the_memory(service: Running
         assert declared.status_code == 413
         assert client.get("/health/ready").status_code == 200
     assert proxy.memory_info().rss - before < 64 * 1024**2
+
+
+def wait_for_batch(client: Client, batch_id: str, until: Callable[[Batch], bool], seconds: float = 90) -> Batch:
+    deadline = time.monotonic() + seconds
+    while not until(batch := client.batch(batch_id)):
+        assert time.monotonic() < deadline, batch
+        time.sleep(0.1)
+    return batch
+
+
+def many_conversations(path: Path, n: int, text: str = "great") -> Path:
+    lines = (json.dumps({"id": i, "utterances": [{"speaker": "Ann", "text": text}] * 100}) for i in range(n))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_batch_goes_all_the_way_though_its_worker_is_killed(service: Running, tmp_path: Path) -> None:
+    log = many_conversations(tmp_path / "log.jsonl", 60, "slow")
+    with Client(service.url) as client:
+        batch = client.start_batch(log, to="csv")
+        wait_for_batch(client, batch.id, lambda b: 0 < b.fraction < 1)
+        service.named("Replica:api:Batches").kill()
+        assert client.batches()[0].id == batch.id
+        done = wait_for_batch(client, batch.id, lambda b: b.ended)
+        assert (done.state, done.conversations, done.failed) == ("done", 60, 0)
+        client.save_batch(batch.id, tmp_path / "out.csv")
+        assert len((tmp_path / "out.csv").read_text().splitlines()) == 6001
+        client.delete_batch(batch.id)
+        assert client.batches() == ()
+    assert list((service.data_dir / "batches").glob("*/*")) == []
+
+
+def test_a_large_log_goes_to_the_disk_and_not_into_the_memory(service: Running) -> None:
+    proxy, api = service.named("ProxyActor"), service.named("Replica:api:Api")
+    before = proxy.memory_info().rss + api.memory_info().rss
+
+    def lines() -> Iterator[bytes]:
+        for _ in range(150):
+            yield b"Ann: great\n" * (1024**2 // 11)
+
+    with service.client() as client:
+        response = client.post("/batches", content=lines())
+        assert response.status_code == 202
+        assert response.json()["bytes"] == 150 * (1024**2 // 11) * 11
+        client.delete(f"/batches/{response.json()['id']}")
+    assert proxy.memory_info().rss + api.memory_info().rss - before < 48 * 1024**2
 
 
 async def test_requests_that_come_together_are_labelled_together(service: Running) -> None:

@@ -1,0 +1,150 @@
+"""Batches in the database: functions of a connection, to be handed to `Storage.do`."""
+
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from serve.storage import now
+
+State = Literal["queued", "running", "done", "failed"]
+LISTED = 200
+"""At most so many batches are listed, the newest first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A log that is to be labelled, is being, or has been. Its files lie in a folder called after its id."""
+
+    id: str
+    created: str
+    filename: str
+    input_format: str
+    output_format: str
+    model: str
+    anonymise: bool
+    bytes: int
+    state: State = "queued"
+    started: str | None = None
+    finished: str | None = None
+    fraction: float = 0.0
+    done: int = 0
+    """Conversations labelled."""
+    failed: int = 0
+    utterances: int = 0
+    failures: tuple[dict[str, Any], ...] = ()
+    """The first of them: id, line and error each."""
+    error: str | None = None
+    """Why the whole batch failed."""
+    model_version: str | None = None
+
+
+class TooManyBatches(Exception):
+    """So many wait already."""
+
+
+def new(filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int) -> Batch:
+    """A batch that is in no database yet."""
+    return Batch(
+        id=uuid.uuid4().hex,
+        created=now(),
+        filename=filename,
+        input_format=input_format,
+        output_format=output_format,
+        model=model,
+        anonymise=anonymise,
+        bytes=n_bytes,
+    )
+
+
+def add(db: sqlite3.Connection, batch: Batch, most_waiting: int) -> None:
+    """Queues it; TooManyBatches where `most_waiting` are not done."""
+    if waiting(db) >= most_waiting:
+        raise TooManyBatches
+    columns = ("id", "created", "filename", "input_format", "output_format", "model", "anonymise", "bytes", "state")
+    values = [getattr(batch, column) for column in columns]
+    db.execute(f"INSERT INTO batches ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", values)
+
+
+def waiting(db: sqlite3.Connection) -> int:
+    """How many are not done."""
+    found: int = db.execute("SELECT count(*) FROM batches WHERE state IN ('queued', 'running')").fetchone()[0]
+    return found
+
+
+def get(db: sqlite3.Connection, batch_id: str) -> Batch | None:
+    """The batch of that id."""
+    return _batch(db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone())
+
+
+def before(db: sqlite3.Connection, batch_id: str) -> int:
+    """How many batches will be begun before this one."""
+    earlier = "SELECT count(*) FROM batches WHERE state = 'queued' AND number < "
+    found: int = db.execute(earlier + "(SELECT number FROM batches WHERE id = ?)", (batch_id,)).fetchone()[0]
+    return found
+
+
+def listed(db: sqlite3.Connection) -> list[Batch]:
+    """All batches, the newest first."""
+    rows = db.execute("SELECT * FROM batches ORDER BY number DESC LIMIT ?", (LISTED,))
+    return [found for row in rows if (found := _batch(row)) is not None]
+
+
+def claim(db: sqlite3.Connection) -> Batch | None:
+    """The batch whose turn it is, from now on running."""
+    row = db.execute(
+        "UPDATE batches SET state = 'running', started = coalesce(started, ?) "
+        "WHERE number = (SELECT min(number) FROM batches WHERE state = 'queued') RETURNING *",
+        (now(),),
+    ).fetchone()
+    return _batch(row)
+
+
+def queue_again(db: sqlite3.Connection) -> int:
+    """Batches that were running when their worker was killed wait again. How many those are."""
+    return db.execute("UPDATE batches SET state = 'queued' WHERE state = 'running'").rowcount
+
+
+def advance(db: sqlite3.Connection, batch_id: str, *, fraction: float, done: int, failed: int, utterances: int) -> bool:
+    """Keeps how far it is. False where the batch has been deleted."""
+    row = (fraction, done, failed, utterances, batch_id)
+    changed = db.execute(
+        "UPDATE batches SET fraction = max(fraction, ?), done = ?, failed = ?, utterances = ? WHERE id = ?", row
+    )
+    return changed.rowcount > 0
+
+
+def finish(
+    db: sqlite3.Connection,
+    batch_id: str,
+    *,
+    failures: Sequence[dict[str, Any]] = (),
+    error: str | None = None,
+    model_version: str | None = None,
+) -> None:
+    """It is done; or it has failed, where there is an error."""
+    state = "done" if error is None else "failed"
+    row = (state, now(), orjson.dumps(list(failures)).decode(), error, model_version, batch_id)
+    db.execute(
+        "UPDATE batches SET state = ?, finished = ?, failures = ?, error = ?, model_version = ? WHERE id = ?", row
+    )
+
+
+def delete(db: sqlite3.Connection, batch_id: str) -> bool:
+    """Forgets it. False where there was none."""
+    return db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount > 0
+
+
+def exists(db: sqlite3.Connection, batch_id: str) -> bool:
+    """Whether it has not been deleted."""
+    return db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone() is not None
+
+
+def _batch(row: sqlite3.Row | None) -> Batch | None:
+    if row is None:
+        return None
+    kept = {key: row[key] for key in row.keys() if key != "number"}  # noqa: SIM118 (a Row iterates over values)
+    return Batch(**{**kept, "anonymise": bool(row["anonymise"]), "failures": tuple(orjson.loads(row["failures"]))})
