@@ -20,7 +20,7 @@ from serve.choice import Choice
 from serve.cluster import cluster
 from serve.config import AppConfig, UnusableConfig
 from serve.door import API_PREFIX
-from serve.emotion import emotion_deployment
+from serve.emotion import CALLS, emotion_deployment
 from serve.labeller import RemoteLabeller
 from serve.processes import kill_all
 from serve.storage import DATABASE, Storage
@@ -37,7 +37,10 @@ class Api:
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
         self._config = config
-        self._labeller = RemoteLabeller(emotion, config.limits.answer_seconds)
+        replicas = max(config.emotion.replicas, config.emotion.max_replicas or 1)
+        self._labeller = RemoteLabeller(
+            emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
+        )
         self._storage = Storage(folder / DATABASE)
 
     def __serve_build_asgi_app__(self) -> Any:

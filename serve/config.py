@@ -39,7 +39,10 @@ class ApiConfig(_Part):
 
 
 class EmotionConfig(_Part):
-    """The replicas that hold the emotion models. Waiting is bounded: replicas x (ongoing) + queued jobs."""
+    """The replicas that hold the emotion models. Each runs `ongoing` calls at once, and `queued` wait.
+
+    A call is a batch of requests, a message of a chat, or a part of a log.
+    """
 
     replicas: int = Field(default=1, ge=1)
     max_replicas: int | None = None
@@ -52,7 +55,6 @@ class EmotionConfig(_Part):
     queued: int = Field(default=64, ge=0)
     batch_work: int = Field(default=4_096, ge=1)
     """A batch holds this much padded work: conversations x the longest of them, in utterances."""
-    batch_wait_seconds: float = Field(default=0.004, ge=0)
 
 
 class RayConfig(_Part):

@@ -216,18 +216,17 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else "this could not be labelled: a fault of the service"
 
 
+CALLS = 2
+"""Batches of one caller for each replica: one that is labelled, and one that is there when that is done."""
+
+
 def padded_work(jobs: list[Job]) -> int:
     """Utterances in a batch of these jobs once every conversation is as long as the longest."""
     return sum(job.n_conversations for job in jobs) * max((job.longest for job in jobs), default=0)
 
 
-def batch_size(jobs: list[Job]) -> int:
-    """padded_work, but a job alone always fits: Ray fails an item that is larger than a whole batch may be."""
-    return 1 if len(jobs) == 1 else padded_work(jobs)
-
-
 class Emotion:
-    """The deployment: batches jobs, runs them in a thread, and nothing else."""
+    """The deployment: runs jobs in a thread, and nothing else. A `Gatherer` on the other side makes batches of them."""
 
     def __init__(self, config: AppConfig) -> None:
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
@@ -238,28 +237,12 @@ class Emotion:
         self._batches = ThreadPoolExecutor(1, "batches")
         self._steps = ThreadPoolExecutor(1, "steps")
         self._logs = ThreadPoolExecutor(1, "logs")
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._run.set_max_batch_size(config.emotion.batch_work)  # type: ignore[attr-defined]
-        self._run.set_batch_wait_timeout_s(config.emotion.batch_wait_seconds)  # type: ignore[attr-defined]
         version = self._taggers.about(config.model_name).version
         logs.get().info("emotion ready", model=config.model_name, model_version=version)
 
-    @ray_serve.batch(max_batch_size=4096, batch_wait_timeout_s=0.004, batch_size_fn=batch_size)  # both set in __init__
-    async def _run(self, jobs: list[Job]) -> list[Labelled]:
-        self._idle.clear()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._batches, self._taggers.label, jobs)
-        finally:
-            self._idle.set()
-
-    async def label(self, job: Job) -> Labelled:
-        """The job's answer, computed together with those of other requests."""
-        # Ray closes a batch when its time is up even while another runs. Waiting here instead, the jobs that came
-        # in the meantime all enter the next batch together.
-        await self._idle.wait()
-        answer: Labelled = await self._run(job)
-        return answer
+    async def label(self, jobs: list[Job]) -> list[Labelled]:
+        """An answer a job. Whoever calls has put together what came together."""
+        return await asyncio.get_running_loop().run_in_executor(self._batches, self._taggers.label, jobs)
 
     async def label_log(self, job: Job) -> Labelled:
         """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
@@ -291,7 +274,8 @@ def emotion_deployment(config: AppConfig) -> Any:
             "autoscaling_config": {
                 "min_replicas": wanted.replicas,
                 "max_replicas": max(wanted.replicas, wanted.max_replicas),
-                "target_ongoing_requests": max(1, wanted.ongoing // 2),
+                # A caller has at most CALLS a replica under way.
+                "target_ongoing_requests": CALLS / 2,
             }
         }
     return ray_serve.deployment(

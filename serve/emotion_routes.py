@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from serve import logs
+from serve.admission import Admission
 from serve.choice import Choice
 from serve.door import request_id_of
 from serve.emotion import Job
 from serve.labeller import Labeller
 from serve.limits import Limits
 from serve.openapi import body
-from serve.problems import declared, overloaded, unavailable
+from serve.problems import declared, unavailable
 from serve.reading import pointer, read, refuse_long
 from serve.schemas import EmotionsReply, EmotionsRequest
 
@@ -57,25 +57,6 @@ _ANSWER: dict[str, Any] = {
     "warnings": [],
     "request_id": "6f1d8c3e9b7a4d22",
 }
-
-
-class Admission:
-    """Utterances accepted and not yet answered; beyond the limit a request is told to come back."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limit = limits.waiting_utterances
-        self._waiting = 0
-
-    @contextmanager
-    def admit(self, n_utterances: int) -> Iterator[None]:
-        """For as long as the work waits or runs. Refusal 429. A request alone is always admitted."""
-        if self._waiting and self._waiting + n_utterances > self._limit:
-            raise overloaded("too many utterances are waiting", limit="waiting_utterances")
-        self._waiting += n_utterances
-        try:
-            yield
-        finally:
-            self._waiting -= n_utterances
 
 
 def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRouter:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from serve.emotion import About, Job, Labelled, Step, Stepped, Taggers
+from serve.emotion import CALLS, About, Job, Labelled, Step, Stepped, Taggers
+from serve.gathering import Gatherer
 from serve.problems import Refusal, overloaded, unavailable
 
 T = TypeVar("T")
@@ -52,16 +53,25 @@ class LocalLabeller:
 class RemoteLabeller:
     """The Emotion deployment behind a handle. Nothing here keeps state, so a call may be made twice.
 
-    answer_seconds bounds every call, the second try included.
+    answer_seconds bounds every call, the second try included. Jobs for `label` go together in batches of `work` padded
+    utterances, `calls` of which are under way at once.
     """
 
-    def __init__(self, handle: Any, answer_seconds: float) -> None:
+    def __init__(self, handle: Any, answer_seconds: float, *, calls: int = CALLS, work: int = 4096) -> None:
         self._handle = handle
         self._answer_seconds = answer_seconds
+        self._gatherer = Gatherer(self._label_together, calls=calls, work=work)
 
     async def label(self, job: Job) -> Labelled:
         """The job's answer."""
-        return await self._call(lambda: self._handle.label.remote(job))
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return await self._gatherer.label(job)
+        except TimeoutError:
+            raise self._late() from None
+
+    async def _label_together(self, jobs: list[Job]) -> list[Labelled]:
+        return await self._call(lambda: self._handle.label.remote(jobs))
 
     async def label_log(self, job: Job) -> Labelled:
         """The same for a part of a log."""
@@ -83,12 +93,15 @@ class RemoteLabeller:
                 except _died():  # a replica that dies takes its requests along; another one answers
                     return await start()
         except TimeoutError:
-            raise unavailable(f"no answer within {self._answer_seconds:g} s") from None
+            raise self._late() from None
         except _died():
             raise unavailable("the models are not there at the moment") from None
         except _full() as error:
             seconds = getattr(error, "retry_after_s", None) or 1.0
             raise _too_full(seconds) from None
+
+    def _late(self) -> Refusal:
+        return unavailable(f"no answer within {self._answer_seconds:g} s")
 
 
 def _too_full(seconds: float) -> Refusal:

@@ -33,6 +33,10 @@ class Limits(BaseModel):
     waiting_utterances: int = Field(default=10_000, gt=0)
     """The same for their utterances, in each API replica."""
 
+    waiting_seconds: float = Field(default=4.0, gt=0)
+    """How long the work that waits may take, at the speed of the last seconds; a request that would wait longer is 429.
+    """
+
     answer_seconds: float = Field(default=120.0, gt=0)
     """After this long a request is given up: 503."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serve.choice import Choice
 from serve.config import AppConfig
-from serve.emotion import Job, Step, Taggers, batch_size, padded_work
+from serve.emotion import Job, Step, Taggers, padded_work
 from tests.serve.conftest import CATALOGUE, TAGGER
 
 
@@ -74,13 +74,12 @@ def test_a_model_is_loaded_once() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=6))
-def test_work_counts_padding_and_a_job_alone_always_fits(sizes: list[tuple[int, int]]) -> None:
+def test_work_counts_padding(sizes: list[tuple[int, int]]) -> None:
     jobs = [
         Job(conversations=b"[]", n_conversations=n, longest=longest, model="m", mode="offline", causes=True)
         for n, longest in sizes
     ]
     assert padded_work(jobs) == sum(n for n, _ in sizes) * max(longest for _, longest in sizes)
-    assert batch_size(jobs[:1]) == 1
 
 
 def test_a_state_of_another_version_is_told_and_not_used() -> None:

@@ -1,0 +1,66 @@
+"""How much work may wait: so much of it, and no more than can be done soon."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from serve.limits import Limits
+from serve.problems import overloaded
+
+_BUSY = 500
+"""Utterances. With fewer waiting the models may be idle at times, and their speed does not show."""
+_WINDOW_SECONDS = 0.5
+_NEW = 0.5
+"""The part of a new measurement in the speed."""
+
+
+class Admission:
+    """Utterances accepted and not yet answered; beyond the limits a request is told to come back.
+
+    What matters to whoever waits is not how much waits but how long it takes, and that differs between machines and
+    models a hundredfold. So the speed is measured while there is a backlog.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._waiting = 0
+        self._speed: float | None = None  # utterances a second
+        self._since: float | None = None  # when the window began
+        self._done = 0  # utterances in it
+
+    @contextmanager
+    def admit(self, n_utterances: int) -> Iterator[None]:
+        """For as long as the work waits or runs. Refusal 429. A request alone is always admitted."""
+        wanted = self._waiting + n_utterances
+        if self._waiting and wanted > self._limits.waiting_utterances:
+            retry = self._seconds(self._waiting)
+            raise overloaded("too many utterances are waiting", limit="waiting_utterances", retry_after=retry)
+        if self._waiting > _BUSY and self._seconds(wanted) > self._limits.waiting_seconds:
+            retry = self._seconds(self._waiting)
+            raise overloaded("it would take too long", limit="waiting_seconds", retry_after=retry)
+        self._waiting = wanted
+        try:
+            yield
+        finally:
+            self._measure(n_utterances)
+            self._waiting -= n_utterances
+
+    def _seconds(self, n_utterances: int) -> float:
+        """How long so many take; 0 where that is not known."""
+        return n_utterances / self._speed if self._speed else 0.0
+
+    def _measure(self, n_utterances: int) -> None:
+        """So many were answered just now."""
+        now = self._clock()
+        if self._waiting < _BUSY:
+            self._since = None
+            return
+        if self._since is None:
+            self._since, self._done = now, 0
+            return
+        self._done += n_utterances
+        if (seconds := now - self._since) >= _WINDOW_SECONDS:
+            measured = self._done / seconds
+            self._speed = measured if self._speed is None else (1 - _NEW) * self._speed + _NEW * measured
+            self._since, self._done = now, 0
