@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, wait
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,7 +114,7 @@ class Worker:
     def _sweep(self, seconds: float = 3600.0) -> None:
         """Removes what belongs to no batch: logs whose upload broke off, folders of batches that were deleted."""
         for path in (*self._folder.glob("uploads/*"), *self._folder.glob("?" * 32)):
-            known = self._storage.do_now(lambda db, name=path.name: batch_table.exists(db, name), writes=False)
+            known = self._storage.do_now(partial(batch_table.exists, batch_id=path.name), writes=False)
             with contextlib.suppress(OSError):
                 if not known and time.time() - path.stat().st_mtime > seconds:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()

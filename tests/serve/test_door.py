@@ -201,7 +201,7 @@ async def test_an_endless_body_for_the_page_ends_where_it_becomes_too_large() ->
 
 
 async def test_bodies_for_the_page_are_bounded_together_and_given_back() -> None:
-    async with through() as client:
+    async with through(limits=LIMITS.model_copy(update={"page_waiting_bytes": 2500})) as client:
         posts = [client.post("/upload", content=chunks(900, 900, wait=0.05)) for _ in range(4)]
         statuses = sorted(r.status_code for r in await asyncio.gather(*posts))
         again = await client.post("/upload", content=b"x" * 2000)
