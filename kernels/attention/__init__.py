@@ -35,7 +35,7 @@ def attention(
         return v[:, :1, :0].expand(-1, q.shape[1], -1, -1)
     chosen = choose(q, backend)
     if chosen == "triton":
-        lacking = _kernel_lacks(q, k, v, pattern)
+        lacking = _kernel_lacks(q, k, v)
         if lacking is None:
             from kernels.attention import triton_kernel
 
@@ -47,10 +47,8 @@ def attention(
         return run.attention(q, k, v, pattern, structure)
 
 
-def _kernel_lacks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern) -> str | None:
+def _kernel_lacks(q: Tensor, k: Tensor, v: Tensor) -> str | None:
     """Why the kernel cannot do this, or None if it can."""
-    if pattern.dropout:
-        return f"no dropout, and it is {pattern.dropout}"
     if q.dtype not in (torch.float32, torch.float16, torch.bfloat16) or not q.dtype == k.dtype == v.dtype:
         return f"one dtype of 32 or 16 bits, and q, k, v are {q.dtype}, {k.dtype}, {v.dtype}"
     if max(q.shape[-1], v.shape[-1]) > WIDEST_HEAD:

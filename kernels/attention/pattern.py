@@ -22,7 +22,7 @@ class Pattern:
     ceiling: float = 5.0
     """With exp: a score above this counts as this."""
     dropout: float = 0.0
-    """Of the weights. The kernel has none, so the automatic choice takes PyTorch where it is above 0."""
+    """Of the weights, after they are made: what is kept is divided by 1 - dropout. Each backend draws for itself."""
 
     def __post_init__(self) -> None:
         if self.kind not in ("softmax", "sigmoid", "exp"):

@@ -4,7 +4,16 @@ by key block those of the keys and values."""
 import triton
 import triton.language as tl
 
-from kernels.attention.triton_tile import key_range, score_gradient, tile_scores, weigh
+from kernels.attention.triton_tile import (
+    dropped,
+    key_bounds,
+    key_range,
+    load_keys,
+    load_query_structure,
+    score_gradient,
+    tile_scores,
+    weigh,
+)
 
 
 @triton.jit
@@ -13,11 +22,12 @@ def queries_kernel(  # type: ignore[no-untyped-def]
     dq_ptr, dq_b, dq_h, dq_t, d_relative_ptr, d_bias_ptr, d_offset_ptr,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
     bias_ptr, bias_b, bias_h, bias_t, bias_s, allowed_ptr, allowed_b, allowed_h, allowed_t, allowed_s,
-    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling,
+    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling, dropout, seed,
     KIND: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr,
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
-    START: tl.constexpr, END: tl.constexpr, GROUPS: tl.constexpr, K: tl.constexpr, V: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, GROUPS: tl.constexpr,
+    K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     D_RELATIVE: tl.constexpr, D_BIAS: tl.constexpr, D_OFFSET: tl.constexpr,
 ):  # fmt: skip
     """dq, and where wanted the gradients of the relative table, the bias and the offset."""
@@ -38,18 +48,10 @@ def queries_kernel(  # type: ignore[no-untyped-def]
     if KIND == 0:
         log_sum = tl.load(log_sum_ptr + row * T + t, mask=t < T, other=0.0)
     delta = tl.load(delta_ptr + row * T + t, mask=t < T, other=0.0)
-    start, end = 0, S
-    if START:
-        start = tl.load(start_ptr + b).to(tl.int32)
-    if END:
-        end = tl.minimum(tl.load(end_ptr + b).to(tl.int32), S)
-    id_i = i
-    if IDS:
-        id_i = tl.load(ids_ptr + b * S + i, mask=i < S, other=0)
-    offset_i = tl.zeros((BLOCK_M,), tl.float32)
-    if OFFSET:
-        offset_i = tl.load(offset_ptr + b * offset_b + h * offset_h + t * offset_t, mask=t < T, other=0.0)
-        offset_i = offset_i.to(tl.float32)
+    start, end = key_bounds(start_ptr, end_ptr, b, S, START, END)
+    id_i, offset_i = load_query_structure(
+        ids_ptr + b * S, offset_ptr + b * offset_b + h * offset_h, offset_t, t, i, T, S, IDS, OFFSET
+    )
     d_offset = tl.zeros((BLOCK_M,), tl.float32)
     dq = tl.zeros((BLOCK_M, BLOCK_K), tl.float32)
     low, high = key_range(first + block * BLOCK_M, first + block * BLOCK_M + BLOCK_M - 1, S, start, end, window,
@@ -57,15 +59,10 @@ def queries_kernel(  # type: ignore[no-untyped-def]
     for n in range(low, high, BLOCK_N):
         j = n + tl.arange(0, BLOCK_N)
         far = j[:, None].to(tl.int64)
-        k_mask = (j < S)[:, None] & (columns < K)[None, :]
-        k = tl.load(k_ptr + b * k_b + g * k_h + far * k_t + columns[None, :], mask=k_mask, other=0.0)
-        k_other = k
-        if OTHER:
-            other_at = b * other_b + g * other_h + far * other_t + columns[None, :]
-            k_other = tl.load(other_ptr + other_at, mask=k_mask, other=0.0)
-        id_j = j
-        if IDS:
-            id_j = tl.load(ids_ptr + b * S + j, mask=j < S, other=0)
+        k, k_other, id_j = load_keys(
+            k_ptr + b * k_b + g * k_h, k_t, other_ptr + b * other_b + g * other_h, other_t, ids_ptr + b * S,
+            j, columns, S, K, OTHER, IDS,
+        )  # fmt: skip
         score, seen, same, where = tile_scores(
             q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
             allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
@@ -76,6 +73,8 @@ def queries_kernel(  # type: ignore[no-untyped-def]
         v_at = b * v_b + g * v_h + far * v_t + v_columns[None, :]
         v = tl.load(v_ptr + v_at, mask=(j < S)[:, None] & (v_columns < V)[None, :], other=0.0)
         d_weight = tl.dot(d_o, tl.trans(v), input_precision=PRECISION)
+        if DROPOUT:
+            d_weight = d_weight * dropped(seed, row, t, j, S, dropout)
         ds = score_gradient(weight, score, d_weight, delta, ceiling, KIND)
         if OTHER:
             dq = tl.dot(tl.where(same, ds, 0.0).to(k.dtype), k, dq, input_precision=PRECISION)
@@ -102,11 +101,12 @@ def keys_kernel(  # type: ignore[no-untyped-def]
     dk_ptr, dv_ptr, d_other_ptr, dk_b, dk_h, dk_t, dv_b, dv_h, dv_t,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
     bias_ptr, bias_b, bias_h, bias_t, bias_s, allowed_ptr, allowed_b, allowed_h, allowed_t, allowed_s,
-    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling,
+    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling, dropout, seed,
     KIND: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr,
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
-    START: tl.constexpr, END: tl.constexpr, GROUPS: tl.constexpr, K: tl.constexpr, V: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, GROUPS: tl.constexpr,
+    K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
     PER_GROUP: tl.constexpr,
 ):  # fmt: skip
     """dk, dv and the gradient of k_other, each summed over the query heads that share the key head."""
@@ -118,20 +118,12 @@ def keys_kernel(  # type: ignore[no-untyped-def]
     columns, v_columns = tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
     k_mask = (j < S)[:, None] & (columns < K)[None, :]
     v_mask = (j < S)[:, None] & (v_columns < V)[None, :]
-    k = tl.load(k_ptr + b * k_b + g * k_h + far * k_t + columns[None, :], mask=k_mask, other=0.0)
+    k, k_other, id_j = load_keys(
+        k_ptr + b * k_b + g * k_h, k_t, other_ptr + b * other_b + g * other_h, other_t, ids_ptr + b * S,
+        j, columns, S, K, OTHER, IDS,
+    )  # fmt: skip
     v = tl.load(v_ptr + b * v_b + g * v_h + far * v_t + v_columns[None, :], mask=v_mask, other=0.0)
-    k_other = k
-    if OTHER:
-        other_at = b * other_b + g * other_h + far * other_t + columns[None, :]
-        k_other = tl.load(other_ptr + other_at, mask=k_mask, other=0.0)
-    start, end = 0, S
-    if START:
-        start = tl.load(start_ptr + b).to(tl.int32)
-    if END:
-        end = tl.minimum(tl.load(end_ptr + b).to(tl.int32), S)
-    id_j = j
-    if IDS:
-        id_j = tl.load(ids_ptr + b * S + j, mask=j < S, other=0)
+    start, end = key_bounds(start_ptr, end_ptr, b, S, START, END)
     dk = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
     dv = tl.zeros((BLOCK_N, BLOCK_V), tl.float32)
     d_other = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
@@ -161,13 +153,9 @@ def keys_kernel(  # type: ignore[no-untyped-def]
             if KIND == 0:
                 log_sum = tl.load(log_sum_ptr + row * T + t, mask=t < T, other=0.0)
             delta = tl.load(delta_ptr + row * T + t, mask=t < T, other=0.0)
-            id_i = i
-            if IDS:
-                id_i = tl.load(ids_ptr + b * S + i, mask=i < S, other=0)
-            offset_i = tl.zeros((BLOCK_M,), tl.float32)
-            if OFFSET:
-                offset_i = tl.load(offset_ptr + b * offset_b + h * offset_h + t * offset_t, mask=t < T, other=0.0)
-                offset_i = offset_i.to(tl.float32)
+            id_i, offset_i = load_query_structure(
+                ids_ptr + b * S, offset_ptr + b * offset_b + h * offset_h, offset_t, t, i, T, S, IDS, OFFSET
+            )
             score, seen, same, _ = tile_scores(
                 q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
                 allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
@@ -175,8 +163,12 @@ def keys_kernel(  # type: ignore[no-untyped-def]
                 CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION,
             )  # fmt: skip
             weight = weigh(score, seen, log_sum, ceiling, KIND)
-            dv = tl.dot(tl.trans(weight.to(d_o.dtype)), d_o, dv, input_precision=PRECISION)
+            given = weight
             d_weight = tl.dot(d_o, tl.trans(v), input_precision=PRECISION)
+            if DROPOUT:
+                keep = dropped(seed, row, t, j, S, dropout)
+                given, d_weight = weight * keep, d_weight * keep
+            dv = tl.dot(tl.trans(given.to(d_o.dtype)), d_o, dv, input_precision=PRECISION)
             ds = score_gradient(weight, score, d_weight, delta, ceiling, KIND)
             if OTHER:
                 dk = tl.dot(tl.trans(tl.where(same, ds, 0.0).to(q.dtype)), q, dk, input_precision=PRECISION)

@@ -14,14 +14,26 @@ from torch import Tensor
 
 from kernels.attention.pattern import Pattern, Structure
 from kernels.attention.triton_backward import keys_kernel, queries_kernel
-from kernels.attention.triton_tile import key_range, tile_scores, weigh
+from kernels.attention.triton_tile import (
+    dropped,
+    key_bounds,
+    key_range,
+    load_keys,
+    load_query_structure,
+    tile_scores,
+    weigh,
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
-    """As `reference.attention`; q, k, v of one dtype of 32 or 16 bits, and no dropout."""
+    """As `reference.attention`; q, k, v of one dtype of 32 or 16 bits.
+
+    Dropout draws from PyTorch's generator on the CPU, one seed a call, and not the weights the PyTorch version drops.
+    """
     s = structure
     differentiable = (s.k_other, s.relative, s.bias, s.offset)
-    return _Attention.apply(q, k, v, *differentiable, s.ids, s.start, s.end, s.allowed, pattern)
+    seed = int(torch.randint(2**31, ())) if pattern.dropout else 0
+    return _Attention.apply(q, k, v, *differentiable, s.ids, s.start, s.end, s.allowed, pattern, seed)
 
 
 class _Attention(torch.autograd.Function):
@@ -40,6 +52,7 @@ class _Attention(torch.autograd.Function):
         end: Tensor | None,
         allowed: Tensor | None,
         pattern: Pattern,
+        seed: int,
     ) -> Tensor:
         q, k, v = (_last_axis_dense(z) for z in (q, k, v))
         k_other = None if k_other is None else _last_axis_dense(k_other)
@@ -51,11 +64,11 @@ class _Attention(torch.autograd.Function):
         grid = (triton.cdiv(n_queries, block_m), batch * n_heads)
         _forward_kernel[grid](
             q, k, v, o, log_sum, *_strides(q), *_strides(k), *_strides(v), *_strides(o),
-            *_structure_arguments(q, k, pattern, s), **_flags(q, k, v, pattern, s),
+            *_structure_arguments(q, k, pattern, s, seed), **_flags(q, k, v, pattern, s),
             BLOCK_M=block_m, BLOCK_N=block_n, **options,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, o, log_sum, k_other, relative, bias, offset, ids, start, end, allowed)
-        ctx.pattern = pattern
+        ctx.pattern, ctx.seed = pattern, seed
         return o
 
     @staticmethod
@@ -82,7 +95,7 @@ class _Attention(torch.autograd.Function):
         d_bias = q.new_zeros(batch, n_heads, n_queries, n_keys, dtype=torch.float32) if wants["bias"] else None
         d_offset = torch.empty_like(log_sum) if wants["offset"] else None
         common = (d_o, log_sum, delta, *_strides(q), *_strides(k), *_strides(v), *_strides(d_o))
-        last = _structure_arguments(q, k, pattern, s)
+        last = _structure_arguments(q, k, pattern, s, ctx.seed)
         flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
         queries_kernel[(blocks, batch * n_heads)](
             q, k, v, *common, d_q, *_strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
@@ -100,7 +113,7 @@ class _Attention(torch.autograd.Function):
             None if d_relative is None else d_relative.sum((0, 1)).to(relative.dtype),
             None if d_bias is None else d_bias.sum_to_size(bias.shape).to(bias.dtype),
             None if d_offset is None else d_offset.sum_to_size(offset.shape).to(offset.dtype),
-            *(None,) * 5,
+            *(None,) * 6,
         )
 
 
@@ -125,7 +138,7 @@ def _broadcast_strides(x: Tensor | None) -> tuple[int, ...]:
     return tuple(0 if n == 1 else stride for n, stride in zip(x.shape, x.stride(), strict=True))
 
 
-def _structure_arguments(q: Tensor, k: Tensor, pattern: Pattern, s: Structure) -> tuple[Any, ...]:
+def _structure_arguments(q: Tensor, k: Tensor, pattern: Pattern, s: Structure, seed: int) -> tuple[Any, ...]:
     n_keys, width = k.shape[2], q.shape[-1]
     n_distances = 1 if s.relative is None else s.relative.shape[2]
     return (
@@ -149,6 +162,8 @@ def _structure_arguments(q: Tensor, k: Tensor, pattern: Pattern, s: Structure) -
         pattern.scale if pattern.scale is not None else 1 / math.sqrt(width),
         pattern.window or 0,
         pattern.ceiling,
+        pattern.dropout,
+        seed,
     )
 
 
@@ -166,6 +181,7 @@ def _flags(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> d
         "OFFSET": s.offset is not None,
         "START": s.start is not None,
         "END": s.end is not None,
+        "DROPOUT": pattern.dropout > 0,
         "GROUPS": k.shape[1],
         "K": q.shape[-1],
         "V": v.shape[-1],
@@ -196,11 +212,12 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
     q_ptr, k_ptr, v_ptr, o_ptr, log_sum_ptr, q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, o_b, o_h, o_t,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
     bias_ptr, bias_b, bias_h, bias_t, bias_s, allowed_ptr, allowed_b, allowed_h, allowed_t, allowed_s,
-    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling,
+    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling, dropout, seed,
     KIND: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr,
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
-    START: tl.constexpr, END: tl.constexpr, GROUPS: tl.constexpr, K: tl.constexpr, V: tl.constexpr,
-    BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, GROUPS: tl.constexpr,
+    K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     # The last query blocks see the most keys, so they go first.
     block = tl.num_programs(0) - 1 - tl.program_id(0)
@@ -212,18 +229,10 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
     columns, v_columns = tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
     q_at = b * q_b + h * q_h + t[:, None].to(tl.int64) * q_t + columns[None, :]
     q = tl.load(q_ptr + q_at, mask=(t < T)[:, None] & (columns < K)[None, :], other=0.0)
-    start, end = 0, S
-    if START:
-        start = tl.load(start_ptr + b).to(tl.int32)
-    if END:
-        end = tl.minimum(tl.load(end_ptr + b).to(tl.int32), S)
-    id_i = i
-    if IDS:
-        id_i = tl.load(ids_ptr + b * S + i, mask=i < S, other=0)
-    offset_i = tl.zeros((BLOCK_M,), tl.float32)
-    if OFFSET:
-        offset_i = tl.load(offset_ptr + b * offset_b + h * offset_h + t * offset_t, mask=t < T, other=0.0)
-        offset_i = offset_i.to(tl.float32)
+    start, end = key_bounds(start_ptr, end_ptr, b, S, START, END)
+    id_i, offset_i = load_query_structure(
+        ids_ptr + b * S, offset_ptr + b * offset_b + h * offset_h, offset_t, t, i, T, S, IDS, OFFSET
+    )
     peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
     total = tl.zeros((BLOCK_M,), tl.float32)
     o = tl.zeros((BLOCK_M, BLOCK_V), tl.float32)
@@ -232,15 +241,10 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
     for n in range(low, high, BLOCK_N):
         j = n + tl.arange(0, BLOCK_N)
         far = j[:, None].to(tl.int64)
-        k_mask = (j < S)[:, None] & (columns < K)[None, :]
-        k = tl.load(k_ptr + b * k_b + g * k_h + far * k_t + columns[None, :], mask=k_mask, other=0.0)
-        k_other = k
-        if OTHER:
-            other_at = b * other_b + g * other_h + far * other_t + columns[None, :]
-            k_other = tl.load(other_ptr + other_at, mask=k_mask, other=0.0)
-        id_j = j
-        if IDS:
-            id_j = tl.load(ids_ptr + b * S + j, mask=j < S, other=0)
+        k, k_other, id_j = load_keys(
+            k_ptr + b * k_b + g * k_h, k_t, other_ptr + b * other_b + g * other_h, other_t, ids_ptr + b * S,
+            j, columns, S, K, OTHER, IDS,
+        )  # fmt: skip
         score, seen, _, _ = tile_scores(
             q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
             allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
@@ -258,6 +262,8 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
             peak = new_peak
         else:
             weight = weigh(score, seen, total, ceiling, KIND)
+        if DROPOUT:
+            weight = weight * dropped(seed, tl.program_id(1).to(tl.int64), t, j, S, dropout)
         v_at = b * v_b + g * v_h + far * v_t + v_columns[None, :]
         v = tl.load(v_ptr + v_at, mask=(j < S)[:, None] & (v_columns < V)[None, :], other=0.0)
         o = tl.dot(weight.to(v.dtype), v, o, input_precision=PRECISION)

@@ -5,6 +5,58 @@ import triton.language as tl
 
 
 @triton.jit
+def key_bounds(start_ptr, end_ptr, b, S, START: tl.constexpr, END: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The first key slot of row b that holds something, and the one after the last."""
+    start = 0
+    end = S
+    if START:
+        start = tl.load(start_ptr + b).to(tl.int32)
+    if END:
+        end = tl.minimum(tl.load(end_ptr + b).to(tl.int32), S)
+    return start, end
+
+
+@triton.jit
+def load_keys(  # type: ignore[no-untyped-def]
+    k_ptr, k_t, other_ptr, other_t, ids_ptr, j, columns, S, K: tl.constexpr, OTHER: tl.constexpr, IDS: tl.constexpr
+):
+    """k and k_other (N, K) and the ids (N) of slots j; the pointers stand at this row and key head."""
+    far = j[:, None].to(tl.int64)
+    mask = (j < S)[:, None] & (columns < K)[None, :]
+    k = tl.load(k_ptr + far * k_t + columns[None, :], mask=mask, other=0.0)
+    k_other = k
+    if OTHER:
+        k_other = tl.load(other_ptr + far * other_t + columns[None, :], mask=mask, other=0.0)
+    id_j = j
+    if IDS:
+        id_j = tl.load(ids_ptr + j, mask=j < S, other=0)
+    return k, k_other, id_j
+
+
+@triton.jit
+def load_query_structure(  # type: ignore[no-untyped-def]
+    ids_ptr, offset_ptr, offset_t, t, i, T, S, IDS: tl.constexpr, OFFSET: tl.constexpr
+):
+    """The ids and offsets (M) of queries t at slots i; the pointers stand at this row and head."""
+    id_i = i
+    if IDS:
+        id_i = tl.load(ids_ptr + i, mask=i < S, other=0)
+    offset_i = tl.zeros_like(t).to(tl.float32)
+    if OFFSET:
+        offset_i = tl.load(offset_ptr + t * offset_t, mask=t < T, other=0.0).to(tl.float32)
+    return id_i, offset_i
+
+
+@triton.jit
+def dropped(seed, row, t, j, S, dropout):  # type: ignore[no-untyped-def]
+    """What dropout multiplies the weights (M, N) of one row and head by: 0, or 1 / (1 - dropout).
+
+    A function of its arguments, so that forward and backward agree without anything stored.
+    """
+    return tl.where(tl.rand(seed + row, t[:, None] * S + j[None, :]) < dropout, 0.0, 1.0 / (1.0 - dropout))
+
+
+@triton.jit
 def tile_scores(  # type: ignore[no-untyped-def]
     q, k, k_other, i, j, id_i, id_j, relative_ptr, bias_ptr, allowed_ptr, offset_i,
     bias_t, bias_s, allowed_t, allowed_s, first, S, start, end, H, P, centre, scale, window,

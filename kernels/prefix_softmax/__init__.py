@@ -9,8 +9,8 @@ from kernels.prefix_softmax import chunked, reference
 
 __all__ = ["prefix_softmax"]
 
-WIDEST = 256
-"""Of the Triton kernel, whose programs hold whole values."""
+WIDEST = 128
+"""Of the Triton kernel, whose programs hold whole values; at 256 its backward would spill 10 KB a thread there."""
 
 
 def prefix_softmax(

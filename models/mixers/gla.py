@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kernels.gla import gated_linear_attention
 from models.mixers.base import SequenceMixer
+from models.mixers.grouped import per_query_head
 from models.mixers.short_conv import CausalConv
 
 
@@ -142,8 +143,3 @@ class GLA(SequenceMixer[GLAState]):
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
         return y, GLAState(S[:, :: c.n_heads // c.kv_heads], tuple(tails))
-
-
-def per_query_head(n: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Each head of (B, H, ...) n times over, for the queries that share it."""
-    return tensors if n == 1 else tuple(z.repeat_interleave(n, 1) for z in tensors)

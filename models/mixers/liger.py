@@ -11,16 +11,12 @@ from kernels.attention import Pattern, Structure, attention
 from kernels.gla import gated_linear_attention, value_gated_attention
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
-from models.mixers.gla import per_query_head
+from models.mixers.grouped import GroupedConfig, per_query_head
 from models.positions import rotary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LigerConfig:
-    d_model: int
-    n_heads: int = 4
-    n_kv_heads: int | None = None
-    """Keys and values for fewer heads, each shared by n_heads / n_kv_heads queries; None is one a head."""
+class LigerConfig(GroupedConfig):
     window: int = 64
     """w, keys a query sees in the softmax half, its own among them."""
     kind: Literal["gla", "hgrn2", "gsa", "head"] = "gla"
@@ -35,24 +31,13 @@ class LigerConfig:
     rotary_base: float = 10_000.0
 
     def __post_init__(self) -> None:
-        if self.d_model < 1 or self.n_heads < 1 or self.d_model % self.n_heads:
-            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
-        if self.n_heads % self.kv_heads:
-            raise ValueError(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.kv_heads}")
+        GroupedConfig.__post_init__(self)
         if self.window < 1:
             raise ValueError(f"window is {self.window}, expected at least 1")
         if self.kind not in ("gla", "hgrn2", "gsa", "head"):
             raise ValueError(f"kind is {self.kind!r}, expected 'gla', 'hgrn2', 'gsa' or 'head'")
         if self.rotary and self.d_head % 2:
             raise ValueError(f"rotary positions turn pairs, and a head is {self.d_head} wide")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
-
-    @property
-    def d_head(self) -> int:
-        return self.d_model // self.n_heads
 
 
 class LigerState(NamedTuple):

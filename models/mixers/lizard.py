@@ -10,16 +10,12 @@ from torch import Tensor, nn
 from kernels.gla import gated_linear_attention
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
-from models.mixers.gla import per_query_head
+from models.mixers.grouped import GroupedConfig, per_query_head
 from models.mixers.window import window_attention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LizardConfig:
-    d_model: int
-    n_heads: int = 4
-    n_kv_heads: int | None = None
-    """Keys and values for fewer heads, each shared by n_heads / n_kv_heads queries; None is one a head."""
+class LizardConfig(GroupedConfig):
     n_features: int | None = None
     """F: phi has 2 F entries. None is half a head's width, so that phi is as wide as the head."""
     features: Literal["softmax", "exp"] = "softmax"
@@ -41,10 +37,7 @@ class LizardConfig:
     branches: Literal["both", "linear", "window"] = "both"
 
     def __post_init__(self) -> None:
-        if self.d_model < 1 or self.n_heads < 1 or self.d_model % self.n_heads:
-            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
-        if self.n_heads % self.kv_heads:
-            raise ValueError(f"n_heads {self.n_heads} is not a multiple of n_kv_heads {self.kv_heads}")
+        GroupedConfig.__post_init__(self)
         if self.d_phi < 2 or self.window < 1 or self.n_sinks < 0:
             raise ValueError(
                 f"features {self.d_phi // 2} and window {self.window} must be positive, "
@@ -60,14 +53,6 @@ class LizardConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
-
-    @property
-    def d_head(self) -> int:
-        return self.d_model // self.n_heads
 
     @property
     def d_phi(self) -> int:

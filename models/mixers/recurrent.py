@@ -29,6 +29,8 @@ class RecurrentConfig:
     """Between layers."""
     layer_norm: bool = False
     """Of U x and of R h, each by itself, as they enter a cell."""
+    learned_start: bool = False
+    """The states before the first token are parameters that start at zero; otherwise they are zero."""
     attention: Literal["none", "after", "feedback"] = "none"
     """Attention over the states so far: joined to the finished states, or fed to the first layer's next step too,
     which makes the two of them sequential."""
@@ -156,6 +158,8 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
         widths = [c.d_model] + [c.width] * (c.n_layers - 1)
         self.cells = nn.ModuleList(cell(config, d_in) for d_in in widths)  # type: ignore[call-arg]
         self.n_states = cell.n_states
+        if c.learned_start:
+            self.start = nn.Parameter(torch.zeros(c.n_layers, self.n_states, c.width))
         self.dropout = nn.Dropout(c.dropout)
         self.out = nn.Identity() if c.width == c.d_model else nn.Linear(c.width, c.d_model)
         if c.attention != "none":
@@ -172,7 +176,8 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
         c, weight = self.recurrent_config, next(self.parameters())
         wide = torch.promote_types(weight.dtype, torch.float32)
         zero = torch.zeros(batch, c.width, dtype=wide, device=weight.device)
-        layers = tuple(tuple(zero.clone() for _ in range(self.n_states)) for _ in range(c.n_layers))
+        start = self.start.to(wide) if c.learned_start else zero.new_zeros(c.n_layers, self.n_states, c.width)
+        layers = tuple(tuple(z.expand_as(zero).contiguous() for z in layer.unbind()) for layer in start.unbind())
         attention = () if c.attention == "none" else self.attention.initial_state(batch)
         return RecurrentState(layers, attention, zero.clone() if c.attention == "feedback" else zero[:, :0])
 

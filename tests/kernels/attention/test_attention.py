@@ -146,12 +146,41 @@ def test_the_kernel_says_what_it_lacks() -> None:
     parts = arguments(3, 3)
     with pytest.raises(BackendUnavailable, match="float64"):
         attention(**parts, backend="triton")
-    single = {name: z.float() for name, z in parts.items()}
-    with pytest.raises(BackendUnavailable, match=r"dropout.*0\.5"), use_backend("triton"):
-        attention(**single, pattern=Pattern(dropout=0.5))
     wide = {name: torch.zeros(1, 1, 1, 300) for name in parts}
-    with pytest.raises(BackendUnavailable, match="300"):
-        attention(**wide, backend="triton")
+    with pytest.raises(BackendUnavailable, match="300"), use_backend("triton"):
+        attention(**wide)
+
+
+@pytest.mark.parametrize(("kind", "n_groups"), [("softmax", 1), ("sigmoid", 2)])
+def test_the_kernel_drops_weights_and_its_gradients_know_which(kind: Any, n_groups: int, device: torch.device) -> None:
+    """Values of an identity matrix show which weights were kept; the gradients are those of attention with them."""
+    n = 18
+    q = torch.randn(BATCH, 2, n, WIDTH, device=device)
+    k = torch.randn(BATCH, n_groups, n, WIDTH, device=device)
+    pattern = Pattern(kind=kind, dropout=0.4)
+
+    def dropped(q: Tensor, k: Tensor, v: Tensor, seed: int = 3) -> Tensor:
+        torch.manual_seed(seed)
+        return attention(q, k, v, pattern, backend="triton")
+
+    seen = torch.eye(n, device=device).expand(BATCH, n_groups, -1, -1)
+    weights = attention(q, k, seen, Pattern(kind=kind), backend="reference")
+    keep = (dropped(q, k, seen) / weights.masked_fill(weights == 0, 1.0)).detach()  # (B, H, T, S)
+    real = torch.ones(n, n, dtype=torch.bool, device=device).tril()
+    at_zero = keep[..., real].abs() < 1e-3
+    assert ((keep[..., real] - 1 / 0.6).abs() < 1e-3)[~at_zero].all()
+    assert at_zero.float().mean().item() == pytest.approx(0.4, abs=0.05)
+    assert not torch.equal(at_zero[0, 0], at_zero[0, 1])
+    assert torch.equal(dropped(q, k, seen), dropped(q, k, seen))
+    assert not torch.equal(dropped(q, k, seen), dropped(q, k, seen, seed=4))
+
+    def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        scores = q @ k.repeat_interleave(2 // n_groups, 1).mT / WIDTH**0.5
+        made = scores.masked_fill(~real, -torch.inf).softmax(-1) if kind == "softmax" else scores.sigmoid() * real
+        return (made * keep.round(decimals=3).bool() / 0.6) @ v.repeat_interleave(2 // n_groups, 1)
+
+    v = torch.randn(BATCH, n_groups, n, V_WIDTH, device=device)
+    assert_as_accurate(dropped, plain, [q, k, v])
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -45,6 +45,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "gru": [
         {"n_heads": 4, "n_layers": 2, "d_hidden": 8},
         {"reset_after": False, "n_heads": 2, "layer_norm": True},
+        {"learned_start": True, "n_layers": 2, "d_hidden": 8},
         {"layer_norm": True, "attention": "after", "attention_window": 4, "join": "rate"},
         {"attention": "feedback"},
     ],
@@ -71,7 +72,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "lstm": [
         {"n_heads": 4, "n_layers": 2, "d_hidden": 8},
         {"peepholes": True, "layer_norm": True},
-        {"coupled": True, "output": "identity"},
+        {"coupled": True, "output": "identity", "learned_start": True},
         {"forget_gate": False, "peepholes": True},
     ],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],

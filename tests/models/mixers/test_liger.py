@@ -5,33 +5,14 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from models.mixers.liger import Liger, LigerConfig
 from models.positions import rotary
-
-TOKENS = 11
+from tests.models.mixers.projections import TOKENS, finished, projected, randomised, tokens
 
 
 def liger(**fields: Any) -> Liger:
-    mixer = Liger(LigerConfig(d_model=8, n_heads=2, **fields)).double()
-    for parameter in mixer.parameters():
-        torch.nn.init.normal_(parameter)
-    return mixer
-
-
-def projected(mixer: Liger, x: Tensor) -> list[Tensor]:
-    """q, k, v (B, H, T, d)."""
-    parts = (mixer.query(x), mixer.key(x), mixer.value(x))
-    return [p.unflatten(-1, (-1, mixer.config.d_head)).transpose(1, 2) for p in parts]
-
-
-def finished(mixer: Liger, o: Tensor) -> Tensor:
-    return mixer.out(o.transpose(1, 2).flatten(2))
-
-
-def tokens() -> Tensor:
-    return torch.randn(2, TOKENS, 8, dtype=torch.float64)
+    return randomised(Liger(LigerConfig(d_model=8, n_heads=2, **fields)))
 
 
 @pytest.mark.parametrize("kind", ["gla", "hgrn2", "gsa", "head"])

@@ -8,29 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.mixers.lizard import Lizard, LizardConfig
-
-TOKENS = 11
+from tests.models.mixers.projections import TOKENS, finished, projected, randomised, tokens
 
 
 def lizard(**fields: Any) -> Lizard:
-    mixer = Lizard(LizardConfig(d_model=8, n_heads=2, **fields)).double()
-    for parameter in mixer.parameters():
-        torch.nn.init.normal_(parameter)
-    return mixer
-
-
-def projected(mixer: Lizard, x: Tensor) -> list[Tensor]:
-    """q, k, v (B, H, T, d)."""
-    parts = (mixer.query(x), mixer.key(x), mixer.value(x))
-    return [p.unflatten(-1, (-1, mixer.config.d_head)).transpose(1, 2) for p in parts]
-
-
-def finished(mixer: Lizard, o: Tensor) -> Tensor:
-    return mixer.out(o.transpose(1, 2).flatten(2))
-
-
-def tokens() -> Tensor:
-    return torch.randn(2, TOKENS, 8, dtype=torch.float64)
+    return randomised(Lizard(LizardConfig(d_model=8, n_heads=2, **fields)))
 
 
 def phi(mixer: Lizard, x: Tensor, weight: Tensor) -> Tensor:

@@ -1,63 +1,47 @@
-"""A newcomer adds a mixer: one file of thirty lines and one row in the table. Here both are made, and then held to the
-promises of test_contract.py, put in a backbone, and sent to disk and back."""
+"""A newcomer adds a mixer as the README shows it: its file and its row are taken from there, then held to the promises
+of test_contract.py, put in a backbone, and sent to disk and back."""
 
+import importlib.util
 import inspect
-from dataclasses import dataclass
+import re
+import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
+from dialog.recall import recall_config
 from models.backbone import Backbone, BackboneConfig
 from models.mixers import MIXERS, build_mixer
-from models.mixers.base import SequenceMixer
 from tests.models.mixers import test_contract as contract
 
-# ---- the newcomer's file: from here ----
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunningMeanConfig:
-    d_model: int
-
-
-class RunningMeanState(NamedTuple):
-    total: Tensor  # (B, D)
-    count: Tensor  # (B, 1)
-
-
-class RunningMean(SequenceMixer[RunningMeanState]):
-    """y_t = W (x_1 + ... + x_t) / t."""
-
-    def __init__(self, config: RunningMeanConfig) -> None:
-        super().__init__()
-        self.out = nn.Linear(config.d_model, config.d_model, bias=False)
-
-    def initial_state(self, batch: int) -> RunningMeanState:
-        weight = self.out.weight
-        return RunningMeanState(weight.new_zeros(batch, len(weight)), weight.new_zeros(batch, 1))
-
-    def forward(
-        self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: Any = None
-    ) -> tuple[Tensor, RunningMeanState]:
-        self.refuse_ids(ids)
-        total, count = self.initial_state(len(x)) if state is None else state
-        real = torch.ones_like(x[..., :1]) if mask is None else mask[..., None].to(x.dtype)
-        totals = total[:, None] + (x.masked_fill(real == 0, 0.0)).cumsum(1)  # a padded step adds nothing
-        counts = count[:, None] + real.cumsum(1)
-        y = self.out(totals / counts.clamp_min(1)) * real
-        return y, RunningMeanState(totals[:, -1], counts[:, -1])
-
-
-# ---- to here; and the row in MIXERS ----
+README = Path(__file__).parents[3] / "README.md"
+SOURCE, ROW = re.findall(r"```python\n(.*?)```", README.read_text("utf-8").split("**A mixer**")[1], re.DOTALL)[:2]
+NAME = "models.mixers.running_mean"
 
 
 @pytest.fixture
-def row(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setitem(MIXERS, "running_mean", (RunningMeanConfig, RunningMean))
-    return "running_mean"
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The newcomer's file, imported."""
+    path = tmp_path / "running_mean.py"
+    path.write_text(SOURCE, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(NAME, path)
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, NAME, made)
+    spec.loader.exec_module(made)
+    return made
+
+
+@pytest.fixture
+def row(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The newcomer's row, in the table."""
+    ((name, entry),) = eval(f"{{{ROW}}}", vars(module)).items()
+    monkeypatch.setitem(MIXERS, name, entry)
+    return str(name)
 
 
 PROMISES = [
@@ -78,10 +62,9 @@ def test_a_newcomer_is_held_to_every_promise(row: str, promise: Any) -> None:
     promise(**{name: arguments[name] for name in wanted})
 
 
-def test_a_newcomers_file_is_about_thirty_lines() -> None:
-    text = Path(__file__).read_text("utf-8")
-    own = text[text.index("from here ----") : text.index("# ---- to here")]
-    assert sum(bool(line.strip()) for line in own.splitlines()[1:]) <= 36
+def test_a_newcomers_file_is_thirty_lines_and_its_row_one() -> None:
+    assert sum(bool(line.strip()) for line in SOURCE.splitlines()) <= 30
+    assert len(ROW.strip().splitlines()) == 1
 
 
 def test_a_newcomer_stands_in_a_backbone_and_survives_the_disk(row: str, tmp_path: Path) -> None:
@@ -93,3 +76,7 @@ def test_a_newcomer_stands_in_a_backbone_and_survives_the_disk(row: str, tmp_pat
     for t in range(5):
         y, state = again.step(x[:, t], state)
     torch.testing.assert_close(y, model(x)[0][:, -1])
+
+
+def test_a_newcomer_is_asked_for_recall_by_its_name(row: str) -> None:
+    assert type(recall_config(row, 32).backbone.mixers[1]).__name__ == "RunningMeanConfig"
