@@ -10,7 +10,7 @@ from kernels.prefix_softmax import chunked, reference
 __all__ = ["prefix_softmax"]
 
 WIDEST = 128
-"""Of the Triton kernel, whose programs hold whole values; at 256 its backward would spill 10 KB a thread there."""
+"""Of the Triton kernel, whose programs hold whole values; at 256 its backward spills 10 KB a thread on a Hopper."""
 
 
 def prefix_softmax(

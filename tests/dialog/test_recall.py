@@ -101,6 +101,16 @@ def test_attention_recalls_where_a_constant_query_cannot() -> None:
     softmax, aaren = (train_recall(name, TINY, learning_rate=1e-2) for name in ("softmax", "aaren"))
     assert softmax.accuracy > 95
     assert aaren.accuracy < 75  # it knows the two values and not which: a half
+    tokens, _ = TINY.test[0].draw(16, 2**31)
+    padded, mask = torch.nn.functional.pad(tokens, (0, 5)), torch.arange(21).expand(16, -1) < 16
+    for model in (softmax.model, aaren.model):
+        logits, _ = model(tokens)
+        torch.testing.assert_close(model(padded, mask=mask)[0][:, :16], logits, rtol=1e-4, atol=1e-4)
+        state, answers = model.initial_state(16), []
+        for token in tokens.unbind(1):
+            one, state = model.step(token, state)
+            answers.append(one.argmax(-1))
+        assert torch.equal(torch.stack(answers, 1), logits.argmax(-1))
 
 
 def test_the_metric_counts_questions_and_nothing_else() -> None:

@@ -122,10 +122,68 @@ def rat(dtype: torch.dtype) -> Iterator[Tensor]:
         yield triton_kernel.chunk_attention(k, v, g, *ends, phase, end)
 
 
-OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {"scan": scan, "gla": gla, "rat": rat}
+def attention(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.attention import Pattern, Structure, triton_kernel
+
+    ids, end = torch.zeros(2, 130, dtype=torch.long), torch.full((2,), 130)
+    identity = Structure(end=end, ids=ids, k_other=randn(2, 4, 130, 64, dtype=dtype), relative=randn(2, 4, 9))
+    for width, pattern, structure in (
+        (64, Pattern(), Structure()),
+        (128, Pattern(dropout=0.1), Structure()),
+        (256, Pattern(), Structure()),
+        (64, Pattern(kind="sigmoid"), Structure(offset=randn(1, 1, 130))),
+        (64, Pattern(window=100, causal=False), identity),
+    ):
+        q, k, v = (randn(2, 4, 130, width, dtype=dtype) for _ in range(3))
+        yield triton_kernel.attention(q, k, v, pattern, structure)
+
+
+def prefix_softmax(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.prefix_softmax import triton_kernel
+
+    for width in (64, 128):
+        v = randn(2, 4, 130, width, dtype=dtype)
+        yield triton_kernel.prefix_softmax(randn(2, 4, 130), v, randn(2, 4), randn(2, 4, width))[0]
+
+
+def rnn(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.rnn import triton_kernel
+
+    if dtype != torch.float32:
+        return  # the op computes in float32 whatever it is given
+    weights = (randn(768, 256), randn(768), randn(768, 256), randn(768))
+    source, lengths = torch.zeros(3, 2, dtype=torch.long), torch.full((3,), 2)
+    yield triton_kernel.dialog_gru(
+        randn(3, 2, 1024), *weights, source, randn(3, 2), randn(3, 2), randn(3, 2, 256), lengths
+    )
+
+
+def crf(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.crf import linear_chain, skip_chain, triton_kernel
+
+    mask, ids = torch.ones(2, 9, dtype=torch.bool), torch.zeros(2, 9, dtype=torch.long)
+    start, last, same, other = randn(7), randn(7), randn(7, 7), randn(7, 7)
+    for chain in (skip_chain(ids, mask, start, last, same, other), linear_chain(mask, start, last, same)):
+        emissions = randn(2, 9, 7, dtype=dtype)
+        triton_kernel.viterbi(emissions, chain)
+        triton_kernel.marginals(emissions, chain)
+        yield triton_kernel.log_partition(emissions, chain)
+
+
+OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {
+    "scan": scan,
+    "gla": gla,
+    "rat": rat,
+    "attention": attention,
+    "prefix_softmax": prefix_softmax,
+    "rnn": rnn,
+    "crf": crf,
+}
 
 if __name__ == "__main__":
     JITFunction.run = compile_instead
+    # What looks at the device to choose its blocks is to choose those it would on the GPU.
+    torch.Tensor.is_cuda = property(lambda self: True)  # type: ignore[assignment, misc]
     for name in sys.argv[1:] or OPS:
         for dtype in (torch.bfloat16, torch.float32):
             for output in OPS[name](dtype):

@@ -10,10 +10,10 @@ import pytest
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
+SLOW = ("scan", "gla", "rat", "attention", "prefix_softmax", "rnn")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("op", ["scan", "gla", "rat"])
+@pytest.mark.parametrize("op", ["crf", *(pytest.param(op, marks=pytest.mark.slow) for op in SLOW)])
 def test_every_kernel_of_an_op_compiles_for_hopper(op: str) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
