@@ -79,15 +79,15 @@ _MARK_TOKENS = 3
 """What a mark and a separator cost beside a text; `Packer.lengths` adds to the text what a long name costs more."""
 
 
-def cut(lengths: Sequence[int], layout: Layout) -> list[Span]:
-    """Spans that cover a conversation once, in order, none longer than the layout allows.
+def cut(lengths: Sequence[int], layout: Layout, first: int = 0) -> list[Span]:
+    """Spans that cover a conversation from `first` on once, in order, none longer than the layout allows.
 
     lengths are the utterances' text tokens, as `Packer.lengths` counts them. A cut carries as many earlier utterances
     as `context_tokens` can hold.
     """
-    spans, first, n = [], 0, len(lengths)
+    spans, n = [], len(lengths)
     if layout.alone:
-        return [Span(i, i, i + 1) for i in range(n)]
+        return [Span(i, i, i + 1) for i in range(first, n)]
     while first < n:
         begin, room = first, layout.context_tokens
         while begin > 0 and lengths[begin - 1] + _MARK_TOKENS <= room:
@@ -103,12 +103,12 @@ def cut(lengths: Sequence[int], layout: Layout) -> list[Span]:
     return spans
 
 
-def live_windows(lengths: Sequence[int], layout: Layout) -> list[Span]:
-    """For each utterance the window a live chat would read: itself, and as much before it as fits."""
+def live_windows(lengths: Sequence[int], layout: Layout, first: int = 0) -> list[Span]:
+    """For each utterance from `first` on the window a live chat would read: itself, and as much before it as fits."""
     spans = []
     if layout.alone:
-        return [Span(i, i, i + 1) for i in range(len(lengths))]
-    for i in range(len(lengths)):
+        return [Span(i, i, i + 1) for i in range(first, len(lengths))]
+    for i in range(first, len(lengths)):
         begin, used = i, 1 + lengths[i] + _MARK_TOKENS
         while begin > 0 and used + lengths[begin - 1] + _MARK_TOKENS <= layout.live_tokens:
             begin -= 1

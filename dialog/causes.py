@@ -1,7 +1,7 @@
 """Causes of emotions: which earlier messages made a message feel as it does, and by which words."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -173,7 +173,26 @@ class CauseFinder:
                 found[i] = one
         for i in asked:
             if len(whole[i].texts) > STRETCH:
-                found[i] = self._in_stretches(whole[i])
+                found[i], _ = self._in_stretches(whole[i], self.start())
+        return found
+
+    def find_in_pieces(
+        self,
+        conversation: Conversation,
+        pieces: Iterable[Encoded],
+        predictions: Sequence[Prediction],
+        speakers: Tensor,
+    ) -> list[tuple[Cause, ...]]:
+        """What `find` says of one conversation, whose vectors and tokens come a piece after the other."""
+        if not any(self._asks(p) for p in predictions):
+            return [()] * len(predictions)
+        found, state = list[tuple[Cause, ...]](), self.start()
+        for e in pieces:
+            now = slice(len(found), len(found) + len(e.vectors))
+            texts = [u.text for u in conversation.utterances[now]]
+            piece = _Stretch(e.vectors, e.tokens or (), predictions[now], speakers[now], texts)
+            causes, state = self._in_stretches(piece, state)
+            found += causes
         return found
 
     def start(self) -> CausesState:
@@ -206,15 +225,15 @@ class CauseFinder:
     def _asks(self, prediction: Prediction) -> bool:
         return prediction.emotion != NEUTRAL
 
-    def _in_stretches(self, whole: _Stretch) -> list[tuple[Cause, ...]]:
-        found, state = list[tuple[Cause, ...]](), self.start()
+    def _in_stretches(self, whole: _Stretch, state: CausesState) -> tuple[list[tuple[Cause, ...]], CausesState]:
+        found = list[tuple[Cause, ...]]()
         for first in range(0, len(whole.texts), STRETCH):
             part = slice(first, first + STRETCH)
             vectors, tokens, predictions, speakers, texts = whole
             stretch = _Stretch(vectors[part], tokens[part], predictions[part], speakers[part], texts[part])
             (causes,), state = self._point(state, [stretch])
             found += causes
-        return found
+        return found, state
 
     def _point(
         self, before: CausesState | None, rows: Sequence[_Stretch]

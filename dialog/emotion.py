@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -16,7 +16,7 @@ from dialog.batching import Layout, Tokens, bucket, pad_rows
 from dialog.causes import DEFAULT as DEFAULT_CAUSES
 from dialog.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.conversation import Cause, Conversation, Prediction
-from dialog.encoding import ConversationEncoder, Encoded, encoder_hash
+from dialog.encoding import PIECE, ConversationEncoder, encoder_hash
 from dialog.labels import SENTIMENT
 from dialog.language import unfamiliar
 from models import config as configs
@@ -191,20 +191,13 @@ class EmotionTagger:
         """
         if mode not in ("offline", "live"):
             raise ValueError(f"mode {mode!r}: expected 'offline' or 'live'")
-        keep_tokens = self.causes.keep_tokens if self.causes else None
-        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress, keep_tokens=keep_tokens)
-        predicted: list[list[Prediction]] = [[] for _ in conversations]
-        for batch in bucket([len(c.utterances) for c in conversations], BATCH_UTTERANCES):
-            batch = [i for i in batch if conversations[i].utterances]
-            if batch:
-                rows = [(encoded[i].vectors, conversations[i]) for i in batch]
-                for i, predictions in zip(batch, self._predict(rows, mode), strict=True):
-                    predicted[i] = predictions
-        if self.causes:
-            speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
-            causes = self.causes.find(conversations, encoded, predicted, speakers)
-            predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
-        return [self._finish(c, e, p) for c, e, p in zip(conversations, encoded, predicted, strict=True)]
+        long = [len(c.utterances) > PIECE for c in conversations]
+        others = [c for c, alone in zip(conversations, long, strict=True) if not alone]
+        tagged = iter(self._tag_together(others, mode, progress))
+        return [
+            self._tag_in_pieces(c, mode, progress) if alone else next(tagged)
+            for c, alone in zip(conversations, long, strict=True)
+        ]
 
     def start(self) -> LiveState:
         """A chat before its first message."""
@@ -230,11 +223,57 @@ class EmotionTagger:
             prediction = _caused(prediction, by)
         return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version, later)
 
+    def _tag_together(
+        self, conversations: Sequence[Conversation], mode: Mode, progress: Callable[[int], None] | None
+    ) -> list[Conversation]:
+        keep_tokens = self.causes.keep_tokens if self.causes else None
+        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress, keep_tokens=keep_tokens)
+        predicted: list[list[Prediction]] = [[] for _ in conversations]
+        for batch in bucket([len(c.utterances) for c in conversations], BATCH_UTTERANCES):
+            batch = [i for i in batch if conversations[i].utterances]
+            if batch:
+                rows = [(encoded[i].vectors, conversations[i]) for i in batch]
+                for i, predictions in zip(batch, self._predict(rows, mode), strict=True):
+                    predicted[i] = predictions
+        if self.causes:
+            speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
+            causes = self.causes.find(conversations, encoded, predicted, speakers)
+            predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
+        return [self._finish(c, e.truncated, p) for c, e, p in zip(conversations, encoded, predicted, strict=True)]
+
+    def _tag_in_pieces(
+        self, conversation: Conversation, mode: Mode, progress: Callable[[int], None] | None
+    ) -> Conversation:
+        """One conversation of any length, the same answer: of its vectors a piece at a time stands in memory.
+
+        Its causes are found in a second reading, for an emotion may depend on the last message.
+        """
+        live = mode == "live"
+        speakers = speaker_ids([u.speaker for u in conversation.utterances])[None]
+        truncated: list[int] = []
+
+        def vectors() -> Iterator[Tensor]:
+            for piece in self.encoder.pieces(conversation, live=live, progress=progress):
+                truncated.extend(piece.truncated)
+                yield piece.vectors
+
+        emissions = self._tempered[mode].in_pieces(vectors(), speakers, live=live)
+        (predictions,) = self._read_off(emissions, speakers, torch.ones_like(speakers, dtype=torch.bool), mode)
+        if self.causes:
+            again = self.encoder.pieces(conversation, live=live, keep_tokens=self.causes.keep_tokens)
+            causes = self.causes.find_in_pieces(conversation, again, predictions, speakers[0])
+            predictions = list(map(_caused, predictions, causes))
+        return self._finish(conversation, truncated, predictions)
+
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
         x, mask = pad_rows([vectors for vectors, _ in rows])
         speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows])
+        emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
+        return self._read_off(emissions, speakers, mask, mode)
+
+    def _read_off(self, emissions: Tensor, speakers: Tensor, mask: Tensor, mode: Mode) -> list[list[Prediction]]:
+        """The predictions of each row's utterances, from emissions (B, N, L), speakers (B, N) and mask (B, N)."""
         model, live = self._tempered[mode], mode == "live"
-        emissions = model(x, speakers, mask, live=live)
         p = model.marginals(emissions, speakers, mask, live=live)
         best = self._choose(p)
         if not live and self.config.decoding == "viterbi":
@@ -242,8 +281,8 @@ class EmotionTagger:
         # One call for the whole batch: a call for every number costs more than finding the numbers.
         values, labels = p.tolist(), best.tolist()
         return [
-            [self._prediction(*one) for one in zip(values[b][: len(c.utterances)], labels[b], strict=False)]
-            for b, (_, c) in enumerate(rows)
+            [self._prediction(*one) for one in zip(values[b][:n], labels[b], strict=False)]
+            for b, n in enumerate(mask.sum(1).tolist())
         ]
 
     def _choose(self, p: Tensor) -> Tensor:
@@ -261,11 +300,11 @@ class EmotionTagger:
             sentiment=self._sentiment.get(emotion, "neutral"),
         )
 
-    def _finish(self, c: Conversation, encoded: Encoded, predictions: list[Prediction]) -> Conversation:
+    def _finish(self, c: Conversation, truncated: Sequence[int], predictions: list[Prediction]) -> Conversation:
         warnings = list(c.warnings)
-        if encoded.truncated:
+        if truncated:
             warnings.append(
-                f"{_places(encoded.truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
+                f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
             )
         foreign = unfamiliar([u.text for u in c.utterances])
         if foreign:

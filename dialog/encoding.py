@@ -4,7 +4,7 @@ import hashlib
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,8 @@ from models.encoders.text import TextEncoder
 BATCH_TOKENS = 1024
 """Tokens in one call of the encoder, padding included. A CPU gains nothing from more, and sequences of all lengths
 make small batches of like length with less padding: 4096 took a sixth longer on MELD."""
+PIECE = 2048
+"""Utterances of a long conversation that are read at a time."""
 
 
 class Encoded(NamedTuple):
@@ -91,6 +93,52 @@ class ConversationEncoder:
         """
         tokens = self._tokenize(conversations)
         jobs = [job for c, utterances in enumerate(tokens) for job in self._jobs(c, utterances, live)]
+        found = self._reads(jobs, progress, keep_tokens)
+        vectors = [torch.empty(len(utterances), self.encoder.d_model) for utterances in tokens]
+        kept: list[list[Tensor]] = [[] for _ in tokens]
+        for job in jobs:
+            vectors[job.conversation][job.span.first : job.span.end] = found[job.key].vectors
+            kept[job.conversation] += found[job.key].tokens
+        cut_short = [[i for i, u in enumerate(utterances) if u.truncated] for utterances in tokens]
+        return [Encoded(v, t, k if keep_tokens else None) for v, t, k in zip(vectors, cut_short, kept, strict=True)]
+
+    @torch.inference_mode()
+    def pieces(
+        self,
+        conversation: Conversation,
+        *,
+        live: bool = False,
+        progress: Callable[[int], None] | None = None,
+        keep_tokens: nn.Module | None = None,
+    ) -> Iterator[Encoded]:
+        """What `encode` says of one conversation, a piece after the other: memory does not grow with its length.
+
+        The places of what was cut count from the conversation's beginning.
+        """
+        utterances = conversation.utterances
+        tokens: list[Tokens] = []  # of the utterances from `base` on, as far as they were read
+        base = first = 0  # `first` is the next utterance wanted
+        while first < len(utterances):
+            known = base + len(tokens)
+            more = utterances[known : known + PIECE]
+            tokens += self.packer.tokenize([u.speaker for u in more], [u.text for u in more])
+            jobs = self._jobs(0, tokens, live, first - base)
+            # The last sequence might yet take more utterances: it waits for them.
+            waiting = jobs.pop().span if base + len(tokens) < len(utterances) else Span(len(tokens), len(tokens), 0)
+            found = self._reads(jobs, progress, keep_tokens)
+            if jobs:
+                reads = [found[job.key] for job in jobs]
+                yield Encoded(
+                    torch.cat([read.vectors for read in reads]),
+                    [base + i for i in range(first - base, waiting.first) if tokens[i].truncated],
+                    [t for read in reads for t in read.tokens] if keep_tokens else None,
+                )
+            first, base, tokens = base + waiting.first, base + waiting.begin, tokens[waiting.begin :]
+
+    def _reads(
+        self, jobs: Sequence[_Job], progress: Callable[[int], None] | None, keep_tokens: nn.Module | None
+    ) -> dict[bytes, _Read]:
+        """By key, from the cache or run now."""
         found, missing = self._look_up(jobs, keep_tokens)
         todo = list(missing.values())
         if progress and len(jobs) > len(todo):
@@ -103,17 +151,11 @@ class ConversationEncoder:
             self._remember(keys, fresh)
             if progress:
                 progress(sum(len(read.vectors) for read in fresh))
-        vectors = [torch.empty(len(utterances), self.encoder.d_model) for utterances in tokens]
-        kept: list[list[Tensor]] = [[] for _ in tokens]
-        for job in jobs:
-            vectors[job.conversation][job.span.first : job.span.end] = found[job.key].vectors
-            kept[job.conversation] += found[job.key].tokens
-        cut_short = [[i for i, u in enumerate(utterances) if u.truncated] for utterances in tokens]
-        return [Encoded(v, t, k if keep_tokens else None) for v, t, k in zip(vectors, cut_short, kept, strict=True)]
+        return found
 
     def window(self, recent: Sequence[Tokens]) -> Sequence[Tokens]:
         """The last of `recent` that one live message is read with, itself included."""
-        return recent[live_windows(self.packer.lengths(recent), self.layout)[-1].begin :]
+        return recent[live_windows(self.packer.lengths(recent), self.layout, len(recent) - 1)[-1].begin :]
 
     @torch.inference_mode()
     def encode_last(self, window: Sequence[Tokens]) -> Tensor:
@@ -139,9 +181,9 @@ class ConversationEncoder:
         tokens = iter(self.packer.tokenize([u.speaker for u in flat], [u.text for u in flat]))
         return [[next(tokens) for _ in c.utterances] for c in conversations]
 
-    def _jobs(self, conversation: int, utterances: Sequence[Tokens], live: bool) -> list[_Job]:
+    def _jobs(self, conversation: int, utterances: Sequence[Tokens], live: bool, first: int = 0) -> list[_Job]:
         lengths = self.packer.lengths(utterances)
-        spans = live_windows(lengths, self.layout) if live else cut(lengths, self.layout)
+        spans = live_windows(lengths, self.layout, first) if live else cut(lengths, self.layout, first)
         jobs = []
         for span in spans:
             packed = self.packer.pack(utterances[span.begin : span.end])

@@ -17,8 +17,8 @@ keeps them to a factor of e^50 a step and the table is scaled to a largest entry
 e^+-100; what underflows, below e^-700, is thus under e^-300 of the answer. Scores outside that go to the reference,
 which takes logarithms at every step.
 
-Time O(N R L^2), memory O(N R L) a dialogue: u and p of 100,000 utterances with 7 labels take 80 MB. All that is
-larger, or made for the loop, is made block by block.
+Time O(N R L^2). Memory O(N R L) a dialogue for log Z's gradient; marginals sweep a long dialogue piece by piece, carry
+u and p over the cuts, and hold the tables of one piece. All that is made for the loop is made block by block.
 """
 
 import math
@@ -50,9 +50,32 @@ def marginals(emissions: Tensor, chain: Chain) -> Tensor:
     """P(label of utterance i = c), (B, N, L), zero on padding. Differentiable, at the cost of a graph of N steps."""
     if not _fits(chain):
         return reference.marginals(emissions.double(), chain).to(emissions.dtype)
-    sweep = Sweep(emissions, chain, backward=True)
-    labels = [node.sum(2) for node, *_ in sweep.nodes()]
+    labels = [node.sum(2) for sweep in _piece_by_piece(emissions, chain) for node, *_ in sweep.nodes()]
     return torch.cat(labels).transpose(0, 1).to(emissions.dtype)
+
+
+def _piece_by_piece(emissions: Tensor, chain: Chain) -> Iterator["Sweep"]:
+    """Sweeps over pieces of the dialogues, from the first. Where there are several the backward half is run twice: once
+    from the end, keeping what each piece needs to know of the later ones, and once more in the piece itself."""
+    batch, n, _ = emissions.shape
+    size = max(1, ROWS_AT_ONCE // batch)
+    lows = range(0, n, size)
+
+    def sweep(low: int, start: Tensor | None, finish: Tensor | None) -> Sweep:
+        now, lengths = slice(low, low + size), (chain.lengths - low).clamp(0, min(size, n - low))
+        piece = chain._replace(kinds=chain.kinds[:, now], lengths=lengths)
+        return Sweep(emissions[:, now], piece, backward=True, start=start, finish=finish)
+
+    finishes: list[Tensor | None] = [None]
+    for low in reversed(lows[1:]):
+        later = sweep(low, None, finishes[-1]).what_comes_after()
+        here = (chain.end.double().exp().repeat(chain.context.shape[1])).expand_as(later)
+        finishes.append(torch.where(chain.lengths[:, None] > low, later, here))
+    start = None
+    for low in lows:
+        one = sweep(low, start, finishes.pop())
+        yield one
+        start = _levelled(one.before[-1].flatten(1))
 
 
 def _expectations(emissions: Tensor, chain: Chain) -> Expectations:
@@ -64,9 +87,20 @@ class Sweep:
 
     before (N+1, B, R, L) is u; after (N, B, R, L) is p, if backward; both up to a factor for each step and row. Rows
     that have ended, or in the backward half not begun, go on with numbers nobody reads.
+
+    For a piece of dialogues, `start` (B, R L) is the last table before it, and `finish` (B, R L) is what follows each
+    row's last entry here; without them the dialogues begin and end here.
     """
 
-    def __init__(self, emissions: Tensor, chain: Chain, *, backward: bool) -> None:
+    def __init__(
+        self,
+        emissions: Tensor,
+        chain: Chain,
+        *,
+        backward: bool,
+        start: Tensor | None = None,
+        finish: Tensor | None = None,
+    ) -> None:
         batch, n, n_labels = emissions.shape
         self.lengths = chain.lengths
         self.real = torch.arange(n, device=emissions.device) < chain.lengths[:, None]
@@ -80,9 +114,9 @@ class Sweep:
         self.end = chain.end.double().exp()
         self.batch, self.n, self.n_labels, self.n_rows = batch, n, n_labels, self.context.shape[1]
         self.interval = max(1, int(MOST_UNSCALED / (_largest(chain) + math.log(n_labels) + 1e-9)))
-        self._run(backward)
+        self._run(backward, start, self.end.repeat(self.n_rows) if finish is None else finish)
 
-    def _run(self, backward: bool) -> None:
+    def _run(self, backward: bool, start: Tensor | None, finish: Tensor) -> None:
         device = self.kinds.device
         turn = turned(self.n_rows, self.n_labels, device)
         straight = torch.arange(len(turn), device=device)
@@ -92,8 +126,10 @@ class Sweep:
         # Step t of the backward half is utterance lengths - 1 - t of its row.
         mirrored = (self.lengths[:, None] - 1 - torch.arange(self.n, device=device)).clamp(min=0)
         carry = self.emissions.new_ones(self.batch, len(turn))
+        if start is not None:
+            carry = start.gather(1, forth[(self.kinds[:, 0] >= TURN).long()])
         if backward:
-            carry = torch.cat([carry, self._factors(mirrored[:, :1])[0] * self.end.repeat(self.n_rows)])
+            carry = torch.cat([carry, self._factors(mirrored[:, :1])[0] * finish])
         rows, shape = len(carry), (len(carry), self.n_rows, self.n_labels)
         blocks, scales = [carry[None]], []
         size = max(1, ROWS_AT_ONCE // self.batch)
@@ -128,6 +164,13 @@ class Sweep:
         """C of the utterances named, where (B, Q): (Q, B, R L)."""
         emission = self.emissions.gather(1, where[..., None].expand(-1, -1, self.n_labels))
         return (self.context[self.kinds.gather(1, where)] * emission[:, :, None]).flatten(2).transpose(0, 1)
+
+    def what_comes_after(self) -> Tensor:
+        """The `finish` (B, R L) of the piece before this one: p of the first utterance, as its predecessor sees it."""
+        kinds = self.kinds[:, 0]
+        read = (self.after[0] @ self.transition[kinds].mT).flatten(1)
+        back = turned(self.n_rows, self.n_labels, kinds.device).argsort()
+        return _levelled(torch.where(kinds[:, None] >= TURN, read[:, back], read))
 
     def log_partition(self) -> Tensor:
         """log Z (B,); structure.py says why log R L is taken off."""
@@ -166,6 +209,11 @@ class Sweep:
         row = torch.arange(self.batch, device=self.lengths.device)
         last = by_label[row, (self.lengths - 1).clamp(min=0)]
         return Expectations(self.log_partition(), by_label, transition * self.transition, context, last)
+
+
+def _levelled(table: Tensor) -> Tensor:
+    """The table (B, R L) with its largest entry at 1: where dialogues are cut a factor means nothing."""
+    return table / table.detach().amax(1, keepdim=True).clamp(min=torch.finfo(table.dtype).tiny)
 
 
 def _largest(chain: Chain) -> float:

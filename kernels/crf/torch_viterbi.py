@@ -44,8 +44,8 @@ def _best(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
     kinds = torch.where(torch.arange(n, device=turn.device) < chain.lengths[:, None], chain.kinds, SAME)
     transition, context = chain.transition.double(), chain.context.double()
     narrow = torch.int16 if len(turn) < 2**15 else torch.int64
-    table = emissions.new_zeros(batch, len(turn))
-    tables, origins = [table[None]], []
+    table = last = emissions.new_zeros(batch, len(turn))
+    origins = torch.empty(n, batch, len(turn), dtype=narrow, device=turn.device)
     size = max(1, ROWS_AT_ONCE // batch)
     for low in range(0, n, size):
         now = slice(low, low + size)
@@ -58,8 +58,9 @@ def _best(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
             table = best.view(batch, -1) + add
             after.append(table)
             chosen.append(x)
-        tables.append(torch.stack(after))
         # x is a column of the table as it was read; sources says which entry that was.
-        origins.append(sources.gather(2, torch.stack(chosen).flatten(2) + row).to(narrow))
-    last = torch.cat(tables)[chain.lengths, torch.arange(batch, device=turn.device)]
-    return last, torch.cat(origins)
+        origins[now] = sources.gather(2, torch.stack(chosen).flatten(2) + row).to(narrow)
+        place = chain.lengths - 1 - low
+        ends_here = torch.stack(after)[place.clamp(0, len(after) - 1), torch.arange(batch, device=turn.device)]
+        last = torch.where(((place >= 0) & (place < len(after)))[:, None], ends_here, last)
+    return last, origins

@@ -12,6 +12,7 @@ The official fusion is one linear layer over [LN(g); LN(l); LN(x)] and a linear 
 between the two; e above is that product written out, so that the encoder's own classifier W_x can come first.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -81,6 +82,30 @@ class EmotionIC(nn.Module):
             branches.append(self.gru(h, mask=mask, ids=speakers)[0])
         emissions = self._emissions(x, branches)
         return emissions if mask is None else emissions.masked_fill(~mask[..., None], 0.0)
+
+    def in_pieces(self, pieces: Iterable[Tensor], speakers: Tensor, *, live: bool = False) -> Tensor:
+        """`forward` of one conversation, emissions (1, N, L), from vectors (n, D) that come a piece after the other.
+
+        speakers (1, N). What stands in memory of the vectors is a piece and the neighbours its attention sees; the
+        GRU, and live attention, carry their state over the cuts.
+        """
+        state, emissions = self.initial_state(1), [next(self.parameters()).new_zeros(1, 0, self.config.n_labels)]
+        attention, gru = state.attention, state.gru
+        reach = 0 if live else self.config.n_attention_layers * self.config.window
+        for at, x, new in _with_neighbours(pieces, reach):
+            h = self.project(self.norm(x))[None]
+            ids = speakers[:, at : at + len(x)]
+            branches = []
+            if self.attention is not None and live:
+                y, attention = self._twin[0](h[:, new], ids=ids[:, new], state=attention)
+                branches.append(y)
+            elif self.attention is not None:
+                branches.append(self.attention(h, ids=ids)[0][:, new])
+            if self.gru is not None:
+                y, gru = self.gru(h[:, new], ids=ids[:, new], state=gru)
+                branches.append(y)
+            emissions.append(self._emissions(x[None, new], branches))
+        return torch.cat(emissions, 1)
 
     def initial_state(self, batch: int) -> EmotionICState:
         """The state before the first message of `batch` chats."""
@@ -157,6 +182,23 @@ class EmotionIC(nn.Module):
             return emissions
         normed = [norm(y) for norm, y in zip(self.branch_norms, branches, strict=True)]
         return emissions + self.contribute(self.dropout(torch.cat(normed, -1)))
+
+
+def _with_neighbours(pieces: Iterable[Tensor], reach: int) -> Iterator[tuple[int, Tensor, slice]]:
+    """The rows of pieces (n, D) once each, in order: where a window begins, its rows, and which of them are new.
+
+    The others are the `reach` rows before and after the new ones, fewer where there are no more.
+    """
+    at, rows, start = 0, None, 0  # the window so far, and the first row in it that was not yet new
+    for piece in pieces:
+        rows = piece if rows is None else torch.cat([rows, piece])
+        end = len(rows) - reach
+        if end > start:
+            yield at, rows, slice(start, end)
+            low = max(0, end - reach)
+            at, rows, start = at + low, rows[low:], end - low
+    if rows is not None and len(rows) > start:
+        yield at, rows, slice(start, len(rows))
 
 
 def _attention(c: EmotionICConfig, *, causal: bool) -> Backbone:

@@ -8,7 +8,7 @@ import torch
 
 from dialog.causes import STRETCH, CauseFinder, WrongEncoder
 from dialog.conversation import Cause, Conversation
-from dialog.emotion import EmotionTagger, LiveState, speaker_ids
+from dialog.emotion import EmotionTagger, LiveState, Mode, speaker_ids
 from models.catalogue import UnknownModel
 from tests.dialog.tiny import chat, longer, make_causes, renamed
 
@@ -94,7 +94,7 @@ def test_a_batch_says_what_each_alone_would(finding: EmotionTagger, chats: list[
 
 
 def test_a_long_conversation_is_read_in_stretches_and_says_what_live_steps_do(finding: EmotionTagger) -> None:
-    c = longer(STRETCH + 7)
+    c = longer(STRETCH + 40)
     (whole,) = finding.tag([c], mode="live")
     state, said = finding.start(), []
     for i, u in enumerate(c.utterances):
@@ -104,6 +104,19 @@ def test_a_long_conversation_is_read_in_stretches_and_says_what_live_steps_do(fi
             state = LiveState.from_bytes(state.to_bytes(), finding)
     assert_same(whole, c.with_predictions(said))
     assert any(cause.utterance and cause.utterance > STRETCH for by in causes(whole) for cause in by)
+
+
+@pytest.mark.parametrize("mode", ["offline", "live"])
+def test_a_conversation_too_long_to_hold_is_read_twice_in_pieces_and_has_the_same_causes(
+    finding: EmotionTagger, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    c = longer(2 * STRETCH + 9)
+    (whole,) = finding.tag([c], mode=mode)
+    for place in ("dialog.emotion.PIECE", "dialog.encoding.PIECE"):
+        monkeypatch.setattr(place, 40)
+    (pieces,) = finding.tag([c], mode=mode)
+    assert_same(whole, pieces)
+    assert any(cause.utterance and cause.utterance > STRETCH for by in causes(pieces) for cause in by)
 
 
 def test_in_live_mode_later_messages_change_nothing(finding: EmotionTagger) -> None:

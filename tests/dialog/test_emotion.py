@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from dialog.batching import Layout
 from dialog.conversation import Conversation, Prediction, Utterance
 from dialog.emotion import EmotionModelConfig, EmotionTagger, LiveState, Mode, speaker_ids
+from dialog.encoding import ConversationEncoder
 from dialog.labels import LABEL_SETS, SENTIMENT
 from models.config import ConfigError
 from models.emotionic.config import EmotionICConfig
@@ -55,6 +56,32 @@ def test_conversations_of_any_length_are_labelled(tagger: EmotionTagger, mode: M
         assert u.prediction.sentiment == SENTIMENT[u.prediction.emotion]
         assert u.prediction.causes == ()
         assert tuple(u.prediction.probabilities) == tagger.labels
+
+
+@pytest.mark.parametrize("decoding", ["viterbi", "posterior"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_long_conversation_is_labelled_in_pieces_as_it_would_be_whole(
+    tagger: EmotionTagger, monkeypatch: pytest.MonkeyPatch, mode: Mode, decoding: Literal["viterbi", "posterior"]
+) -> None:
+    tagger = tagger.using(replace(tagger.config, decoding=decoding))
+    cut_short = chat("A: " + "dog " * 99, "B: Я ничего не понимаю")
+    long = replace(longer(150), utterances=longer(150).utterances + cut_short.utterances)
+    some = [longer(5), long, longer(20)]
+    whole = uncached(tagger).tag(some, mode=mode)
+    for place in ("dialog.emotion.PIECE", "dialog.encoding.PIECE"):
+        monkeypatch.setattr(place, 32)
+    for place in ("torch_sweep", "torch_viterbi", "filtering"):
+        monkeypatch.setattr(f"kernels.crf.{place}.ROWS_AT_ONCE", 32)
+    read, pieces_of = list[Conversation](), ConversationEncoder.pieces
+    monkeypatch.setattr(ConversationEncoder, "pieces", lambda self, c, **o: read.append(c) or pieces_of(self, c, **o))
+    pieces = uncached(tagger).tag(some, mode=mode)
+    assert read == [long]
+    for a, b in zip(whole, pieces, strict=True):
+        close(a, b)
+        assert (a.id, a.warnings) == (b.id, b.warnings)
+        assert [u.prediction.emotion for u in a.utterances if u.prediction] == [
+            u.prediction.emotion for u in b.utterances if u.prediction
+        ]
 
 
 @pytest.mark.parametrize("stored", [False, True])

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -137,6 +138,24 @@ def test_an_utterance_without_words_has_a_vector_of_its_own(encoder: TextEncoder
     (v,) = vectors(fresh(encoder), [chat("A: ", "B: hello", "A:  ")])
     assert v.isfinite().all()
     assert (v.abs().sum(1) > 0).all()
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("piece", [1, 7, 64, 100])
+def test_a_conversation_read_in_pieces_has_the_same_vectors(
+    encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch, piece: int, live: bool
+) -> None:
+    c = replace(longer(100), utterances=(*longer(99).utterances, *chat("A: " + "dog " * 99).utterances))
+    for some in (c, longer(1), chat()):
+        (whole,) = fresh(encoder).encode([some], live=live)
+        told = list[int]()
+        monkeypatch.setattr("dialog.encoding.PIECE", piece)
+        pieces = list(fresh(encoder).pieces(some, live=live, progress=told.append))
+        assert max((len(p.vectors) for p in pieces), default=0) < piece + LAYOUT.max_tokens
+        assert sum(told) == len(some.utterances)
+        assert [i for p in pieces for i in p.truncated] == whole.truncated
+        assert_same([torch.cat([torch.empty(0, encoder.d_model), *(p.vectors for p in pieces)])], [whole.vectors])
+        assert len(pieces) > 1 or piece >= len(some.utterances)
 
 
 def test_what_did_not_fit_is_told(encoder: TextEncoder) -> None:

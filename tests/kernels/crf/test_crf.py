@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kernels import crf
 from kernels.backend import Backend, BackendUnavailable, use_backend
-from kernels.crf import reference
+from kernels.crf import filtering, reference, torch_sweep, torch_viterbi
 from tests.kernels.accuracy import assert_as_accurate
 from tests.kernels.crf.enumeration import enumerate_labellings, skip_chain_edges
 
@@ -132,6 +132,32 @@ def test_single_precision_does_not_wear_off_over_a_long_dialogue(device: torch.d
     torch.testing.assert_close(found.double(), truth, rtol=0, atol=1e-6)
     total, wide = crf.log_partition(emissions, chain), crf.log_partition(emissions.double(), chain)
     torch.testing.assert_close(total, wide, rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8, 22])
+@pytest.mark.parametrize("graph", [("skip", 0), ("skip", 1), ("skip", 2), ("linear", 0)], ids=str)
+def test_a_long_dialogue_is_swept_in_pieces_that_hold_its_tables_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, graph: tuple[str, int], steps: int, device: torch.device
+) -> None:
+    lengths = [23, 9, 8, 0, 1, 16]
+    speakers, mask = dialogues(lengths, device)
+    chain = chain_of(graph, speakers, mask, scores(3, torch.float64, device, spread=2.0))
+    emissions = 3 * torch.randn(*speakers.shape, 3, dtype=torch.float64, device=device)
+    emissions[0, 5, 1] = emissions[5, 9] = -torch.inf  # the last dialogue cannot be at all
+    held, tables = list[int](), torch_sweep.Sweep.nodes
+    monkeypatch.setattr(torch_sweep.Sweep, "nodes", lambda self: held.append(self.n) or tables(self))
+    for place in (torch_sweep, torch_viterbi, filtering):
+        monkeypatch.setattr(place, "ROWS_AT_ONCE", steps * len(lengths))
+    found = torch_sweep.marginals(emissions, chain)
+    assert held == [steps] * (23 // steps) + ([23 % steps] if 23 % steps else [])
+    truth = reference.marginals(emissions[:5], chain._replace(kinds=chain.kinds[:5], lengths=chain.lengths[:5]))
+    torch.testing.assert_close(found[:5], truth, rtol=0, atol=1e-12)
+    assert not found[5].any()
+    pieces = [*torch_viterbi.viterbi(emissions, chain), filtering.follow(emissions, chain)]
+    monkeypatch.undo()
+    whole = [*reference.viterbi(emissions, chain), filtering.follow(emissions, chain)]
+    for one, other in zip(pieces, whole, strict=True):
+        torch.testing.assert_close(one[:5], other[:5], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("backend", EVERY)

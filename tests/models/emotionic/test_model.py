@@ -75,6 +75,25 @@ def test_dropout_reaches_the_causal_twin_and_leaves_with_training() -> None:
         assert torch.equal(model(x, speakers, mask, live=live), model(x, speakers, mask, live=live))
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_vectors_may_come_in_pieces_of_any_size(model: EmotionIC, live: bool) -> None:
+    x, speakers, _ = batch(1, 40)
+    whole = model(x, speakers, live=live)
+    for sizes in ([40], [1] * 40, [17, 2, 21], [5] * 8, [39, 1]):
+        pieces = iter(x[0].split(sizes))
+        torch.testing.assert_close(model.in_pieces(pieces, speakers, live=live), whole, rtol=0, atol=1e-12)
+    assert model.in_pieces(iter(()), speakers[:, :0], live=live).shape == (1, 0, 4)
+
+
+def test_of_vectors_in_pieces_no_more_than_a_piece_and_its_neighbours_is_held() -> None:
+    model, widths = build(window=3, n_attention_layers=2), list[int]()
+    model.project.register_forward_hook(lambda _, args, __: widths.append(len(args[0])))
+    x, speakers, _ = batch(1, 400)
+    model.in_pieces(iter(x[0].split(20)), speakers)
+    assert len(widths) > 15
+    assert max(widths) <= 20 + 2 * 2 * 3
+
+
 def test_steps_equal_the_live_run(model: EmotionIC) -> None:
     x, speakers, _ = batch(2, 14)
     mask = torch.ones_like(speakers, dtype=torch.bool)
