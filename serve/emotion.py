@@ -56,6 +56,8 @@ class Step:
     text: str
     version: str | None = None
     replay: tuple[tuple[str, str], ...] = ()
+    place: int | None = None
+    """The message's number in its chat. A state made by a replay counts from where the replay began."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +148,9 @@ class Taggers:
             for speaker, text in step.replay:
                 _, state = tagger.step(state, speaker, text)
             prediction, state = tagger.step(state, step.speaker, step.text)
+            counted = getattr(state, "n_messages", None)
+            if step.place is not None and counted is not None:
+                prediction = _moved(prediction, step.place + 1 - counted)
             return Stepped(
                 prediction=prediction.to_dict(),
                 state=state.to_bytes(),
@@ -155,6 +160,12 @@ class Taggers:
         except Exception as error:  # one message that cannot be labelled must not end the chat
             logs.get().error("message failed", model=step.model, **logs.about(error))
             return Stepped(prediction=None, state=step.state, model_version=about.version, error=_reason(error))
+
+
+def _moved(prediction: Prediction, by: int) -> Prediction:
+    """The prediction with its causes so many messages later."""
+    causes = (c if c.utterance is None else replace(c, utterance=c.utterance + by) for c in prediction.causes)
+    return replace(prediction, causes=tuple(causes)) if by else prediction
 
 
 _FOREIGN = "not in English, the language the model understands; do not trust the label"

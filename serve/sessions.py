@@ -96,7 +96,14 @@ class Sessions:
             raise not_found("chat")
 
     async def _step(self, chat: Chat, speaker: str, text: str) -> Stepped:
-        step = Step(model=chat.model, state=chat.state, speaker=speaker, text=text, version=chat.model_version)
+        step = Step(
+            model=chat.model,
+            state=chat.state,
+            speaker=speaker,
+            text=text,
+            version=chat.model_version,
+            place=chat.total,
+        )
         stepped = await self._labeller.step(step)
         if stepped.stale:  # a new version was put in place since the last message
             recent = await self._storage.messages(chat.id, max(0, chat.total - _REPLAYED), _REPLAYED)

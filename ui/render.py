@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from dialog.conversation import Cause
 from serve.client import ServiceError
 from ui.messages import UNSURE_BELOW, Message, colour, named, percent, symbol
 from ui.templates import render
@@ -37,9 +38,14 @@ def message_chip(message: Message) -> Markup:
 
 
 def transcript(messages: Sequence[Message], selected: int | None = None) -> Markup:
-    """A chat, its last messages; the selected one is marked."""
+    """A chat, its last messages; the selected one is marked, and in words and colour what caused its emotion."""
     shown = messages[-CHAT_SHOWN:]
-    rows = [(m, message_chip(m), m.speaker != before) for m, before in zip(shown, _before(shown), strict=True)]
+    chosen = next((m for m in shown if m.n == selected), None)
+    causes = {c.utterance: c for c in chosen.prediction.causes} if chosen and chosen.prediction else {}
+    rows = [
+        (m, message_chip(m), m.speaker != before, _pieces(m.text, causes.get(m.n)), _because(causes.get(m.n), selected))
+        for m, before in zip(shown, _before(shown), strict=True)
+    ]
     return render("transcript.html.j2", rows=rows, hidden=len(messages) - len(shown), selected=selected)
 
 
@@ -49,14 +55,17 @@ def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup
     if message and message.prediction:
         ranked = sorted(message.prediction.probabilities.items(), key=lambda pair: -pair[1])
         bars = [(named(label), colour(label), round(100 * p, 1), percent(p)) for label, p in ranked]
-        causes = [_cause(cause.utterance, cause.span, messages) for cause in message.prediction.causes]
+        causes = _causes(message, messages)
     return render("details.html.j2", message=message, bars=bars, causes=causes)
 
 
 def table(messages: Sequence[Message], marked: str | None = None) -> Markup:
-    """A log as a table with each message's label; those labelled `marked` stand out."""
+    """A log as a table with each message's label and what caused it; those labelled `marked` stand out."""
     shown = messages[:TABLE_SHOWN]
-    rows = [(m, message_chip(m), colour(m.emotion or ""), marked is None or m.emotion == marked) for m in shown]
+    rows = [
+        (m, message_chip(m), colour(m.emotion or ""), marked is None or m.emotion == marked, _causes(m, messages))
+        for m in shown
+    ]
     return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown))
 
 
@@ -124,9 +133,33 @@ def _before(messages: Sequence[Message]) -> list[str | None]:
     return [None, *(m.speaker for m in messages[:-1])] if messages else []
 
 
-def _cause(utterance: int | None, span: str | None, messages: Sequence[Message]) -> str:
-    if utterance is None:
-        return "something outside the conversation"
-    if utterance >= len(messages):
-        return f"message {utterance + 1}"
-    return f"message {utterance + 1}, {messages[utterance].speaker}: “{span or messages[utterance].text}”"
+def _causes(message: Message, messages: Sequence[Message]) -> list[str]:
+    """The causes of a message's emotion in words."""
+    return [_cause(c, message.n, messages) for c in message.prediction.causes] if message.prediction else []
+
+
+def _cause(cause: Cause, n: int, messages: Sequence[Message]) -> str:
+    """A cause of message n in words."""
+    sure = percent(cause.probability)
+    if cause.utterance is None:
+        return f"something outside the conversation ({sure})"
+    place = "the message itself" if cause.utterance == n else f"message {cause.utterance + 1}"
+    if cause.utterance >= len(messages):
+        return f"{place} ({sure})"
+    said = messages[cause.utterance]
+    whom = "" if cause.utterance == n else f", {said.speaker}"
+    return f"{place}{whom}: “{cause.span or said.text}” ({sure})"
+
+
+def _pieces(text: str, cause: Cause | None) -> tuple[str, str, str]:
+    """The text before the words that are a cause, those words, and the text after them."""
+    if cause is None or cause.start is None or cause.end is None:
+        return text, "", ""
+    return text[: cause.start], text[cause.start : cause.end], text[cause.end :]
+
+
+def _because(cause: Cause | None, selected: int | None) -> str:
+    if cause is None or selected is None:
+        return ""
+    whose = "its own emotion" if cause.utterance == selected else f"the emotion of message {selected + 1}"
+    return f"a cause of {whose}, {percent(cause.probability)}"

@@ -5,7 +5,8 @@
       <Paragraphs name="dialogue" value="$dialogue" layout="dialogue" nameKey="author" textKey="text"/>
     </View>
 
-A region covers each utterance; its start and end are the utterance's number, its offsets the whole text.
+A region covers each utterance; its start and end are the utterance's number, its offsets the whole text. From a
+region to that of each other utterance that caused its emotion goes a relation.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,7 @@ def _task(item: Conversation | Unreadable) -> dict[str, Any]:
         return {"data": {**to_object(item), "dialogue": []}}
     data = {key: value for key, value in item.to_dict().items() if key != "utterances"}
     data["dialogue"] = [{"author": u.speaker, "text": u.text} for u in item.utterances]
-    results = [
+    results: list[dict[str, Any]] = [
         {
             "id": f"u{i}",
             "from_name": "emotion",
@@ -51,9 +52,16 @@ def _task(item: Conversation | Unreadable) -> dict[str, Any]:
     ]
     if not results:
         return {"data": data}
+    drawn = {result["id"] for result in results}
+    relations = [
+        {"type": "relation", "from_id": f"u{i}", "to_id": f"u{c.utterance}", "direction": "right"}
+        for i, u in enumerate(item.utterances)
+        for c in (u.prediction.causes if u.prediction else ())
+        if c.utterance != i and {f"u{i}", f"u{c.utterance}"} <= drawn
+    ]
     version = item.extra.get("model_version")
     scores = [u.prediction.probability for u in item.utterances if u.prediction]
-    prediction = {"result": results, "score": sum(scores) / len(scores)}
+    prediction = {"result": results + relations, "score": sum(scores) / len(scores)}
     return {"data": data, "predictions": [{**prediction, **({"model_version": version} if version else {})}]}
 
 

@@ -1,8 +1,11 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +13,7 @@ from serve.choice import Choice
 from serve.config import AppConfig
 from serve.emotion import Job, Step, Taggers, padded_work
 from tests.serve.conftest import CATALOGUE, TAGGER
+from tests.serve.fake import FakeState, FakeTagger
 
 
 def job(*conversations: list[str], model: str = "emotion/ekman", mode: str = "offline") -> Job:
@@ -111,3 +115,33 @@ def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None
     assert not any(str(tmp_path) in name for name in choice.cards)
     taggers = Taggers(TAGGER, {config.model_name: config.model})
     assert taggers.get("mine").name == str(folder)
+
+
+def test_causes_count_in_the_chat_also_where_its_state_began_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a new version the state is made again from the last messages, and counts from the first of those."""
+
+    @dataclass(frozen=True)
+    class Counting(FakeState):
+        @property
+        def n_messages(self) -> int:
+            return self.n
+
+    monkeypatch.setattr(FakeTagger, "start", lambda self: Counting())
+    real = FakeTagger.step
+
+    def step(self: FakeTagger, state: FakeState, speaker: str, text: str) -> tuple[Any, FakeState]:
+        prediction, after = real(self, state, speaker, text)
+        return prediction, Counting(after.n, after.last)
+
+    monkeypatch.setattr(FakeTagger, "step", step)
+    taggers = Taggers(TAGGER)
+    replayed = Step(
+        model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")), place=70
+    )
+    for place, cause in ((70, 69), (2, 1), (None, 1)):
+        prediction = taggers.step(replace(replayed, place=place)).prediction
+        assert prediction
+        assert [c["utterance"] for c in prediction["causes"]] == [cause]
+    first = taggers.step(replace(replayed, replay=(), place=70)).prediction
+    assert first
+    assert [c["utterance"] for c in first["causes"]] == [None]

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -176,3 +177,37 @@ def test_a_timeline_is_told_in_words_too() -> None:
     assert 'aria-label="Mood over time. 2 messages: 1 joy, 1 sadness."' in timeline(
         [said(0, "great!"), said(1, "leaving")]
     )
+
+
+def caused() -> list[Message]:
+    causes = (
+        Cause(utterance=0, start=2, end=13, span="got the job", probability=0.71),
+        Cause(utterance=1, start=0, end=4, span="Wow!", probability=0.5),
+        Cause(utterance=None, start=None, end=None, span=None, probability=0.4),
+    )
+    prediction = replace(predict("Wow!"), causes=causes)
+    return [said(0, "I got the job"), Message(n=1, speaker="Bo", text="Wow!", prediction=prediction)]
+
+
+def test_the_causes_of_the_chosen_message_are_marked_in_words_and_in_the_text() -> None:
+    html = render.transcript(caused(), 1)
+    assert "I <mark>got the job</mark>" in html
+    assert "a cause of the emotion of message 2, 71 %" in html
+    assert "<mark>Wow!</mark>" in html
+    assert "a cause of its own emotion, 50 %" in html
+    for other in (render.transcript(caused(), 0), render.transcript(caused())):
+        assert "<mark>" not in other
+        assert "a cause of" not in other
+
+
+def test_details_say_the_causes_in_words() -> None:
+    html = render.details(caused()[1], caused())
+    assert "message 1, Ann: “got the job” (71 %)" in html
+    assert "the message itself: “Wow!” (50 %)" in html
+    assert "something outside the conversation (40 %)" in html
+
+
+def test_the_table_of_a_log_says_the_causes_under_the_message() -> None:
+    html = render.table(caused())
+    assert html.count("rp-why") == 1
+    assert "because of message 1, Ann: “got the job” (71 %); the message itself: “Wow!” (50 %)" in html

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -123,3 +124,13 @@ def test_label_studio_gets_a_region_for_each_utterance_that_has_words() -> None:
     assert (region["value"]["start"], region["value"]["endOffset"]) == ("0", 5)  # an emoji is two units in a browser
     assert (failed["data"]["error"], wrong["data"]["error"]) == ("boom", "line 3: why")
     assert json.loads(written([], "label-studio")) == []
+
+
+def test_label_studio_gets_a_relation_to_each_other_utterance_that_is_a_cause() -> None:
+    causes = (CAUSE, Cause(utterance=1, start=None, end=None, span=None, probability=0.4))
+    latent = Cause(utterance=None, start=None, end=None, span=None, probability=0.9)
+    later = Utterance(speaker="Bo", text="Yes", prediction=replace(JOY, causes=(*causes, latent)))
+    c = Conversation(id="a", utterances=(LABELLED.utterances[0], later))
+    ((prediction,),) = [task["predictions"] for task in json.loads(written([c], "label-studio"))]
+    drawn = [r for r in prediction["result"] if r["type"] == "relation"]
+    assert [(r["from_id"], r["to_id"]) for r in drawn] == [("u1", "u0")]
