@@ -15,6 +15,7 @@ from dialog.recall import (
     mqar,
     recall_accuracy,
     recall_config,
+    recall_model,
     train_recall,
 )
 from models.mixers import MIXERS
@@ -95,6 +96,17 @@ def test_one_that_needs_the_future_or_speakers_is_refused() -> None:
         recall_config("brnn", 32)
     with pytest.raises(ValueError, match="there is no mixer 'nonesuch'"):
         recall_config("nonesuch", 32)
+
+
+@pytest.mark.parametrize("name", ["rat_2", "gla", "lizard"])
+def test_mixers_start_alike_whatever_width_their_papers_had_in_mind(name: str) -> None:
+    torch.manual_seed(0)
+    model = recall_model(name, 32)
+    for linear in model.backbone.modules():
+        if isinstance(linear, torch.nn.Linear) and linear.weight.numel() > 500:
+            assert linear.weight.std().item() == pytest.approx((3 * linear.in_features) ** -0.5, rel=0.1)
+    if name == "lizard":
+        assert model.backbone.blocks[1].mixer.forget.bias.item() == 4.0
 
 
 def test_attention_recalls_where_a_constant_query_cannot() -> None:
