@@ -15,6 +15,7 @@ from dialog.evaluate_causes import evaluate_causes
 from dialog.metrics import calibration_error, emotion_scores, interval
 from dialog.recall import evaluate_recall
 from dialog.training.leaks import normal
+from dialog.visual_scores import evaluate_visual
 
 Progress = Callable[[int, int], None]
 """Told how many utterances are done, and of how many."""
@@ -129,6 +130,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "causes": evaluate_causes,
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
+    "visual": evaluate_visual,
 }
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
 

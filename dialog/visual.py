@@ -270,9 +270,9 @@ class VisualDialog:
 
 
 def blinded(seen: Seen) -> Seen:
-    """The same shapes, and nothing to see."""
+    """One region that is the whole picture, and nothing in it to see."""
     pooled = None if seen.pooled is None else torch.zeros_like(seen.pooled)
-    return Seen(torch.zeros_like(seen.vectors), seen.boxes, pooled)
+    return Seen(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Any]:

@@ -63,6 +63,31 @@ def _causes(
     return train_causes(CausesRecipe(), data, out, seed=seed, start=start, report=report)
 
 
+def _visual(summary: str, name: str, reasoning: str | None = None) -> Recipe:
+    def train(
+        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    ) -> dict[str, Any]:
+        from dialog.training import visual
+
+        recipe = getattr(visual, name)()
+        known_as = "visual/seqdialn" + ("" if name == "standard" else f"-{name}")
+        if reasoning is not None:
+            recipe, known_as = visual.reasoning_by(recipe, reasoning), f"visual/seqdialn-{reasoning}"
+        return visual.train_visual(recipe, data, out, seed=seed, start=start, report=report, name=known_as)
+
+    return Recipe(summary=summary, train=train)
+
+
+def _visdial(
+    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+) -> dict[str, Any]:
+    from dialog.training.visdial import VisDialRecipe, train_visdial
+
+    if start is not None:
+        raise ValueError("visual/visdial starts from nothing; --start belongs to the recipes that follow another")
+    return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report)
+
+
 _PARTS = {
     "alone": "the same encoder on single utterances, nothing else",
     "context": "the context model alone, on a fixed encoder (--start; plain without)",
@@ -116,5 +141,17 @@ RECIPES: dict[str, Recipe] = {
             "delaunay-5": "Delaunay triangulations of 5 points",
         }.items()
     },
+    "visual/seqdialn": _visual("Answers about pictures, from everything there is; hours on one core", "standard"),
+    "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),
+    **{
+        f"visual/seqdialn-{kind}": _visual(f"As -small, reasoning by {what}, for comparison", "small", kind)
+        for kind, what in {
+            "ip": "the paper's LSTM",
+            "gla": "gated linear attention",
+            "aaren": "attention as a recurrence",
+            "min_rnn": "a minimal recurrence",
+        }.items()
+    },
+    "visual/visdial": Recipe(summary="VisDial v1.0 as published, from its original files", train=_visdial),
 }
 """name -> recipe."""

@@ -14,6 +14,11 @@ LICENCES: dict[str, str] = {
     "emocontext": "EmoContext (SemEval-2019 task 3): no licence found for the data; research use",
     "goemotions": "GoEmotions: Apache-2.0",
     "empathetic_dialogues": "EmpatheticDialogues: CC BY-NC 4.0, which excludes commercial use",
+    "flickr8k": "Flickr8k: pictures of Flickr's users, for non-commercial research and education",
+    "snli": "SNLI statements, by way of e-SNLI: CC BY-SA 4.0 (from memory; the repository is MIT)",
+    "daquar": "DAQUAR: no licence file found for the questions or the NYU Depth v2 photographs",
+    "nlvr": "NLVR: CC BY 4.0",
+    "easyvqa": "easy-VQA: MIT",
     "iemocap": "IEMOCAP: a signed release by USC, internal research only; a model trained on it must not be passed on",
 }
 """By corpus, as far as we could find out. Not legal advice."""
@@ -34,6 +39,8 @@ def write_card(
     seed: int,
     corpora: Sequence[str],
     validation: Mapping[str, float],
+    task: str = "emotion",
+    limits: str = LIMITS,
 ) -> None:
     """card.md and scores.json of a finished run. Test scores are not known yet: `rapport evaluate` gives them."""
     unique = list(dict.fromkeys(corpora))
@@ -46,7 +53,7 @@ Trained with `{command}` (seed {seed}).
 
 ## Scores on validation
 
-These chose the decoding and the temperature; they are not test scores, for which see `rapport evaluate emotion`.
+These chose the decoding and the temperature; they are not test scores, for which see `rapport evaluate {task}`.
 
 {_table(validation)}
 
@@ -56,7 +63,7 @@ These chose the decoding and the temperature; they are not test scores, for whic
 
 ## Limits
 
-{LIMITS}
+{limits}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
     (folder / "scores.json").write_text(json.dumps({"validation": dict(validation)}, indent=2) + "\n", encoding="utf-8")

@@ -29,13 +29,18 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Image.Image:
     return Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
 
 
+def make_eyes(folder: Path) -> Path:
+    """A picture network with random weights."""
+    torch.manual_seed(4)
+    shape = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=32)
+    save(folder, ResidualNetwork(shape), shape)
+    return folder
+
+
 def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **fields: Any) -> Path:
     """The model in folder / "model", its encoders beside it."""
     text = make_encoder(folder / "text")
-    torch.manual_seed(4)
-    shape = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=32)
-    network = ResidualNetwork(shape)
-    save(folder / "eyes", network, shape)
+    make_eyes(folder / "eyes")
     eyes, reader = ImageEncoder.load(folder / "eyes"), TextReader(TextEncoder.load(text))
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_answer": 16, "dropout": 0.0, "d_sentence": 32}
     config = SeqDialNConfig(d_text=32, d_region=eyes.d_model, n_words=len(WORDS), **(small | fields))

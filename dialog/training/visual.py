@@ -1,0 +1,427 @@
+"""Trains the model that answers about pictures, on what frozen encoders make of pictures and texts."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dialog.familiarity import Familiarity, picture_features
+from dialog.seeing import Seen
+from dialog.text_vectors import TextReader, TextVectors, batched, joined
+from dialog.training.card import write_card
+from dialog.training.loop import Progress, Schedule, finish, run
+from dialog.training.visual_bank import Bank, padded
+from dialog.training.visual_examples import Asked, Talk, dialogues, limited, load_talks
+from dialog.visual import VisualDialog, VisualModelConfig, blinded
+from models.encoders.image import BUILT_IN as BUILT_IN_EYES
+from models.encoders.image import ImageEncoder
+from models.encoders.text import BUILT_IN, TextEncoder
+from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
+from models.seqdialn.decoders import END, SCALE, UNKNOWN
+from models.seqdialn.model import Encoded, SeqDialN, Texts
+
+BANK = "features.safetensors"
+TWIN = "blind"
+"""The folder, in a model's own, of the same model that sees no picture."""
+CORPORA = ("flickr8k", "snli", "daquar", "nlvr", "easyvqa")
+LIMITS = """\
+English only. A small network trained on eight thousand photographs, most of people and dogs outdoors or of rooms: it
+recognises common things and colours, counts badly, reads no text and knows no names, feelings, ages or relations. The
+captions it learned from are stereotyped, and so may its answers be. Where it says how likely an answer is, that was
+calibrated on pictures like those of training. Not for identifying, watching or judging people, and not for medical,
+legal or safety decisions."""
+TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualRecipe:
+    """One model that answers about pictures: its shape, and how it learns."""
+
+    network: dict[str, object]
+    """Fields of SeqDialNConfig that differ from its defaults."""
+    picture_encoder: str = BUILT_IN_EYES
+    text_encoder: str = BUILT_IN
+    blind: bool = False
+    twin: bool = True
+    """Whether a model that sees no picture is trained beside it."""
+    epochs: float = 6.0
+    lr: float = 1e-3
+    batch_rounds: int = 96
+    least_count: int = 2
+    """An answer is in the list, and a word in the vocabulary, if training has it so often."""
+    drop_regions: float = 0.2
+    """Of the regions, how many a training step does not see."""
+    words_weight: float = 0.5
+    """Of the generative decoder's loss."""
+    weight_decay: float = 0.05
+    repeat: tuple[tuple[str, int], ...] = (("daquar", 2), ("nlvr", 1))
+    """How often an epoch goes through a collection, where not once."""
+    pictures: tuple[tuple[str, int], ...] = ()
+    """At most so many training pictures of a collection, those first of which most is asked; a fifth as many for
+    validation. Nothing: all of them."""
+
+
+class Batcher:
+    """Talks to tensors, from a bank."""
+
+    def __init__(self, bank: Bank, *, blind: bool) -> None:
+        self.bank, self.blind = bank, blind
+        width = next(iter(bank.texts.values())).sentence.shape[0]
+        self._nothing = TextVectors(torch.zeros(0, width), torch.zeros(width))
+
+    def seen(self, talk: Talk) -> Seen:
+        seen = self.bank.pictures[talk.collection, talk.image]
+        return blinded(seen) if self.blind else seen
+
+    def texts(self, talks: Sequence[Talk], *, history: bool = True) -> tuple[Texts, Texts, Tensor]:
+        """History items and questions (B, T, L), and the mask of rounds (B, T). Without `history` all items are empty,
+        which leaves each question with the picture alone."""
+        n = max(len(t.rounds) for t in talks)
+        items, questions = list[TextVectors](), list[TextVectors]()
+        for talk in talks:
+            before = [self.bank.texts[talk.caption] if talk.caption and history else self._nothing]
+            for r in talk.rounds[:-1]:
+                pair = [self.bank.texts[r.question], self.bank.texts[r.answer]]
+                before.append(joined(pair) if history else self._nothing)
+            asked = [self.bank.texts[r.question] for r in talk.rounds]
+            items += before + [self._nothing] * (n - len(before))
+            questions += asked + [self._nothing] * (n - len(asked))
+        mask = torch.tensor([[t < len(talk.rounds) for t in range(n)] for talk in talks])
+        return _rounds(batched(items), n), _rounds(batched(questions), n), mask
+
+    def encode(self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True) -> tuple[Encoded, Tensor]:
+        """What the network makes of the talks, and the mask of their rounds."""
+        vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks])
+        items, questions, rounds = self.texts(talks, history=history)
+        looked = dialog.network.look(vectors, mask, boxes, pooled)
+        return dialog.network(looked, items, questions, rounds), rounds
+
+
+class VisualTraining(nn.Module):
+    """The network with its losses."""
+
+    def __init__(self, dialog: VisualDialog, batcher: Batcher, recipe: VisualRecipe) -> None:
+        super().__init__()
+        self.network, self.recipe, self.batcher = dialog.network, recipe, batcher
+        self.config = dialog.config
+        self.place = {a: i for i, a in enumerate(self.config.answers)}
+        self.word = {w: i + SPECIAL_WORDS for i, w in enumerate(self.config.words)}
+        self.answer_texts = batched([batcher.bank.texts[a] for a in self.config.answers])
+
+    def loss(self, talks: Sequence[Talk]) -> Tensor:
+        """The N-pair loss over the answer list where the answer is in it, plus the words' cross-entropy."""
+        vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks])
+        kept = mask & (torch.rand(mask.shape) >= self.recipe.drop_regions)
+        looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
+        items, questions, rounds = self.batcher.texts(talks)
+        z = self.network(looked, items, questions, rounds).z[rounds]
+        answers = [r.answer for t in talks for r in t.rounds]
+        loss = z.new_zeros(())
+        listed = torch.tensor([self.place.get(a, -1) for a in answers])
+        if bool((listed >= 0).any()):
+            options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask)
+            scores = self.network.discriminative(z[listed >= 0], options)
+            loss = loss + F.cross_entropy(scores / SCALE, listed[listed >= 0])
+        if self.network.generative is not None:
+            tokens, real = self.tokens(answers)
+            loss = loss + self.recipe.words_weight * self.network.generative.loss(z, tokens, real)
+        return loss
+
+    def tokens(self, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The answers' words (N, L) for the generative decoder, END last, and their mask."""
+        rows = [[*(self.word.get(w, UNKNOWN) for w in a.replace(",", " ,").split()[:11]), END] for a in answers]
+        tokens = torch.full((len(rows), max(map(len, rows))), END)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row)] = torch.tensor(row)
+        lengths = torch.tensor([len(row) for row in rows])
+        return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """One round answered."""
+
+    talk: Talk
+    asked: Asked
+    round: int
+    p: Tensor  # (A,)
+
+
+@torch.inference_mode()
+def predict(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk], *, history: bool = True) -> list[Predicted]:
+    """Every round of the talks answered, earlier rounds with their right answers before it, or with no history."""
+    batcher, found = Batcher(bank, blind=dialog.config.blind), list[Predicted]()
+    order = sorted(range(len(talks)), key=lambda i: (talks[i].collection, len(talks[i].rounds)))
+    for start in range(0, len(order), 64):
+        some = [talks[i] for i in order[start : start + 64]]
+        encoded, rounds = batcher.encode(dialog, some, history=history)
+        p = iter(dialog.probabilities(encoded.z[rounds]))
+        found += [Predicted(t, r, n, next(p)) for t in some for n, r in enumerate(t.rounds)]
+    return found
+
+
+def train_visual(
+    recipe: VisualRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    start: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+    name: str = "visual/seqdialn",
+) -> dict[str, float]:
+    """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json; returns validation scores.
+
+    With `recipe.twin` a blind model is trained alike into `out / "blind"`. What the frozen encoders make of pictures
+    and texts goes into `out` too, and is taken from `start`, the folder of an earlier run over the same encoders, where
+    that is given. Resumes where a killed run stopped.
+    """
+    parts = {
+        "train": limited(load_talks(data, "train"), recipe.pictures),
+        "validation": limited(load_talks(data, "validation"), [(c, -(-n // 5)) for c, n in recipe.pictures]),
+    }
+    answers, words = vocabulary(parts["train"], recipe.least_count)
+    eyes, reader = ImageEncoder.load(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
+    bank = filled_bank(data, [t for some in parts.values() for t in some], answers, eyes, reader, out, start)
+    scores = _train_one(recipe, parts, answers, words, eyes, reader, bank, out, seed, report)
+    if recipe.twin:
+        blind = replace(recipe, blind=True, twin=False)
+        twin = _train_one(blind, parts, answers, words, eyes, reader, bank, out / TWIN, seed, report)
+        scores |= {f"blind_{name}": value for name, value in twin.items()}
+    write_card(
+        out,
+        name="visual/seqdialn",
+        task="visual",
+        summary="Answers questions about a picture, in rounds: SeqDialN over the built-in picture and text encoders.",
+        command=f"rapport train {name} --data ../shared/data --out DIR",
+        seed=seed,
+        corpora=CORPORA,
+        validation=scores,
+        limits=LIMITS,
+    )
+    for folder in (out, out / TWIN):
+        finish(folder)
+    return scores
+
+
+def _train_one(
+    recipe: VisualRecipe,
+    parts: Mapping[str, Sequence[Talk]],
+    answers: tuple[str, ...],
+    words: tuple[str, ...],
+    eyes: ImageEncoder,
+    reader: TextReader,
+    bank: Bank,
+    out: Path,
+    seed: int,
+    report: Callable[[Progress], None] | None,
+) -> dict[str, float]:
+    """One model into `out`; its validation scores. Its checkpoint stays."""
+    dialog, module = build(recipe, answers, words, eyes, reader, bank, seed)
+    batches = _Batches(parts["train"], recipe, seed)
+    schedule = Schedule(
+        steps=max(1, round(batches.per_epoch * recipe.epochs)),
+        lr=recipe.lr,
+        lr_new=recipe.lr,
+        weight_decay=recipe.weight_decay,
+    )
+    module.train()
+    run(module, list(module.parameters()), lambda step: module.loss(batches.at(step)), schedule, out, seed, report)
+    finished = conclude(dialog, module, bank, parts["train"], parts["validation"])
+    finished.save(out)
+    return validation_scores(finished, bank, parts["validation"])
+
+
+def vocabulary(talks: Sequence[Talk], least: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The answers and the answers' words that training has at least so often, the commonest first."""
+    counts = Counter(r.answer for t in talks for r in t.rounds)
+    words = Counter(w for a, n in counts.items() for w in a.replace(",", " ,").split() for _ in range(n))
+    return tuple(a for a, n in counts.most_common() if n >= least), tuple(
+        w for w, n in words.most_common() if n >= least
+    )
+
+
+def filled_bank(
+    data: Path,
+    talks: Sequence[Talk],
+    answers: Sequence[str],
+    eyes: ImageEncoder,
+    reader: TextReader,
+    out: Path,
+    start: Path | None = None,
+) -> Bank:
+    """The bank of `out` or of `start`, with whatever it still lacked added and kept in `out`."""
+    known = [folder / BANK for folder in (out, start) if folder is not None and (folder / BANK).is_file()]
+    bank = Bank.load(known[0]) if known else Bank()
+    before = len(bank.pictures), len(bank.texts)
+    bank.see(data, {(t.collection, t.image) for t in talks}, eyes)
+    bank.read([*answers, *(text for t in talks for r in t.rounds for text in (r.question, r.answer))], reader)
+    if (len(bank.pictures), len(bank.texts)) != before:
+        bank.save(out / BANK)
+    return bank
+
+
+def build(
+    recipe: VisualRecipe,
+    answers: tuple[str, ...],
+    words: tuple[str, ...],
+    eyes: ImageEncoder,
+    reader: TextReader,
+    bank: Bank,
+    seed: int,
+) -> tuple[VisualDialog, VisualTraining]:
+    """A model of the recipe with its first weights, and what trains it."""
+    torch.manual_seed(seed)
+    fields: dict[str, Any] = {"d_text": reader.width, "d_region": eyes.d_model, "n_words": len(words)}
+    fields["d_sentence"] = reader.width if eyes.d_text == reader.width else 0
+    config = VisualModelConfig(
+        network=SeqDialNConfig(**(fields | recipe.network)),
+        answers=answers,
+        words=words,
+        picture_encoder=recipe.picture_encoder,
+        text_encoder=recipe.text_encoder,
+        blind=recipe.blind,
+    )
+    network = SeqDialN(config.network)
+    options = torch.zeros(len(answers), config.network.d_answer)
+    dialog = VisualDialog("visual/seqdialn", "training", config, network, options, eyes, reader)
+    return dialog, VisualTraining(dialog, Batcher(bank, blind=recipe.blind), recipe)
+
+
+def conclude(
+    dialog: VisualDialog, module: VisualTraining, bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]
+) -> VisualDialog:
+    """The trained model with its options read, its familiarity fitted, and calibrated on validation."""
+    dialog.network.eval()
+    with torch.inference_mode():
+        text = module.answer_texts
+        options = dialog.network.discriminative.options(text.words, text.mask) / SCALE
+
+    kin = familiarity(bank, train, validation)
+
+    def with_config(config: VisualModelConfig) -> VisualDialog:
+        return VisualDialog(dialog.name, "training", config, dialog.network, options, dialog.eyes, dialog.reader, kin)
+
+    plain = with_config(dialog.config)
+    rows = predict(plain, bank, validation)
+    place = {a: i for i, a in enumerate(dialog.config.answers)}
+    logits = torch.stack([r.p for r in rows]).clamp(min=1e-12).log()
+    truth = torch.tensor([place.get(r.asked.answer, -1) for r in rows])
+    closed = torch.tensor([dialog.config.answers[int(i)] in ("yes", "no") for i in logits.argmax(-1)])
+
+    def best(where: Tensor) -> float:
+        where = where & (truth >= 0)
+        if not bool(where.any()):
+            return 1.0
+        losses = {t: float(F.cross_entropy(logits[where] / t, truth[where])) for t in TEMPERATURES}
+        return min(losses, key=losses.__getitem__)
+
+    config = replace(dialog.config, temperature=best(closed), open_temperature=best(~closed))
+    return with_config(config)
+
+
+def familiarity(bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]) -> Familiarity:
+    """Fitted on the training pictures by collection; all but a fiftieth of the validation pictures are familiar."""
+    kinds = dict[str, list[Tensor]]()
+    for key in dict.fromkeys((t.collection, t.image) for t in train):
+        kinds.setdefault(key[0], []).append(picture_features(bank.pictures[key].vectors.float()))
+    kept = dict.fromkeys((t.collection, t.image) for t in validation)
+    held_out = torch.stack([picture_features(bank.pictures[key].vectors.float()) for key in kept])
+    return Familiarity.fit([torch.stack(k) for k in kinds.values()], held_out)
+
+
+def validation_scores(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[str, float]:
+    """Accuracy in per cent by kind of round, on the first rounds and the chained ones with and without history."""
+    alone = [Talk(t.collection, t.image, (r,)) for t in talks if not t.chained for r in t.rounds]
+    rows = predict(dialog, bank, alone)
+    by_kind = dict[str, list[bool]]()
+    for r in rows:
+        by_kind.setdefault(r.asked.kind, []).append(correct(dialog, r))
+    scores = {kind: 100 * sum(v) / len(v) for kind, v in by_kind.items()}
+    chained = [t for t in talks if t.chained]
+    for name, history in (("chained", True), ("chained_without_history", False)):
+        later = [correct(dialog, r) for r in predict(dialog, bank, chained, history=history) if r.round > 0]
+        scores[name] = 100 * sum(later) / max(1, len(later))
+    return scores
+
+
+def correct(dialog: VisualDialog, row: Predicted) -> bool:
+    """Whether the likeliest answer is the right one; of a statement, whichever of yes and no is likelier."""
+    return said(dialog, row) == row.asked.answer
+
+
+def said(dialog: VisualDialog, row: Predicted) -> str:
+    """The likeliest answer; to a statement yes or no."""
+    answers = dialog.config.answers
+    if row.asked.kind in ("statement", "nlvr", "caption"):
+        return max(("yes", "no"), key=lambda a: float(row.p[answers.index(a)]))
+    return answers[int(row.p.argmax())]
+
+
+class _Batches:
+    """Batches by step, the same for the same seed. One epoch is kept at a time."""
+
+    def __init__(self, talks: Sequence[Talk], recipe: VisualRecipe, seed: int) -> None:
+        self.recipe, self.seed = recipe, seed
+        times = dict(recipe.repeat)
+        self.talks = [t for t in talks for _ in range(times.get(t.collection, 1))]
+        self._epoch, self._batches = -1, list[list[Talk]]()
+        self.per_epoch = len(self._make(0))
+
+    def at(self, step: int) -> list[Talk]:
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._batches = epoch, self._make(epoch)
+        return self._batches[place % len(self._batches)]
+
+    def _make(self, epoch: int) -> list[list[Talk]]:
+        """Random batches; wide drawings, of three tiles each, keep to themselves, for the padding."""
+        rng = random.Random(f"{self.seed}-epoch-{epoch}")
+        piles = dict[bool, list[Talk]]()
+        for t in dialogues(self.talks, rng):
+            piles.setdefault(t.collection == "nlvr", []).append(t)
+        batches = list[list[Talk]]()
+        for pile in piles.values():
+            rng.shuffle(pile)
+            used = self.recipe.batch_rounds
+            for t in pile:
+                if used + len(t.rounds) > self.recipe.batch_rounds:
+                    batches.append([])
+                    used = 0
+                batches[-1].append(t)
+                used += len(t.rounds)
+        rng.shuffle(batches)
+        return batches
+
+
+def _rounds(texts: Texts, n: int) -> Texts:
+    sentence = None if texts.sentence is None else texts.sentence.unflatten(0, (-1, n))
+    return Texts(texts.words.unflatten(0, (-1, n)), texts.mask.unflatten(0, (-1, n)), sentence)
+
+
+def standard() -> VisualRecipe:
+    """Everything there is to learn from: hours on one CPU core, minutes on many."""
+    return VisualRecipe(network={"d_model": 192, "d_answer": 192, "dropout": 0.2})
+
+
+def small() -> VisualRecipe:
+    """For a quarter of an hour on one CPU core, the encoders' work included: fewer pictures, a narrower network."""
+    return VisualRecipe(
+        network={"d_model": 96, "d_answer": 96, "dropout": 0.1},
+        epochs=3.0,
+        lr=2e-3,
+        batch_rounds=64,
+        repeat=(),
+        pictures=(("flickr8k", 1200), ("easyvqa", 150), ("nlvr", 100)),
+    )
+
+
+def reasoning_by(recipe: VisualRecipe, kind: str) -> VisualRecipe:
+    """The recipe with another way of reasoning, and without a blind twin: for the table of mixers."""
+    return replace(recipe, network=recipe.network | {"reasoning": kind}, twin=False)

@@ -1,0 +1,256 @@
+"""Training and scoring the model that answers about pictures, on hand-made collections in the real ones' layout."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from dialog.training.caption_questions import chains, facts, questions
+from dialog.training.visual import BANK, TWIN, Predicted, VisualRecipe, correct, predict, train_visual
+from dialog.training.visual_bank import Bank
+from dialog.training.visual_examples import Talk, dialogues, load_talks, plain
+from dialog.visual import VisualDialog
+from dialog.visual_baselines import Priors, lenient, question_type, roc_area
+from dialog.visual_scores import evaluate_visual
+from tests.dialog.tiny import make_encoder
+from tests.dialog.tiny_visual import make_eyes
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (240, 240, 240)}
+
+
+def table(folder: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with gzip.open(folder / f"{name}.jsonl.gz", "wt") as file:
+        file.write("\n".join(json.dumps(row) for row in rows))
+
+
+def archive(folder: Path, pictures: dict[str, tuple[int, int, int]], size: tuple[int, int] = (32, 32)) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(folder / "images-000.tar", "w") as tar:
+        for key, colour in sorted(pictures.items()):
+            content = io.BytesIO()
+            Image.new("RGB", size, colour).save(content, "PNG")
+            member = tarfile.TarInfo(f"{key}.png")
+            member.size = content.tell()
+            content.seek(0)
+            tar.addfile(member, content)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of one colour; what is asked about them depends on it."""
+    root, names = tmp_path_factory.mktemp("data") / "vision", list(COLOURS)
+
+    def colours(keys: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+        return {key: COLOURS[names[i % 4]] for i, key in enumerate(keys)}
+
+    def asked(i: int) -> list[dict[str, str]]:
+        of, tried = names[i % 4], names[(i // 4) % 4]
+        return [{"q": "what is it ?", "a": of}, {"q": f"is it {tried}", "a": "yes" if of == tried else "no"}]
+
+    for collection, n, n_train in (("daquar", 40, 32), ("easyvqa", 24, 16)):
+        keys = [f"image{i}" for i in range(n)]
+        splits = ["train" if i < n_train else "test" for i in range(n)]
+        rows = [{"image": k, "split": splits[i], "rounds": asked(i)} for i, k in enumerate(keys)]
+        table(root / collection, "rounds", rows)
+        archive(root / collection, colours(keys))
+
+    photos = [f"p{i}" for i in range(16)]
+    part = dict(zip(photos, ["train"] * 8 + ["dev"] * 4 + ["test"] * 4, strict=True))
+    caption = ["A man is running in a red shirt .", "The man running wears a red shirt .", "A man is sitting ."]
+    table(root / "flickr8k", "captions", [{"image": k, "split": part[k], "captions": caption} for k in photos])
+    statements = [
+        {"image": k, "split": part[k], "statement": f"it is {names[i % 4]} .", "label": label}
+        for i, k in enumerate(photos)
+        for label in ("entailment", "contradiction", "neutral")
+    ]
+    table(root / "flickr8k", "statements", statements)
+    judged = [
+        {"image": photos[12 + i % 4], "caption": f"why {i}", "crowd_yes": 3 * (i < 2), "crowd_no": 3 * (i >= 2)}
+        for i in range(8)
+    ]
+    table(root / "flickr8k", "judged_captions", judged)
+    archive(root / "flickr8k", colours(photos))
+
+    scenes = [*(f"dev-{n}-0-0" for n in range(24)), *(f"test-{n}-0-0" for n in range(4))]
+    table(
+        root / "nlvr",
+        "statements",
+        [
+            {"image": k, "split": k.split("-")[0], "statement": "it is good", "label": "true" if i % 2 else "false"}
+            for i, k in enumerate(scenes)
+        ],
+    )
+    archive(root / "nlvr", colours(scenes), (100, 25))
+    return root.parent
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> VisualRecipe:
+    folder = tmp_path_factory.mktemp("encoders")
+    return VisualRecipe(
+        network={"d_model": 16, "n_heads": 2, "d_answer": 16, "n_fusion_layers": 1, "dropout": 0.0},
+        picture_encoder=str(make_eyes(folder / "eyes")),
+        text_encoder=str(make_encoder(folder / "text")),
+        epochs=16,
+        lr=4e-3,
+        batch_rounds=32,
+        drop_regions=0.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, recipe: VisualRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train_visual(recipe, data, out, seed=1)
+    return out
+
+
+def test_it_learns_to_see_and_its_blind_twin_does_not(data: Path, trained: Path) -> None:
+    talks = [t for t in load_talks(data, "test") if t.collection == "daquar"]
+    bank = Bank.load(trained / BANK)
+    seeing, blind = VisualDialog.load(trained), VisualDialog.load(trained / TWIN)
+    bank.see(data, {(t.collection, t.image) for t in talks}, seeing.eyes)
+    bank.read([x for t in talks for r in t.rounds for x in (r.question, r.answer)], seeing.reader)
+    shares = []
+    for dialog in (seeing, blind):
+        rows = [r for r in predict(dialog, bank, talks, history=False) if r.round == 0]
+        shares.append(sum(correct(dialog, r) for r in rows) / len(rows))
+    assert shares[0] > 0.9
+    assert shares[1] < 0.5
+    assert (trained / "card.md").read_text().startswith("# visual/seqdialn")
+    assert not list(trained.rglob("checkpoint*"))
+
+
+def test_evaluate_prints_every_score_with_what_needs_no_picture(data: Path, trained: Path) -> None:
+    result = evaluate_visual([data], trained)
+    for name in ("daquar_exact", "daquar_lenient", "statements_accuracy", "nlvr_accuracy", "easyvqa_accuracy"):
+        low, high = result["metrics"][f"{name}_95"]
+        assert low <= result["metrics"][name] <= high
+        assert all(name in result["baselines"][who] for who in ("blind", "question_type", "majority"))
+        assert f"{name}_over_blind_95" in result["metrics"]
+    assert result["metrics"]["daquar_exact"] > result["baselines"]["majority"]["daquar_exact"]
+    assert 0 <= result["metrics"]["judged_captions_roc"] <= 1
+    history = result["diagnostics"]["history"]
+    assert history["made_not_a_result"]
+    assert history["n"] == 4  # of each picture: what is worn, and then its colour
+    assert 0 <= result["diagnostics"]["unlike_training"]["roc"] <= 1
+    assert result["n"] == sum(result["metrics"][k] for k in result["metrics"] if k.endswith("_n") and "judged" not in k)
+    json.dumps(result)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    data: Path, recipe: VisualRecipe, trained: Path, tmp_path: Path
+) -> None:
+    short = replace(recipe, epochs=1.0, twin=False)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train_visual(short, data, whole, seed=2, start=trained)
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Any) -> None:
+        if progress.step == progress.steps:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_visual(short, data, cut, seed=2, start=trained, report=kill)
+    train_visual(short, data, cut, seed=2, start=trained)
+    one, two = (load_file(folder / "model.safetensors") for folder in (whole, cut))
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_parts_share_no_picture_and_made_rounds_are_never_scored(data: Path) -> None:
+    parts = {part: load_talks(data, part) for part in ("train", "validation", "test")}  # type: ignore[arg-type]
+    pictures = {p: {(t.collection, t.image) for t in talks} for p, talks in parts.items()}
+    assert not pictures["train"] & pictures["validation"]
+    assert not (pictures["train"] | pictures["validation"]) & pictures["test"]
+    assert any(r.kind == "caption" for t in parts["train"] for r in t.rounds)
+    assert not any(r.kind == "caption" for p in ("validation", "test") for t in parts[p] for r in t.rounds)
+
+
+def test_epochs_cut_independent_rounds_differently_and_leave_chains_whole(data: Path) -> None:
+    import random
+
+    talks = load_talks(data, "train")
+    epochs = [list(dialogues(talks, random.Random(i))) for i in range(2)]
+    for epoch in epochs:
+        assert sum(len(t.rounds) for t in epoch) == sum(len(t.rounds) for t in talks)
+        assert [t for t in epoch if t.chained] == [t for t in talks if t.chained]
+        assert max(len(t.rounds) for t in epoch if not t.chained) <= 3
+    assert epochs[0] != epochs[1]
+
+
+CAPTIONS = (
+    "A brown dog is running through the snow .",
+    "The brown dog running in deep snow",
+    "A dog with a red collar is running .",
+    "A big dog plays outside .",
+)
+
+
+def test_questions_are_made_of_what_two_captions_say() -> None:
+    found = facts(CAPTIONS)
+    assert {(m.question, m.answer, m.rule) for m in questions(found)} == {
+        ("what is running through the snow ?", "dog", "rule-1"),
+        ("what color is the dog ?", "brown", "rule-3"),
+        ("what is the dog doing ?", "running", "doing"),
+    }
+    # The collar is red in one caption alone; and what the dog does stands in the first question already.
+    (chain,) = chains(found)
+    assert [(m.question, m.answer) for m in chain] == [
+        ("what is running through the snow ?", "dog"),
+        ("what color is it ?", "brown"),
+    ]
+
+
+def test_a_count_or_colour_that_captions_disagree_on_is_no_fact() -> None:
+    assert facts(("Two dogs run .", "two dogs play")).counts == {"dogs": "2"}
+    assert facts(("Two dogs run .", "two dogs play", "Three dogs")).counts == {}
+    assert facts(("a red hat", "the red hat", "a blue hat")).colours == {}
+
+
+def test_answers_are_compared_as_people_read_them() -> None:
+    assert plain("Plastic_cup_of_coffee, red") == "plastic cup of coffee, red"
+    unlike = lambda a, b: 0.5  # noqa: E731
+    assert lenient("chairs", "chair", unlike) == 1
+    assert lenient("table", "chair", unlike) == pytest.approx(0.05)
+    assert lenient("table", "desk", lambda a, b: 0.9) == pytest.approx(0.9)
+    assert lenient("clock", "clock, lamp", unlike) == pytest.approx(0.05)
+    assert lenient("lamp, clock", "clock, lamp", unlike) == 1
+
+
+def test_priors_know_the_type_of_a_question() -> None:
+    priors = Priors(
+        [("how many dogs", "2"), ("how many cats", "2"), ("how many", "3"), ("what is it", "dog"), ("is it", "yes")]
+    )
+    assert priors.majority == "2"
+    assert priors.by_type("is there a dog ?") == "yes"
+    assert priors.by_type("where is it ?") == "2"
+    assert question_type("Two men talk .") == "statement"
+    with pytest.raises(ValueError, match="no training answer"):
+        Priors([])
+
+
+def test_the_roc_area_by_hand() -> None:
+    assert roc_area([3.0, 1.0, 2.0, 1.0], [True, True, False, False]) == pytest.approx((2 + 0.5) / 4)
+    with pytest.raises(ValueError, match="4 of 4"):
+        roc_area([1.0] * 4, [True] * 4)
+
+
+def test_a_talk_alone_is_predicted_as_among_others(data: Path, trained: Path) -> None:
+    dialog, bank = VisualDialog.load(trained), Bank.load(trained / BANK)
+    talks: list[Talk] = load_talks(data, "validation")
+    rows: dict[tuple[int, int], Predicted] = {(id(r.talk), r.round): r for r in predict(dialog, bank, talks)}
+    for talk in talks[::7]:
+        for row in predict(dialog, bank, [talk]):
+            torch.testing.assert_close(row.p, rows[id(talk), row.round].p, rtol=1e-4, atol=1e-5)
