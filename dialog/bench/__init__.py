@@ -39,12 +39,19 @@ def _pointer(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _visual(**options: Any) -> dict[str, Any]:
+    from dialog.bench.visual import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
     "mixers": _mixers,
     "kernels": _kernels,
     "pointer": _pointer,
+    "visual": _visual,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -57,5 +64,6 @@ TAKES: dict[str, dict[str, str]] = {
     "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats"},
     "kernels": {"only": "only", "repeats": "repeats"},
     "pointer": {"data": "data"},
+    "visual": {"model": "model", "repeats": "repeats"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""
