@@ -21,6 +21,7 @@ app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 ModelName = Annotated[str, typer.Option("--model", help="A shipped model (see `rapport models`) or a folder.")]
 DEFAULT_MODEL = "emotion/ekman"
+DEFAULT_EYES = "visual/seqdialn"
 FAILURES_SHOWN = 20
 
 
@@ -164,10 +165,38 @@ def chat(model: ModelName = DEFAULT_MODEL, as_json: AsJson = False) -> int:
 
 
 @app.command()
+def ask(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP or HEIC.")],
+    questions: Annotated[
+        list[str] | None, typer.Argument(metavar="[QUESTION]...", help="Asked in turn; without any they are typed.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="A model, `transformers:FOLDER`, or `openai:MODEL` at RAPPORT_VISUAL_URL.")
+    ] = DEFAULT_EYES,
+    caption: Annotated[str, typer.Option(help="What is known of the picture before the first question.")] = "",
+    as_json: AsJson = False,
+) -> int:
+    """Ask about a picture, in rounds: earlier ones are remembered."""
+    from dialog.pictures import open_picture
+    from dialog.visual_engines import open_engine
+    from ui.terminal import progress
+    from ui.terminal_ask import converse
+
+    with progress("Loading the model"):
+        picture = open_picture(image.read_bytes())
+        asked = open_engine(engine)
+        look = asked.look(picture)
+    return converse(asked, look, questions or (), sys.stdin, caption=caption, as_json=as_json)
+
+
+@app.command()
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to measure; `causes`, `emotion`, `recall`.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="What to measure; `causes`, `emotion`, `recall`, `visual`.")
+    ],
     data: Annotated[
-        list[Path] | None, typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; recall needs none.")
+        list[Path] | None,
+        typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {DEFAULT_MODEL}]")
@@ -298,7 +327,7 @@ def _card(card: Any) -> dict[str, Any]:
 def bench(
     suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
-    model: Annotated[str | None, typer.Option(help="emotion, annotate: the model to measure.")] = None,
+    model: Annotated[str | None, typer.Option(help="emotion, annotate, visual: the model to measure.")] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
@@ -309,7 +338,9 @@ def bench(
         list[str] | None, typer.Option(help="mixers: train on this tier of MQAR as well, minutes a mixer.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="kernels: the ops whose names contain this.")] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="mixers, kernels: times a row is measured.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="mixers, kernels, visual: times a row is measured.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure speed: ratios against peers in the same run."""

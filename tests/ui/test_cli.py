@@ -37,7 +37,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "annotate", "chat", "evaluate", "train", "models", "bench"):
+    for command in ("serve", "annotate", "ask", "chat", "evaluate", "train", "models", "bench"):
         assert command in done.stdout
     assert "correct" not in done.stdout, "commands that do not work yet are not listed"
 
