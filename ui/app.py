@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr
 
 from serve.client import Client
-from ui import about_tab, chat_tab, conversation_tab
+from ui import about_tab, batch_tab, chat_tab, conversation_tab
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_WAITING = 64
@@ -22,6 +22,9 @@ KEEP_UPLOADS = (600, 600)
 
 MOST_VISITORS = 500
 """Sessions kept in memory; the one that was quiet the longest goes first. A chat comes back from the service."""
+
+LARGEST_FILE = batch_tab.LARGEST_UPLOAD + 4 * 1024**2
+"""Bytes Gradio lets in. What is a little too large we refuse ourselves, and can say what to do instead."""
 
 _FONT = ["rp-emoji", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -137,6 +140,8 @@ def build_page(client: Client) -> gr.Blocks:
                 chat_tab.build(page, client)
             with gr.Tab("Conversation", id="conversation"):
                 conversation_tab.build(client)
+            with gr.Tab("Batch", id="batch"):
+                batch_tab.build(page, client)
             with gr.Tab("About", id="about"):
                 about_tab.build(page, client)
     page.state_session_capacity = MOST_VISITORS
@@ -158,7 +163,7 @@ def mount_page(app: FastAPI, client: Client, path: str = "/") -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size=conversation_tab.LARGEST_UPLOAD,
+        max_file_size=LARGEST_FILE,
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
         css_paths=ASSETS / "page.css",

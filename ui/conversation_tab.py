@@ -23,8 +23,6 @@ from ui.timeline import timeline
 
 LARGEST_LOG = 10 * 1024**2
 """Bytes, pasted or uploaded."""
-LARGEST_UPLOAD = 4 * LARGEST_LOG
-"""Bytes Gradio lets in. Up to here we refuse ourselves, and can say what to do instead."""
 LONGEST_CONVERSATION = 2_000
 """The service takes this many utterances at once; of a longer conversation the last ones are read."""
 MOST_UTTERANCES = 10_000
@@ -240,9 +238,8 @@ def _working(share: float, n: int) -> Markup:
 
 
 def _too_large(reason: str, filename: str) -> Markup:
-    return render.notice(
-        "error", "This log is too large for the page.", [reason, "The command line takes any size:"], _command(filename)
-    )
+    title, lines = "This log is too large for the page.", [reason, "The Batch tab and the command line take more:"]
+    return render.notice("error", title, lines, _command(filename))
 
 
 def _command(filename: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
 from dialog.conversation import Cause
-from serve.client import ServiceError
+from serve.client import Batch, ServiceError
 from ui.messages import UNSURE_BELOW, Message, colour, named, percent, symbol
 from ui.templates import render
 
@@ -107,6 +108,16 @@ def nothing_labelled() -> Markup:
     return render("nothing_labelled.html.j2")
 
 
+def batch_intro(largest: int) -> Markup:
+    """What the Batch tab is for; `largest` in bytes."""
+    return render("batch_intro.html.j2", megabytes=largest // 1024**2)
+
+
+def batches(found: Sequence[Batch], *, known: bool = True, asked: str | None = None) -> Markup:
+    """Batches with how far they are; `asked` is the one whose deletion is to be confirmed."""
+    return render("batches.html.j2", rows=[_batch_row(batch, asked) for batch in found], known=known)
+
+
 def problem(error: ServiceError, gone: str = "This is no longer there.") -> Markup:
     """What went wrong in the service, in the visitor's words, and whether waiting helps."""
     reference = [f"Reference: {error.request_id}"] if error.request_id else []
@@ -127,6 +138,51 @@ def problem(error: ServiceError, gone: str = "This is no longer there.") -> Mark
 def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup:
     """The lines that could not be read, as (number, reason, text)."""
     return render("unreadable.html.j2", lines=lines[:shown], left_out=max(0, len(lines) - shown), n=len(lines))
+
+
+_SIGNS = {"queued": "⏳", "running": "⚙️", "done": "✅", "failed": "⚠️"}
+_MADE = {"html": "report", "label-studio": "Label Studio"}
+
+
+def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
+    places = [f"{f['id']}, line {f['line']}" if f.get("line") else str(f["id"]) for f in batch.failures]
+    return {
+        "id": batch.id,
+        "filename": batch.filename,
+        "state": batch.state,
+        "size": _size(batch.bytes),
+        "made": _MADE.get(batch.to, batch.to) + (", anonymised" if batch.anonymise else ""),
+        "created": batch.created,
+        "when": batch.created.replace("T", " ").removesuffix("Z")[:16] + " UTC",
+        "sign": _SIGNS.get(batch.state, "•"),
+        "told": _told(batch),
+        "percent": round(100 * batch.fraction),
+        "failed": batch.failed,
+        "failures": [f"{place}: {f['error']}" for place, f in zip(places, batch.failures, strict=True)],
+        "asked": batch.id == asked,
+    }
+
+
+def _told(batch: Batch) -> str:
+    if batch.state == "queued":
+        return f"Waiting; {batch.ahead} before it." if batch.ahead else "Waiting; it is the next."
+    if batch.state == "failed":
+        return f"Failed: {batch.error}."
+    n = f"{_number(batch.utterances, 'message')} of {_number(batch.conversations, 'conversation')}"
+    if batch.state == "running":
+        return f"{n} so far, {batch.fraction:.0%} of the log.".replace("%", " %")
+    return f"Done: {n}."
+
+
+def _number(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return _number(n_bytes, "byte")
 
 
 def _before(messages: Sequence[Message]) -> list[str | None]:

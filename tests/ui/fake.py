@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
-from serve.client import Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
 
 LABELS = LABEL_SETS["ekman"]
 WORDS = {
@@ -36,6 +37,11 @@ class MemoryClient:
     chats: dict[str, Chat] = field(default_factory=dict)
     failing: ServiceError | None = None
     requests: list[list[Conversation]] = field(default_factory=list)
+    kept: dict[str, Batch] = field(default_factory=dict)
+    logs: dict[str, bytes] = field(default_factory=dict)
+    lists: bool = True
+    pace: float = 0.5
+    """How much of a batch is done each time somebody looks."""
 
     def _check(self) -> None:
         if self.failing is not None:
@@ -112,6 +118,67 @@ class MemoryClient:
             request_id="r1",
         )
 
+    def start_batch(self, log: str | Path, *, filename: str, input_format: str, to: str, anonymise: bool) -> Batch:
+        self._check()
+        content = Path(log).read_bytes()
+        batch = Batch(
+            id=uuid.uuid4().hex,
+            created="2026-11-23T12:00:00Z",
+            state="queued",
+            filename=filename,
+            input_format=input_format,
+            to=to,
+            model="emotion/ekman",
+            model_version=None,
+            anonymise=anonymise,
+            bytes=len(content),
+            started=None,
+            finished=None,
+            fraction=0.0,
+            ahead=0,
+            conversations=0,
+            failed=0,
+            utterances=0,
+            failures=(),
+            error=None,
+            output=None,
+        )
+        self.kept = {batch.id: batch, **self.kept}
+        self.logs[batch.id] = content
+        return batch
+
+    def batch(self, batch_id: str) -> Batch:
+        self._check()
+        if batch_id not in self.kept:
+            raise ServiceError(404, "not-found", "there is no such batch")
+        self.kept[batch_id] = self._further(self.kept[batch_id])
+        return self.kept[batch_id]
+
+    def batches(self) -> tuple[Batch, ...]:
+        self._check()
+        if not self.lists:
+            raise ServiceError(403, "forbidden", "this service does not list batches")
+        return tuple(self.batch(i) for i in self.kept)
+
+    def delete_batch(self, batch_id: str) -> None:
+        self._check()
+        if self.kept.pop(batch_id, None) is None:
+            raise ServiceError(404, "not-found", "there is no such batch")
+
+    def _further(self, batch: Batch) -> Batch:
+        if batch.ended or (batch.state == "queued" and not self.pace):
+            return batch
+        if batch.state == "queued":
+            return replace(batch, state="running")
+        if b"unreadable" in self.logs[batch.id]:
+            return replace(batch, state="failed", error="this is binary data, not text")
+        fraction = min(1.0, batch.fraction + self.pace)
+        n = int(fraction * self.logs[batch.id].count(b"\n"))
+        failures = ({"id": "chat-2", "line": 2, "error": "no name <b>before</b> the colon"},)
+        failed = failures if b"broken" in self.logs[batch.id] else ()
+        batch = replace(batch, fraction=fraction, utterances=n, conversations=1, failed=len(failed), failures=failed)
+        return replace(batch, state="done", output=f"/v1/batches/{batch.id}/output") if fraction == 1 else batch
+
     def models(self) -> tuple[Model, ...]:
         self._check()
         ekman = Model(
@@ -145,7 +212,7 @@ class FakeTagger:
     labels = LABELS
 
     @classmethod
-    def load(cls, name: str = "emotion/ekman") -> "FakeTagger":
+    def load(cls, name: str = "emotion/ekman", *, causes: bool = True) -> "FakeTagger":
         if name != cls.name:
             raise ValueError(f"no model {name!r}: expected emotion/ekman")
         return cls()

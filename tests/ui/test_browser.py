@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
@@ -51,7 +51,15 @@ def address(client: MemoryClient) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = mount_page(FastAPI(), client)  # type: ignore[arg-type]
+    app = FastAPI()
+
+    @app.get("/v1/batches/{batch_id}/output")
+    def output(batch_id: str) -> Response:
+        """What the API beside the page answers."""
+        name = f"attachment; filename={client.kept[batch_id].filename}.out"
+        return Response(client.logs[batch_id], headers={"content-disposition": name})
+
+    app = mount_page(app, client)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -109,13 +117,17 @@ class Visit:
         return [" ".join(text.split()) for text in self.page.locator(".rp-label").all_inner_texts()]
 
     def tab(self, name: str) -> None:
-        """Opens a tab."""
-        self.page.get_by_role("tab", name=name).click()
+        """Opens a tab, from the menu where the screen is too narrow for it."""
+        tab = self.page.get_by_role("tab", name=name)
+        if not tab.is_visible():
+            self.page.click(".overflow-menu > button")
+            tab = self.page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
 
-    def upload(self, name: str, content: bytes) -> None:
-        """Chooses a file for the upload button."""
+    def upload(self, name: str, content: bytes, button: str = "#rp-upload") -> None:
+        """Chooses a file for an upload button."""
         with self.page.expect_file_chooser() as chooser:
-            self.page.click("#rp-upload")
+            self.page.click(button)
         chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content})
 
     def save(self, button: str) -> tuple[str, str]:
@@ -272,12 +284,36 @@ def test_an_upload_that_is_too_large_is_refused(visit: Visit, monkeypatch: pytes
     assert visit.page.locator(".rp-table").count() == 0
 
 
+def test_a_batch_is_uploaded_watched_fetched_and_deleted(visit: Visit, client: MemoryClient) -> None:
+    page = visit.page
+    visit.tab("Batch")
+    page.locator("#rp-batches .rp-empty").wait_for()
+    visit.upload("<img src=x onerror=alert(1)>.txt", b"Ann: great\nbroken\n" * 500, "#rp-batch-upload")
+    page.wait_for_selector(".rp-batch-done")
+    assert "1,000 messages" in page.locator(".rp-batch-state").inner_text()
+    assert page.locator("#rp-batches img").count() == 0
+    page.click(".rp-batch summary")
+    assert "chat-2, line 2: no name <b>before</b>" in page.locator(".rp-batch details li").inner_text()
+    with page.expect_download() as download:
+        page.click(".rp-batch a.rp-main")
+    assert Path(download.value.path()).read_bytes() == b"Ann: great\nbroken\n" * 500
+    page.reload()
+    page.wait_for_selector("#rp-message textarea")
+    visit.tab("Batch")
+    page.locator(".rp-batch button", has_text="Delete").click()
+    page.locator(".rp-batch button", has_text="No").click()
+    page.locator(".rp-batch button", has_text="Delete").click()
+    page.locator(".rp-batch button", has_text="Yes, delete").click()
+    page.locator("#rp-batches .rp-empty").wait_for()
+    assert client.kept == {}
+
+
 def test_it_fits_a_narrow_screen(visit: Visit) -> None:
     visit.page.emulate_media(color_scheme="dark")
     visit.say("A" * 200 + " is a long word, " + "and these are many " * 20)
     for width in (768, 360):
         visit.page.set_viewport_size({"width": width, "height": 780})
-        for name in ("Chat", "Conversation", "About"):
+        for name in ("Chat", "Conversation", "Batch", "About"):
             visit.tab(name)
             visit.page.wait_for_timeout(100)
             document = "document.documentElement"
