@@ -57,7 +57,8 @@ def _living(but: frozenset[int]) -> frozenset[int]:
     return frozenset(left - ended)
 
 
-def _descendants() -> frozenset[int]:
+def _descendants(root: int | None = None) -> frozenset[int]:
+    """Every process below `root`, by default this one."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -65,9 +66,27 @@ def _descendants() -> frozenset[int]:
             parent = int(path.read_text().rpartition(")")[2].split()[1])
             children.setdefault(parent, []).append(int(path.parent.name))
     found: set[int] = set()
-    todo = [os.getpid()]
+    todo = [root or os.getpid()]
     while todo:
         below = children.get(todo.pop(), [])
         found.update(below)
         todo += below
     return frozenset(found)
+
+
+def processor_seconds(root: int) -> float:
+    """What a process and all below it, those that have ended left out, have spent so far. 0 where there is no /proc."""
+    ticks = sum(sum(map(int, fields[11:13])) for fields in _statistics(root))  # utime, stime
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(root: int) -> int:
+    """The memory of a process and all below it; what they share counts several times. 0 where there is no /proc."""
+    return sum(int(fields[21]) for fields in _statistics(root)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _statistics(root: int) -> Iterator[list[str]]:
+    """The fields after the name in /proc/PID/stat."""
+    for process in (root, *_descendants(root)):
+        with contextlib.suppress(OSError):
+            yield Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()

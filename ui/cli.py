@@ -323,11 +323,17 @@ def _card(card: Any) -> dict[str, Any]:
     }
 
 
+def _bench_serve(**options: Any) -> dict[str, Any]:
+    from serve.bench import measure
+
+    return measure(**options)
+
+
 @app.command()
 def bench(
     suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
-    model: Annotated[str | None, typer.Option(help="emotion, annotate, visual: the model to measure.")] = None,
+    model: Annotated[str | None, typer.Option(help="emotion, annotate, visual, serve: the model to measure.")] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
@@ -339,7 +345,7 @@ def bench(
     ] = None,
     only: Annotated[str | None, typer.Option(help="kernels: the ops whose names contain this.")] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="mixers, kernels, visual: times a row is measured.")
+        int | None, typer.Option(min=1, help="mixers, kernels, visual, serve: times a row is measured.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -347,16 +353,18 @@ def bench(
     from dialog.bench import SUITES, TAKES
     from ui.terminal import pick, progress, write_bench, write_json
 
+    # The service stands above the suites of `dialog`, which cannot know it.
+    suites, takes = {**SUITES, "serve": _bench_serve}, {**TAKES, "serve": {"model": "model", "repeats": "rounds"}}
     if list_them:
-        print("\n".join(SUITES))
+        print("\n".join(suites))
         return 0
     if suite is None:
-        raise ValueError(f"expected a suite: one of {', '.join(SUITES)}")
-    measure = pick(suite, SUITES, "suite")
+        raise ValueError(f"expected a suite: one of {', '.join(suites)}")
+    measure = pick(suite, suites, "suite")
     given = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
     given |= {"only": only, "repeats": repeats}
     named = [name for name, value in given.items() if value not in (None, [])]
-    argument = TAKES.get(suite, {})
+    argument = takes.get(suite, {})
     _refuse([name for name in named if name not in argument], suite)
     options = {argument[name]: given[name] for name in named}
     with progress(f"Measuring {suite}"):
