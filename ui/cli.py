@@ -361,7 +361,7 @@ def bench(
     if suite is None:
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
-    given = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
+    given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
     given |= {"only": only, "repeats": repeats}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})
