@@ -88,6 +88,16 @@ def _visdial(
     return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report)
 
 
+def _vision(
+    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+) -> dict[str, Any]:
+    from dialog.training.vision import VisionRecipe, train_vision
+
+    if start is not None:
+        raise ValueError("vision/encoder starts from nothing; --start belongs to the recipes that follow another")
+    return train_vision(VisionRecipe(), data, out, seed=seed, report=report)
+
+
 _PARTS = {
     "alone": "the same encoder on single utterances, nothing else",
     "context": "the context model alone, on a fixed encoder (--start; plain without)",
@@ -153,5 +163,6 @@ RECIPES: dict[str, Recipe] = {
         }.items()
     },
     "visual/visdial": Recipe(summary="VisDial v1.0 as published, from its original files", train=_visdial),
+    "vision/encoder": Recipe(summary="The built-in picture network, from photographs and captions", train=_vision),
 }
 """name -> recipe."""

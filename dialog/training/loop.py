@@ -64,7 +64,7 @@ def run(
         {"params": [p for _, p in trained if id(p) in fresh], "lr": schedule.lr_new},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=schedule.weight_decay, fused=True)
-    start, mean = _resume(folder, trained, optimiser, schedule, seed)
+    start, mean = _resume(folder, module, trained, optimiser, schedule, seed)
     for step in range(start, schedule.steps):
         torch.manual_seed(seed * 1_000_003 + step)
         loss = loss_at(step)
@@ -78,7 +78,7 @@ def run(
         optimiser.zero_grad()
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if (step + 1) % schedule.save_every == 0 or step + 1 == schedule.steps:
-            _save(folder, trained, optimiser, schedule, seed, step + 1, mean)
+            _save(folder, module, trained, optimiser, schedule, seed, step + 1, mean)
         if report:
             report(Progress(step + 1, schedule.steps, mean))
 
@@ -95,6 +95,7 @@ def _rate(step: int, schedule: Schedule) -> float:
 
 def _save(
     folder: Path,
+    module: nn.Module,
     trained: Sequence[tuple[str, nn.Parameter]],
     optimiser: torch.optim.Optimizer,
     schedule: Schedule,
@@ -102,7 +103,8 @@ def _save(
     step: int,
     mean: float,
 ) -> None:
-    tensors: dict[str, Tensor] = {}
+    # Buffers are what a run gathers beside its gradients: running means of activations and of weights.
+    tensors: dict[str, Tensor] = {f"b.{name}": b for name, b in module.named_buffers()}
     for name, p in trained:
         tensors[f"p.{name}"] = p.detach()
         if p in optimiser.state:  # Nothing is kept of a parameter that no loss has reached.
@@ -120,6 +122,7 @@ def _save(
 
 def _resume(
     folder: Path,
+    module: nn.Module,
     trained: Sequence[tuple[str, nn.Parameter]],
     optimiser: torch.optim.Optimizer,
     schedule: Schedule,
@@ -137,9 +140,13 @@ def _resume(
         )
     tensors = load_file(path)
     with torch.no_grad():
+        for name, b in module.named_buffers():
+            if f"b.{name}" in tensors:
+                b.copy_(tensors[f"b.{name}"])
         for name, p in trained:
             p.copy_(tensors[f"p.{name}"])
             if f"m.{name}" in tensors:
                 moments = {"exp_avg": tensors[f"m.{name}"], "exp_avg_sq": tensors[f"v.{name}"]}
-                optimiser.state[p] = {"step": torch.tensor(float(note["step"])), **moments}
+                count = torch.tensor(float(note["step"]), device=p.device)  # the fused optimiser counts where p is
+                optimiser.state[p] = {"step": count} | {k: v.to(p.device) for k, v in moments.items()}
     return int(note["step"]), float(note["loss"])

@@ -57,7 +57,8 @@ class Block(nn.Module):
         nn.init.zeros_(self.second_norm.weight)  # A block starts as its shortcut.
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or d_in != d_out:
-            pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+            # As many cells as the strided convolution has, also where a side is odd.
+            pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
             self.shortcut = nn.Sequential(pool, nn.Conv2d(d_in, d_out, 1, bias=False), nn.BatchNorm2d(d_out))
 
     def forward(self, x: Tensor) -> Tensor:
