@@ -30,3 +30,8 @@ def caption_vectors(texts: Sequence[str], encoder: TextEncoder, *, batch: int = 
         owner = torch.arange(len(rows))[:, None].expand_as(ids).masked_fill(~mask, -1)
         vectors[rows] = encoder(ids.to(device), mask.to(device), owner.to(device), len(rows)).cpu()
     return F.normalize(vectors, dim=-1)
+
+
+def class_sentence(name: str) -> str:
+    """The sentence that stands for a class, in training too."""
+    return f"a photo of a {name.replace('_', ' ').lower()}"

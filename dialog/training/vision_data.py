@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 
+from dialog.captions import class_sentence
 from dialog.corpora.pictures import held_out, read_pictures, read_table
 
 SIDE = 160
@@ -64,7 +65,7 @@ def load_photographs(data: Path, collections: Sequence[str]) -> Photographs:
         for written, _ in kept:
             if collection == "caltech101":
                 label.append(classes.index(written[0]))
-                sentences: tuple[str, ...] = (f"a photo of a {written[0].replace('_', ' ').lower()}",)
+                sentences: tuple[str, ...] = (class_sentence(written[0]),)
             else:
                 label.append(-1)
                 sentences = written
@@ -91,7 +92,7 @@ def _caltech(data: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _daquar(data: Path) -> dict[str, tuple[str, ...]]:
-    texts = {}
+    texts: dict[str, tuple[str, ...]] = {}
     for row in read_table(data, "daquar", "rounds"):
         things = _things(row["rounds"])
         if row["split"] == "train" and not held_out(row["image"]) and things:

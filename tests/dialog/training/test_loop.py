@@ -21,10 +21,11 @@ class Problem(nn.Module):
         torch.manual_seed(3)
         self.old, self.new = nn.Linear(4, 4), nn.Linear(4, 1)
         self.frozen, self.unused = nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2)
+        self.norm = nn.BatchNorm1d(4)  # its running means are gathered beside the gradients
 
     def loss(self, step: int) -> Tensor:
         x = torch.randn(16, 4)
-        return (self.new(nn.functional.dropout(self.old(x), 0.2)).squeeze(1) - x.sum(1)).pow(2).mean()
+        return (self.new(nn.functional.dropout(self.norm(self.old(x)), 0.2)).squeeze(1) - x.sum(1)).pow(2).mean()
 
 
 class Killed(Exception):
