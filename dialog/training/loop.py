@@ -146,7 +146,8 @@ def _resume(
         for name, p in trained:
             p.copy_(tensors[f"p.{name}"])
             if f"m.{name}" in tensors:
-                moments = {"exp_avg": tensors[f"m.{name}"], "exp_avg_sq": tensors[f"v.{name}"]}
-                count = torch.tensor(float(note["step"]), device=p.device)  # the fused optimiser counts where p is
-                optimiser.state[p] = {"step": count} | {k: v.to(p.device) for k, v in moments.items()}
+                # The fused optimiser walks p's memory: the moments must lie as p does, and the count where p is.
+                moments = {k: torch.empty_like(p).copy_(tensors[f"{k}.{name}"]) for k in ("m", "v")}
+                count = torch.tensor(float(note["step"]), device=p.device)
+                optimiser.state[p] = {"step": count, "exp_avg": moments["m"], "exp_avg_sq": moments["v"]}
     return int(note["step"]), float(note["loss"])
