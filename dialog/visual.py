@@ -16,7 +16,7 @@ from dialog.seeing import Encoding, Seen, see
 from dialog.text_vectors import TextReader, batched, joined
 from dialog.visual_answers import Answer, Candidate, checked
 from models import config as configs
-from models.catalogue import path_of
+from models.catalogue import WEIGHTS, path_of
 from models.checkpoint import content_hash
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
@@ -48,6 +48,8 @@ class VisualModelConfig:
     words: tuple[str, ...] = ()
     """The generative decoder's vocabulary."""
     picture_encoder: str = BUILT_IN_EYES
+    picture_encoder_version: str = ""
+    """Of the encoder trained with, where that is a folder of ours; another one's regions would mean nothing here."""
     text_encoder: str = BUILT_IN
     temperature: float = 1.0
     """Divides the scores of yes and no before probabilities are read off; found on validation."""
@@ -130,6 +132,12 @@ class VisualDialog:
         """
         folder = path_of(str(name))
         config = configs.loads((folder / "config.json").read_text(encoding="utf-8"), VisualModelConfig)
+        found = eyes_version(config.picture_encoder)
+        if config.picture_encoder_version not in ("", found):
+            raise ValueError(
+                f"{folder} was trained with picture encoder {config.picture_encoder!r} of version "
+                f"{config.picture_encoder_version}, but the one there is {found or 'none of ours'}"
+            )
         tensors = load_file(folder / "model.safetensors")
         network = SeqDialN(config.network)
         network.load_state_dict(_part(tensors, "network."))
@@ -267,6 +275,13 @@ class VisualDialog:
         found = beam_search(decoder, decoder.initial_state(z), START, END, width=3, max_tokens=12)
         words = [self.config.words[t - SPECIAL_WORDS] for t in found[0].tokens if t > UNKNOWN]
         return " ".join(words) or None
+
+
+def eyes_version(name: str) -> str:
+    """The content hash of a picture encoder that is a folder of ours; empty for any other."""
+    folder = WEIGHTS / "vision" / name if name == BUILT_IN_EYES else Path(name)
+    files = [folder / part for part in ("config.json", "model.safetensors")]
+    return content_hash(folder) if all(file.is_file() for file in files) else ""
 
 
 def blinded(seen: Seen) -> Seen:

@@ -18,7 +18,7 @@ from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual_bank import Bank, padded
 from dialog.training.visual_examples import Asked, Talk, dialogues, limited, load_talks
-from dialog.visual import VisualDialog, VisualModelConfig, blinded
+from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -285,6 +285,7 @@ def build(
         answers=answers,
         words=words,
         picture_encoder=recipe.picture_encoder,
+        picture_encoder_version=eyes_version(recipe.picture_encoder),
         text_encoder=recipe.text_encoder,
         blind=recipe.blind,
     )

@@ -163,3 +163,11 @@ def test_a_text_reads_alike_alone_in_a_batch_and_from_the_cache(tmp_path: Path) 
 def test_a_name_nobody_knows_is_named() -> None:
     with pytest.raises(ValueError, match="no model 'visual/none'"):
         VisualDialog.load("visual/none")
+
+
+def test_a_model_refuses_a_picture_encoder_it_was_not_trained_with(tmp_path: Path) -> None:
+    model = make_visual(tmp_path)
+    config = tmp_path / "eyes" / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(ValueError, match="was trained with picture encoder"):
+        VisualDialog.load(model)

@@ -10,7 +10,7 @@ from PIL import Image
 from dialog.familiarity import Familiarity
 from dialog.seeing import see
 from dialog.text_vectors import TextReader, batched
-from dialog.visual import VisualDialog, VisualModelConfig
+from dialog.visual import VisualDialog, VisualModelConfig, eyes_version
 from models.checkpoint import save
 from models.encoders.image import ImageEncoder
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
@@ -53,6 +53,7 @@ def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **
         answers=ANSWERS,
         words=WORDS,
         picture_encoder=str(folder / "eyes"),
+        picture_encoder_version=eyes_version(str(folder / "eyes")),
         text_encoder=str(text),
         temperature=0.5,
         blind=blind,
