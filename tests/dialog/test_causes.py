@@ -94,7 +94,7 @@ def test_a_batch_says_what_each_alone_would(finding: EmotionTagger, chats: list[
 
 
 def test_a_long_conversation_is_read_in_stretches_and_says_what_live_steps_do(finding: EmotionTagger) -> None:
-    c = longer(STRETCH + 40)
+    c = longer(STRETCH + 7)
     (whole,) = finding.tag([c], mode="live")
     state, said = finding.start(), []
     for i, u in enumerate(c.utterances):

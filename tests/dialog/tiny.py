@@ -88,7 +88,7 @@ def make_causes(folder: Path, encoder: str, **fields: Any) -> Path:
         for p in model.parameters():
             p.normal_(std=0.5)
     labels = LABEL_SETS["ekman"]
-    config = CausesModelConfig(labels=labels, pointer=pointer, encoder=encoder, scale=0.7, shift=0.1, **fields)
+    config = CausesModelConfig(labels=labels, pointer=pointer, encoder=encoder, scale=0.7, shift=1.0, **fields)
     return checkpoint.save(folder, model, config, dtype=torch.float16)
 
 
