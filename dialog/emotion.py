@@ -301,7 +301,7 @@ class EmotionTagger:
         )
 
     def _finish(self, c: Conversation, truncated: Sequence[int], predictions: list[Prediction]) -> Conversation:
-        warnings = list(c.warnings)
+        warnings = []
         if truncated:
             warnings.append(
                 f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
@@ -311,8 +311,7 @@ class EmotionTagger:
             warnings.append(
                 f"{_places(foreign)}: not in English, the language the model understands; do not trust the label"
             )
-        utterances = tuple(replace(u, prediction=p) for u, p in zip(c.utterances, predictions, strict=True))
-        return replace(c, utterances=utterances, warnings=tuple(dict.fromkeys(warnings)))
+        return c.with_predictions(predictions).with_warnings(warnings)
 
 
 def speaker_ids(names: Sequence[str]) -> Tensor:
