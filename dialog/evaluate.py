@@ -35,15 +35,17 @@ def evaluate_emotion(
 ) -> dict[str, Any]:
     """The object of `rapport evaluate emotion --json`.
 
-    Gold labels may be the model's own or, for a model with Ekman's labels, those of any corpus that maps to them;
-    utterances without a counterpart are left out and counted. `without` drops conversations that stand word for word
-    in these files (copies of train conversations in a test part). `live` also scores the live mode, which costs more.
+    Gold labels may be the model's own or, for a model with Ekman's labels, those of any corpus that maps to them, each
+    file by itself; utterances without a counterpart are left out and counted. `without` drops conversations that stand
+    word for word in these files (copies of train conversations in a test part). `live` also scores the live mode, which
+    costs more.
     """
     tagger = EmotionTagger.load(model, causes=False)
-    conversations = [c for path in data for c in read(path)]
+    files = [list(read(path)) for path in data]
     copies = {_fingerprint(c) for path in without for c in read(path)}
-    kept = [c for c in conversations if _fingerprint(c) not in copies]
-    truth = _truth(kept, tagger.labels)
+    kept_of = [[c for c in file if _fingerprint(c) not in copies] for file in files]
+    kept = [c for file in kept_of for c in file]
+    truth = [row for file in kept_of for row in _truth(file, tagger.labels)]
     n = sum(len(c.utterances) for c in kept)
     scored = [label for labels in truth for label in labels if label]
     if not scored:
@@ -77,7 +79,7 @@ def evaluate_emotion(
         "n": len(scored),
         "n_conversations": len(kept),
         "n_without_label": n - len(scored),
-        "n_copies_left_out": len(conversations) - len(kept),
+        "n_copies_left_out": sum(map(len, files)) - len(kept),
         "seconds": seconds,
         "metrics": metrics,
         "baselines": {
@@ -105,7 +107,7 @@ def _scores(
 
 
 def _truth(conversations: Sequence[Conversation], labels: Sequence[str]) -> list[list[str | None]]:
-    """Gold labels in the model's words; None where there is none, or none that fits."""
+    """Gold labels of one file in the model's words; None where there is none, or none that fits."""
     raw = [[_gold(u.emotion, u.extra.get("emotions")) for u in c.utterances] for c in conversations]
     seen = {label for row in raw for label in row if label}
     mapping: Mapping[str, str] = {label: label for label in labels}

@@ -74,6 +74,18 @@ def test_labels_of_another_corpus_are_mapped_and_those_without_a_counterpart_lef
     assert answer["n"] == 3
 
 
+def test_files_of_several_corpora_are_mapped_each_by_its_own_labels(write: Write, model_folder: Path) -> None:
+    data = [
+        write([labelled(["joyful", "mad", "peaceful"])], "emorynlp.jsonl.gz"),
+        write([labelled(["happiness", "neutral", "anger"], "b")], "dailydialog.jsonl.gz"),
+        write([labelled(["others", "happy", "angry"], "c")], "emocontext.jsonl.gz"),
+    ]
+    answer = evaluate_emotion(data, model_folder, live=False)
+    assert (answer["n"], answer["n_without_label"]) == (8, 1)
+    with pytest.raises(NothingToScore, match="no utterance has a label"):
+        evaluate_emotion([write([labelled(["joyful", "thrilled"])])], model_folder)
+
+
 def test_one_of_several_labels_counts_only_where_it_stands_alone(write: Write, model_folder: Path) -> None:
     def comment(*emotions: str) -> Conversation:
         utterance: dict[str, Any] = {"speaker": "A", "text": "hi", "emotions": list(emotions)}
