@@ -143,7 +143,7 @@ def _latent(conversations: Sequence[Conversation], found: Sequence[Found], thres
 def _as_gold(utterance: Any, predicted: Prediction) -> Prediction:
     """The prediction of somebody who knows; what has no gold label stays as predicted."""
     label = in_ekman(utterance.emotion)
-    if label not in predicted.probabilities:
+    if label is None or label not in predicted.probabilities:
         return predicted
     certain = {name: float(name == label) for name in predicted.probabilities}
     return replace(predicted, emotion=label, probability=1.0, probabilities=certain)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from dialog.corpora.pictures import read_table, vision_folder
@@ -207,15 +208,15 @@ def strange_pictures(n: int, seed: int = 0) -> "list[Image.Image]":
     found = []
     for i in range(n):
         kind = i % 4
+        pixels: NDArray[Any]
         if kind == 0:
             pixels = rng.integers(0, 256, (96, 96, 3))
         elif kind == 1:
             pixels = np.kron(rng.integers(0, 256, (6, 6, 3)), np.ones((16, 16, 1)))
         elif kind == 2:
-            pixels = np.where(
-                (np.arange(96) // rng.integers(2, 9) % 2)[:, None, None], *rng.integers(0, 256, (2, 1, 1, 3))
-            )
-            pixels = np.broadcast_to(pixels, (96, 96, 3))
+            dark = (np.arange(96) // rng.integers(2, 9) % 2)[:, None, None] > 0
+            one, other = rng.integers(0, 256, (2, 1, 1, 3))
+            pixels = np.broadcast_to(np.where(dark, one, other), (96, 96, 3))
         else:
             pixels = np.broadcast_to(rng.integers(0, 256, (1, 1, 3)), (96, 96, 3))
         found.append(Image.fromarray(pixels.astype(np.uint8)))

@@ -49,7 +49,9 @@ def square(picture: bytes) -> Tensor:
 def load_photographs(data: Path, collections: Sequence[str]) -> Photographs:
     """The training part of each collection: Flickr8k's train and extra, a tenth held out of Caltech-101's and DAQUAR's
     train, all of COCO's few."""
-    pixels, group, label = [], [], []
+    pixels: list[Tensor] = []
+    group: list[int] = []
+    label: list[int] = []
     texts: list[list[str]] = []
     classes: list[str] = []
     parts = []
