@@ -27,9 +27,7 @@ class Regions(NamedTuple):
     vectors: Tensor  # (B, R, D) float32; zeros where there is no region
     mask: Tensor  # (B, R) True on real regions
     boxes: Tensor  # (B, R, 4) x0, y0, x1, y1 as fractions of width and height, y downwards
-    pooled: (
-        Tensor | None
-    )  # (B, D_text) in the space of captions' vectors, of length 1; None where not aligned with text
+    pooled: Tensor | None  # (B, D_text) of length 1, among captions' vectors; None where not aligned with text
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -46,7 +44,7 @@ class ImageEncoder(nn.Module, ABC):
     @classmethod
     def load(cls, name: str | Path = BUILT_IN) -> "ImageEncoder":
         """The encoder by name, in evaluation mode: `built-in`, `torchvision:<model>` (with its default weights from
-        torchvision's cache; `torchvision:<model>@<file.safetensors or .pth>` names a file), or a transformers vision
+        torchvision's cache; `torchvision:<model>@<file.safetensors>` names a file), or a transformers vision
         tower by folder or hub name. A folder that `models.checkpoint` wrote holds a built-in network.
 
         Raises EncoderUnavailable with what was looked for and how to get it.
@@ -55,7 +53,13 @@ class ImageEncoder(nn.Module, ABC):
 
         if str(name) == BUILT_IN or is_residual_network(Path(name)):
             return ResidualNetwork.load_folder(name)
-        raise unavailable(name, "it is neither built in nor a folder of a built-in network")
+        if str(name).startswith(TORCHVISION):
+            from models.encoders.image_torchvision import load_torchvision
+
+            return load_torchvision(str(name).removeprefix(TORCHVISION))
+        from models.encoders.image_transformers import TransformersVision
+
+        return TransformersVision.load_tower(name)
 
     @abstractmethod
     def prepare(self, picture: "Image") -> Tensor:
@@ -85,6 +89,13 @@ def as_regions(grid: Tensor, pooled: Tensor | None = None) -> Regions:
     vectors = grid.flatten(2).transpose(1, 2).float()  # (B, R, D)
     mask = torch.ones(batch, rows * columns, dtype=torch.bool, device=grid.device)
     return Regions(vectors, mask, grid_boxes(rows, columns, batch, grid.device), pooled)
+
+
+def squashed(picture: "Image", side: int) -> Tensor:
+    """A picture as (3, side, side) float32 between 0 and 1, its sides stretched to a square."""
+    small = picture.convert("RGB").resize((side, side), resample=2, reducing_gap=3.0)  # 2: bilinear, antialiased
+    pixels = torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8).view(side, side, 3)
+    return pixels.permute(2, 0, 1).float() / 255
 
 
 def unavailable(name: str | Path, why: str) -> EncoderUnavailable:

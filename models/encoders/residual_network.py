@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models.catalogue import WEIGHTS
-from models.encoders.image import BUILT_IN, ImageEncoder, Regions, as_regions, unavailable
+from models.encoders.image import BUILT_IN, ImageEncoder, Regions, as_regions, squashed, unavailable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -102,11 +102,7 @@ class ResidualNetwork(ImageEncoder):
         return checkpoint.load(folder, lambda config: cls(config, str(name)), ResidualNetworkConfig)
 
     def prepare(self, picture: "Image") -> Tensor:
-        size = self.config.picture_size
-        squashed = picture.convert("RGB").resize((size, size), resample=2, reducing_gap=3.0)  # 2: bilinear, antialiased
-        return normalise(
-            torch.frombuffer(bytearray(squashed.tobytes()), dtype=torch.uint8).view(size, size, 3).permute(2, 0, 1)
-        )
+        return normalise(255 * squashed(picture, self.config.picture_size))
 
     def stage_outputs(self, pixels: Tensor) -> list[Tensor]:
         """The feature map after each stage, at 1/4, 1/8, 1/16 and 1/32 of the picture's sides."""
