@@ -120,9 +120,9 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     async def begin(request: Request, options: Annotated[BatchOptions, Query()]) -> Response:
         """Takes a log of any format that is known (up to 1 GB by default) and labels it in the background.
 
-        Send the file as the body, with options in the query (`curl -T chat.txt '.../v1/batches?to=html'`), or as the
-        field `file` of a form, with options as further fields. What cannot be read or labelled becomes an item with an
-        `error`. A batch outlives a restart of the service.
+        Send the file as the body, with options in the query (`curl -X POST -T chat.txt '.../v1/batches?to=html'`), or
+        as the field `file` of a form, with options as further fields. What cannot be read or labelled becomes an item
+        with an `error`. A batch outlives a restart of the service.
         """
         sent = spool.arrived(request.headers.get(LOG_HEADER, ""))
         kind = request.headers.get("content-type", "")

@@ -124,7 +124,7 @@ def _problem(error: ServiceError) -> str:
     return render.problem(error)
 
 
-_COMMAND = "curl -T chat.txt http://127.0.0.1:8000/v1/batches\nrapport annotate chat.txt -o labelled.jsonl"
+_COMMAND = "curl -X POST -T chat.txt http://127.0.0.1:8000/v1/batches\nrapport annotate chat.txt -o labelled.jsonl"
 
 
 # The components

@@ -1,6 +1,8 @@
 """What needs minutes: a minute of overload, processes killed under load, Ctrl-C at any moment."""
 
 import asyncio
+import contextlib
+import json
 import random
 import signal
 import time
@@ -105,6 +107,31 @@ def test_a_chat_outlives_the_service_that_was_killed(tmp_path: Path) -> None:
         assert message.n == 5
         assert message.prediction is not None
         assert message.prediction.causes[0].utterance == 4  # the state of the model was kept too
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0])
+def test_a_batch_outlives_the_service_that_was_killed(tmp_path: Path, seconds: float) -> None:
+    log = tmp_path / "log.jsonl"
+    line = {"utterances": [{"speaker": "Ann", "text": "slow"}] * 100}
+    log.write_text("\n".join(json.dumps({"id": i, **line}) for i in range(150)))
+    with Running(tmp_path) as first, Client(first.url) as client:
+        batch = client.start_batch(log)
+        time.sleep(seconds)
+        first.remember_family()
+        for process in (first.process, *first.family):  # all at once, as when the machine loses its power
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(first.family, timeout=20)
+    with Running(tmp_path) as second, Client(second.url) as client:
+        until = time.monotonic() + 120
+        while not (now := client.batch(batch.id)).ended:
+            assert time.monotonic() < until, now
+            time.sleep(0.2)
+        assert (now.state, now.conversations, now.failed) == ("done", 150, 0)
+        client.save_batch(batch.id, tmp_path / "out.jsonl")
+    labelled = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [conversation["id"] for conversation in labelled] == list(range(150))
+    assert all(u["prediction"] for conversation in labelled for u in conversation["utterances"])
 
 
 @pytest.mark.parametrize("seed", range(6))
