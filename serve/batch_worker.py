@@ -121,9 +121,11 @@ class Worker:
 
     def _work(self) -> None:
         while not self._stopping.wait(_POLL_SECONDS):
-            batch = self._storage.do_now(batch_table.claim)
-            if batch is not None:
-                self._do(batch)
+            # Looking costs nothing; taking one would write to the disk each time.
+            if self._storage.do_now(batch_table.waiting, writes=False):
+                batch = self._storage.do_now(batch_table.claim)
+                if batch is not None:
+                    self._do(batch)
 
     def _do(self, batch: Batch) -> None:
         folder = self._folder / batch.id

@@ -157,10 +157,10 @@ def test_a_large_log_goes_to_the_disk_and_not_into_the_memory(service: Running) 
 
 async def test_requests_that_come_together_are_labelled_together(service: Running) -> None:
     began = time.monotonic()
-    responses = await at_once(service, [body("slow")] * 16)
+    responses = await at_once(service, [body("slow")] * 32)
     assert {r.status_code for r in responses} == {200}
-    # One call of the tagger for each would be 3.2 s of sleep alone.
-    assert time.monotonic() - began < 2.5
+    # One call of the tagger for each would be 6.4 s of sleep alone.
+    assert time.monotonic() - began < 5
 
 
 async def test_one_poisoned_request_spoils_no_other(service: Running) -> None:
