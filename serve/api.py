@@ -25,16 +25,26 @@ from serve.schemas import HealthReply, LabelsReply, ModelsReply
 from serve.sessions import Sessions
 from serve.spool import Spool
 from serve.storage import Storage
+from serve.viewer import Viewer
+from serve.visual_routes import visual_routes
+from serve.visual_sessions import VisualSessions
 
 _READY_SECONDS = 5.0
-_DESCRIPTION = """Emotions in conversations. Send whole conversations to `/v1/emotions`, hold a live chat under
-`/v1/chats`, or have a log of any size labelled under `/v1/batches`. Errors are problem+json (RFC 9457) with a
+_DESCRIPTION = """Emotions in conversations, and questions about pictures. Send whole conversations to `/v1/emotions`,
+hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about a picture in
+rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Errors are problem+json (RFC 9457) with a
 `request_id`; 429 and 503 say in Retry-After when to come back.
 """
 
 
 def create_api(
-    labeller: Labeller, choice: Choice, storage: Storage, limits: Limits, *, lists_batches: bool = True
+    labeller: Labeller,
+    viewer: Viewer,
+    choice: Choice,
+    storage: Storage,
+    limits: Limits,
+    *,
+    lists_batches: bool = True,
 ) -> ASGIApp:
     """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
     folder of the storage."""
@@ -52,6 +62,7 @@ def create_api(
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
     app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
+    app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
     app.include_router(_operations(labeller, choice))
     add_docs(app, "/docs")
     _add_errors(app, limits)

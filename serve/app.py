@@ -24,6 +24,8 @@ from serve.emotion import CALLS, emotion_deployment
 from serve.labeller import RemoteLabeller
 from serve.processes import kill_all
 from serve.storage import DATABASE, Storage
+from serve.viewer import RemoteViewer
+from serve.visual import visual_deployment
 
 Ready = Callable[[str], None]
 _STOP_SECONDS = 45.0
@@ -32,7 +34,7 @@ _STOP_SECONDS = 45.0
 class Api:
     """The deployment that speaks HTTP: no model in it, state on disk."""
 
-    def __init__(self, config: AppConfig, emotion: Any, _batches: Any) -> None:
+    def __init__(self, config: AppConfig, emotion: Any, visual: Any, _batches: Any) -> None:
         # The batches find their work in the database; their handle comes so that Ray starts them with us.
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
@@ -41,13 +43,16 @@ class Api:
         self._labeller = RemoteLabeller(
             emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
         )
+        self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
         self._storage = Storage(folder / DATABASE)
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
         config = self._config
         choice = Choice.of(config)
-        return create_api(self._labeller, choice, self._storage, config.limits, lists_batches=config.is_private)
+        return create_api(
+            self._labeller, self._viewer, choice, self._storage, config.limits, lists_batches=config.is_private
+        )
 
 
 def build_app(config: AppConfig) -> Any:
@@ -68,7 +73,8 @@ def build_app(config: AppConfig) -> Any:
         max_constructor_retry_count=3,
     )
     emotion = emotion_deployment(config).bind(config)
-    return api.bind(config, emotion, batches_deployment(config, options).bind(config, emotion))
+    visual = visual_deployment(config).bind(config)
+    return api.bind(config, emotion, visual, batches_deployment(config, options).bind(config, emotion))
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:

@@ -1,4 +1,4 @@
-"""A typed client of the service: conversations, chats and batches in our own words, retries that know when to stop."""
+"""A typed client of the service: conversations, chats, batches and pictures, and retries that know when to stop."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from dialog.conversation import Conversation, Prediction
 from serve.batch_client import Batch, BatchCalls
+from serve.visual_client import Round, VisualAnswer, VisualCalls, VisualDialog
 
 __all__ = [
     "Batch",
@@ -22,7 +23,10 @@ __all__ = [
     "Message",
     "Mode",
     "Model",
+    "Round",
     "ServiceError",
+    "VisualAnswer",
+    "VisualDialog",
 ]
 
 Mode = Literal["offline", "live"]
@@ -126,7 +130,7 @@ class Model:
     default: bool
 
 
-class Client(BatchCalls):
+class Client(BatchCalls, VisualCalls):
     """Calls a running service. Safe to use from several threads; close it, or use it in a `with`.
 
     429 and 503 are tried again `retries` times, as late as the service asks and with some chance in it; a 500 once,
@@ -247,18 +251,28 @@ class Client(BatchCalls):
         params: dict[str, Any] | None = None,
         twice: bool = True,
     ) -> Any:
-        retrying = Retrying(
+        return self._retrying(twice)(self._once, method, path, body, params)
+
+    def _retrying(self, twice: bool) -> Retrying:
+        return Retrying(
             retry=retry_if_exception(_Again(twice)),
             wait=self._seconds,
             stop=stop_after_attempt(self._retries + 1),
             reraise=True,
         )
-        return retrying(self._once, method, path, body, params)
 
     def _send(self, path: str, content: Iterator[bytes], params: dict[str, Any]) -> Any:
         """Posts what may be large, once."""
         headers = {"Content-Type": "application/octet-stream"}
         return self._answer("POST", path, content=content, headers=headers, params=params)
+
+    def _send_form(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
+        """Posts a form with a picture, as often as another call."""
+        return self._retrying(True)(self._form_once, path, picture, fields)
+
+    def _form_once(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
+        files = {"picture": ("picture", picture, "application/octet-stream")}
+        return self._answer("POST", path, files=files, data=fields)
 
     @contextmanager
     def _stream(self, path: str) -> Iterator[httpx.Response]:
@@ -306,6 +320,8 @@ class _Again:
 
     def __call__(self, error: BaseException) -> bool:
         if not isinstance(error, ServiceError):
+            return False
+        if error.kind == "model-missing":
             return False
         if error.status in (429, 503):
             # A 503 may come after the work was done and its answer lost.

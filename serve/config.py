@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -57,6 +57,24 @@ class EmotionConfig(_Part):
     """A batch holds this much padded work: conversations x the longest of them, in utterances."""
 
 
+class VisualConfig(_Part):
+    """The replicas that answer about pictures. The engine is loaded when the first picture comes."""
+
+    engine: str = "visual/seqdialn"
+    """The built-in model, a folder of such a model, `transformers:<folder or hub name>`, or `openai:<model>`."""
+    url: str | None = None
+    """Where the service of an `openai:` engine is; by default in RAPPORT_VISUAL_URL."""
+    key: SecretStr | None = None
+    """The key to it; by default in RAPPORT_VISUAL_KEY."""
+    replicas: int = Field(default=1, ge=1)
+    cpus: float = Field(default=0.2, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of one forward pass; by default every core of the machine."""
+    ongoing: int = Field(default=8, ge=1)
+    queued: int = Field(default=32, ge=0)
+
+
 class RayConfig(_Part):
     """The Ray cluster under the service."""
 
@@ -92,6 +110,7 @@ class AppConfig(BaseSettings):
     limits: Limits = Field(default_factory=Limits)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
+    visual: VisualConfig = Field(default_factory=VisualConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 
     @field_validator("tagger", "catalogue")

@@ -20,6 +20,8 @@ from serve.problems import Refusal, of_status, overloaded, too_large, unavailabl
 from serve.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
 
 API_PREFIX = "/v1"
+PICTURE_PATHS = ("/visual-dialogs", "/visual-answers")
+"""Where a body may have a picture in it."""
 LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
 """Where the HTTP proxy, which Ray starts and not we, finds its limits."""
 SPOOL_VARIABLE = "RAPPORT_PROXY_SPOOL"
@@ -109,11 +111,17 @@ class Door:
             except SenderLeft:
                 pass
             return
-        held = _Held(self._api_bytes, "body_bytes", self._limits.body_bytes)
+        held = _Held(self._api_bytes, *self._most(scope))
         try:
             await self._wait_for(scope, receive, answer, held)
         finally:
             held.release()
+
+    def _most(self, scope: Scope) -> tuple[str, int]:
+        """The limit of a body and its name: there is more room where pictures come in."""
+        with_picture = scope["path"].removeprefix(self._prefix) in PICTURE_PATHS
+        limit = "picture_body_bytes" if with_picture else "body_bytes"
+        return limit, getattr(self._limits, limit)
 
     def _is_log(self, scope: Scope, headers: Headers) -> bool:
         """Whether the body is a log that is not in a file yet."""

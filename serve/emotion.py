@@ -241,7 +241,7 @@ class Emotion:
 
     def __init__(self, config: AppConfig) -> None:
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
-        _use_threads(config.emotion.threads)
+        use_threads(config.emotion.threads)
         self._taggers = Taggers(config.tagger, {config.model_name: config.model})
         self._taggers.get(config.model_name)
         # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
@@ -269,7 +269,7 @@ class Emotion:
         return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.about, model)
 
 
-def _use_threads(threads: int | None) -> None:
+def use_threads(threads: int | None) -> None:
     """Ray gives a replica with a fraction of a core one thread; the models want what the machine has."""
     import torch
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
+from serve.calls import answer_of, late
 from serve.emotion import CALLS, About, Job, Labelled, Step, Stepped, Taggers
 from serve.gathering import Gatherer
-from serve.problems import Refusal, overloaded, unavailable
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class RemoteLabeller:
             async with asyncio.timeout(self._answer_seconds):
                 return await self._gatherer.label(job)
         except TimeoutError:
-            raise self._late() from None
+            raise late(self._answer_seconds) from None
 
     async def _label_together(self, jobs: list[Job]) -> list[Labelled]:
         return await self._call(lambda: self._handle.label.remote(jobs))
@@ -86,43 +86,4 @@ class RemoteLabeller:
         return await self._call(lambda: self._handle.about.remote(model))
 
     async def _call(self, start: Callable[[], Awaitable[T]]) -> T:
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                try:
-                    return await start()
-                except _died():  # a replica that dies takes its requests along; another one answers
-                    return await start()
-        except TimeoutError:
-            raise self._late() from None
-        except _died():
-            raise unavailable("the models are not there at the moment") from None
-        except _full() as error:
-            seconds = getattr(error, "retry_after_s", None) or 1.0
-            raise _too_full(seconds) from None
-
-    def _late(self) -> Refusal:
-        return unavailable(f"no answer within {self._answer_seconds:g} s")
-
-
-def _too_full(seconds: float) -> Refusal:
-    return overloaded("the models have too much to do", limit="emotion.queued", retry_after=seconds)
-
-
-def _died() -> tuple[type[BaseException], ...]:
-    from ray.exceptions import RayActorError, TaskCancelledError, WorkerCrashedError
-    from ray.serve.exceptions import DeploymentUnavailableError, ReplicaUnavailableError
-
-    return (
-        RayActorError,
-        WorkerCrashedError,
-        TaskCancelledError,
-        DeploymentUnavailableError,
-        ReplicaUnavailableError,
-    )
-
-
-def _full() -> type[BaseException]:
-    from ray.serve.exceptions import BackPressureError
-
-    found: type[BaseException] = BackPressureError
-    return found
+        return await answer_of(start, self._answer_seconds, queue="emotion.queued")

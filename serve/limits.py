@@ -63,3 +63,18 @@ class Limits(BaseModel):
 
     page_waiting_bytes: int = Field(default=440 * 1024**2, gt=0)
     """The same for all such bodies that are under way at once. More is 429."""
+
+    picture_body_bytes: int = Field(default=28 * 1024**2, gt=0)
+    """The same as body_bytes for a body with a picture in it; a data: URI takes a third more than its picture."""
+
+    picture_bytes: int = Field(default=20 * 1024**2, gt=0)
+    """A picture as a file. More is 413."""
+
+    picture_pixels: int = Field(default=64_000_000, gt=0)
+    """A JPEG; other formats cannot be decoded at a reduced size, and may have 25 megapixels of these. More is 413."""
+
+    characters_per_question: int = Field(default=1_000, gt=0, le=1_000)
+    """About a picture; an answer given as history and a caption count the same. More is 422."""
+
+    rounds_per_dialog: int = Field(default=200, gt=0)
+    """About one picture. One more is 409."""

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from serve import schemas
+from serve import schemas, visual_schemas
 from serve.choice import Choice
 from serve.limits import Limits
 from serve.problems import Problem
@@ -65,7 +65,10 @@ def add_docs(app: FastAPI, path: str) -> None:
 
 
 def _requests() -> list[type[BaseModel]]:
-    return [schemas.EmotionsRequest, schemas.NewChat, schemas.NewMessage, schemas.NewCorrection]
+    return [
+        *(schemas.EmotionsRequest, schemas.NewChat, schemas.NewMessage, schemas.NewCorrection),
+        *(visual_schemas.NewVisualDialog, visual_schemas.NewQuestion, visual_schemas.VisualQuestion),
+    ]
 
 
 def _tell(known: dict[str, Any], choice: Choice, limits: Limits) -> None:

@@ -150,10 +150,18 @@ def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a FastAPI route that may answer with these errors. 429, 500 and 503 are always among them."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in sorted({*statuses, 429, 500, 503}):
-        description, refusal = _EXAMPLES[status]
-        body = orjson.loads(bytes(refusal.response("6f1d8c3e9b7a4d22").body))
-        schema = {"$ref": "#/components/schemas/Problem"}
-        found[status] = {"description": description, "content": {MEDIA_TYPE: {"schema": schema, "example": body}}}
-        if "Retry-After" in refusal.headers:
-            found[status]["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+        found |= declared_as(*_EXAMPLES[status])
     return found
+
+
+def declared_as(description: str, example: Refusal) -> dict[int | str, dict[str, Any]]:
+    """One of the `responses` of a route, with an example of its own."""
+    body = orjson.loads(bytes(example.response("6f1d8c3e9b7a4d22").body))
+    schema = {"$ref": "#/components/schemas/Problem"}
+    told: dict[str, Any] = {
+        "description": description,
+        "content": {MEDIA_TYPE: {"schema": schema, "example": body}},
+    }
+    if "Retry-After" in example.headers:
+        told["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return {example.status: told}

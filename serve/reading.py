@@ -37,7 +37,7 @@ async def read(request: Request, model: type[Model], limits: Limits) -> tuple[Mo
             return await asyncio.to_thread(model.model_validate, value), value
         return model.model_validate(value), value
     except ValidationError as error:
-        raise invalid(_faults(error), limits) from None
+        raise invalid(faults_of(error), limits) from None
 
 
 def invalid(faults: Sequence[Fault], limits: Limits, *, limit: str | None = None) -> Refusal:
@@ -92,7 +92,7 @@ _WORDS: Mapping[str, str] = {
 _MEMBER_FAILED = ("string_type", "int_type", "float_type", "finite_number", "int_from_float")
 
 
-def _faults(error: ValidationError) -> list[Fault]:
+def faults_of(error: ValidationError) -> list[Fault]:
     """One fault a place, in our words. The members of a union fail one by one and are told as one."""
     told: dict[str, list[str]] = {}
     for fault in error.errors(include_url=False, include_context=False, include_input=False):

@@ -40,7 +40,18 @@ CREATE TABLE batches (
     failures TEXT NOT NULL DEFAULT '[]', error TEXT, model_version TEXT
 ) STRICT;
 """
-_STEPS = (_CHATS, _BATCHES)
+_VISUAL_DIALOGS = """
+CREATE TABLE visual_dialogs (
+    id TEXT PRIMARY KEY, created TEXT NOT NULL, picture BLOB NOT NULL, caption TEXT NOT NULL, look TEXT NOT NULL,
+    total INTEGER NOT NULL, model_version TEXT NOT NULL, state BLOB NOT NULL
+) STRICT;
+CREATE TABLE visual_rounds (
+    dialog TEXT NOT NULL REFERENCES visual_dialogs(id) ON DELETE CASCADE, n INTEGER NOT NULL,
+    question TEXT NOT NULL, answer TEXT NOT NULL,
+    PRIMARY KEY (dialog, n)
+) STRICT;
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 

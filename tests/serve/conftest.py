@@ -14,14 +14,18 @@ from serve.emotion import Taggers
 from serve.labeller import LocalLabeller
 from serve.limits import Limits
 from serve.storage import Storage
+from serve.viewer import LocalViewer
+from serve.visual import Pictures
 
 TAGGER = "tests.serve.fake:FakeTagger"
 CATALOGUE = "tests.serve.fake:shipped"
+NO_ENGINE = {"engine": "visual/none"}
+"""Whatever is shipped, most tests are not about pictures, and load nothing for them."""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> AppConfig:
-    return AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=tmp_path)
+    return AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=tmp_path, visual=NO_ENGINE)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -40,9 +44,12 @@ def taggers() -> Taggers:
 def make_api(config: AppConfig, storage: Storage, taggers: Taggers) -> Callable[..., Any]:
     """The ASGI app, with other limits, another labeller, or other models."""
 
-    def make(limits: Limits | None = None, labeller: Any = None, choice: Choice | None = None) -> Any:
+    def make(
+        limits: Limits | None = None, labeller: Any = None, choice: Choice | None = None, viewer: Any = None
+    ) -> Any:
         found = labeller or LocalLabeller(taggers)
-        return create_api(found, choice or Choice.of(config), storage, limits or Limits())
+        seeing = viewer or LocalViewer(Pictures(config))
+        return create_api(found, seeing, choice or Choice.of(config), storage, limits or Limits())
 
     return make
 

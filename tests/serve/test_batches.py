@@ -22,6 +22,8 @@ from serve.limits import Limits
 from serve.problems import overloaded
 from serve.schemas import InputFormat, OutputFormat
 from serve.storage import Storage
+from serve.viewer import LocalViewer
+from serve.visual import Pictures
 from tests.serve.conftest import client_of
 
 LOG = b"Ann: what a wonderful job\nBo: I hate it\n"
@@ -362,7 +364,8 @@ async def test_where_others_can_reach_the_service_it_lists_nothing(
     from serve.api import create_api
     from serve.choice import Choice
 
-    app = create_api(LocalLabeller(taggers), Choice.of(config), storage, Limits(), lists_batches=False)
+    viewer = LocalViewer(Pictures(config))
+    app = create_api(LocalLabeller(taggers), viewer, Choice.of(config), storage, Limits(), lists_batches=False)
     async with client_of(app) as client:
         assert (await client.get("/batches")).status_code == 403
     for host, private in (("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)):
@@ -383,14 +386,15 @@ async def test_no_header_of_a_client_names_a_file(api: httpx.AsyncClient, storag
 async def test_a_database_of_the_release_before_gets_the_new_table(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     storage = Storage(path)
-    storage.do_now(lambda db: db.execute("DROP TABLE batches"))
+    for table in ("batches", "visual_rounds", "visual_dialogs"):
+        storage.do_now(lambda db, table=table: db.execute(f"DROP TABLE {table}"))
     storage.do_now(lambda db: db.execute("PRAGMA user_version = 1"))
     storage.close()
     again = Storage(path)
     assert again.do_now(batch_table.listed, writes=False) == []
     again.close()
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., Worker], storage: Storage) -> None:

@@ -1,6 +1,7 @@
 """The real thing: Ray Serve, its proxy, its queues, its batches. One service for all, since it starts slowly."""
 
 import asyncio
+import io
 import json
 import os
 import socket
@@ -17,13 +18,20 @@ import pytest
 
 from dialog.conversation import Conversation, Utterance
 from serve.batch_client import Batch
-from serve.client import Client
+from serve.client import Client, ServiceError
+from tests.dialog.tiny_visual import make_visual, picture
 from tests.serve.running import Running
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    settings = {"emotion__ongoing": 16, "emotion__queued": 8, "limits__waiting_utterances": 100}
+    eyes = make_visual(tmp_path_factory.mktemp("eyes"), familiar=True)
+    settings: dict[str, Any] = {
+        "visual__engine": str(eyes),
+        "emotion__ongoing": 16,
+        "emotion__queued": 8,
+        "limits__waiting_utterances": 100,
+    }
     with Running(tmp_path_factory.mktemp("service"), **settings) as running:
         yield running
 
@@ -60,6 +68,23 @@ def test_it_listens_on_this_machine_only_but_for_ports_that_ask_for_the_secret(s
             with pytest.raises(grpc.RpcError) as caught:
                 call(b"", timeout=10)
             assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_picture_goes_all_the_way(service: Running) -> None:
+    file = io.BytesIO()
+    picture(1, (800, 600)).save(file, "JPEG")
+    with Client(service.url) as client:
+        dialog = client.show_picture(file.getvalue())
+        first, second = client.ask(dialog.id, "what is it?"), client.ask(dialog.id, "is it red?")
+        assert len(second.answer.regions) == len(dialog.boxes) > 0
+        assert client.visual_dialog(dialog.id).rounds == (first, second)
+        whole = client.answer(file.getvalue(), "is it red?", rounds=[("what is it?", first.answer.text)])
+        assert [c.text for c in whole.answer.answers] == [c.text for c in second.answer.answers]
+        assert client.picture(dialog.id).startswith(b"\xff\xd8\xff")
+        client.delete_visual_dialog(dialog.id)
+        with pytest.raises(ServiceError) as caught:
+            client.ask(dialog.id, "are you there?")
+        assert caught.value.status == 404
 
 
 def test_a_conversation_and_a_chat_go_all_the_way(service: Running) -> None:
