@@ -70,9 +70,17 @@ These chose the decoding and the temperature; they are not test scores, for whic
 
 
 def write_causes_card(
-    folder: Path, corpora: Sequence[str], encoder: str, seed: int, held_out: Mapping[str, Mapping[str, float]]
+    folder: Path,
+    corpora: Sequence[str],
+    encoder: str,
+    seed: int,
+    held_out: Mapping[str, Mapping[str, float]],
+    test: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """card.md and scores.json of a causes model: which seed was kept, and what each reached on what was held out."""
+    """card.md and scores.json of a causes model: which seed was kept, and what each reached on what was held out.
+
+    `test`, once known, are the answers of `rapport evaluate causes` by the name of the test part.
+    """
     names = list(next(iter(held_out.values())))
     head = ["| seed | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     rows = [
@@ -80,14 +88,14 @@ def write_causes_card(
         for one, s in held_out.items()
     ]
     text = f"""\
-# causes/{folder.name}
+# causes/reccon
 
 Points from an emotional utterance at the earlier ones (or itself) that caused the emotion, at none of them where the
 cause is not in the conversation, and at the words inside each. Reads the vectors and token states of {encoder}, so that
 emotions and causes cost one encoding; it does not fit any other encoder.
 
-Trained with `rapport train causes/reccon --data ../shared/data --out {folder.name} --start EMOTIONS`, where EMOTIONS is
-that model's folder; {len(held_out)} seeds on one encoding, seed {seed} kept.
+Trained with `rapport train causes/reccon --data ../shared/data --out OUT --start EMOTIONS`, where EMOTIONS is that
+model's folder; {len(held_out)} seeds on one encoding, seed {seed} kept.
 
 ## Scores on what was held out
 
@@ -95,7 +103,7 @@ A tenth of RECCON's train part and its validation part, once with gold emotions 
 chose the seed, the temperatures and the thresholds; they are not test scores, for which see `rapport evaluate causes`.
 
 {chr(10).join([*head, *rows])}
-
+{_cause_tests(test or {})}
 ## Data and licences
 
 {chr(10).join(f"* {LICENCES[corpus]}" for corpus in dict.fromkeys(corpora))}
@@ -111,8 +119,49 @@ A cause here is what annotators marked in the transcript, not what happened to a
 less often than those in the same message or the one before.
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
-    scores = {"held_out": {one: dict(s) for one, s in held_out.items()}, "seed": seed}
+    scores: dict[str, Any] = {"held_out": {one: dict(s) for one, s in held_out.items()}, "seed": seed}
+    if test:
+        scores["test"] = {name: answer["metrics"] for name, answer in test.items()}
     (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+
+
+_CAUSE_METRICS = (
+    "positive_f1",
+    "negative_f1",
+    "macro_f1",
+    "far_positive_f1",
+    "span_exact_match",
+    "span_f1_squad",
+    "ece",
+)
+
+
+def _cause_tests(test: Mapping[str, Mapping[str, Any]]) -> str:
+    """The section of test scores, a row for each way to come by the emotions and each rule; nothing where none is."""
+    if not test:
+        return ""
+    lines = [
+        "\n## Test scores\n",
+        "Of the seed that was kept, over the rows of RECCON's fold 1 (distinct pairs: `scores.json`); 95 % intervals",
+        "draw whole conversations. Far: causes two or more utterances back. End to end: as the product, where what",
+        "is predicted neutral has no cause.",
+        "Printed by `rapport evaluate causes --data FILE --model causes/reccon --json`.\n",
+        "| test part | emotions | positive F1 (95 %) | negative F1 | macro F1 | far F1 | span EM | span F1 | ECE |",
+        "|---" * 9 + "|",
+    ]
+    for name, answer in test.items():
+        metrics = answer["metrics"]
+        for prefix, words in (("", "gold"), ("predicted_", "predicted"), ("end_to_end_", "end to end")):
+            positive, *others, ece = (metrics.get(prefix + m) for m in _CAUSE_METRICS)
+            low, high = metrics[f"{prefix}positive_f1_95"]
+            cells = ["" if value is None else f"{value:.2f}" for value in others]
+            lines.append(
+                f"| {name} | {words} | {positive:.2f} ({low:.1f} to {high:.1f}) | {' | '.join(cells)} | {ece:.3f} |"
+            )
+        for rule, scores in answer["baselines"].items():
+            cells = [f"{scores[m]:.2f}" for m in _CAUSE_METRICS[:-1] if m in scores]
+            lines.append(f"| {name} | rule: {rule.replace('_', ' ')} | {' | '.join(cells)} | |")
+    return "\n".join([*lines, ""])
 
 
 def _table(scores: Mapping[str, Any]) -> str:

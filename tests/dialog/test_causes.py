@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from dialog.causes import STRETCH, CauseFinder, WrongEncoder
+from dialog.causes import STRETCH, CauseFinder, CausesModelConfig, WrongEncoder
 from dialog.conversation import Cause, Conversation
-from dialog.emotion import EmotionTagger, LiveState, Mode, speaker_ids
-from models.catalogue import UnknownModel
+from dialog.emotion import EmotionModelConfig, EmotionTagger, LiveState, Mode, speaker_ids
+from dialog.encoding import encoder_hash
+from models.catalogue import UnknownModel, path_of
+from models.checkpoint import read_config
 from tests.dialog.tiny import chat, longer, make_causes, renamed
 
 CRYING = "\N{CRYING FACE}\N{CRYING FACE}"
@@ -164,8 +167,6 @@ def test_another_encoder_or_other_emotions_are_refused(
 
 
 def test_deltas_and_layout_make_the_hash_of_an_encoder(tagger: EmotionTagger) -> None:
-    from dialog.encoding import encoder_hash
-
     layout, deltas = tagger.config.layout, {"a.A": torch.ones(2, 3).half(), "a.B": torch.ones(3, 2).half()}
     one = encoder_hash("minilm", layout, deltas)
     assert one == encoder_hash("minilm", layout, dict(reversed(deltas.items())))
@@ -175,3 +176,15 @@ def test_deltas_and_layout_make_the_hash_of_an_encoder(tagger: EmotionTagger) ->
         encoder_hash("minilm", layout, deltas | {"a.A": 2 * deltas["a.A"]}),
     ]
     assert len({one, *others}) == 4
+
+
+def test_the_shipped_causes_read_the_shipped_emotions() -> None:
+    """Whoever ships another emotion/ekman trains causes/reccon again: it takes one command and minutes."""
+    folder, causes = path_of("emotion/ekman"), path_of("causes/reccon")
+    config = read_config(folder, EmotionModelConfig)
+    tensors = load_file(folder / "model.safetensors")
+    deltas = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
+    told = read_config(causes, CausesModelConfig)
+    assert told.encoder == encoder_hash(config.encoder, config.layout, deltas)
+    assert told.labels == config.labels
+    assert sum(file.stat().st_size for file in causes.iterdir()) <= 4 << 20
