@@ -5,31 +5,41 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+DIRECTIONS = 96
+
 
 class Familiarity(NamedTuple):
-    """The squared Mahalanobis distance to the nearest of S kinds of training pictures (Lee et al. 2018), the kinds
-    sharing one covariance; as a share of the largest that counts as familiar."""
+    """The squared Mahalanobis distance to the nearest of S kinds of training pictures (Lee et al. 2018), as a share of
+    the largest that counts as familiar.
+
+    The kinds share one covariance, of which the K widest directions are kept and the others have one variance, as in
+    probabilistic principal components (Tipping and Bishop 1999): that needs F K numbers in place of F squared.
+    """
 
     means: Tensor  # (S, F)
-    whiten: Tensor  # (F, F'): maps a difference to one whose squared length is the distance
+    directions: Tensor  # (F, K), of length 1
+    variances: Tensor  # (K,)
+    rest: Tensor  # (): of every other direction
     limit: Tensor  # (): the distance at which strangeness is 1
 
     @classmethod
-    def fit(cls, kinds: list[Tensor], held_out: Tensor, *, share: float = 0.98, shrink: float = 0.1) -> Self:
+    def fit(cls, kinds: list[Tensor], held_out: Tensor, *, share: float = 0.98) -> Self:
         """From features (N_s, F) of each kind; `share` of the held-out pictures (N, F) count as familiar."""
         means = torch.stack([k.double().mean(0) for k in kinds])
         centred = torch.cat([k.double() - m for k, m in zip(kinds, means, strict=True)])
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
-        # Shrunk towards a multiple of the identity: the smallest eigenvalues of a sample are too small.
-        values = (1 - shrink) * values.clamp(min=0) + shrink * values.clamp(min=0).mean()
-        one = cls(means.float(), (vectors / values.sqrt()).float(), torch.ones(()))
-        limit = torch.quantile(one.strangeness(held_out), share)
-        return one._replace(limit=limit)
+        values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))  # from the narrowest
+        k = min(DIRECTIONS, len(values) - 1, len(centred) // 2)
+        others = values[:-k].clamp(min=0).mean().clamp(min=1e-9)
+        kept = values[-k:].clamp(min=float(others))
+        one = cls(means.float(), vectors[:, -k:].float(), kept.float(), others.float(), torch.ones(()))
+        return one._replace(limit=torch.quantile(one.strangeness(held_out), share))
 
     def strangeness(self, features: Tensor) -> Tensor:
         """(N, F) to (N,): at most 1 is familiar."""
-        difference = (features[:, None] - self.means) @ self.whiten  # (N, S, F')
-        return difference.square().sum(-1).amin(1) / self.limit
+        difference = features[:, None] - self.means  # (N, S, F)
+        along = difference @ self.directions
+        across = (difference.square().sum(-1) - along.square().sum(-1)).clamp(min=0)
+        return ((along.square() / self.variances).sum(-1) + across / self.rest).amin(1) / self.limit
 
 
 def picture_features(vectors: Tensor) -> Tensor:

@@ -304,7 +304,7 @@ def conclude(
         text = module.answer_texts
         options = dialog.network.discriminative.options(text.words, text.mask) / SCALE
 
-    kin = familiarity(bank, train, validation)
+    kin = None if dialog.config.blind else familiarity(bank, train, validation)
 
     def with_config(config: VisualModelConfig) -> VisualDialog:
         return VisualDialog(dialog.name, "training", config, dialog.network, options, dialog.eyes, dialog.reader, kin)
