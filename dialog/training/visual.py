@@ -415,7 +415,7 @@ def small() -> VisualRecipe:
     """For a quarter of an hour on one CPU core, the encoders' work included: fewer pictures, a narrower network."""
     return VisualRecipe(
         network={"d_model": 96, "d_answer": 96, "dropout": 0.1},
-        epochs=3.0,
+        epochs=1.5,
         lr=2e-3,
         batch_rounds=64,
         repeat=(),
