@@ -5,21 +5,23 @@ the ROC curve), the class of Caltech-101 pictures, and retrieval among Flickr8k'
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL.Image import Image
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from dialog.captions import caption_vectors, class_sentence
 from dialog.corpora.pictures import read_pictures, read_table
+from dialog.picture_match import PictureMatch
 from dialog.pictures import open_picture
 from models.encoders.image import BUILT_IN, ImageEncoder
-from models.encoders.text import TextEncoder
+from models.encoders.text import EncoderUnavailable, TextEncoder
 
 NEGATIVES = 3
 """To every pair judged to match, so many judged not to."""
@@ -39,14 +41,15 @@ def evaluate_encoder(data: Path, model: str | Path = BUILT_IN, *, split: str = "
         )
     start = time.perf_counter()
     rows = [row for row in read_table(data, "flickr8k", "captions") if row["split"] == split]
-    pooled = picture_vectors(encoder, data, "flickr8k", [row["image"] for row in rows])
+    see, width = _pooled(encoder), reader.d_model
+    pooled = picture_vectors(see, data, "flickr8k", [row["image"] for row in rows], width)
     metrics, baselines = _retrieval(pooled, rows, reader), dict[str, Any]()
     n = len(rows)
     if split == "test":
-        metrics |= _judged(pooled, [row["image"] for row in rows], data, reader, seed)
+        metrics |= evaluate_judged(data, model, reader, pooled, [row["image"] for row in rows], seed=seed)
         baselines["blind"] = {"judged_roc_area": metrics.pop("blind")}
         labels = [row for row in read_table(data, "caltech101", "labels") if row["split"] == "test"]
-        metrics |= _caltech(encoder, data, labels, reader, seed)
+        metrics |= _caltech(see, data, labels, reader, seed)
         baselines["majority"] = {"caltech_accuracy": metrics.pop("majority")}
         n += len(labels)
     return {
@@ -60,16 +63,16 @@ def evaluate_encoder(data: Path, model: str | Path = BUILT_IN, *, split: str = "
     }
 
 
-def picture_vectors(encoder: ImageEncoder, data: Path, collection: str, keys: Sequence[str], batch: int = 64) -> Tensor:
-    """The vectors in caption space of the pictures named, in that order, (N, D_text)."""
+def picture_vectors(
+    see: Callable[[list[Image]], Tensor], data: Path, collection: str, keys: Sequence[str], width: int, batch: int = 64
+) -> Tensor:
+    """The vectors (N, width) that `see` makes of the pictures named, in that order."""
     place = {key: i for i, key in enumerate(keys)}
-    vectors = torch.zeros(len(keys), encoder.d_text or 0)
-    waiting: list[tuple[int, Any]] = []
+    vectors = torch.zeros(len(keys), width)
+    waiting: list[tuple[int, Image]] = []
 
     def flush() -> None:
-        pooled = encoder.encode([picture for _, picture in waiting]).pooled
-        assert pooled is not None
-        vectors[[i for i, _ in waiting]] = pooled.cpu()
+        vectors[[i for i, _ in waiting]] = see([picture for _, picture in waiting]).cpu()
         waiting.clear()
 
     for key, content in read_pictures(data, collection):
@@ -82,6 +85,15 @@ def picture_vectors(encoder: ImageEncoder, data: Path, collection: str, keys: Se
     if place:
         raise ValueError(f"{collection} lacks {len(place)} of the pictures asked for, such as {next(iter(place))!r}")
     return vectors
+
+
+def _pooled(encoder: ImageEncoder) -> Callable[[list[Image]], Tensor]:
+    def see(pictures: list[Image]) -> Tensor:
+        pooled = encoder.encode(pictures).pooled
+        assert pooled is not None  # d_text says so
+        return pooled
+
+    return see
 
 
 def _retrieval(pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncoder) -> dict[str, float]:
@@ -102,10 +114,13 @@ def _retrieval(pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncod
     return found
 
 
-def _judged(pooled: Tensor, keys: Sequence[str], data: Path, reader: TextEncoder, seed: int) -> dict[str, Any]:
+def evaluate_judged(
+    data: Path, model: str | Path, reader: TextEncoder, pooled: Tensor, keys: Sequence[str], *, seed: int = 0
+) -> dict[str, Any]:
     """The area under the ROC curve on captions whose crowd judges all agree, NEGATIVES drawn to each that matches.
 
-    Blind is the same area when the picture is exchanged for the mean of all: how likely the caption is anyway.
+    By the fit of `PictureMatch` where the model has a bank of captions, else by the cosine, which is given as well.
+    Blind is the area of the cosine when the picture is exchanged for the mean of all: how likely the caption is anyway.
     """
     place = {key: i for i, key in enumerate(keys)}
     judged = [row for row in read_table(data, "flickr8k", "judged_captions") if row["image"] in place]
@@ -120,7 +135,15 @@ def _judged(pooled: Tensor, keys: Sequence[str], data: Path, reader: TextEncoder
     vectors = caption_vectors(captions, reader)[[which[row["caption"]] for row in pairs]]
     pictures = np.array([place[row["image"]] for row in pairs])
     truth = np.array([row["crowd_yes"] > 0 for row in pairs])
-    scores = (vectors * pooled[torch.from_numpy(pictures)]).sum(-1).numpy()
+    where = torch.from_numpy(pictures)
+    cosine = (vectors * pooled[where]).sum(-1).numpy()
+    try:
+        match = PictureMatch.load(model)
+    except EncoderUnavailable:
+        scores = cosine
+    else:
+        seen = picture_vectors(match.vectors, data, "flickr8k", keys, pooled.shape[1])
+        scores = match.fits(seen[where], vectors).numpy()
     blind = (vectors @ pooled.mean(0)).numpy()
     n = len(yes) + len(drawn)
     low, high = _area_interval(truth[:n], scores[:n], pictures[:n], rng)
@@ -128,6 +151,7 @@ def _judged(pooled: Tensor, keys: Sequence[str], data: Path, reader: TextEncoder
         "judged_pairs": n,
         "judged_roc_area": float(roc_auc_score(truth[:n], scores[:n])),
         "judged_roc_area_95": [low, high],
+        "judged_roc_area_by_cosine": float(roc_auc_score(truth[:n], cosine[:n])),
         "judged_roc_area_all_pairs": float(roc_auc_score(truth, scores)),
         "blind": float(roc_auc_score(truth[:n], blind[:n])),
     }
@@ -147,12 +171,12 @@ def _area_interval(
 
 
 def _caltech(
-    encoder: ImageEncoder, data: Path, rows: Sequence[dict[str, Any]], reader: TextEncoder, seed: int
+    see: Callable[[list[Image]], Tensor], data: Path, rows: Sequence[dict[str, Any]], reader: TextEncoder, seed: int
 ) -> dict[str, Any]:
     """Accuracy of the class whose sentence is nearest, in per cent, over pictures and as the mean over classes."""
     names = sorted({row["label"] for row in rows})
     sentences = caption_vectors([class_sentence(name) for name in names], reader)
-    pooled = picture_vectors(encoder, data, "caltech101", [row["image"] for row in rows])
+    pooled = picture_vectors(see, data, "caltech101", [row["image"] for row in rows], reader.d_model)
     gold = np.array([names.index(row["label"]) for row in rows])
     right = (pooled @ sentences.T).argmax(-1).numpy() == gold
     rng = np.random.default_rng(seed)

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dialog.captions import caption_vectors
 from dialog.evaluate_pictures import evaluate_encoder
+from dialog.picture_match import BANK
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.vision_card import write_vision_card
 from dialog.training.vision_data import Photographs, augment, load_photographs, word_targets
@@ -48,6 +50,8 @@ class VisionRecipe:
     """A word is to be named when the texts of so many pictures use it."""
     averaging: float = 0.995
     save_every: int = 50
+    bank: int = 800
+    """Captions kept beside the network (dialog.picture_match)."""
 
 
 class Average(nn.Module):
@@ -177,6 +181,10 @@ def train_vision(
     network.eval().cpu()
     standardise(network, photographs)
     checkpoint.save(out, network, recipe.network, dtype=torch.float16)
+    # A bank of captions of training pictures, one of each few groups, against which fits are measured.
+    bank = flat[:: max(1, len(flat) // recipe.bank)][: recipe.bank]
+    save_file({"captions": bank.half().contiguous()}, out / BANK)
+    (out / BANK).chmod(0o644)
     scores = dict(evaluate_encoder(data, out, split="dev")["metrics"])
     write_vision_card(out, seed=seed, collections=[name for name, _ in recipe.batch], validation=scores)
     finish(out)

@@ -101,8 +101,8 @@ class ResidualNetwork(ImageEncoder):
             raise unavailable(name, f"expected {folder / checkpoint.CONFIG}")
         return checkpoint.load(folder, lambda config: cls(config, str(name)), ResidualNetworkConfig)
 
-    def prepare(self, picture: "Image") -> Tensor:
-        return normalise(255 * squashed(picture, self.config.picture_size))
+    def prepare(self, picture: "Image", side: int | None = None) -> Tensor:
+        return normalise(255 * squashed(picture, side or self.config.picture_size))
 
     def stage_outputs(self, pixels: Tensor) -> list[Tensor]:
         """The feature map after each stage, at 1/4, 1/8, 1/16 and 1/32 of the picture's sides."""

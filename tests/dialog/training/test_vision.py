@@ -20,7 +20,7 @@ from models.encoders.residual_network import ResidualNetwork, ResidualNetworkCon
 from tests.dialog.picture_collections import COLOURS, make_vision_data
 
 TINY = VisionRecipe(
-    network=ResidualNetworkConfig(widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=32),
+    network=ResidualNetworkConfig(widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), picture_size=64, grid=2, d_text=32),
     steps=40,
     lr=1e-2,
     batch=(("flickr8k", 8), ("caltech101", 8), ("daquar", 2), ("coco_mini", 1)),
@@ -59,7 +59,8 @@ def test_it_learns_which_words_go_with_which_picture(trained: Path, data: Path) 
 
 
 def test_the_folder_says_what_it_is(trained: Path) -> None:
-    assert {p.name for p in trained.iterdir()} == {"config.json", "model.safetensors", "card.md", "scores.json"}
+    files = {"config.json", "model.safetensors", "captions.safetensors", "card.md", "scores.json"}
+    assert {p.name for p in trained.iterdir()} == files
     assert "caption_recall_at_10" in json.loads((trained / "scores.json").read_text())["validation"]
     assert "non-commercial" in (trained / "card.md").read_text()
 
@@ -67,7 +68,7 @@ def test_the_folder_says_what_it_is(trained: Path) -> None:
 def test_region_vectors_are_standardised_over_the_training_pictures(trained: Path, data: Path) -> None:
     encoder = ImageEncoder.load(trained)
     pixels = load_photographs(data, ["flickr8k", "caltech101", "daquar", "coco_mini"]).pixels
-    small = F.interpolate(pixels, size=(32, 32), mode="bilinear", antialias=True)
+    small = F.interpolate(pixels, size=(64, 64), mode="bilinear", antialias=True)
     with torch.inference_mode():
         vectors = encoder(normalise(small)).vectors.flatten(0, 1)
     assert vectors.mean(0).abs().max() < 0.3
