@@ -116,7 +116,8 @@ itself.
 {LIMITS}
 
 A cause here is what annotators marked in the transcript, not what happened to a person. Causes far back are found much
-less often than those in the same message or the one before.
+less often than those in the same message or the one before. Other annotators draw the line elsewhere: on dialogues
+annotated otherwise (ECF), "the message and the one before it" may do better.
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
     scores: dict[str, Any] = {"held_out": {one: dict(s) for one, s in held_out.items()}, "seed": seed}
@@ -143,8 +144,8 @@ def _cause_tests(test: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
         "\n## Test scores\n",
         "Of the seed that was kept, over the rows of RECCON's fold 1 (distinct pairs: `scores.json`); 95 % intervals",
-        "draw whole conversations. Far: causes two or more utterances back. End to end: as the product, where what",
-        "is predicted neutral has no cause.",
+        "draw whole conversations. Far: causes two or more utterances back. End to end: as the product answers, which",
+        "asks nothing of what it takes for neutral.",
         "Printed by `rapport evaluate causes --data FILE --model causes/reccon --json`.\n",
         "| test part | emotions | positive F1 (95 %) | negative F1 | macro F1 | far F1 | span EM | span F1 | ECE |",
         "|---" * 9 + "|",
