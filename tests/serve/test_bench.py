@@ -50,12 +50,6 @@ def test_every_body_is_asked_once_and_answers_are_counted_by_their_status(port: 
     assert 20 <= load.milliseconds(50) <= load.milliseconds(99)
 
 
-def test_more_at_once_is_quicker(port: int) -> None:
-    alone, together = ask_all(port, [b"yes"] * 12, 1), ask_all(port, [b"yes"] * 12, 12)
-    assert alone.seconds >= 12 * 0.02
-    assert together.seconds < alone.seconds
-
-
 def test_a_pace_is_kept_whatever_comes_back(port: int) -> None:
     load = ask_at(port, [b"yes", b"no"], per_second=50, seconds=0.4, threads=20)
     assert load.statuses == {200: 10, 429: 10}
