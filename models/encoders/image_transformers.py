@@ -75,7 +75,8 @@ def _side(tower: nn.Module, processor: Any) -> int:
     size = getattr(cast(Any, tower).config, "image_size", None)
     if isinstance(size, int):
         return size
-    for wanted in (getattr(processor, "crop_size", None), getattr(processor, "size", None)):
+    sizes: tuple[Any, ...] = (getattr(processor, "crop_size", None), getattr(processor, "size", None))
+    for wanted in sizes:
         for key in ("height", "shortest_edge", "longest_edge"):
             side = wanted.get(key) if hasattr(wanted, "get") else getattr(wanted, key, None)
             if isinstance(side, int):
