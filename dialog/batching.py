@@ -9,12 +9,14 @@ padding. Conversations too long for one sequence are cut into several; each cut 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from dialog.language import unfamiliar
 
 SpeakerMarks = Literal["letter", "name", "none"]
 
@@ -57,6 +59,8 @@ class Tokens(NamedTuple):
     speaker: str
     text: Sequence[int]
     truncated: bool = False
+    foreign: bool = False
+    """Whether the encoder cannot read it, being in another language: then it colours none of its neighbours."""
 
 
 class Span(NamedTuple):
@@ -79,23 +83,25 @@ _MARK_TOKENS = 3
 """What a mark and a separator cost beside a text; `Packer.lengths` adds to the text what a long name costs more."""
 
 
-def cut(lengths: Sequence[int], layout: Layout, first: int = 0) -> list[Span]:
+def cut(lengths: Sequence[int], layout: Layout, first: int = 0, apart: Set[int] = frozenset()) -> list[Span]:
     """Spans that cover a conversation from `first` on once, in order, none longer than the layout allows.
 
     lengths are the utterances' text tokens, as `Packer.lengths` counts them. A cut carries as many earlier utterances
-    as `context_tokens` can hold.
+    as `context_tokens` can hold. Those in `apart` stand alone, and no cut reaches over them.
     """
     spans, n = [], len(lengths)
     if layout.alone:
         return [Span(i, i, i + 1) for i in range(first, n)]
     while first < n:
         begin, room = first, layout.context_tokens
-        while begin > 0 and lengths[begin - 1] + _MARK_TOKENS <= room:
+        while begin > 0 and not {begin, begin - 1} & apart and lengths[begin - 1] + _MARK_TOKENS <= room:
             begin -= 1
             room -= lengths[begin] + _MARK_TOKENS
         used = 1 + sum(lengths[begin:first]) + _MARK_TOKENS * (first - begin)
         end = first
         while end < n and (end == first or used + lengths[end] + _MARK_TOKENS <= layout.max_tokens):
+            if end > first and (end in apart or first in apart):
+                break
             used += lengths[end] + _MARK_TOKENS
             end += 1
         spans.append(Span(begin, first, end))
@@ -147,7 +153,11 @@ class Packer:
         """Each utterance's tokens, texts longer than the layout allows cut."""
         limit = self.layout.utterance_tokens
         ids = self.encoder.tokenize(list(texts), limit + 1)  # One more shows whether there was more.
-        return [Tokens(speaker, row[:limit], len(row) > limit) for speaker, row in zip(speakers, ids, strict=True)]
+        foreign = set(unfamiliar(texts))
+        return [
+            Tokens(speaker, row[:limit], len(row) > limit, i in foreign)
+            for i, (speaker, row) in enumerate(zip(speakers, ids, strict=True))
+        ]
 
     def lengths(self, utterances: Sequence[Tokens]) -> list[int]:
         """What `cut` and `live_windows` are to count: tokens of text, and of a mark beyond the usual size."""
@@ -157,7 +167,7 @@ class Packer:
         """One sequence of all of them. Letters are given in order of appearance here, whatever came before."""
         ids, owner, order = [self.encoder.start_id], [-1], dict[str, int]()
         separator = self.encoder.separator_id
-        for i, (speaker, text, _) in enumerate(utterances):
+        for i, (speaker, text, *_) in enumerate(utterances):
             mark = self._mark(speaker, order.setdefault(speaker, len(order)))
             ids += [*mark, *text, separator]
             owner += [-1] * len(mark)

@@ -183,7 +183,8 @@ class ConversationEncoder:
 
     def _jobs(self, conversation: int, utterances: Sequence[Tokens], live: bool, first: int = 0) -> list[_Job]:
         lengths = self.packer.lengths(utterances)
-        spans = live_windows(lengths, self.layout, first) if live else cut(lengths, self.layout, first)
+        apart = frozenset(i for i, u in enumerate(utterances) if u.foreign)
+        spans = live_windows(lengths, self.layout, first) if live else cut(lengths, self.layout, first, apart)
         jobs = []
         for span in spans:
             packed = self.packer.pack(utterances[span.begin : span.end])

@@ -158,3 +158,16 @@ def test_rows_of_any_length_become_one_tensor() -> None:
     assert padded.shape == (3, 2, 3)
     assert mask.tolist() == [[True, True], [False, False], [True, False]]
     assert torch.equal(padded.sum(2), 3.0 * mask)
+
+
+def test_what_cannot_be_read_stands_apart_and_is_nobodys_context() -> None:
+    layout = Layout(max_tokens=120, context_tokens=10, live_tokens=120, utterance_tokens=96)
+    lengths = [3] * 6
+    assert [tuple(s) for s in cut(lengths, layout)] == [(0, 0, 6)]
+    assert [tuple(s) for s in cut(lengths, layout, 0, frozenset({2, 5}))] == [
+        (0, 0, 2),
+        (2, 2, 3),
+        (3, 3, 5),
+        (5, 5, 6),
+    ]
+    assert [tuple(s) for s in cut(lengths, layout, 1, frozenset({2}))] == [(0, 1, 2), (2, 2, 3), (3, 3, 6)]

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from dialog.conversation import Conversation
+from dialog.emotion import EmotionTagger
 from dialog.evaluate import evaluate_emotion
 
 CHATS = Path(__file__).parent / "everyday.jsonl"
@@ -14,3 +16,10 @@ def test_the_default_reads_everyday_chats_far_better_than_the_commonest_answer()
     assert scored["metrics"]["accuracy"] >= 65
     assert scored["metrics"]["macro_f1"] >= 55
     assert scored["baselines"]["majority"]["accuracy"] < 40
+
+
+def test_a_message_in_another_language_colours_none_of_its_neighbours() -> None:
+    said = [("Ann", "I finally got the job!!"), ("Bo", "No way, that is wonderful news!"), ("Ann", "你好 😢")]
+    chat = Conversation.from_dict({"utterances": [{"speaker": s, "text": t} for s, t in said]})
+    labels = [u.prediction.emotion for u in EmotionTagger.load().tag([chat])[0].utterances if u.prediction]
+    assert labels[:2] == ["joy", "joy"]
