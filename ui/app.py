@@ -12,7 +12,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 import gradio as gr
 
 from serve.client import Client
-from ui import about_tab, batch_tab, chat_tab, conversation_tab
+from ui import about_tab, batch_tab, chat_tab, conversation_tab, picture_tab
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_WAITING = 64
@@ -55,7 +55,7 @@ _HEADERS = {
     b"content-security-policy": _POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
-    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
+    b"permissions-policy": b"camera=(self), microphone=(), geolocation=()",
 }
 
 
@@ -135,9 +135,12 @@ def build_page(client: Client) -> gr.Blocks:
             '<header class="rp-header"><h1>rapport</h1><p>Emotions in conversations, read on this machine</p></header>',
             apply_default_css=False,
         )
+        kept_picture = picture_tab.memory()
         with gr.Tabs(elem_id="rp-tabs"):
             with gr.Tab("Chat", id="chat"):
                 chat_tab.build(page, client)
+            with gr.Tab("Picture", id="picture"):
+                picture_tab.build(page, client, kept_picture)
             with gr.Tab("Conversation", id="conversation"):
                 conversation_tab.build(client)
             with gr.Tab("Batch", id="batch"):
@@ -166,7 +169,7 @@ def mount_page(app: FastAPI, client: Client, path: str = "/") -> FastAPI:
         max_file_size=LARGEST_FILE,
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
-        css_paths=ASSETS / "page.css",
+        css_paths=[ASSETS / "page.css", ASSETS / "picture.css"],
         head=_HEAD,
     )
 

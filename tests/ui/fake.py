@@ -9,6 +9,7 @@ from typing import Any
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from tests.ui.fake_pictures import PicturesInMemory
 
 LABELS = LABEL_SETS["ekman"]
 WORDS = {
@@ -31,7 +32,7 @@ def predict(text: str) -> Prediction:
 
 
 @dataclass
-class MemoryClient:
+class MemoryClient(PicturesInMemory):
     """Chats in a dict. `failing` is raised by the next calls instead of an answer, until it is None again."""
 
     chats: dict[str, Chat] = field(default_factory=dict)

@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 
 from serve.client import ServiceError
+from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
 from ui import conversation_tab
 from ui.app import mount_page
@@ -159,7 +160,7 @@ def visit(context: Any, address: str, client: MemoryClient) -> Iterator[Visit]:
 
 def test_the_page_is_ours_and_asks_no_foreign_host(visit: Visit) -> None:
     assert visit.page.title() == "rapport"
-    for name in ("Conversation", "About", "Chat"):
+    for name in ("Picture", "Conversation", "About", "Chat"):
         visit.tab(name)
         visit.page.wait_for_timeout(300)
     assert visit.page.locator("footer a").count() == 0
@@ -308,12 +309,38 @@ def test_a_batch_is_uploaded_watched_fetched_and_deleted(visit: Visit, client: M
     assert client.kept == {}
 
 
+def test_a_picture_is_shown_asked_about_and_forgotten(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    visit.tab("Picture")
+    page.wait_for_selector("#rp-picture .rp-empty")
+    picture(1, (320, 240)).save(tmp_path / "photo.png")
+    with page.expect_file_chooser() as chooser:
+        page.click("#rp-picture-upload")
+    chooser.value.set_files(str(tmp_path / "photo.png"))
+    page.wait_for_selector("#rp-picture svg image")
+    for n, question in enumerate(("what is it?", PAYLOADS[1])):
+        page.fill("#rp-question textarea", question)
+        page.press("#rp-question textarea", "Enter")
+        page.wait_for_selector(f'#rp-rounds button[data-n="{n}"]')
+    assert page.locator("#rp-picture .rp-looked").count() == 3
+    assert "Earlier rounds it used" in page.locator("#rp-answer").inner_text()
+    assert page.locator("#rp-rounds img").count() == 0
+    page.click('#rp-rounds button[data-n="0"]')
+    page.wait_for_selector('#rp-rounds button[data-n="0"][aria-pressed="true"]')
+    page.reload()
+    page.wait_for_selector("#rp-message textarea")
+    visit.tab("Picture")
+    page.wait_for_selector('#rp-rounds button[data-n="1"]')
+    page.click("#rp-picture-forget")
+    page.wait_for_selector("#rp-picture .rp-empty")
+
+
 def test_it_fits_a_narrow_screen(visit: Visit) -> None:
     visit.page.emulate_media(color_scheme="dark")
     visit.say("A" * 200 + " is a long word, " + "and these are many " * 20)
     for width in (768, 360):
         visit.page.set_viewport_size({"width": width, "height": 780})
-        for name in ("Chat", "Conversation", "Batch", "About"):
+        for name in ("Chat", "Picture", "Conversation", "Batch", "About"):
             visit.tab(name)
             visit.page.wait_for_timeout(100)
             document = "document.documentElement"
