@@ -18,7 +18,6 @@ from dialog.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.encoding import PIECE, ConversationEncoder, encoder_hash
 from dialog.labels import SENTIMENT
-from dialog.language import unfamiliar
 from models import config as configs
 from models.catalogue import UnknownModel, path_of
 from models.emotionic.config import EmotionICConfig
@@ -239,7 +238,10 @@ class EmotionTagger:
             speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
             causes = self.causes.find(conversations, encoded, predicted, speakers)
             predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
-        return [self._finish(c, e.truncated, p) for c, e, p in zip(conversations, encoded, predicted, strict=True)]
+        return [
+            self._finish(c, e.truncated, e.foreign, p)
+            for c, e, p in zip(conversations, encoded, predicted, strict=True)
+        ]
 
     def _tag_in_pieces(
         self, conversation: Conversation, mode: Mode, progress: Callable[[int], None] | None
@@ -251,10 +253,12 @@ class EmotionTagger:
         live = mode == "live"
         speakers = speaker_ids([u.speaker for u in conversation.utterances])[None]
         truncated: list[int] = []
+        foreign: list[int] = []
 
         def vectors() -> Iterator[Tensor]:
             for piece in self.encoder.pieces(conversation, live=live, progress=progress):
                 truncated.extend(piece.truncated)
+                foreign.extend(piece.foreign)
                 yield piece.vectors
 
         emissions = self._tempered[mode].in_pieces(vectors(), speakers, live=live)
@@ -263,7 +267,7 @@ class EmotionTagger:
             again = self.encoder.pieces(conversation, live=live, keep_tokens=self.causes.keep_tokens)
             causes = self.causes.find_in_pieces(conversation, again, predictions, speakers[0])
             predictions = list(map(_caused, predictions, causes))
-        return self._finish(conversation, truncated, predictions)
+        return self._finish(conversation, truncated, foreign, predictions)
 
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
         x, mask = pad_rows([vectors for vectors, _ in rows])
@@ -300,13 +304,14 @@ class EmotionTagger:
             sentiment=self._sentiment.get(emotion, "neutral"),
         )
 
-    def _finish(self, c: Conversation, truncated: Sequence[int], predictions: list[Prediction]) -> Conversation:
+    def _finish(
+        self, c: Conversation, truncated: Sequence[int], foreign: Sequence[int], predictions: list[Prediction]
+    ) -> Conversation:
         warnings = []
         if truncated:
             warnings.append(
                 f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
             )
-        foreign = unfamiliar([u.text for u in c.utterances])
         if foreign:
             warnings.append(
                 f"{_places(foreign)}: not in English, the language the model understands; do not trust the label"

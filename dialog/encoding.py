@@ -22,13 +22,15 @@ PIECE = 2048
 
 
 class Encoded(NamedTuple):
-    """A conversation's utterance vectors (N, D), and the places of utterances that did not fit and were cut.
+    """A conversation's utterance vectors (N, D), and the places of utterances that did not fit and were cut,
+    and of those in another language.
 
     `tokens`, where they were asked for, are each utterance's text tokens (K, h), as the module that asked keeps them.
     """
 
     vectors: Tensor
     truncated: list[int]
+    foreign: list[int]
     tokens: list[Tensor] | None = None
 
 
@@ -100,7 +102,11 @@ class ConversationEncoder:
             vectors[job.conversation][job.span.first : job.span.end] = found[job.key].vectors
             kept[job.conversation] += found[job.key].tokens
         cut_short = [[i for i, u in enumerate(utterances) if u.truncated] for utterances in tokens]
-        return [Encoded(v, t, k if keep_tokens else None) for v, t, k in zip(vectors, cut_short, kept, strict=True)]
+        foreign = [[i for i, u in enumerate(utterances) if u.foreign] for utterances in tokens]
+        return [
+            Encoded(v, t, f, k if keep_tokens else None)
+            for v, t, f, k in zip(vectors, cut_short, foreign, kept, strict=True)
+        ]
 
     @torch.inference_mode()
     def pieces(
@@ -131,6 +137,7 @@ class ConversationEncoder:
                 yield Encoded(
                     torch.cat([read.vectors for read in reads]),
                     [base + i for i in range(first - base, waiting.first) if tokens[i].truncated],
+                    [base + i for i in range(first - base, waiting.first) if tokens[i].foreign],
                     [t for read in reads for t in read.tokens] if keep_tokens else None,
                 )
             first, base, tokens = base + waiting.first, base + waiting.begin, tokens[waiting.begin :]
