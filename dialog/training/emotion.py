@@ -14,15 +14,25 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
+from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, TokenBatch, bucket, collate, cut, pad_rows
 from dialog.conversation import Conversation, Utterance
 from dialog.corpora import gold
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
+from dialog.training.averaging import Average
 from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
-from dialog.training.examples import UNKNOWN, Example, Source, load_source, make_examples, random_spans, with_emoji
+from dialog.training.examples import (
+    UNKNOWN,
+    Example,
+    Source,
+    load_source,
+    make_examples,
+    random_spans,
+    with_emoji,
+    with_strangers,
+)
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
@@ -61,6 +71,12 @@ class EmotionRecipe:
     """Longer conversations are cut for training."""
     emoji_share: float = 0.0
     """Of the emotional utterances, how many get an emoji that suits their label (dialog.training.examples)."""
+    stranger_share: float = 0.0
+    """Of the conversations, how many get stray messages in their midst (dialog.training.examples)."""
+    masked: float = 0.0
+    """Of the tokens, how many a training step does not see: a few thousand utterances are soon known by heart."""
+    averaging: float = 0.0
+    """Decay of the running mean of the weights, which is what is kept; 0 keeps the last ones."""
     teacher_weight: float = 0.7
     """Where there are teachers, the weight of what they say; the rest is that of the labels."""
 
@@ -82,8 +98,13 @@ class EmotionTraining(nn.Module):
         self.taught = taught
         """What teachers say of every example, label probabilities (N, L) each; with none, the labels are all."""
         self.packer = Packer(encoder, recipe.layout)
+        self.average = Average(self.learning(), recipe.averaging) if recipe.averaging else None
         self.fixed: list[Tensor] | None = None
         """Every example's vectors, where the encoder does not learn; else they are made anew at each step."""
+
+    def learning(self) -> dict[str, Tensor]:
+        """The weights that training changes, by name."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def fix_vectors(self) -> None:
         """Encodes every example once, cut as for use, for training the context model alone."""
@@ -135,10 +156,19 @@ class EmotionTraining(nn.Module):
         vectors: list[Tensor] = [torch.empty(0)] * len(packed)
         for group in bucket([len(p.ids) for p in packed], max(512, self.recipe.batch_tokens // 2)):
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                states = self.encoder(*collate([packed[i] for i in group]))
+                tokens = collate([packed[i] for i in group])
+                states = self.encoder(*tokens._replace(ids=self._masked(tokens)))
             for i, v in zip(group, states.split([packed[i].n_utterances for i in group]), strict=True):
                 vectors[i] = v
         return torch.cat(vectors)
+
+    def _masked(self, tokens: TokenBatch) -> Tensor:
+        """The ids (B, T), in training with some of the utterances' tokens masked."""
+        token = self.encoder.mask_id
+        if not self.training or not self.recipe.masked or token is None:
+            return tokens.ids
+        hidden = (torch.rand(tokens.ids.shape) < self.recipe.masked) & (tokens.owner >= 0)
+        return tokens.ids.masked_fill(hidden & (tokens.ids != self.encoder.separator_id), token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +220,15 @@ def train_emotion(
     if not recipe.rank:
         module.fix_vectors()
     new = list(context.parameters())
-    run(
-        module,
-        new,
-        lambda step: module.loss(batches.at(step), random.Random(f"{seed}-{step}")),
-        schedule,
-        out,
-        seed,
-        report,
-    )
+
+    def loss_at(step: int) -> Tensor:
+        if module.average:
+            module.average.update(module.learning(), step)
+        return module.loss(batches.at(step), random.Random(f"{seed}-{step}"))
+
+    run(module, new, loss_at, schedule, out, seed, report)
+    if module.average:
+        module.average.copy_to(module.learning())
     deltas = trained_deltas(encoder) if recipe.rank else deltas
     merged = TextEncoder.load()
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
@@ -292,10 +322,13 @@ def _taught(recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Pat
 
 def _conversations(recipe: EmotionRecipe, data: Path, seed: int) -> list[tuple[Source, list[Conversation]]]:
     found = [(source, load_source(source, data, seed)) for source in recipe.sources]
-    if not recipe.emoji_share:
-        return found
-    rng = random.Random(f"{seed}-emoji")
-    return [(source, with_emoji(some, source.corpus, recipe.emoji_share, rng)) for source, some in found]
+    if recipe.emoji_share:
+        rng = random.Random(f"{seed}-emoji")
+        found = [(source, with_emoji(some, source.corpus, recipe.emoji_share, rng)) for source, some in found]
+    if recipe.stranger_share:
+        rng = random.Random(f"{seed}-strangers")
+        found = [(source, with_strangers(some, source.corpus, recipe.stranger_share, rng)) for source, some in found]
+    return found
 
 
 def _known(c: Conversation, corpus: str, label_set: str) -> list[int]:

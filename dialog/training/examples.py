@@ -112,6 +112,37 @@ def with_emoji(
     return drawn
 
 
+def with_strangers(
+    conversations: Sequence[Conversation], corpus: str, share: float, rng: random.Random
+) -> list[Conversation]:
+    """Conversations of which so many get stray messages, one in eight or at least one: a message out of another
+    conversation, or emoji alone, each with its own label.
+
+    Read side by side, a strong message colours what its neighbours seem to feel. A stray one says nothing of them.
+    """
+    # The one label of EmpatheticDialogues is that of the first message, told by its place.
+    told_by_place = corpus == "empathetic_dialogues"
+    by_emotion: dict[str, list[str]] = {}
+    for label, emotion in TO_EKMAN.get(corpus, {}).items():
+        by_emotion.setdefault(emotion, []).append(label)
+    drawn = []
+    for c in conversations:
+        utterances = list(c.utterances)
+        strays = 1 + len(utterances) // 8 if utterances and rng.random() < share else 0
+        for _ in range(strays):
+            place = rng.randint(1 if told_by_place else 0, len(utterances))
+            stray = rng.choice(rng.choice(conversations).utterances or utterances)
+            if rng.random() < 0.4:
+                emotion = rng.choice([e for e in _EMOJI if e in by_emotion])
+                label = rng.choice(by_emotion[emotion])
+                emoji = rng.choice(_EMOJI[emotion]) * rng.randint(1, 3)
+                stray = replace(stray, text=emoji, emotion=label, extra={"emotions": [label]})
+            speaker = rng.choice([u.speaker for u in c.utterances] + ["Stranger"])
+            utterances.insert(place, replace(stray, speaker=speaker))
+        drawn.append(replace(c, utterances=tuple(utterances)))
+    return drawn
+
+
 def random_spans(lengths: Sequence[int], max_tokens: int, rng: random.Random) -> list[Span]:
     """A conversation cut at random, so that a model learns to read with much, little and no context.
 

@@ -81,6 +81,7 @@ def ekman() -> EmotionRecipe:
             Source(corpus="goemotions", split="validation", limit=1000),
         ),
         emoji_share=0.08,
+        stranger_share=0.35,
         metric="macro_f1",
         epochs=1.0,
         lr=5e-4,

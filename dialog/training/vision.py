@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from dialog.captions import caption_vectors
 from dialog.evaluate_pictures import evaluate_encoder
 from dialog.picture_match import BANK
+from dialog.training.averaging import Average
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.vision_card import write_vision_card
 from dialog.training.vision_data import Photographs, augment, load_photographs, word_targets
@@ -57,32 +58,6 @@ class VisionRecipe:
     """Captions kept beside the network (dialog.picture_match)."""
 
 
-class Average(nn.Module):
-    """The running mean of a network's weights and buffers, held in buffers so that a checkpoint has it."""
-
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                self.register_buffer(name.replace(".", "__"), tensor.detach().clone())
-
-    @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Moves the mean towards the network; at first quickly, so that the start is forgotten."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                self.get_buffer(name.replace(".", "__")).lerp_(tensor, weight)
-
-    @torch.no_grad()
-    def copy_to(self, network: nn.Module) -> None:
-        """Gives the network the mean."""
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                tensor.copy_(self.get_buffer(name.replace(".", "__")))
-
-
 class VisionTraining(nn.Module):
     """The network and the heads that only training needs."""
 
@@ -90,7 +65,7 @@ class VisionTraining(nn.Module):
         super().__init__()
         self.recipe, self.photographs, self.seed = recipe, photographs, seed
         self.network = ResidualNetwork(recipe.network)
-        self.average = Average(self.network, recipe.averaging)
+        self.average = Average(self.network.state_dict(), recipe.averaging)
         vocabulary, self.word_targets = word_targets(photographs.texts, recipe.least_groups)
         d_last = 2 * recipe.network.widths[-1]
         self.to_words = nn.Linear(d_last, len(vocabulary))
@@ -110,7 +85,7 @@ class VisionTraining(nn.Module):
 
     def loss(self, step: int) -> Tensor:
         """The loss of one batch; draws from torch's generator, which the loop seeds by step."""
-        self.average.update(self.network, step)
+        self.average.update(self.network.state_dict(), step)
         photographs, recipe, device = self.photographs, self.recipe, self.log_scale.device
         rows = self.rows(step)
         share = step / recipe.steps
@@ -190,7 +165,7 @@ def train_vision(
     )
     run(module, [], module.loss, schedule, out, seed, report)
     network = module.network
-    module.average.copy_to(network)
+    module.average.copy_to(network.state_dict())
     network.eval().cpu()
     standardise(network, photographs)
     checkpoint.save(out, network, recipe.network, dtype=torch.float16)

@@ -141,9 +141,9 @@ class TextEncoder(nn.Module):
         return int(self.tokenizer.eos_token_id if token is None else token)
 
     @property
-    def unknown_id(self) -> int | None:
-        """The token of what the vocabulary lacks, if there is one."""
-        token = self.tokenizer.unk_token_id
+    def mask_id(self) -> int | None:
+        """The token that hides another in training, if there is one."""
+        token = self.tokenizer.mask_token_id
         return None if token is None else int(token)
 
     def add_deltas(self, deltas: Mapping[str, Tensor], scale: float = 1.0) -> None:

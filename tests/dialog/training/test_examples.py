@@ -14,7 +14,15 @@ from dialog.conversation import Conversation
 from dialog.corpora import MissingCorpus, gold
 from dialog.corpora.ekman import TO_EKMAN
 from dialog.labels import LABEL_SETS
-from dialog.training.examples import UNKNOWN, Source, load_source, make_examples, random_spans, with_emoji
+from dialog.training.examples import (
+    UNKNOWN,
+    Source,
+    load_source,
+    make_examples,
+    random_spans,
+    with_emoji,
+    with_strangers,
+)
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny import LAYOUT, chat
 from tests.dialog.training.conftest import write_corpus
@@ -101,3 +109,39 @@ def test_of_empathetic_dialogues_the_first_message_carries_the_label() -> None:
     )
     assert gold(told, "empathetic_dialogues") == ["terrified", None]
     assert TO_EKMAN["empathetic_dialogues"]["terrified"] == "fear"
+
+
+def test_strays_keep_their_own_label_and_everybody_elses() -> None:
+    c = chat("A: hi there", "B: oh no", "A: well", id="one", emotions=("joy", "fear", "neutral"))
+    d = chat("X: leave me alone", id="two", emotions=("anger",))
+    added, emoji = 0, 0
+    for seed in range(40):
+        first, second = with_strangers([c, d], "meld", 1.0, random.Random(seed))
+        assert (first.id, second.id) == ("one", "two")
+        known = {u.text: u.emotion for u in (*c.utterances, *d.utterances)}
+        for u, label in zip(first.utterances, gold(first, "meld"), strict=True):
+            emoji += u.text not in known
+            assert label == known[u.text] if u.text in known else label in TO_EKMAN["meld"]
+        own = [u.text for u in c.utterances]
+        kept = iter(u.text for u in first.utterances)
+        assert all(text in kept for text in own)  # All still there, in their order.
+        added += len(first.utterances) - len(own)
+    assert added == 40
+    assert 5 < emoji < 30
+    assert with_strangers([c, d], "meld", 0.0, random.Random(0)) == [c, d]
+
+
+def test_a_stray_never_takes_the_place_whose_label_is_the_conversations() -> None:
+    c = replace(chat("A: they robbed me", "B: how awful"), extra={"emotion": "furious"})
+    for seed in range(20):
+        (one,) = with_strangers([c], "empathetic_dialogues", 1.0, random.Random(seed))
+        assert one.utterances[0] == c.utterances[0]
+        assert gold(one, "empathetic_dialogues") == ["furious", None, None]
+
+
+def test_a_stray_emoji_is_labelled_where_the_corpus_keeps_its_labels() -> None:
+    c = replace(chat("A: fine"), extra={})
+    strays = [with_strangers([c], "goemotions", 1.0, random.Random(seed))[0] for seed in range(30)]
+    labels = [label for one in strays for label in gold(one, "goemotions") if label]
+    assert len(labels) > 5
+    assert set(labels) <= set(TO_EKMAN["goemotions"])

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from dialog.corpora.pictures import held_out, read_table
 from dialog.evaluate_pictures import evaluate_encoder
 from dialog.training.loop import CHECKPOINT, Progress
-from dialog.training.vision import Average, VisionRecipe, VisionTraining, train_vision
+from dialog.training.vision import VisionRecipe, VisionTraining, train_vision
 from dialog.training.vision_data import augment, load_photographs, word_targets
 from models import checkpoint
 from models.encoders import text
@@ -136,18 +136,6 @@ def test_augmented_pictures_keep_their_colour_and_differ() -> None:
     assert out.max() <= 255
     assert (out[:, 0] > out[:, 1] + 50).all()
     assert len({round(float(v), 2) for v in out[:, 0].mean((1, 2))}) > 1
-
-
-def test_the_running_mean_forgets_the_start() -> None:
-    layer = torch.nn.Linear(2, 2)
-    average = Average(layer, 0.9)
-    with torch.no_grad():
-        layer.weight.fill_(3)
-    for step in range(100):
-        average.update(layer, step)
-    other = torch.nn.Linear(2, 2)
-    average.copy_to(other)
-    torch.testing.assert_close(other.weight, torch.full((2, 2), 3.0), atol=1e-3, rtol=0)
 
 
 def test_an_encoder_without_captions_cannot_be_scored_by_them(data: Path, tmp_path: Path) -> None:
