@@ -31,7 +31,7 @@ $(CORE): | $(BIN)/python
 	@touch $@
 
 $(DEV): | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[train,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@rm -f $(VENV)/.core-* $(VENV)/.dev-*
 	@touch $(CORE) $@
 
