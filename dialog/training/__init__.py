@@ -126,6 +126,9 @@ RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
     "emotion/ekman": _emotion("The default model, from every corpus that fits", "ekman"),
+    "emotion/ekman-again": _emotion(
+        "The default trained on from itself, --start; how the shipped one ends", "ekman_again"
+    ),
     "emotion/ekman-permissive": _emotion(
         "The default from GoEmotions alone, whose licence is permissive", "ekman_permissive"
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, TokenBatch, bucket, collate, cut, pad_rows
@@ -34,6 +34,7 @@ from dialog.training.examples import (
     with_strangers,
 )
 from dialog.training.loop import Progress, Schedule, finish, run
+from dialog.training.starting import cut_deltas, start_classifier, start_context, start_labels, start_tensors
 from models import config as configs
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
@@ -77,6 +78,11 @@ class EmotionRecipe:
     """Of the tokens, how many a training step does not see: a few thousand utterances are soon known by heart."""
     averaging: float = 0.0
     """Decay of the running mean of the weights, which is what is kept; 0 keeps the last ones."""
+    goes_on: bool = False
+    """Whether the context model, too, goes on from the start's, where that has the same labels and shape."""
+    kept: float = 0.0
+    """With `goes_on`, how much of the start's weights stays in what is kept: halfway between two tunings of one model
+    is often better than either (Wortsman et al. 2022, WiSE-FT, eq. 1)."""
     teacher_weight: float = 0.7
     """Where there are teachers, the weight of what they say; the rest is that of the labels."""
 
@@ -200,16 +206,18 @@ def train_emotion(
     torch.manual_seed(seed)
     labels = LABEL_SETS[recipe.label_set]
     encoder = TextEncoder.load()
-    given = _tensors(start) if start is not None else {}
+    given = start_tensors(start) if start is not None else {}
     deltas = {k.removeprefix("encoder."): v for k, v in given.items() if k.startswith("encoder.")}
     if recipe.rank:
-        make_low_rank(encoder, recipe.rank, _cut(deltas, recipe.rank) or None)
+        make_low_rank(encoder, recipe.rank, cut_deltas(deltas, recipe.rank) or None)
     else:
         encoder.add_deltas(deltas)
         encoder.requires_grad_(False)
     config = EmotionICConfig(n_labels=len(labels), d_encoder=encoder.d_model, **(recipe.context or {}))  # type: ignore[arg-type]
     context = EmotionIC(config)
-    _start_classifier(context, given, recipe.label_set)
+    start_classifier(context, given, recipe.label_set)
+    if recipe.goes_on:
+        start_context(context, given, start_labels(start), labels)
     examples = _examples(recipe, data, seed, Packer(encoder, recipe.layout))
     taught = _taught(recipe, data, seed, teachers) if teachers else None
     module = EmotionTraining(encoder, context, recipe, examples, taught)
@@ -220,6 +228,7 @@ def train_emotion(
     if not recipe.rank:
         module.fix_vectors()
     new = list(context.parameters())
+    begun = {name: p.detach().clone() for name, p in module.learning().items()} if recipe.kept else {}
 
     def loss_at(step: int) -> Tensor:
         if module.average:
@@ -229,6 +238,9 @@ def train_emotion(
     run(module, new, loss_at, schedule, out, seed, report)
     if module.average:
         module.average.copy_to(module.learning())
+    with torch.no_grad():
+        for name, weight in begun.items():
+            module.get_parameter(name).lerp_(weight, recipe.kept)
     deltas = trained_deltas(encoder) if recipe.rank else deltas
     merged = TextEncoder.load()
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
@@ -354,30 +366,3 @@ def _command(name: str, seed: int, start: Path | None, teachers: Sequence[Path])
     parts = [f"rapport train {name} --data ../shared/data --out {name.rpartition('/')[2]} --seed {seed}"]
     parts += [f"--start {start.name}"] if start is not None else []
     return " ".join([*parts, *(f"--teacher {folder.name}" for folder in teachers)])
-
-
-def _tensors(start: Path) -> dict[str, Tensor]:
-    """What a folder to start from holds: `encoder.safetensors` of the shared encoder, or a model's own."""
-    for name in ("encoder.safetensors", "model.safetensors"):
-        if (start / name).is_file():
-            return load_file(start / name)
-    raise ValueError(f"{start} holds neither encoder.safetensors (rapport train emotion/encoder) nor model.safetensors")
-
-
-def _cut(deltas: dict[str, Tensor], rank: int) -> dict[str, Tensor]:
-    """Deltas at a lower rank: they are stored with the largest singular values first."""
-    return {k: v[:rank] if k.endswith(".A") else v[:, :rank] for k, v in deltas.items()}
-
-
-def _start_classifier(context: EmotionIC, tensors: dict[str, Tensor], label_set: str) -> None:
-    """The shared encoder's classifier for the same labels, where it has one.
-
-    That one reads the vectors as they are, ours reads them normed. Vectors of one encoder have nearly one length, so
-    the weights carry over up to a scale that training finds at once.
-    """
-    weight, bias = tensors.get(f"head.{label_set}.weight"), tensors.get(f"head.{label_set}.bias")
-    if weight is not None and bias is not None:
-        scale = float(tensors["vector_std"])
-        with torch.no_grad():
-            context.classify.weight.copy_(weight.float() * scale)
-            context.classify.bias.copy_(bias.float())

@@ -81,11 +81,16 @@ def ekman() -> EmotionRecipe:
             Source(corpus="goemotions", split="validation", limit=1000),
         ),
         emoji_share=0.08,
-        stranger_share=0.35,
+        stranger_share=0.15,
         metric="macro_f1",
         epochs=1.0,
         lr=5e-4,
     )
+
+
+def ekman_again() -> EmotionRecipe:
+    """The default trained on from itself (--start): a second, gentler round."""
+    return replace(ekman(), goes_on=True, epochs=0.6, lr=4e-4, lr_new=1e-3)
 
 
 def ekman_permissive() -> EmotionRecipe:

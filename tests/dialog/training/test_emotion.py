@@ -212,3 +212,29 @@ def test_a_teacher_of_other_labels_is_refused(data: Path, tmp_path: Path) -> Non
     config.write_text(config.read_text().replace('"anger"', '"rage"'))
     with pytest.raises(ValueError, match=r"rage.*expected anger"):
         train_emotion(RECIPE, data, tmp_path / "out", teachers=[teacher])
+
+
+def test_a_model_is_trained_on_from_itself_and_may_stay_near(data: Path, tmp_path: Path) -> None:
+    first = train_emotion(replace(RECIPE, epochs=2.0), data, tmp_path / "first")
+    start = load_file(first.folder / "model.safetensors")
+    moved = {}
+    for kept in (0.0, 0.75):
+        recipe = replace(RECIPE, goes_on=True, kept=kept, epochs=2.0)
+        again = train_emotion(recipe, data, tmp_path / f"kept-{kept}", seed=3, start=first.folder)
+        tensors = load_file(again.folder / "model.safetensors")
+        moved[kept] = {name: (tensors[name].float() - start[name].float()) for name in start}
+    for name, whole in moved[0.0].items():
+        torch.testing.assert_close(moved[0.75][name], whole / 4, atol=4e-3, rtol=0)
+    assert any(bool(whole.abs().max() > 0.05) for name, whole in moved[0.0].items() if name.startswith("context."))
+
+
+def test_a_model_does_not_go_on_from_one_of_other_labels_or_another_shape(data: Path, tmp_path: Path) -> None:
+    first = train_emotion(replace(RECIPE, epochs=2.0), data, tmp_path / "first")
+    with pytest.raises(ValueError, match="has labels anger"):
+        other = replace(RECIPE, goes_on=True, label_set="emorynlp", sources=(), validation=())
+        train_emotion(other, data, tmp_path / "labels", start=first.folder)
+    with pytest.raises(ValueError, match="another shape"):
+        wider = replace(RECIPE, goes_on=True, context={"d_model": 64, "n_heads": 2})
+        train_emotion(wider, data, tmp_path / "shape", start=first.folder)
+    with pytest.raises(ValueError, match="none"):
+        train_emotion(replace(RECIPE, goes_on=True), data, tmp_path / "nothing")
