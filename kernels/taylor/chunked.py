@@ -4,21 +4,27 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from kernels.taylor.features import features, polynomial
+from kernels.taylor.features import features, n_features, polynomial
 
 
-def taylor_attention(q: Tensor, k: Tensor, v: Tensor, S: Tensor, order: int, lowest: int) -> tuple[Tensor, Tensor]:
-    """As `reference.taylor_attention`. With more than one chunk the features are made again in the backward."""
-    size = chunk_size(S.shape[2])
-    wide = [z.to(S.dtype) for z in (q, k, v)]
+def taylor_attention(
+    q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, order: int, lowest: int
+) -> tuple[Tensor, Tensor]:
+    """As `reference.taylor_attention`. With more than one chunk the features are made again in the backward.
+
+    No S is one of zeros: then nothing is asked of it.
+    """
+    size = chunk_size(n_features(q.shape[-1], order, lowest))
+    wide = torch.promote_types(v.dtype, torch.float32) if S is None else S.dtype
     many = q.shape[2] > size and torch.is_grad_enabled()
     outputs = []
-    for q_c, k_c, v_c in zip(*(z.split(size, 2) for z in wide), strict=True):
+    for q_c, k_c, v_c in zip(*(z.to(wide).split(size, 2) for z in (q, k, v)), strict=True):
         if many:
             o, S = checkpoint(_chunk, q_c, k_c, v_c, S, order, lowest, use_reentrant=False)
         else:
             o, S = _chunk(q_c, k_c, v_c, S, order, lowest)
         outputs.append(o)
+    assert S is not None
     return torch.cat(outputs, 2).to(v.dtype), S
 
 
@@ -27,7 +33,7 @@ def chunk_size(n_features: int) -> int:
     return 64 if n_features <= 256 else 256
 
 
-def _chunk(q: Tensor, k: Tensor, v: Tensor, S: Tensor, order: int, lowest: int) -> tuple[Tensor, Tensor]:
-    weights = polynomial(q @ k.transpose(-1, -2), order, lowest).tril()
-    o = weights @ v + features(q, order, lowest) @ S
-    return o, S + features(k, order, lowest).transpose(-1, -2) @ v
+def _chunk(q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, order: int, lowest: int) -> tuple[Tensor, Tensor]:
+    o = polynomial(q @ k.transpose(-1, -2), order, lowest).tril() @ v
+    written = features(k, order, lowest).transpose(-1, -2) @ v
+    return (o, written) if S is None else (o + features(q, order, lowest) @ S, S + written)

@@ -28,15 +28,15 @@ def features(x: Tensor, order: int, lowest: int = 0) -> Tensor:
     One feature a monomial x^a, not one an entry of the Kronecker power: (q . k)^n / n! = sum over |a| = n of
     q^a k^a / a!, so each monomial carries the weight 1 / sqrt(a!).
     """
-    level = torch.ones_like(x[..., :1])
+    x = x.movedim(-1, 0).contiguous()  # whole rows are gathered many times as fast as single numbers
+    level = torch.ones_like(x[:1])
     levels = [level] if lowest == 0 else []
     for n in range(1, order + 1):
-        parent, variable, _ = _monomials(x.shape[-1], n, x.device)
-        level = level.index_select(-1, parent) * x.index_select(-1, variable)
+        parent, variable, weights = _monomials(len(x), n, x.device)
+        level = level.index_select(0, parent) * x.index_select(0, variable)
         if n >= lowest:
-            levels.append(level)
-    weights = torch.cat([_monomials(x.shape[-1], n, x.device)[2] for n in range(lowest, order + 1)])
-    return torch.cat(levels, -1) * weights.to(x.dtype)
+            levels.append(level * weights.to(x.dtype).view(-1, *(1,) * (x.dim() - 1)))
+    return torch.cat(levels).movedim(0, -1)
 
 
 def _monomials(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,14 +55,23 @@ def _made(width: int, degree: int, device: torch.device) -> tuple[Tensor, Tensor
     """A monomial is a non-decreasing tuple of variables, so each is reached once."""
     if degree == 0:
         return _long([0], device), _long([0], device), torch.ones(1, dtype=torch.float64, device=device)
-    parents, variables, weights = [], [], []
+    parents, variables = [], []
     for i, monomial in enumerate(_tuples(width, degree - 1)):
         for j in range(monomial[-1] if monomial else 0, width):
             parents.append(i)
             variables.append(j)
-            powers = [(*monomial, j).count(variable) for variable in {*monomial, j}]
-            weights.append(1 / math.sqrt(math.prod(map(math.factorial, powers))))
-    return _long(parents, device), _long(variables, device), torch.tensor(weights, dtype=torch.float64, device=device)
+    weights = torch.tensor([_weight(m) for m in _tuples(width, degree)], dtype=torch.float64, device=device)
+    return _long(parents, device), _long(variables, device), weights
+
+
+def monomials(width: int, order: int, lowest: int = 0) -> tuple[list[tuple[int, ...]], list[float]]:
+    """The features one by one, in the order of `features`: the variables each multiplies, and its weight."""
+    every = [m for n in range(lowest, order + 1) for m in _tuples(width, n)]
+    return every, [_weight(m) for m in every]
+
+
+def _weight(monomial: tuple[int, ...]) -> float:
+    return 1 / math.sqrt(math.prod(math.factorial(monomial.count(variable)) for variable in set(monomial)))
 
 
 @cache

@@ -97,9 +97,8 @@ class SoftmaxRNN(SequenceMixer[SoftmaxRNNState]):
     ) -> tuple[Tensor, SoftmaxRNNState]:
         self.refuse_ids(ids)
         c = self.config
-        if state is None:
-            state = self.initial_state(len(x))
-        positions = state.position[:, None] + torch.arange(x.shape[1], device=x.device)  # (B, T)
+        position = torch.zeros(len(x), dtype=torch.long, device=x.device) if state is None else state.position
+        positions = position[:, None] + torch.arange(x.shape[1], device=x.device)  # (B, T)
         q, k, v = (z.unflatten(-1, (c.n_heads, -1)) for z in self.project(x).split(self.widths, -1))  # (B, T, H, K)
         if c.cosine is not None:
             q, k = normalize(q, dim=-1) * c.cosine, normalize(k, dim=-1)
@@ -116,14 +115,14 @@ class SoftmaxRNN(SequenceMixer[SoftmaxRNNState]):
             # A padded token writes nothing; its score cannot say so, since T(-inf) is not 0.
             v = v.masked_fill(~mask[..., None, None], 0.0)
         q, k, v = (z.transpose(1, 2) for z in (q, k, v))
-        numerator, S = taylor_attention(q, k, v, state.S, order=c.order, lowest=self.lowest)
+        numerator, S = taylor_attention(q, k, v, None if state is None else state.S, order=c.order, lowest=self.lowest)
         o = self._normalised(numerator.transpose(1, 2), positions)
         if gate is not None and c.gate == "out":
             o = o * gate
         y = self.out(o.flatten(2))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
-        return y, SoftmaxRNNState(S, state.position + (x.shape[1] if mask is None else mask.sum(1)))
+        return y, SoftmaxRNNState(S, position + (x.shape[1] if mask is None else mask.sum(1)))
 
     def _normalised(self, numerator: Tensor, positions: Tensor) -> Tensor:
         """o (B, T, H, V) from N (B, T, H, V or V + 1)."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.backend import BackendUnavailable
+from kernels.backend import Backend, BackendUnavailable
 from kernels.taylor import chunked, features, n_features, polynomial, taylor_attention
 from tests.kernels.accuracy import assert_as_accurate
 
@@ -99,6 +99,43 @@ def test_chunks_are_as_accurate(dtype: torch.dtype) -> None:
     assert_as_accurate(*ops, [q.to(dtype), k.to(dtype), v.to(dtype), S.float()])
 
 
+@pytest.mark.parametrize(
+    ("n_tokens", "width", "order", "lowest", "dtype"),
+    [
+        (1, 4, 2, 0, torch.float32),
+        (7, 3, 1, 1, torch.float16),
+        (33, 5, 2, 0, torch.float32),
+        (40, 3, 3, 2, torch.float32),
+        (33, 2, 4, 0, torch.float16),
+    ],
+)
+def test_the_kernel_is_as_accurate(
+    monkeypatch: pytest.MonkeyPatch,
+    n_tokens: int,
+    width: int,
+    order: int,
+    lowest: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    if device.type == "cpu":  # two blocks a chunk, two chunks: enough to go wrong, and the interpreter is slow
+        monkeypatch.setattr(chunked, "chunk_size", lambda _: 32)
+    q, k, v, S = (z.to(device) for z in arguments(n_tokens, width, order, lowest))
+    ops = (partial(taylor_attention, order=order, lowest=lowest, backend=b) for b in ("triton", "reference"))  # type: ignore[arg-type]
+    assert_as_accurate(*ops, [q.to(dtype), k.to(dtype), v.to(dtype), S.float()])
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference", "triton"])
+def test_no_state_is_one_of_zeros(backend: Backend, device: torch.device) -> None:
+    q, k, v, S = (z.float().to(device) for z in arguments(5))
+    given = taylor_attention(q, k, v, torch.zeros_like(S), order=2, backend=backend)
+    for a, b in zip(taylor_attention(q, k, v, order=2, backend=backend), given, strict=True):
+        torch.testing.assert_close(a, b)
+    o, last = taylor_attention(q[:, :, :0], k[:, :, :0], v[:, :, :0], order=2, backend=backend)
+    assert o.shape == (2, 2, 0, 4)
+    assert not last.any()
+
+
 def test_orders_may_be_kept_apart_or_together() -> None:
     """Invariant 7: the answers of one state an order add up to those of all orders' features."""
     q, k, v, _ = arguments(7)
@@ -138,8 +175,9 @@ def test_what_does_not_fit_is_refused() -> None:
         taylor_attention(q, k, v, S, order=2, lowest=3)
     with pytest.raises(ValueError, match="do not fit together"):
         taylor_attention(q, k[:, :, 1:], v, S, order=2)
-    with pytest.raises(BackendUnavailable, match="no kernel"):
-        taylor_attention(q, k, v, S, order=2, backend="triton")
+    q, k = torch.randn(2, 2, 2, 3, 300)
+    with pytest.raises(BackendUnavailable, match="they are 300 and 4 wide"):
+        taylor_attention(q, k, v, order=1, backend="triton")
 
 
 def test_monomials_are_the_combinations_with_repetition() -> None:
