@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from kernels.attention import Pattern, Structure, attention
 from kernels.backend import Backend
 from kernels.crf import linear_chain, log_partition, skip_chain, viterbi
-from kernels.gla import gated_linear_attention
+from kernels.gla import gated_linear_attention, value_gated_attention
 from kernels.prefix_softmax import prefix_softmax
 from kernels.rat import chunk_attention, chunk_scan
 from kernels.rnn import dialog_gru, link, no_turns
 from kernels.scan import linear_scan
+from kernels.taylor import n_features, taylor_attention
 
 Run = Callable[..., Any]
 NOTHING_MORE = Structure()
@@ -163,6 +164,16 @@ def _recurrences(s: Size) -> Iterator[Case]:
             n_bytes=4.0 * s.numbers * element + 4.0 * log_f.numel(),
             flops=s.numbers * (4.0 * s.K + 2.0 * chunk),
         )
+    log_g = F.logsigmoid(torch.randn(s.B, s.H, s.T, s.K, device=s.device)).div(16).requires_grad_()
+    yield Case(
+        name="linear attention, a gate a value channel",
+        shape=s.shape,
+        inputs=(q, k, v, log_g),
+        ours=lambda backend: lambda q, k, v, g: value_gated_attention(q, k, v, g, backend=backend)[0],
+        peers={},
+        n_bytes=4.0 * s.numbers * element + 4.0 * log_g.numel(),
+        flops=s.numbers * (4.0 * s.K + 2.0 * chunk),
+    )
     one = [z[:, :, :1].detach() for z in (q, k, v)]
     S = torch.randn(s.B, s.H, s.K, s.K, device=s.device)
     yield Case(
@@ -183,6 +194,17 @@ def _recurrences(s: Size) -> Iterator[Case]:
         peers={},
         n_bytes=2.0 * s.numbers * element + 4.0 * scores.numel(),
         flops=2.0 * chunk * s.numbers,
+    )
+    narrow = 16  # keys, as `softmax_rnn` has them
+    q, k = (s.randn(s.B, s.H, s.T, narrow) for _ in range(2))
+    yield Case(
+        name="Taylor attention, order 2",
+        shape=f"B={s.B} H={s.H} T={s.T} K={narrow} V={s.K} {str(s.dtype).removeprefix('torch.')}",
+        inputs=(q, k, v),
+        ours=lambda backend: lambda q, k, v: taylor_attention(q, k, v, order=2, backend=backend)[0],
+        peers={},
+        n_bytes=2.0 * s.numbers * element + 2.0 * q.numel() * element,
+        flops=s.numbers * (4.0 * n_features(narrow, 2) + chunk),
     )
 
 

@@ -40,16 +40,24 @@ def value_gated_attention(
 ) -> tuple[Tensor, Tensor]:
     """S_t = S_{t-1} diag(g_t) + k_t v_t^T,  o_t = S_t^T q_t: the gate on the values' side.
 
-    As `gated_linear_attention`, but log_g (B, H, T, V). There is no Triton kernel of it: asked for by name it raises
-    BackendUnavailable.
+    As `gated_linear_attention`, but log_g (B, H, T, V).
     """
     _check(q, k, v, S, log_g=(log_g, v.shape[-1]))
     S, log_g = _widen(k, v, S, log_g)
     if v.shape[2] == 0:
         return v, S
-    if named(backend) == "triton":
-        raise BackendUnavailable("triton was asked for, but value_gated_attention has no kernel")
-    run = value_gates.reference if choose(v, backend) == "reference" else value_gates.chunked
+    chosen = choose(v, backend)
+    if chosen == "triton":
+        from kernels.gla import triton_values
+
+        if k.shape[-1] <= triton_values.WIDEST:
+            return triton_values.value_gated_attention(q, k, v, log_g, S)
+        if named(backend) == "triton":
+            raise BackendUnavailable(
+                f"triton was asked for, but its value_gated_attention has keys of at most {triton_values.WIDEST}, and "
+                f"they are {k.shape[-1]} wide"
+            )
+    run = value_gates.reference if chosen == "reference" else value_gates.chunked
     with as_given(v):
         return run(q, k, v, log_g, S)
 

@@ -110,6 +110,16 @@ def gla(dtype: torch.dtype) -> Iterator[Tensor]:
             triton_kernel.gated_linear_attention(*(z[:, :, :1] for z in (q, k, v, log_f)), S)
 
 
+def value_gates(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.gla import triton_values
+
+    for width in (64, 128):
+        q, k = (randn(1, 2, 130, width, dtype=dtype) for _ in range(2))
+        v, log_g = randn(1, 2, 130, 64, dtype=dtype), randn(1, 2, 130, 64)
+        o, last = triton_values.value_gated_attention(q, k, v, log_g, randn(1, 2, width, 64))
+        yield o.sum() + last.sum()
+
+
 def rat(dtype: torch.dtype) -> Iterator[Tensor]:
     from kernels.rat import triton_kernel
 
@@ -146,6 +156,16 @@ def prefix_softmax(dtype: torch.dtype) -> Iterator[Tensor]:
         yield triton_kernel.prefix_softmax(randn(2, 4, 130), v, randn(2, 4), randn(2, 4, width))[0]
 
 
+def taylor(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.taylor import n_features, triton_kernel
+
+    for width, d_value, order, lowest in ((16, 33, 2, 0), (64, 64, 2, 0), (8, 128, 3, 1)):
+        q, k = (randn(1, 2, 130, width, dtype=dtype) for _ in range(2))
+        S = randn(1, 2, n_features(width, order, lowest), d_value)
+        o, last = triton_kernel.taylor_attention(q, k, randn(1, 2, 130, d_value, dtype=dtype), S, order, lowest)
+        yield o.sum() + last.sum()
+
+
 def rnn(dtype: torch.dtype) -> Iterator[Tensor]:
     from kernels.rnn import triton_kernel
 
@@ -173,9 +193,11 @@ def crf(dtype: torch.dtype) -> Iterator[Tensor]:
 OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {
     "scan": scan,
     "gla": gla,
+    "value_gates": value_gates,
     "rat": rat,
     "attention": attention,
     "prefix_softmax": prefix_softmax,
+    "taylor": taylor,
     "rnn": rnn,
     "crf": crf,
 }

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
-SLOW = ("scan", "gla", "rat", "attention", "prefix_softmax", "rnn")
+SLOW = ("scan", "gla", "value_gates", "rat", "attention", "prefix_softmax", "taylor", "rnn")
 
 
 @pytest.mark.parametrize("op", ["crf", *(pytest.param(op, marks=pytest.mark.slow) for op in SLOW)])

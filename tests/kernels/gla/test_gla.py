@@ -146,7 +146,50 @@ def test_gates_on_the_values_side_are_their_recurrence(n_tokens: int, tau: float
     assert_as_accurate(value_gates.chunked, value_gates.reference, args, floor=1e-13)
     expected, _ = value_gated_attention(*args, backend="reference")
     torch.testing.assert_close(value_gated_attention(*args)[0], expected)
-    with pytest.raises(BackendUnavailable, match="no kernel"):
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "width", "d_value", "tau", "dtype"),
+    [
+        (1, 4, 4, 1.0, torch.float32),
+        (7, 20, 5, 16.0, torch.float16),
+        (33, 5, 20, 0.1, torch.float32),
+        (20, 6, 5, 0.01, torch.float32),
+    ],
+)
+def test_the_kernel_of_gates_on_the_values_side_is_as_accurate(
+    monkeypatch: pytest.MonkeyPatch,
+    n_tokens: int,
+    width: int,
+    d_value: int,
+    tau: float,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    if device.type == "cpu":  # the interpreter is slow
+        from kernels.gla import triton_values
+
+        monkeypatch.setattr(triton_values, "CHUNK", 16)
+    args = [z.to(device) for z in inputs(n_tokens, width, d_value, dtype=dtype)]
+    args[3] = F.logsigmoid(torch.randn_like(args[2].float())) / tau
+    assert_as_accurate(lambda *a: value_gated_attention(*a, backend="triton"), value_gates.reference, args)
+
+
+def test_gates_on_the_values_side_that_forget_everything_overflow_nowhere(device: torch.device) -> None:
+    q, k, v, _, S = (z.to(device) for z in inputs(18, dtype=torch.float32))
+    log_g = torch.full_like(v, -300.0).requires_grad_()
+    o, last = value_gated_attention(q, k, v, log_g, S, backend="triton")
+    torch.testing.assert_close(o, (q * k).sum(-1, keepdim=True) * v)
+    torch.testing.assert_close(last, k[:, :, -1, :, None] * v[:, :, -1, None, :])
+    o.sum().backward()
+    assert log_g.grad is not None
+    assert log_g.grad.isfinite().all()
+
+
+def test_keys_too_wide_for_the_kernel_are_refused_where_it_is_named() -> None:
+    args = inputs(3, width=300, dtype=torch.float32)
+    args[3] = -torch.rand_like(args[2])
+    with pytest.raises(BackendUnavailable, match="they are 300 wide"):
         value_gated_attention(*args, backend="triton")
 
 
