@@ -56,6 +56,15 @@ def test_a_great_scale_picks_the_best_key_so_far() -> None:
     torch.testing.assert_close(mixer(x)[0], mixer.out(v.gather(1, best[..., None].expand_as(v)).flatten(2)))
 
 
+def test_only_differences_between_scores_matter() -> None:
+    """Invariant 5: a direction that every token shares adds the same to every score."""
+    mixer, x = build(), tokens()
+    with torch.no_grad():
+        mixer.w_value.weight[:, 0] = 0.0
+    shifted = x + torch.tensor([3.0] + 7 * [0.0])
+    torch.testing.assert_close(mixer(shifted)[0], mixer(x)[0])
+
+
 def test_one_token_is_its_own_value() -> None:
     """Invariant 7."""
     mixer, x = build(), tokens(1)

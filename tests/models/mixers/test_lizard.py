@@ -50,6 +50,29 @@ def test_the_window_has_sinks_that_take_weight_and_give_nothing(window: int, n_s
     torch.testing.assert_close(mixer(x)[0], finished(mixer, scores.exp() / below @ v))
 
 
+def test_the_gated_branch_is_a_convex_combination_and_the_window_at_most_one() -> None:
+    """Invariant 7, by values of 1: a row's weights add up to 1 in the one branch and to rho <= 1 in the other."""
+    for branches in ("linear", "window"):
+        mixer, x = lizard(branches=branches, window=3, n_sinks=2), tokens()
+        x[..., 0] = 1.0
+        with torch.no_grad():
+            mixer.value.weight.zero_()[:, 0] = 1.0
+            mixer.out.weight.copy_(torch.eye(8))
+        y = mixer(x)[0]
+        if branches == "linear":
+            torch.testing.assert_close(y, torch.ones_like(y))
+        else:
+            assert ((y > 0) & (y < 1)).all()
+
+
+def test_the_window_knows_no_positions() -> None:
+    """Invariant 9: equal tokens weigh alike wherever they stand."""
+    mixer, x = lizard(branches="window", window=40), tokens()
+    swapped = x.clone()
+    swapped[:, [2, 5]] = x[:, [5, 2]]
+    torch.testing.assert_close(mixer(swapped)[0][:, 6:], mixer(x)[0][:, 6:])
+
+
 def test_the_branches_are_added_with_a_learned_weight() -> None:
     x, both = tokens(), lizard(window=3)
     with torch.no_grad():

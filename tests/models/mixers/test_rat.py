@@ -82,6 +82,18 @@ def test_gates_of_zero_leave_every_last_token_of_a_chunk_and_oneself() -> None:
     torch.testing.assert_close(mixer(x)[0], mixer.out((z * y).transpose(1, 2).flatten(2)))
 
 
+def test_the_output_gate_scales_and_does_nothing_else() -> None:
+    """Invariant 6."""
+    mixer = loud(RAT(RATConfig(d_model=8, n_heads=2, chunk=4)))
+    x = torch.randn(1, 9, 8, dtype=torch.float64)
+    with torch.no_grad():
+        mixer.out.weight.copy_(torch.eye(8))
+        z = parts(mixer, x)[0].flatten(2)
+        answer = mixer(x)[0] / z
+        mixer.project.weight[:8] = 0.0  # z is a half everywhere
+    torch.testing.assert_close(mixer(x)[0], answer / 2)
+
+
 def test_gates_start_spread_over_the_chunk() -> None:
     g = RAT(RATConfig(d_model=512, chunk=16)).gate_bias.sigmoid()
     assert g.min() >= 0.5
