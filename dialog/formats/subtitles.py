@@ -19,6 +19,7 @@ from dialog.formats.source import Line, Source, Unreadable
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]+([^<>]{1,200})>")
 _TAG = re.compile(r"</?[^<>]{0,200}>|\{\\[^{}]{0,100}\}")
 _NAMED = re.compile(r"(?:-\s*)?[^\W\d_][^:\n]{0,39}:\s")
+_DASH = re.compile(r"^[-\u2013\u2014][ \t]*\S", re.MULTILINE)
 _BESIDES = ("WEBVTT", "NOTE", "STYLE", "REGION", "X-TIMESTAMP-MAP")
 
 
@@ -41,7 +42,7 @@ def _read(source: Source, format: str) -> Iterator[Conversation | Unreadable]:
             continue
         elif captions := _captions(block, format):
             utterances += captions
-        elif not any("-->" in line.text for line in block) and utterances and format == "srt":
+        elif utterances and format == "srt" and not _is_broken(block):
             # A blank line inside a caption: SubRip files have them, and players show what follows.
             rest = _clean("\n".join(line.text for line in block))
             last = utterances.pop()
@@ -52,6 +53,11 @@ def _read(source: Source, format: str) -> Iterator[Conversation | Unreadable]:
             yield Unreadable.at(block[0].number, "no caption: expected a line with times and -->", block[0].text)
     if utterances:
         yield Conversation(id=f"{source.name}-1", utterances=tuple(utterances), warnings=source.take_warnings())
+
+
+def _is_broken(block: list[Line]) -> bool:
+    """Whether it should have been a caption: it has times that cannot be read, or a number with words under it."""
+    return any("-->" in line.text for line in block) or (len(block) > 1 and block[0].text.strip().isdigit())
 
 
 def _blocks(source: Source) -> Iterator[list[Line]]:
@@ -87,7 +93,7 @@ def _captions(block: list[Line], format: str) -> list[Utterance]:
 def _utterances(caption: webvtt.Caption) -> Iterator[Utterance]:
     extra = {"end": caption.end}
     before, *voices = _VOICE.split(caption.raw_text)
-    if words := _clean(before):
+    for words in _turns(_clean(before)):
         speaker, said = "unknown", words
         if _NAMED.match(words) and (turn := turn_of(words.removeprefix("-").lstrip())):
             speaker, said = turn["speaker"], turn["text"]
@@ -96,6 +102,15 @@ def _utterances(caption: webvtt.Caption) -> Iterator[Utterance]:
         yield Utterance(
             speaker=unescape(name).strip() or "unknown", text=_clean(words), time=caption.start, extra=extra
         )
+
+
+def _turns(words: str) -> list[str]:
+    """What is said in one caption: a dash before every voice tells them apart where there are several."""
+    dashes = [dash.start() for dash in _DASH.finditer(words)]
+    if len(dashes) < 2 or dashes[0]:
+        return [words] if words else []
+    ends = [*dashes[1:], len(words)]
+    return [words[start:end].strip().lstrip("-\u2013\u2014").lstrip() for start, end in zip(dashes, ends, strict=True)]
 
 
 def _clean(text: str) -> str:

@@ -74,3 +74,17 @@ def test_a_broken_caption_costs_only_itself() -> None:
         assert isinstance(wrong, Unreadable)
         assert wrong.line == line
         assert len(conversation.utterances) == 2
+
+
+def test_dashes_tell_the_voices_of_one_caption_apart() -> None:
+    caption = "1\n00:00:01,000 --> 00:00:02,000\n- Are you mad?\nReally?\n- ANN: No!\n"
+    (conversation,) = parsed(caption, "srt")
+    assert said(conversation) == [("unknown", "Are you mad?\nReally?"), ("ANN", "No!")]
+    (conversation,) = parsed(caption.replace("- Are", "Are"), "srt")
+    assert len(conversation.utterances) == 1
+
+
+def test_a_number_with_words_and_no_times_is_no_part_of_the_caption_before() -> None:
+    conversation, wrong = sorted(parsed(SRT + "\n4\nlost\n", "srt"), key=lambda item: isinstance(item, Unreadable))
+    assert (wrong.line, wrong.text) == (15, "4")
+    assert said(conversation)[-1] == ("unknown", "1984\nwas a year")
