@@ -1,7 +1,7 @@
 """What the JSON exports of chat programs have in common: a list of messages, some of which nobody wrote."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dialog.conversation import Conversation, Utterance
@@ -31,6 +31,14 @@ class Gathering:
             self._left_out[message] += 1
         else:
             self._utterances.append(message)
+
+    def take(self, messages: Sequence[Any], read: Callable[[Any], Utterance | str], place: str = "messages") -> None:
+        """Every message in turn, as `read` has it; one that cannot be read is refused, and the others stay."""
+        for i, message in enumerate(messages):
+            try:
+                self.add(read(message))
+            except BadMessage as error:
+                self.refuse(f"{place}[{i}]", error)
 
     def refuse(self, place: str, error: BadMessage) -> None:
         """A message that cannot be read; the others stay."""

@@ -28,11 +28,7 @@ def read_discord(source: Source) -> Iterator[Conversation | Unreadable]:
     channel = value.get("channel")
     name = channel.get("name") if isinstance(channel, dict) else None
     gathering = Gathering(name if isinstance(name, str) and name.strip() else f"{source.name}-1")
-    for i, message in enumerate(messages):
-        try:
-            gathering.add(_message(message))
-        except BadMessage as error:
-            gathering.refuse(f"messages[{i}]", error)
+    gathering.take(messages, _message)
     yield from gathering.items(warnings)
 
 

@@ -48,11 +48,7 @@ def _channel(
         if not isinstance(messages, list):
             gathering.refuse(day or "file", BadMessage("expected an array of messages"))
             continue
-        for i, message in enumerate(messages):
-            try:
-                gathering.add(_message(message, users))
-            except BadMessage as error:
-                gathering.refuse(f"{place}[{i}]", error)
+        gathering.take(messages, lambda message: _message(message, users), place)
     yield from gathering.items(warnings)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dialog.conversation import Conversation, Utterance
-from dialog.formats.chat_json import MEDIA, SYSTEM, BadMessage, Gathering, document, string
+from dialog.formats.chat_json import MEDIA, SYSTEM, Gathering, document, string
 from dialog.formats.source import Source, Unreadable
 
 _MEDIA_KEYS = ("media_type", "photo", "file", "location_information", "contact_information", "poll")
@@ -28,11 +28,7 @@ def read_telegram(source: Source) -> Iterator[Conversation | Unreadable]:
             continue
         name = chat.get("name")
         gathering = Gathering(name if isinstance(name, str) and name.strip() else f"{source.name}-{number}")
-        for i, message in enumerate(messages):
-            try:
-                gathering.add(_message(message))
-            except BadMessage as error:
-                gathering.refuse(f"messages[{i}]", error)
+        gathering.take(messages, _message)
         yield from gathering.items(warnings)
 
 
