@@ -9,8 +9,6 @@ import orjson
 from dialog.conversation import Conversation
 from dialog.corpora.original import ORIGINS, read_original
 
-EMOTION_CORPORA = ("meld", "emorynlp", "dailydialog", "iemocap", "emocontext", "goemotions", "empathetic_dialogues")
-
 
 class MissingCorpus(ValueError):
     """A corpus that is not in the data folder."""
@@ -55,4 +53,7 @@ def read_jsonl(path: Path) -> Iterator[Conversation]:
     """The conversations of a .jsonl or .jsonl.gz file; the first line that is none ends it with an error."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            yield Conversation.from_dict(orjson.loads(line), default_id=f"{path.name}-{number}")
+            try:
+                yield Conversation.from_dict(orjson.loads(line), default_id=f"{path.name}-{number}")
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: {error}") from None
