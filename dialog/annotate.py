@@ -82,7 +82,7 @@ class Summary:
             return 130
         if not self.failed:
             return 0
-        return 1 if not self.done + self.skipped and all(f.line == 0 for f in self.failures) else 2
+        return 1 if not self.done + self.skipped and all(f.line is not None for f in self.failures) else 2
 
 
 def annotate(

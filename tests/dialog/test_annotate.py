@@ -239,6 +239,8 @@ def test_a_run_in_which_nothing_could_be_read_says_so(tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish"
     rubbish.write_bytes(bytes(range(256)))
     assert annotate([rubbish], tmp_path / "o", tagger=FakeTagger()).exit_code == 1
+    rubbish.write_text("a poem\nby nobody\n")
+    assert annotate([rubbish], tmp_path / "o", tagger=FakeTagger()).exit_code == 1
 
 
 def test_names_are_taken_out_on_the_way(tmp_path: Path) -> None:
