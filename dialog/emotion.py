@@ -18,7 +18,8 @@ from dialog.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.encoding import PIECE, ConversationEncoder, encoder_hash
 from dialog.labels import SENTIMENT
-from models import config as configs
+from dialog.language import FOREIGN
+from models import checkpoint
 from models.catalogue import UnknownModel, path_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
@@ -145,9 +146,8 @@ class EmotionTagger:
         which file is missing, and WrongEncoder where the causes named do not fit.
         """
         folder = path_of(str(name))
-        config = configs.loads((folder / "config.json").read_text(), EmotionModelConfig)
-        weights = folder / "model.safetensors"
-        tensors = load_file(weights)
+        config = checkpoint.read_config(folder, EmotionModelConfig)
+        tensors = load_file(folder / checkpoint.WEIGHTS)
         network = TextEncoder.load(config.encoder)
         deltas = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
         network.add_deltas(deltas)
@@ -157,10 +157,9 @@ class EmotionTagger:
         context.load_state_dict(
             {k.removeprefix("context."): v.float() for k, v in tensors.items() if k.startswith("context.")}
         )
-        content = hashlib.sha256(weights.read_bytes() + (folder / "config.json").read_bytes())
         label = str(name) if not Path(name).is_dir() else folder.name
         finder = _finder(causes, encoder, config.labels)
-        return cls(label, f"{label}@{content.hexdigest()[:12]}", config, encoder, context, finder)
+        return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, encoder, context, finder)
 
     def using(self, config: EmotionModelConfig) -> "EmotionTagger":
         """The same model with other temperatures or another decoding, without causes; the encoder and its cache are
@@ -313,9 +312,7 @@ class EmotionTagger:
                 f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
             )
         if foreign:
-            warnings.append(
-                f"{_places(foreign)}: not in English, the language the model understands; do not trust the label"
-            )
+            warnings.append(f"{_places(foreign)}: {FOREIGN}")
         return c.with_predictions(predictions).with_warnings(warnings)
 
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+FOREIGN = "not in English, the language the model understands; do not trust the label"
+"""What is said of a text that is not in English."""
+
 _THRESHOLD = 0.75
 """How sure the identifier must be. On 6,000 English chat lines of four words or more it was wrong for 2 at this."""
 

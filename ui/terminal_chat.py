@@ -8,14 +8,13 @@ from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
 from dialog.conversation import Prediction
-from dialog.language import unfamiliar
+from dialog.language import FOREIGN, unfamiliar
 from ui.messages import UNSURE_BELOW, colour, percent, symbol
 from ui.terminal import note, printable
 
 _NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
 _BAR = 24
 FIRST_SPEAKER = "A"
-FOREIGN = "not in English, the language the model understands; do not trust the label"
 
 
 class LiveTagger(Protocol):
