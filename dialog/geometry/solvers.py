@@ -1,5 +1,7 @@
 """Exact solutions: convex hulls and Delaunay triangulations by SciPy's Qhull, tours by dynamic programming."""
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, Delaunay
@@ -40,15 +42,31 @@ def small_hulls(points: Floats) -> list[Ints]:
 def delaunay(points: Floats) -> Ints:
     """The triangles of points (n, 2) as triples (m, 3): rising indices in a triple, triples by incentre, x first."""
     triples = np.sort(np.asarray(Delaunay(points).simplices, np.int64), 1)
-    centres = incentres(points, triples)
+    centres = incentres(points[triples])
     return triples[np.lexsort((centres[:, 1], centres[:, 0]))]
 
 
-def incentres(points: Floats, triples: Ints) -> Floats:
-    """The centres (m, 2) of the triangles' inscribed circles: corners weighted by the lengths of the sides opposite."""
-    corners = points[triples]  # (m, 3, 2)
-    sides = np.linalg.norm(np.roll(corners, -1, 1) - np.roll(corners, -2, 1), axis=-1)  # (m, 3)
-    return (corners * sides[..., None]).sum(1) / sides.sum(1)[:, None]
+def small_delaunays(points: Floats) -> list[Ints]:
+    """`delaunay` of each of (B, n, 2), all at once and for few points: O(B n^4), for want of a call of Qhull each.
+
+    A triangle is one whose corners' circle holds no other point; four points on a circle are not provided for.
+    """
+    triples = np.array(list(combinations(range(points.shape[1]), 3)), np.int64)
+    corners = points[:, triples]  # (B, m, 3, 2)
+    seen = corners[:, :, None] - points[:, None, :, None]  # (B, m, n, 3, 2), from each point
+    x, y, squares = seen[..., 0], seen[..., 1], (seen**2).sum(-1)
+    minors = np.roll(x, -1, -1) * np.roll(y, -2, -1) - np.roll(x, -2, -1) * np.roll(y, -1, -1)
+    inside = (squares * minors).sum(-1) * signed_area(corners)[..., None] > 0  # a corner's own determinant is 0
+    whole = ~inside.any(-1)  # (B, m)
+    centres = np.where(whole[..., None], incentres(corners), np.inf)
+    order = np.lexsort((centres[..., 1], centres[..., 0]))
+    return [triples[row[:n]] for row, n in zip(order, whole.sum(1).tolist(), strict=True)]
+
+
+def incentres(corners: Floats) -> Floats:
+    """The centres (..., 2) of the circles inside triangles (..., 3, 2): corners weighted by the sides opposite."""
+    sides = np.linalg.norm(np.roll(corners, -1, -2) - np.roll(corners, -2, -2), axis=-1)  # (..., 3)
+    return np.asarray((corners * sides[..., None]).sum(-2) / sides.sum(-1)[..., None])
 
 
 def tours(points: Floats) -> tuple[Ints, Floats]:

@@ -13,6 +13,7 @@ from dialog.geometry.solvers import (
     incentres,
     is_simple,
     signed_area,
+    small_delaunays,
     small_hulls,
     tour_length,
     tours,
@@ -43,6 +44,12 @@ def test_hulls_found_at_once_are_those_of_qhull(n: int) -> None:
     assert [hull.tolist() for hull in small_hulls(p)] == [convex_hull(row).tolist() for row in p]
 
 
+@pytest.mark.parametrize("n", [3, 4, 5, 8])
+def test_triangulations_found_at_once_are_those_of_qhull(n: int) -> None:
+    p = points(n, 40)
+    assert [found.tolist() for found in small_delaunays(p)] == [delaunay(row).tolist() for row in p]
+
+
 def test_every_circle_of_a_triangulation_is_empty() -> None:
     """Delaunay's definition: a triple is in it exactly when no other point lies in its circumscribed circle."""
     for p in points(7):
@@ -55,12 +62,12 @@ def test_every_circle_of_a_triangulation_is_empty() -> None:
                 expected.add(triple)
         found = delaunay(p)
         assert {tuple(t) for t in found.tolist()} == expected
-        centres = incentres(p, found)
+        centres = incentres(p[found])
         assert centres.tolist() == sorted(centres.tolist())
 
 
 def test_an_incentre_is_as_far_from_every_side() -> None:
-    (centre,) = incentres(np.array([[0.0, 0], [4, 0], [0, 3]]), np.array([[0, 1, 2]]))
+    (centre,) = incentres(np.array([[[0.0, 0], [4, 0], [0, 3]]]))
     assert centre == pytest.approx([1, 1])
 
 
