@@ -23,6 +23,15 @@ class SeqDialNConfig:
     d_sentence: int = 0
     """Width of sentence and whole-picture vectors in one common space, whose product joins the joint vector; 0: none.
     Not in the paper, whose region features share no space with text."""
+    gist: bool = False
+    """Whether a gated product of sentence and whole picture (its vector, its regions' mean and peaks) joins the joint
+    vector too, as in the simplest models that answer about pictures (Kim et al. 2017). Needs d_sentence."""
+    question_reads: Literal["alone", "previous"] = "alone"
+    """`alone`: a question is fused with the picture by itself, and a pronoun looked for before it is resolved, as in
+    the official code. `previous`: the history item before it is read first, so that what is meant is looked for."""
+    learned_nothing: bool = False
+    """Whether a history item in which nothing was said has one learned vector, and is not fused with the picture: a
+    first question then costs one fusion in place of two."""
     d_model: int = 256
     n_heads: int = 4
     """Attention maps of the fusion, averaged, and heads of the MR reasoning."""
@@ -58,6 +67,10 @@ class SeqDialNConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
         if min(self.d_sentence, self.n_text_layers, self.n_option_layers, self.n_words) < 0:
             raise ValueError("d_sentence, n_text_layers, n_option_layers and n_words: expected 0 or more")
+        if self.gist and not self.d_sentence:
+            raise ValueError("gist needs sentence and whole-picture vectors: d_sentence is 0")
+        if self.question_reads not in ("alone", "previous"):
+            raise ValueError(f"question_reads is {self.question_reads!r}, expected alone or previous")
         if self.d_model % self.n_heads or self.d_model % 2:
             raise ValueError(f"d_model {self.d_model} is not an even multiple of n_heads {self.n_heads}")
         if self.reasoning not in ("ip", "mr", *MIXERS):

@@ -24,6 +24,9 @@ class Discriminative(nn.Module):
         self.embed = nn.Linear(config.d_text, config.d_answer)
         n = config.n_option_layers
         self.read = build_mixer("lstm", d_model=config.d_answer, n_layers=n) if n else None
+        if self.read is None:  # an LSTM's states are small; what stands for them starts small too
+            nn.init.normal_(self.embed.weight, std=0.01)
+            nn.init.zeros_(self.embed.bias)
 
     def options(self, words: Tensor, mask: Tensor) -> Tensor:
         """o (N, K) of options' token vectors (N, L, D_text) with mask (N, L). They depend on nothing else, so a fixed

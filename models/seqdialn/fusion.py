@@ -25,6 +25,19 @@ class Fused(NamedTuple):
     p_regions: Tensor  # (B, R)
 
 
+class SharedDropout(nn.Module):
+    """Dropout of x (B, N, D) that leaves out the same channels of all N: as many random numbers as one of them has."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        return x * x.new_empty(len(x), 1, x.shape[-1]).bernoulli_(1 - self.p).div_(1 - self.p)
+
+
 class CoAttention(nn.Module):
     """One layer: V + ReLU(W1 [V; Q^] + b1) and Q + ReLU(W2 [Q; V^] + b2), Q^ and V^ what the other side answered."""
 
@@ -38,14 +51,15 @@ class CoAttention(nn.Module):
         self.region_heads = nn.Linear(d, d, bias=False)
         self.join_words = nn.Linear(2 * d, d)
         self.join_regions = nn.Linear(2 * d, d)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = SharedDropout(config.dropout)
 
     def forward(self, q: Tensor, q_mask: Tensor, v: Tensor, v_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Words q (B, L, D) and regions v (B, R, D) with their masks (B, L) and (B, R), each having read the other."""
         q_all, v_all = _with(q, self.word_memory), _with(v, self.region_memory)
         of_regions, of_words = self.maps(q_all, q_mask, v_all, v_mask)
         read_words, read_regions = of_regions @ q_all, of_words @ v_all
-        v_next = v + self.dropout(F.relu(self.join_regions(torch.cat([v, read_words], -1))))
+        # No dropout on regions, of which there are many: a recipe leaves out whole ones, at a fraction of the cost.
+        v_next = v + F.relu(self.join_regions(torch.cat([v, read_words], -1)))
         q_next = q + self.dropout(F.relu(self.join_words(torch.cat([q, read_regions], -1))))
         return q_next, v_next
 
@@ -74,9 +88,29 @@ class Pooling(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, N, D) and mask (B, N) to the sum (B, D) and the weights (B, N)."""
-        logits = self.score(x)[..., 0].masked_fill(~mask, torch.finfo(x.dtype).min)
+        logits = self.score(x)[..., 0]
+        logits = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
         p = logits.softmax(-1) * mask  # a row of nothing but padding gets no weight at all
         return (p[:, None] @ x)[:, 0], p
+
+
+class Gist(nn.Module):
+    """W [tanh(A s) * tanh(B p) + C s + D p], s the text and p the picture each as one vector."""
+
+    def __init__(self, config: SeqDialNConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        d_picture = config.d_sentence + 2 * d
+        self.of_text = nn.Linear(config.d_sentence, 2 * d)
+        self.of_picture = nn.Linear(d_picture, 2 * d)
+        self.out = nn.Linear(d, d)
+        self.dropout = nn.Dropout(config.dropout)
+        self.picture_dropout = nn.Dropout(min(0.5, 2.5 * config.dropout))  # pictures are few, and soon known by heart
+
+    def forward(self, sentence: Tensor, picture: Tensor) -> Tensor:
+        gate_s, s = self.of_text(self.dropout(sentence)).chunk(2, -1)
+        gate_p, p = self.of_picture(self.picture_dropout(picture)).chunk(2, -1)
+        return self.out(self.dropout(F.relu(gate_s.tanh() * gate_p.tanh() + s + p)))
 
 
 class Fusion(nn.Module):
@@ -94,8 +128,10 @@ class Fusion(nn.Module):
         self.layers = nn.ModuleList(CoAttention(c) for _ in range(c.n_fusion_layers))
         self.pool_words, self.pool_regions = Pooling(c.d_model), Pooling(c.d_model)
         self.align = nn.Linear(c.d_sentence + 1, c.d_model) if c.d_sentence else None
+        self.gist = Gist(c) if c.gist else None
+        self.earlier = nn.Parameter(torch.zeros(c.d_model)) if c.question_reads == "previous" else None
         self.norm = nn.LayerNorm(c.d_model)  # not in the paper; it lets every mixer start from vectors of one size
-        self.dropout = nn.Dropout(c.dropout)
+        self.dropout = SharedDropout(c.dropout)
 
     def look(self, regions: Tensor, mask: Tensor, boxes: Tensor) -> Tensor:
         """V0 (B, R, D): what is made of a picture once and kept for all its rounds; 0 at padding.
@@ -122,10 +158,16 @@ class Fusion(nn.Module):
         v_mask: Tensor,
         sentence: Tensor | None = None,
         pooled: Tensor | None = None,
+        earlier: Tensor | None = None,
     ) -> Fused:
         """words (B, L, D_text), mask (B, L), looked-at regions v (B, R, D) and mask (B, R); with d_sentence the text's
-        and the picture's vectors in their common space, (B, D_sentence) each."""
-        q = self.dropout(self.embed_words(words))
+        and the picture's vectors in their common space, (B, D_sentence) each. `earlier` (B, L) are words of the round
+        before, read for what the others refer to."""
+        q = self.embed_words(words)
+        if earlier is not None and self.earlier is not None:
+            q = q + earlier[..., None] * self.earlier
+        q = self.dropout(q)
+        whole = _mean_and_peak(v, v_mask) if self.gist is not None else None
         for mixer in self.read:
             assert isinstance(mixer, SequenceMixer)
             q = mixer(q, mask=word_mask)[0]
@@ -141,7 +183,19 @@ class Fusion(nn.Module):
             product = F.normalize(sentence, dim=-1) * F.normalize(pooled, dim=-1)
             similarity = product.sum(-1, keepdim=True)
             e = e + self.align(torch.cat([product * product.shape[-1] ** 0.5, 10 * similarity], -1))
+            if self.gist is not None and whole is not None:
+                scale = sentence.shape[-1] ** 0.5  # entries of about 1
+                picture = torch.cat([F.normalize(pooled, dim=-1) * scale, whole], -1)
+                e = e + self.gist(F.normalize(sentence, dim=-1) * scale, picture)
         return Fused(self.norm(e), p_words, p_regions)
+
+
+def _mean_and_peak(v: Tensor, mask: Tensor) -> Tensor:
+    """Of the regions v (B, R, D) that are there, (B, 2 D); 0 where there is none."""
+    real = mask[..., None]
+    mean = v.masked_fill(~real, 0.0).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+    peak = v.masked_fill(~real, torch.finfo(v.dtype).min).amax(1).masked_fill(~mask.any(1, keepdim=True), 0.0)
+    return torch.cat([mean, peak], -1)
 
 
 def _with(x: Tensor, memory: Tensor) -> Tensor:

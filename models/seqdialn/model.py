@@ -27,11 +27,22 @@ class Texts(NamedTuple):
     words: Tensor
     mask: Tensor
     sentence: Tensor | None = None
+    earlier: Tensor | None = None
+    """(..., L) True on words that were said before this text, read with it."""
 
     def flat(self, rows: Tensor) -> "Texts":
         """The rows (N,) of the texts (B, T) counted through, as texts (N)."""
-        sentence = None if self.sentence is None else self.sentence.flatten(0, 1)[rows]
-        return Texts(self.words.flatten(0, 1)[rows], self.mask.flatten(0, 1)[rows], sentence)
+        return Texts(*(None if part is None else part.flatten(0, 1)[rows] for part in self))  # type: ignore[arg-type]
+
+    def after(self, before: "Texts") -> "Texts":
+        """These texts with the words of `before` in front of their own; padding stays on the right."""
+        mask = torch.cat([before.mask, self.mask], -1)
+        order = (~mask).byte().sort(dim=-1, stable=True).indices[..., : max(1, int(mask.sum(-1).amax()))]
+        words = torch.cat([before.words, self.words], -2)
+        words = words.gather(-2, order[..., None].expand(*order.shape, words.shape[-1]))
+        earlier = order < before.mask.shape[-1]
+        mask = mask.gather(-1, order)
+        return Texts(words, mask, self.sentence, earlier & mask)
 
 
 class Looked(NamedTuple):
@@ -72,6 +83,7 @@ class SeqDialN(nn.Module):
         super().__init__()
         self.config = config
         self.fusion = Fusion(config)
+        self.nothing = nn.Parameter(torch.zeros(config.d_model)) if config.learned_nothing else None
         self.reasoning = build_reasoning(config)
         self.join = nn.Linear(2 * config.d_model, config.d_answer)
         self.dropout = nn.Dropout(config.dropout)
@@ -87,7 +99,8 @@ class SeqDialN(nn.Module):
 
         Item t of the history is what was known before question t. Rounds are padded on the right.
         """
-        h, u = self._joint(pictures, history, mask), self._joint(pictures, questions, mask)
+        h = self._joint(pictures, history, mask)
+        u = self._joint(pictures, questions, mask, history if self.config.question_reads == "previous" else None)
         h_all, u_all, p_rounds = self.reasoning(h.vector, u.vector, mask)
         z = self.join(self.dropout(torch.cat([u_all, h_all], -1)))
         return Encoded(z.masked_fill(~mask[..., None], 0.0), u.p_regions, p_rounds)
@@ -98,16 +111,27 @@ class SeqDialN(nn.Module):
 
     def fuse(self, pictures: Looked, texts: Texts) -> Fused:
         """The joint vectors (B, D) of one text a picture, texts (B, L)."""
-        return self.fusion(texts.words, texts.mask, pictures.v, pictures.mask, texts.sentence, pictures.pooled)
+        looked = pictures.v, pictures.mask
+        return self.fusion(texts.words, texts.mask, *looked, texts.sentence, pictures.pooled, texts.earlier)
 
     def step(self, pictures: Looked, item: Texts, question: Texts, state: LiveState) -> Step:
         """One new round, the same numbers as `forward`: two fusions (of the history item just completed and of the
         question) and one step of reasoning, however many rounds there were."""
-        h, u = self.fuse(pictures, item).vector, self.fuse(pictures, question)
+        u = self.fuse(pictures, self._asked(item, question))
+        said = item.mask.any(-1, keepdim=True)
+        if self.nothing is None:
+            h = self.fuse(pictures, item).vector
+        elif bool(said.any()):
+            h = torch.where(said, self.fuse(pictures, item).vector, self.nothing)
+        else:
+            h = self.nothing.expand_as(u.vector)
         h_t, u_t, p_rounds, reasoning = self.reasoning.step(h, u.vector, state.reasoning)
         z = self.join(torch.cat([u_t, h_t], -1))
         after = LiveState(torch.cat([state.h, h[:, None]], 1), torch.cat([state.u, u.vector[:, None]], 1), reasoning)
         return Step(z, u.p_regions, p_rounds, after)
+
+    def _asked(self, history: Texts, questions: Texts) -> Texts:
+        return questions.after(history) if self.config.question_reads == "previous" else questions
 
     def without_each(self, state: LiveState) -> Tensor:
         """z of the last round had each history item in turn been empty of content, (t, K), for a state of one row.
@@ -122,16 +146,22 @@ class SeqDialN(nn.Module):
         h_all, u_all, _ = self.reasoning(h, state.u.expand(t, -1, -1), None)
         return self.join(torch.cat([u_all[:, -1], h_all[:, -1]], -1))
 
-    def _joint(self, pictures: Looked, texts: Texts, mask: Tensor) -> Fused:
-        """The joint vectors (B, T, D) of texts (B, T, L); padded rounds are not computed and stay 0."""
+    def _joint(self, pictures: Looked, texts: Texts, mask: Tensor, before: Texts | None = None) -> Fused:
+        """The joint vectors (B, T, D) of texts (B, T, L), read after those `before`. Padded rounds are not computed and
+        stay 0; nor are texts in which nothing was said, where that has a vector of its own."""
         batch, n_rounds = mask.shape
-        rows = mask.flatten().nonzero()[:, 0]
-        owner = rows // n_rounds
-        fused = self.fuse(_take(pictures, owner), texts.flat(rows))
-        parts = []
-        for part in fused:
-            whole = part.new_zeros(batch * n_rounds, part.shape[-1]).index_copy(0, rows, part)
-            parts.append(whole.unflatten(0, (batch, n_rounds)))
+        wanted = mask if self.nothing is None else mask & texts.mask.any(-1)
+        rows = wanted.flatten().nonzero()[:, 0]
+        if not len(rows):
+            vector = self.join.weight.new_zeros(batch, n_rounds, self.config.d_model)
+            parts = [vector, vector[..., :1], vector[..., :1]]
+        else:
+            parts, read = [], texts.flat(rows) if before is None else texts.flat(rows).after(before.flat(rows))
+            for part in self.fuse(_take(pictures, rows // n_rounds), read):
+                whole = part.new_zeros(batch * n_rounds, part.shape[-1]).index_copy(0, rows, part)
+                parts.append(whole.unflatten(0, (batch, n_rounds)))
+        if self.nothing is not None:
+            parts[0] = torch.where((mask & ~wanted)[..., None], self.nothing.to(parts[0].dtype), parts[0])
         return Fused(*parts)
 
     def save(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> Path:

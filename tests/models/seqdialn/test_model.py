@@ -21,9 +21,12 @@ def build(reasoning: str = "mr", **fields: Any) -> SeqDialN:
     return SeqDialN(SeqDialNConfig(**(small | {"reasoning": reasoning, "n_words": 7} | fields))).double().eval()
 
 
-@pytest.fixture(params=["mr", "ip", "gla", "aaren", "softmax"])
+OURS: dict[str, Any] = {"gist": True, "question_reads": "previous", "learned_nothing": True, "n_text_layers": 0}
+
+
+@pytest.fixture(params=["mr", "ip", "gla", "aaren", "softmax", "ours"])
 def model(request: pytest.FixtureRequest) -> SeqDialN:
-    return build(request.param)
+    return build(**OURS) if request.param == "ours" else build(request.param)
 
 
 def picture(batch: int) -> dict[str, Tensor]:
@@ -190,8 +193,11 @@ def test_gradients_reach_every_parameter(model: SeqDialN) -> None:
     assert model.generative is not None
     words, real = torch.randint(3, 10, (len(z), 3)), torch.ones(len(z), 3, dtype=torch.bool)
     (model.discriminative(z, o).logsumexp(-1).sum() + model.generative.loss(z, words, real)).backward()
-    # An attention's key bias moves every score of a query alike, so its gradient is rightly nothing.
+    # What moves every score of a softmax alike rightly has no gradient; nor has what stands for an empty item, as here
+    # none is empty.
+    rightly = {"nothing", "fusion.pool_words.score.2.bias", "fusion.pool_regions.score.2.bias"}
     silent = [n for n, q in model.named_parameters() if q.grad is None or not q.grad.abs().max() > 0]
+    silent = [n for n in silent if n not in rightly]
     assert not silent
 
 
@@ -229,3 +235,37 @@ def test_a_saved_model_answers_alike(model: SeqDialN, tmp_path: Path) -> None:
 def test_a_config_says_what_is_wrong(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         SeqDialNConfig(d_region=8, **fields)
+
+
+@torch.no_grad()
+def test_a_question_may_be_read_after_what_was_said_before_it() -> None:
+    model = build(**OURS)
+    p, h, q, mask = model.look(**picture(2)), texts(2, 3), texts(2, 3), rounds([3, 3])
+    read = q.after(h)
+    for b in range(2):
+        for t in range(3):
+            whole = torch.cat([h.words[b, t][h.mask[b, t]], q.words[b, t][q.mask[b, t]]])
+            assert torch.equal(read.words[b, t][read.mask[b, t]], whole)
+            assert read.earlier is not None
+            assert read.earlier[b, t].sum() == h.mask[b, t].sum()
+    # Only the round itself hears it by this way: later ones hear it as history, by the item after.
+    before, after = model(p, h, q, mask).z, model(p, h, changed(q, (0, 1)), mask).z
+    assert (after - before).abs().amax(-1)[0].ne(0).tolist() == [False, True, False]
+
+
+@torch.no_grad()
+def test_where_nothing_was_said_before_the_picture_is_not_fused_with_it() -> None:
+    model = build(**OURS)
+    p, q = model.look(**picture(2)), texts(2, 2)
+    nothing = Texts(torch.zeros_like(q.words), torch.zeros_like(q.mask), torch.zeros_like(q.sentence))  # type: ignore[arg-type]
+    whole = model(p, nothing, q, rounds([2, 2])).z
+    z, state = streamed(model, p, nothing, q)
+    torch.testing.assert_close(z, whole)
+    assert torch.equal(state.h, torch.zeros_like(state.h))  # as it starts: the vector is learned
+    some = nothing._replace(mask=torch.tensor([[[True] * L, [False] * L], [[False] * L] * 2]))
+    torch.testing.assert_close(streamed(model, p, some, q)[0], model(p, some, q, rounds([2, 2])).z)
+
+
+def test_a_gist_without_whole_vectors_is_refused() -> None:
+    with pytest.raises(ValueError, match="gist"):
+        build(gist=True, d_sentence=0)
