@@ -165,7 +165,8 @@ def _area_interval(
     areas = []
     for _ in range(500):
         weight = np.bincount(rng.integers(0, len(ids), len(ids)), minlength=len(ids))[which]
-        areas.append(roc_auc_score(truth, scores, sample_weight=weight))
+        if weight[truth].any() and weight[~truth].any():
+            areas.append(roc_auc_score(truth, scores, sample_weight=weight))
     low, high = np.percentile(areas, [2.5, 97.5])
     return float(low), float(high)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dialog.corpora.pictures import read_table, vision_folder
+from dialog.evaluate_pictures import evaluate_judged
 from dialog.familiarity import picture_features
 from dialog.metrics import calibration_error, mean_interval
 from dialog.seeing import see
@@ -51,7 +52,7 @@ def evaluate_visual(
     blind = VisualDialog.load(twin) if (twin / "config.json").is_file() else None
     talks = load_talks(folder, "test")
     judged = _judged(folder)
-    bank = Bank() if bank is None else bank
+    bank = Bank(exact=True) if bank is None else bank
     pictures = {(t.collection, t.image) for t in talks} | {("flickr8k", row[0]) for row in judged}
     bank.see(folder, pictures, dialog.eyes, progress)
     rounds = [r for t in talks for r in t.rounds]
@@ -83,6 +84,10 @@ def evaluate_visual(
         [_confidence(dialog, r) for r in real], [said(dialog, r) == r.asked.answer for r in real]
     )
     metrics |= _captions(judged, bank, dialog)
+    fits, blind_fits = _fits(folder, judged, bank, dialog)
+    metrics |= fits
+    for who, scores in blind_fits.items():
+        baselines.setdefault(who, {}).update(scores)
     return {
         "task": "visual",
         "model": dialog.version,
@@ -146,7 +151,7 @@ def _judged(folder: Path) -> list[tuple[str, str, bool]]:
 
 
 def _captions(judged: Sequence[tuple[str, str, bool]], bank: Bank, dialog: VisualDialog) -> dict[str, Any]:
-    """The area under the ROC curve of whether a caption fits: by the dialogue's yes, and by the encoders alone."""
+    """The area under the ROC curve of whether a caption fits, by the dialogue's yes."""
     fits = [row[2] for row in judged]
     from dialog.training.visual_examples import Asked
 
@@ -156,20 +161,28 @@ def _captions(judged: Sequence[tuple[str, str, bool]], bank: Bank, dialog: Visua
     for row in predict(dialog, bank, talks):
         scores[order[id(row.asked)]] = float(row.p[yes].clamp(min=1e-9).log() - row.p[no].clamp(min=1e-9).log())
     found = {"judged_captions_roc": roc_area(scores, fits), "judged_captions_n": len(judged)}
-    pooled = [bank.pictures["flickr8k", image].pooled for image, _, _ in judged]
-    if all(p is not None for p in pooled):
-        vectors = [bank.texts[caption].sentence for _, caption, _ in judged]
-        cosines = [float(p.float() @ v.float()) for p, v in zip(pooled, vectors, strict=True) if p is not None]
-        found["judged_captions_roc_encoders_alone"] = roc_area(cosines, fits)
     return found
 
 
+def _fits(
+    folder: Path, judged: Sequence[tuple[str, str, bool]], bank: Bank, dialog: VisualDialog
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same area by encoders that share a space (dialog.picture_match) and by nothing else; and blind."""
+    keys = sorted({image for image, _, _ in judged})
+    pooled = [p for key in keys if (p := bank.pictures["flickr8k", key].pooled) is not None]
+    if len(pooled) < len(keys):
+        return {}, {}
+    name, reader = dialog.config.picture_encoder, dialog.reader.encoder
+    found = evaluate_judged(folder, name, reader, torch.stack(pooled).float(), keys)
+    return found, {"blind": {"judged_roc_area": found.pop("blind")}}
+
+
 def _history(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[str, Any]:
-    """Later rounds of made chains, which speak in pronouns: answered with the rounds before them, and without."""
+    """The rounds of made chains that speak in pronouns: answered with the rounds before them, and without."""
     chained = [t for t in talks if t.chained]
     answered = []
     for history in (True, False):
-        later = [r for r in predict(dialog, bank, chained, history=history) if r.round]
+        later = [r for r in predict(dialog, bank, chained, history=history) if r.asked.kind == "rule-5"]
         answered.append({(id(r.talk), r.round): 100.0 * (said(dialog, r) == r.asked.answer) for r in later})
     keys = list(answered[0])
     image = {id(t): t.image for t in chained}

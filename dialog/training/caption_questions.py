@@ -33,8 +33,11 @@ _GERUND = re.compile(r"\b(\w{2,}ing)\b")
 _MANY = (*(f"{animal}s" for animal in sorted(ANIMALS)), "men", "women", "boys", "girls", "people", "children", "kids")
 _COUNTED = re.compile(rf"\b({'|'.join(NUMBERS)}) (?:\w+ )?({'|'.join(_MANY)})\b")
 _NOT_NOUNS = "and or with in on striped haired colored spotted old long short wet water snow"
-_NO_THING = frozenset(_NOT_NOUNS.split())
-"""What follows a colour and is not the thing that has it."""
+_PEOPLE = "man men woman women boy boys girl girls guy guys lady child children kid kids baby person people male female"
+_NO_THING = frozenset([*_NOT_NOUNS.split(), *_PEOPLE.split()])
+"""What follows a colour and is not the thing that has it; and people, of whom no colour is asked."""
+MOST_THINGS = 3
+"""Of one picture that one chain goes through."""
 
 
 class Made(NamedTuple):
@@ -99,7 +102,7 @@ def questions(found: Facts) -> list[Made]:
 
 def chains(found: Facts) -> list[tuple[Made, ...]]:
     """Rounds that belong together (rule 5): a noun that was the answer before goes by its pronoun after it."""
-    rounds = list[tuple[Made, ...]]()
+    rounds = _tours(found)
     head = _only(found.subjects)
     if head is None:
         return rounds
@@ -120,6 +123,34 @@ def chains(found: Facts) -> list[tuple[Made, ...]]:
         worn = Made(f"what is the {head} wearing ?", found.worn, "wearing")
         rounds.append((worn, Made("what color is it ?", found.colours[found.worn], "rule-5")))
     return rounds
+
+
+def _tours(found: Facts) -> list[tuple[Made, ...]]:
+    """From thing to thing, each gone by a pronoun once it is named, so that only what was said before tells which is
+    meant; one chain beginning with each thing. Only of a picture whose things differ in colour."""
+    things = list(found.colours)[:MOST_THINGS]
+    if len({found.colours[thing] for thing in things}) < 2:
+        return []
+    rounds = list[tuple[Made, ...]]()
+    for i in range(len(things)):
+        chain = list[Made]()
+        for thing in things[i:] + things[:i]:
+            it, colour = "are they" if _plural(thing) else "is it", found.colours[thing]
+            other = next(c for c in (found.colours[t] for t in reversed(things)) if c != colour)
+            asked = "what else is in the picture ?" if chain else "what is in the picture ?"
+            chain.append(Made(asked, thing, "rule-1"))
+            # Its colour is asked openly, or tried: of two colours each is a yes for one thing and a no for another.
+            if (len(chain) // 2 + i) % 2 == 0:
+                chain.append(Made(f"what color {it} ?", colour, "rule-5"))
+            else:
+                tried = colour if (len(thing) + len(things)) % 2 else other
+                chain.append(Made(f"{it} {tried} ?", "yes" if tried == colour else "no", "rule-5"))
+        rounds.append(tuple(chain))
+    return rounds
+
+
+def _plural(thing: str) -> bool:
+    return thing.endswith("s") and not thing.endswith("ss")
 
 
 def _only(subjects: dict[str, str]) -> str | None:

@@ -22,8 +22,8 @@ from dialog.metrics import ndcg, retrieval_scores
 from dialog.seeing import see
 from dialog.text_vectors import TextReader, batched
 from dialog.training.loop import Progress, Schedule, finish, run
-from dialog.training.visual import Batcher
 from dialog.training.visual_bank import Bank, padded
+from dialog.training.visual_batches import Batcher
 from dialog.training.visual_examples import Asked, Talk
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder

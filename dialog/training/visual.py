@@ -1,6 +1,6 @@
 """Trains the model that answers about pictures, on what frozen encoders make of pictures and texts."""
 
-import random
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,21 +12,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dialog.familiarity import Familiarity, picture_features
-from dialog.seeing import Seen
-from dialog.text_vectors import TextReader, TextVectors, batched, joined
+from dialog.text_vectors import TextReader, batched
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual_bank import Bank, padded
-from dialog.training.visual_examples import Asked, Talk, dialogues, limited, load_talks
-from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
+from dialog.training.visual_batches import Batcher, Batches
+from dialog.training.visual_examples import Asked, Talk, limited, load_talks
+from dialog.visual import VisualDialog, VisualModelConfig, eyes_version
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, SCALE, UNKNOWN
-from models.seqdialn.model import Encoded, SeqDialN, Texts
+from models.seqdialn.model import SeqDialN
 
-BANK = "features.safetensors"
 TWIN = "blind"
 """The folder, in a model's own, of the same model that sees no picture."""
 CORPORA = ("flickr8k", "snli", "daquar", "nlvr", "easyvqa")
@@ -50,57 +49,25 @@ class VisualRecipe:
     blind: bool = False
     twin: bool = True
     """Whether a model that sees no picture is trained beside it."""
-    epochs: float = 6.0
-    lr: float = 1e-3
-    batch_rounds: int = 96
+    epochs: float = 5.0
+    lr: float = 2e-3
+    batch_rounds: int = 256
     least_count: int = 2
     """An answer is in the list, and a word in the vocabulary, if training has it so often."""
     drop_regions: float = 0.2
     """Of the regions, how many a training step does not see."""
-    words_weight: float = 0.5
+    noise: float = 1.5
+    """Of what length on average the noise is that a whole picture's vector gets in training. The picture network knows
+    its training pictures by heart: captions fit them better than others (area under the ROC curve of 0.77 for SNLI's
+    statements against 0.67), and this much noise takes that away. Without it the fit is trusted too much."""
+    words_weight: float = 0.3
     """Of the generative decoder's loss."""
     weight_decay: float = 0.05
-    repeat: tuple[tuple[str, int], ...] = (("daquar", 2), ("nlvr", 1))
+    repeat: tuple[tuple[str, int], ...] = (("daquar", 2),)
     """How often an epoch goes through a collection, where not once."""
     pictures: tuple[tuple[str, int], ...] = ()
     """At most so many training pictures of a collection, those first of which most is asked; a fifth as many for
     validation. Nothing: all of them."""
-
-
-class Batcher:
-    """Talks to tensors, from a bank."""
-
-    def __init__(self, bank: Bank, *, blind: bool) -> None:
-        self.bank, self.blind = bank, blind
-        width = next(iter(bank.texts.values())).sentence.shape[0]
-        self._nothing = TextVectors(torch.zeros(0, width), torch.zeros(width))
-
-    def seen(self, talk: Talk) -> Seen:
-        seen = self.bank.pictures[talk.collection, talk.image]
-        return blinded(seen) if self.blind else seen
-
-    def texts(self, talks: Sequence[Talk], *, history: bool = True) -> tuple[Texts, Texts, Tensor]:
-        """History items and questions (B, T, L), and the mask of rounds (B, T). Without `history` all items are empty,
-        which leaves each question with the picture alone."""
-        n = max(len(t.rounds) for t in talks)
-        items, questions = list[TextVectors](), list[TextVectors]()
-        for talk in talks:
-            before = [self.bank.texts[talk.caption] if talk.caption and history else self._nothing]
-            for r in talk.rounds[:-1]:
-                pair = [self.bank.texts[r.question], self.bank.texts[r.answer]]
-                before.append(joined(pair) if history else self._nothing)
-            asked = [self.bank.texts[r.question] for r in talk.rounds]
-            items += before + [self._nothing] * (n - len(before))
-            questions += asked + [self._nothing] * (n - len(asked))
-        mask = torch.tensor([[t < len(talk.rounds) for t in range(n)] for talk in talks])
-        return _rounds(batched(items), n), _rounds(batched(questions), n), mask
-
-    def encode(self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True) -> tuple[Encoded, Tensor]:
-        """What the network makes of the talks, and the mask of their rounds."""
-        vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks])
-        items, questions, rounds = self.texts(talks, history=history)
-        looked = dialog.network.look(vectors, mask, boxes, pooled)
-        return dialog.network(looked, items, questions, rounds), rounds
 
 
 class VisualTraining(nn.Module):
@@ -116,21 +83,25 @@ class VisualTraining(nn.Module):
 
     def loss(self, talks: Sequence[Talk]) -> Tensor:
         """The N-pair loss over the answer list where the answer is in it, plus the words' cross-entropy."""
+        recipe = self.recipe
         vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks])
-        kept = mask & (torch.rand(mask.shape) >= self.recipe.drop_regions)
-        looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
+        kept = mask & (torch.rand(mask.shape) >= recipe.drop_regions)
+        if pooled is not None and not recipe.blind:
+            pooled = pooled + recipe.noise * torch.randn_like(pooled) / pooled.shape[-1] ** 0.5
         items, questions, rounds = self.batcher.texts(talks)
-        z = self.network(looked, items, questions, rounds).z[rounds]
         answers = [r.answer for t in talks for r in t.rounds]
-        loss = z.new_zeros(())
         listed = torch.tensor([self.place.get(a, -1) for a in answers])
-        if bool((listed >= 0).any()):
-            options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask)
-            scores = self.network.discriminative(z[listed >= 0], options)
-            loss = loss + F.cross_entropy(scores / SCALE, listed[listed >= 0])
-        if self.network.generative is not None:
-            tokens, real = self.tokens(answers)
-            loss = loss + self.recipe.words_weight * self.network.generative.loss(z, tokens, real)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
+            z = self.network(looked, items, questions, rounds).z[rounds].float()
+            loss = z.new_zeros(())
+            if bool((listed >= 0).any()):
+                options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask)
+                scores = self.network.discriminative(z[listed >= 0], options).float()
+                loss = loss + F.cross_entropy(scores / SCALE, listed[listed >= 0])
+            if self.network.generative is not None and recipe.words_weight:
+                tokens, real = self.tokens(answers)
+                loss = loss + recipe.words_weight * self.network.generative.loss(z, tokens, real)
         return loss
 
     def tokens(self, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -224,7 +195,7 @@ def _train_one(
 ) -> dict[str, float]:
     """One model into `out`; its validation scores. Its checkpoint stays."""
     dialog, module = build(recipe, answers, words, eyes, reader, bank, seed)
-    batches = _Batches(parts["train"], recipe, seed)
+    batches = Batches(parts["train"], recipe.batch_rounds, recipe.repeat, seed)
     schedule = Schedule(
         steps=max(1, round(batches.per_epoch * recipe.epochs)),
         lr=recipe.lr,
@@ -257,14 +228,25 @@ def filled_bank(
     start: Path | None = None,
 ) -> Bank:
     """The bank of `out` or of `start`, with whatever it still lacked added and kept in `out`."""
-    known = [folder / BANK for folder in (out, start) if folder is not None and (folder / BANK).is_file()]
-    bank = Bank.load(known[0]) if known else Bank()
+    versions = {"eyes": f"{eyes.name} {eyes_version(eyes.name)}", "reader": _text_version(reader)}
+    bank = Bank()
+    for folder in (out, start):
+        if folder is not None:
+            bank.fill_from(folder, **versions)
     before = len(bank.pictures), len(bank.texts)
     bank.see(data, {(t.collection, t.image) for t in talks}, eyes)
     bank.read([*answers, *(text for t in talks for r in t.rounds for text in (r.question, r.answer))], reader)
     if (len(bank.pictures), len(bank.texts)) != before:
-        bank.save(out / BANK)
+        bank.save(out, **versions)
     return bank
+
+
+def _text_version(reader: TextReader) -> str:
+    """Of the text encoder's weights: another one's vectors would mean nothing."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(reader.encoder.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def build(
@@ -347,7 +329,9 @@ def validation_scores(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -
     scores = {kind: 100 * sum(v) / len(v) for kind, v in by_kind.items()}
     chained = [t for t in talks if t.chained]
     for name, history in (("chained", True), ("chained_without_history", False)):
-        later = [correct(dialog, r) for r in predict(dialog, bank, chained, history=history) if r.round > 0]
+        later = [
+            correct(dialog, r) for r in predict(dialog, bank, chained, history=history) if r.asked.kind == "rule-5"
+        ]
         scores[name] = 100 * sum(later) / max(1, len(later))
     return scores
 
@@ -360,66 +344,31 @@ def correct(dialog: VisualDialog, row: Predicted) -> bool:
 def said(dialog: VisualDialog, row: Predicted) -> str:
     """The likeliest answer; to a statement yes or no."""
     answers = dialog.config.answers
-    if row.asked.kind in ("statement", "nlvr", "caption"):
+    if row.asked.kind in ("statement", "nlvr", "caption", "scene"):
         return max(("yes", "no"), key=lambda a: float(row.p[answers.index(a)]))
     return answers[int(row.p.argmax())]
 
 
-class _Batches:
-    """Batches by step, the same for the same seed. One epoch is kept at a time."""
-
-    def __init__(self, talks: Sequence[Talk], recipe: VisualRecipe, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
-        times = dict(recipe.repeat)
-        self.talks = [t for t in talks for _ in range(times.get(t.collection, 1))]
-        self._epoch, self._batches = -1, list[list[Talk]]()
-        self.per_epoch = len(self._make(0))
-
-    def at(self, step: int) -> list[Talk]:
-        epoch, place = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._batches = epoch, self._make(epoch)
-        return self._batches[place % len(self._batches)]
-
-    def _make(self, epoch: int) -> list[list[Talk]]:
-        """Random batches; wide drawings, of three tiles each, keep to themselves, for the padding."""
-        rng = random.Random(f"{self.seed}-epoch-{epoch}")
-        piles = dict[bool, list[Talk]]()
-        for t in dialogues(self.talks, rng):
-            piles.setdefault(t.collection == "nlvr", []).append(t)
-        batches = list[list[Talk]]()
-        for pile in piles.values():
-            rng.shuffle(pile)
-            used = self.recipe.batch_rounds
-            for t in pile:
-                if used + len(t.rounds) > self.recipe.batch_rounds:
-                    batches.append([])
-                    used = 0
-                batches[-1].append(t)
-                used += len(t.rounds)
-        rng.shuffle(batches)
-        return batches
-
-
-def _rounds(texts: Texts, n: int) -> Texts:
-    sentence = None if texts.sentence is None else texts.sentence.unflatten(0, (-1, n))
-    return Texts(texts.words.unflatten(0, (-1, n)), texts.mask.unflatten(0, (-1, n)), sentence)
+LIGHT: dict[str, object] = {"n_fusion_layers": 1, "n_text_layers": 0, "n_option_layers": 0}
+"""A step on a CPU core costs what passes over the regions cost; MiniLM's token states are contextual already."""
 
 
 def standard() -> VisualRecipe:
-    """Everything there is to learn from: hours on one CPU core, minutes on many."""
-    return VisualRecipe(network={"d_model": 192, "d_answer": 192, "dropout": 0.2})
+    """Everything there is to learn from: half an hour on one CPU core, the encoders' work and the twin included."""
+    sizes = {"d_model": 128, "d_answer": 128, "dropout": 0.2}
+    return VisualRecipe(network=LIGHT | sizes | {"gist": True, "question_reads": "previous", "learned_nothing": True})
 
 
 def small() -> VisualRecipe:
-    """For a quarter of an hour on one CPU core, the encoders' work included: fewer pictures, a narrower network."""
-    return VisualRecipe(
-        network={"d_model": 96, "d_answer": 96, "dropout": 0.1},
-        epochs=1.5,
+    """For ten minutes on one CPU core, the encoders' work included: fewer pictures, a narrower network."""
+    whole = standard()
+    return replace(
+        whole,
+        network=whole.network | {"d_model": 96, "d_answer": 96, "dropout": 0.1},
+        epochs=2.0,
         lr=2e-3,
-        batch_rounds=64,
         repeat=(),
-        pictures=(("flickr8k", 1200), ("easyvqa", 150), ("nlvr", 100)),
+        pictures=(("flickr8k", 1200), ("easyvqa", 150), ("nlvr", 200)),
     )
 
 

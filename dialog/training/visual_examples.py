@@ -1,14 +1,12 @@
 """What a model learns from that answers about pictures: questions, statements, and rounds made from captions.
 
 DAQUAR and easy-VQA ask; SNLI's and NLVR's statements are questions answered yes or no; captions become questions by the
-rules of caption_questions.py, and statements of their own picture (yes) or of a quite different one (no). Those are
-made, and train only. Parts: a tenth of the training pictures of DAQUAR and easy-VQA and of NLVR's dev scenes is held
-out for validation; Flickr8k has a part of its own for that.
+rules of caption_questions.py and statements by those of caption_statements.py, and NLVR's scenes become statements by
+those of scene_statements.py. Those are made, and train only. Parts: a tenth of the training pictures of DAQUAR and
+easy-VQA and of NLVR's dev scenes is held out for validation; Flickr8k has a part of its own for that.
 """
 
 import random
-import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +15,25 @@ from typing import Literal
 
 from dialog.corpora.pictures import held_out, read_table
 from dialog.training.caption_questions import chains, facts, questions
+from dialog.training.caption_statements import caption_statements
+from dialog.training.scene_statements import scene_statements
 
 Part = Literal["train", "validation", "test"]
 PICTURE_PARTS: Mapping[str, tuple[str, ...]] = {"train": ("train", "extra"), "validation": ("dev",), "test": ("test",)}
 VERDICTS = {"entailment": "yes", "contradiction": "no", "true": "yes", "false": "no"}
-DRAWINGS = 800
+DRAWINGS = 1600
 """Training pictures of easy-VQA: they are soon learned, and photographs matter more."""
+SCENE_STATEMENTS = 60
+"""Made of one of NLVR's scenes."""
+DRAWN: Mapping[str, int] = {"caption": 4, "scene": 14, "easyvqa": 4}
+"""Of these kinds of rounds about a picture, how many an epoch takes; of others, all."""
+TIMES: Mapping[str, int] = {"statement": 3, "nlvr": 2}
+"""How often an epoch takes these kinds, which are few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One round. `kind` is daquar, statement, easyvqa or nlvr, or what it was made by: caption, rule-1 and so on."""
+    """One round. `kind` is daquar, statement, easyvqa or nlvr, or what made it: caption, scene, rule-1 and so on."""
 
     question: str
     answer: str
@@ -59,13 +65,17 @@ def load_talks(data: Path, part: Part) -> list[Talk]:
 def dialogues(talks: Sequence[Talk], rng: random.Random, most: int = 3) -> Iterator[Talk]:
     """Talks cut for one epoch: chains as they are, independent rounds shuffled into dialogues of 1 to `most`.
 
-    An earlier round then need not matter, but it may: about the same picture, one answer hints at another.
+    An earlier round then need not matter, but it may: about the same picture, one answer hints at another. Of some
+    kinds each epoch takes a few.
     """
     for talk in talks:
         if talk.chained:
             yield talk
             continue
-        rounds = list(talk.rounds)
+        rounds = [r for r in talk.rounds if r.kind not in DRAWN for _ in range(TIMES.get(r.kind, 1))]
+        for kind, n in DRAWN.items():
+            some = [r for r in talk.rounds if r.kind == kind]
+            rounds += rng.sample(some, min(n, len(some)))
         rng.shuffle(rounds)
         while rounds:
             n = rng.randint(1, most)
@@ -109,7 +119,12 @@ def _nlvr(data: Path, part: Part) -> Iterator[Talk]:
         sentence = "-".join(row["image"].split("-")[:2])
         where = _part_of("train", sentence) if row["split"] == "dev" else "test"
         if where == part:
-            yield Talk("nlvr", row["image"], (Asked(row["statement"], VERDICTS[row["label"]], "nlvr"),))
+            rounds = [Asked(row["statement"], VERDICTS[row["label"]], "nlvr")]
+            if part == "train" and "boxes" in row:
+                rng = random.Random(row["image"])
+                made = scene_statements(row["boxes"], rng, SCENE_STATEMENTS)
+                rounds += [Asked(m.question, m.answer, m.rule) for m in made]
+            yield Talk("nlvr", row["image"], tuple(rounds))
 
 
 def _flickr(data: Path, part: Part) -> Iterator[Talk]:
@@ -119,38 +134,17 @@ def _flickr(data: Path, part: Part) -> Iterator[Talk]:
     for row in read_table(data, "flickr8k", "statements"):
         if row["split"] in wanted and row["label"] in VERDICTS:
             said.setdefault(row["image"], []).append(Asked(row["statement"], VERDICTS[row["label"]], "statement"))
-    for i, row in enumerate(rows):
+    said_of_all = [row["captions"] for row in rows]
+    for row in rows:
         image, captions = row["image"], row["captions"]
         found = facts(captions)
         alone = said.get(image, []) + [Asked(m.question, m.answer, m.rule) for m in questions(found)]
         if part == "train":
-            alone += _captions(image, captions, rows, i)
+            alone += [Asked(m.question, m.answer, m.rule) for m in caption_statements(image, captions, said_of_all)]
         if alone:
             yield Talk("flickr8k", image, tuple(alone))
         for chain in chains(found):
             yield Talk("flickr8k", image, tuple(Asked(m.question, m.answer, m.rule) for m in chain), chained=True)
-
-
-def _captions(image: str, captions: Sequence[str], rows: Sequence[Mapping[str, object]], place: int) -> list[Asked]:
-    """One caption of the picture's own, true, and one of another picture that shares hardly a word with it, false."""
-    rng = random.Random(zlib.crc32(image.encode()))
-    own = set().union(*(_words(c) for c in captions))
-    made = [Asked(rng.choice(list(captions)), "yes", "caption")]
-    for _ in range(20):
-        other = rows[rng.randrange(len(rows))]["captions"]
-        assert isinstance(other, list)
-        caption = rng.choice(other)
-        if len(_words(caption) & own) <= 1:
-            return [*made, Asked(caption, "no", "caption")]
-    return made
-
-
-_SMALL = "a an the in on of is are and with at to his her their its by from for two while"
-_COMMON = frozenset(_SMALL.split())
-
-
-def _words(caption: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", caption.lower())) - _COMMON
 
 
 def _part_of(split: str, key: str) -> str:

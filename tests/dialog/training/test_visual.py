@@ -3,7 +3,9 @@
 import gzip
 import io
 import json
+import random
 import tarfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,15 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from dialog.training.caption_questions import chains, facts, questions
-from dialog.training.visual import BANK, TWIN, Predicted, VisualRecipe, correct, predict, train_visual
+from dialog.training.caption_statements import caption_statements
+from dialog.training.scene_statements import read_scene, scene_statements
+from dialog.training.visual import TWIN, Predicted, VisualRecipe, correct, filled_bank, predict, train_visual
 from dialog.training.visual_bank import Bank
-from dialog.training.visual_examples import Talk, dialogues, load_talks, plain
+from dialog.training.visual_examples import DRAWN, TIMES, Talk, dialogues, load_talks, plain
 from dialog.visual import VisualDialog
 from dialog.visual_baselines import Priors, lenient, question_type, roc_area
 from dialog.visual_scores import evaluate_visual
+from models.encoders.image import ImageEncoder
 from tests.dialog.tiny import make_encoder
 from tests.dialog.tiny_visual import make_eyes
 
@@ -117,7 +122,7 @@ def trained(data: Path, recipe: VisualRecipe, tmp_path_factory: pytest.TempPathF
 
 def test_it_learns_to_see_and_its_blind_twin_does_not(data: Path, trained: Path) -> None:
     talks = [t for t in load_talks(data, "test") if t.collection == "daquar"]
-    bank = Bank.load(trained / BANK)
+    bank = Bank()
     seeing, blind = VisualDialog.load(trained), VisualDialog.load(trained / TWIN)
     bank.see(data, {(t.collection, t.image) for t in talks}, seeing.eyes)
     bank.read([x for t in talks for r in t.rounds for x in (r.question, r.answer)], seeing.reader)
@@ -179,12 +184,13 @@ def test_parts_share_no_picture_and_made_rounds_are_never_scored(data: Path) -> 
 
 
 def test_epochs_cut_independent_rounds_differently_and_leave_chains_whole(data: Path) -> None:
-    import random
-
     talks = load_talks(data, "train")
     epochs = [list(dialogues(talks, random.Random(i))) for i in range(2)]
     for epoch in epochs:
-        assert sum(len(t.rounds) for t in epoch) == sum(len(t.rounds) for t in talks)
+        of = [Counter(r.kind for t in some for r in t.rounds) for some in (talks, epoch)]
+        assert of[1]["daquar"] == of[0]["daquar"]
+        assert of[1]["statement"] == TIMES["statement"] * of[0]["statement"]
+        assert of[1]["caption"] == 8 * DRAWN["caption"] < of[0]["caption"]  # of each of 8 pictures
         assert [t for t in epoch if t.chained] == [t for t in talks if t.chained]
         assert max(len(t.rounds) for t in epoch if not t.chained) <= 3
     assert epochs[0] != epochs[1]
@@ -211,6 +217,65 @@ def test_questions_are_made_of_what_two_captions_say() -> None:
         ("what is running through the snow ?", "dog"),
         ("what color is it ?", "brown"),
     ]
+
+
+def test_a_pronoun_that_may_mean_either_of_two_things_is_told_by_the_round_before() -> None:
+    found = facts(("a brown dog on green grass", "The brown dog lies in the green grass", "black men by a brown dog"))
+    assert "men" not in found.colours
+    one, two = ([(m.question, m.answer) for m in chain] for chain in chains(found) if len(chain) == 4)
+    assert one[:2] == [("what is in the picture ?", "dog"), ("what color is it ?", "brown")]
+    assert two == [
+        ("what is in the picture ?", "grass"),
+        ("is it green ?", "yes"),
+        ("what else is in the picture ?", "dog"),
+        ("what color is it ?", "brown"),
+    ]
+    assert [m.rule for m in chains(found)[0]] == ["rule-1", "rule-5"] * 2
+    # Things of one colour: nothing said before could tell them apart.
+    assert not [c for c in chains(facts(("a red hat and a red ball", "red ball , red hat"))) if len(c) == 4]
+
+
+def test_made_statements_are_true_and_false_in_turn() -> None:
+    others = [["Two horses graze near a barn ."]]
+    made = caption_statements("a", CAPTIONS, others)
+    assert [m.answer for m in made] == ["yes", "no"] * (len(made) // 2)
+    assert {m.question for m in made if m.answer == "yes"} >= {*CAPTIONS, "a dog is running ."}
+    said = set(" ".join(CAPTIONS).lower().split())
+    for true, false in zip(made[::2], made[1::2], strict=True):
+        if false.question not in others[0]:
+            (new,) = set(false.question.split()) - set(true.question.split())
+            assert new not in said
+
+
+SCENE = [
+    [{"y_loc": 80, "type": "square", "color": "Yellow", "x_loc": 40, "size": 20}],
+    [{"y_loc": y, "type": "square", "color": c, "x_loc": 40, "size": 20} for y, c in ((80, "Black"), (59, "#0099ff"))],
+    [{"y_loc": 80, "type": "square", "color": "Black", "x_loc": 40, "size": 20}],
+]
+
+
+def test_statements_are_made_of_a_scene_as_many_true_as_false() -> None:
+    scene = read_scene(SCENE)
+    assert [len(box) for box in scene] == [1, 2, 1]
+    assert [i.colour for i in scene[1]] == ["black", "blue"]  # the lowest first
+    assert [i.touches for i in scene[1]] == [True, False]
+    made = scene_statements(SCENE, random.Random(3), 200)
+    answers = Counter(m.answer for m in made)
+    assert 0.6 < answers["yes"] / answers["no"] < 1.6
+    counts = {m.question: m.answer for m in made if m.answer.isdigit()}
+    assert counts["how many black blocks are there ?"] == "2"
+    assert counts["how many towers have a blue block at the top ?"] == "1"
+    told = {m.question: m.answer for m in made}
+    by_hand = {
+        "there are exactly two towers with a black block at the base": "yes",
+        "there is exactly one tower with a blue block over a black block": "yes",
+        "there is a tower with only yellow blocks": "yes",
+        "there is a tower with exactly two blocks with a black block at the top": "no",
+        "there are at least 2 blue blocks": "no",
+    }
+    shared = by_hand.keys() & told.keys()
+    assert shared
+    assert all(told[text] == by_hand[text] for text in shared)
 
 
 def test_a_count_or_colour_that_captions_disagree_on_is_no_fact() -> None:
@@ -248,8 +313,10 @@ def test_the_roc_area_by_hand() -> None:
 
 
 def test_a_talk_alone_is_predicted_as_among_others(data: Path, trained: Path) -> None:
-    dialog, bank = VisualDialog.load(trained), Bank.load(trained / BANK)
+    dialog = VisualDialog.load(trained)
     talks: list[Talk] = load_talks(data, "validation")
+    assert isinstance(dialog.eyes, ImageEncoder)
+    bank = filled_bank(data, talks, (), dialog.eyes, dialog.reader, trained)
     rows: dict[tuple[int, int], Predicted] = {(id(r.talk), r.round): r for r in predict(dialog, bank, talks)}
     for talk in talks[::7]:
         for row in predict(dialog, bank, [talk]):
