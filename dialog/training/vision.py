@@ -32,7 +32,7 @@ from models.encoders.text import TextEncoder
 class VisionRecipe:
     """What the picture network learns from, and how."""
 
-    network: ResidualNetworkConfig = field(default_factory=ResidualNetworkConfig)
+    network: ResidualNetworkConfig = field(default_factory=lambda: ResidualNetworkConfig(peaks=True))
     steps: int = 3000
     lr: float = 2e-3
     weight_decay: float = 0.05

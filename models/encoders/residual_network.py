@@ -1,9 +1,9 @@
 """Our own small picture network, trained from nothing on public photographs and their captions.
 
 Four stages of residual blocks (He et al. 2015, with the average-pooled shortcut of He et al. 2018, "Bag of Tricks",
-ResNet-D). A region is a cell of a fixed grid and carries what three stages say there: what it is (the last stage), how
-it looks (the third), and its colours and edges (the first). The whole picture is projected into the space of MiniLM's
-caption vectors, so that a picture and a sentence can be compared.
+ResNet-D). A region is a cell of a fixed grid and carries what the stages say there: what it is (the last stage), how it
+looks (the third), its colours and edges (the first; where asked for, the second's and the first's peaks too). The whole
+picture is projected into the space of MiniLM's caption vectors, so that a picture and a sentence can be compared.
 """
 
 from dataclasses import dataclass
@@ -36,6 +36,9 @@ class ResidualNetworkConfig:
     """The side of the square a picture is squashed to: so were most of the training pictures."""
     grid: int = 6
     """Cells a side; R is its square, whatever the picture's size."""
+    peaks: bool = False
+    """Whether a region also carries the greatest of the second and the first stage in its cell, so that what is
+    small is not averaged away."""
     d_text: int = 384
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class ResidualNetwork(ImageEncoder):
             )
             d_in = width
         self.to_text = nn.Linear(2 * widths[-1], config.d_text)
-        self.d_model = widths[3] + widths[2] + widths[0]
+        self.d_model = widths[3] + widths[2] + widths[0] + (widths[1] + widths[0] if config.peaks else 0)
         self.n_regions = config.grid**2
         self.d_text = config.d_text
         # Region vectors are standardised over the training pictures, so that no stage drowns another.
@@ -121,7 +124,9 @@ class ResidualNetwork(ImageEncoder):
         maps = self.stage_outputs(pixels)
         side = (self.config.grid, self.config.grid)
         last = F.interpolate(maps[3], size=side, mode="bilinear", align_corners=False)
-        grid = torch.cat([last, *(F.adaptive_avg_pool2d(maps[i], side) for i in (2, 0))], 1)  # (B, D, g, g)
+        means = (F.adaptive_avg_pool2d(maps[i], side) for i in (2, 0))
+        peaks = (F.adaptive_max_pool2d(maps[i], side) for i in ((1, 0) if self.config.peaks else ()))
+        grid = torch.cat([last, *means, *peaks], 1)  # (B, D, g, g)
         regions = as_regions(grid, self.pool(maps[3]))
         return regions._replace(vectors=(regions.vectors - self.region_mean) / self.region_std)
 
