@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from dialog.familiarity import Familiarity, picture_features
+from dialog.language import unfamiliar
 from dialog.seeing import Encoding, Seen, see
 from dialog.text_vectors import TextReader, batched, joined
 from dialog.visual_answers import Answer, Candidate, checked
@@ -34,6 +35,7 @@ DEFAULT = "visual/seqdialn"
 SHOWN = 5
 """Answers given for a question."""
 UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
+FOREIGN_QUESTION = "the question is not in English, the language the model understands"
 UNSURE = "no answer is likely enough"
 NOT_KNOWN = "I do not know"
 
@@ -196,12 +198,13 @@ class VisualDialog:
         )
         strange = state.look.strangeness is not None and state.look.strangeness > 1
         unsure = answers[0].probability is not None and answers[0].probability < self.config.least_probability
-        known = not (strange or unsure)
+        foreign = bool(unfamiliar([question]))
+        known = not (strange or foreign or unsure)
         answer = Answer(
             text=answers[0].text if known else NOT_KNOWN,
             answers=answers,
             known=known,
-            why=UNKNOWN_PICTURE if strange else UNSURE if unsure else "",
+            why=UNKNOWN_PICTURE if strange else FOREIGN_QUESTION if foreign else UNSURE if unsure else "",
             written=self._written(step.z),
             regions=tuple(step.p_regions[0].tolist()),
             rounds=self._used(step, int(best.indices[0])),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dialog.seeing import n_tiles, see
 from dialog.text_vectors import TextReader, batched, joined
-from dialog.visual import NOT_KNOWN, UNKNOWN_PICTURE, UNSURE, VisualDialog, VisualState
+from dialog.visual import FOREIGN_QUESTION, NOT_KNOWN, UNKNOWN_PICTURE, UNSURE, VisualDialog, VisualState
 from dialog.visual_answers import Answer, BadQuestion
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny_visual import ANSWERS, make_visual, picture
@@ -110,6 +110,11 @@ def test_a_picture_unlike_training_is_admitted_not_to_be_understood(tmp_path: Pa
     assert (strange.known, strange.text, strange.why) == (False, NOT_KNOWN, UNKNOWN_PICTURE)
     assert strange.answers  # still shown, for who wants them
     assert state.rounds == (("what is it", NOT_KNOWN),)
+
+
+def test_a_question_in_another_language_is_admitted_not_to_be_understood(dialog: VisualDialog) -> None:
+    answer, _ = dialog.ask(dialog.start(dialog.look(picture())), "¿Qué está haciendo el perro en la foto?")
+    assert (answer.known, answer.text, answer.why) == (False, NOT_KNOWN, FOREIGN_QUESTION)
 
 
 def test_an_answer_too_unlikely_is_not_given(dialog: VisualDialog) -> None:
