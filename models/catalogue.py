@@ -41,9 +41,10 @@ def path_of(name: str) -> Path:
             if not (folder / "model.safetensors").is_file():
                 raise UnknownModel(f"{folder} has a config.json but no model.safetensors")
             return folder.resolve()
-    known = ", ".join(str(c.parent.relative_to(WEIGHTS)) for c in sorted(WEIGHTS.glob("*/*/config.json")))
+    known = [str(c.parent.relative_to(WEIGHTS)) for c in sorted(WEIGHTS.glob("*/*/config.json"))]
+    alike = [other for other in known if other.partition("/")[0] == name.partition("/")[0]]  # of the same task
     raise UnknownModel(
-        f"no model {name!r}: expected one of {known or 'none shipped'}, "
+        f"no model {name!r}: expected one of {', '.join(alike or known) or 'none shipped'}, "
         "or a folder with config.json and model.safetensors"
     )
 
