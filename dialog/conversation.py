@@ -84,6 +84,11 @@ class Prediction:
             causes=tuple(Cause.from_dict(c, f"{place}.causes[{i}]") for i, c in enumerate(causes)),
         )
 
+    def moved(self, by: int) -> Self:
+        """The prediction with its causes so many utterances later: for one of a part, in the whole."""
+        causes = (c if c.utterance is None else replace(c, utterance=c.utterance + by) for c in self.causes)
+        return replace(self, causes=tuple(causes)) if by else self
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of an annotated log."""
         return {

@@ -1,45 +1,23 @@
 """Batches, as the client of the service sees them."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
+from pydantic import ConfigDict
+
+from serve.schemas import BatchOut
 
 _CHUNK = 1024**2
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """A log that the service labels in the background. Times are ISO 8601, UTC."""
+class Batch(BatchOut):
+    """A log that the service labels in the background, as it crosses the wire."""
 
-    id: str
-    created: str
-    state: str
-    """`queued`, `running`, `done` or `failed`."""
-    filename: str
-    input_format: str
-    to: str
-    model: str
-    model_version: str | None
-    anonymise: bool
-    bytes: int
-    started: str | None
-    finished: str | None
-    fraction: float
-    ahead: int
-    """How many batches will be begun before this one."""
-    conversations: int
-    failed: int
-    utterances: int
-    failures: tuple[Mapping[str, Any], ...]
-    """The first of them: id, line and error each."""
-    error: str | None
-    output: str | None
-    """The path of the labelled log, once there is one."""
+    model_config = ConfigDict(frozen=True)
 
     @property
     def ended(self) -> bool:
@@ -76,15 +54,15 @@ class BatchCalls:
         if anonymise:
             options["anonymise"] = "true"
         with Path(log).open("rb") as file:
-            return _batch(self._send("/batches", _pieces(file), options))
+            return Batch.model_validate(self._send("/batches", _pieces(file), options))
 
     def batch(self, batch_id: str) -> Batch:
         """How far it is."""
-        return _batch(self._call("GET", f"/batches/{batch_id}"))
+        return Batch.model_validate(self._call("GET", f"/batches/{batch_id}"))
 
     def batches(self) -> tuple[Batch, ...]:
         """All batches, the newest first. ServiceError 403 where the service keeps them secret."""
-        return tuple(_batch(b) for b in self._call("GET", "/batches")["batches"])
+        return tuple(Batch.model_validate(b) for b in self._call("GET", "/batches")["batches"])
 
     def save_batch(self, batch_id: str, path: str | Path) -> None:
         """Writes the labelled log to a file. ServiceError 409 while there is none."""
@@ -100,8 +78,3 @@ class BatchCalls:
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(_CHUNK):
         yield piece
-
-
-def _batch(value: Mapping[str, Any]) -> Batch:
-    known = {field.name: value[field.name] for field in fields(Batch)}
-    return Batch(**{**known, "failures": tuple(known["failures"])})

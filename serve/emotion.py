@@ -14,7 +14,7 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.conversation import Conversation, MalformedConversation, Prediction
-from dialog.language import unfamiliar
+from dialog.language import FOREIGN, unfamiliar
 from serve import logs
 from serve.config import AppConfig
 
@@ -150,25 +150,16 @@ class Taggers:
             prediction, state = tagger.step(state, step.speaker, step.text)
             counted = getattr(state, "n_messages", None)
             if step.place is not None and counted is not None:
-                prediction = _moved(prediction, step.place + 1 - counted)
+                prediction = prediction.moved(step.place + 1 - counted)
             return Stepped(
                 prediction=prediction.to_dict(),
                 state=state.to_bytes(),
                 model_version=about.version,
-                warnings=(_FOREIGN,) if unfamiliar([step.text]) else (),
+                warnings=(FOREIGN,) if unfamiliar([step.text]) else (),
             )
         except Exception as error:  # one message that cannot be labelled must not end the chat
             logs.get().error("message failed", model=step.model, **logs.about(error))
             return Stepped(prediction=None, state=step.state, model_version=about.version, error=_reason(error))
-
-
-def _moved(prediction: Prediction, by: int) -> Prediction:
-    """The prediction with its causes so many messages later."""
-    causes = (c if c.utterance is None else replace(c, utterance=c.utterance + by) for c in prediction.causes)
-    return replace(prediction, causes=tuple(causes)) if by else prediction
-
-
-_FOREIGN = "not in English, the language the model understands; do not trust the label"
 
 
 def _read(conversations: bytes) -> list[Conversation]:

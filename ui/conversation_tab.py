@@ -80,6 +80,8 @@ class TabState:
     done: bool = False
     chosen: int = 0
     marked: str | None = None
+    selected: int | None = None
+    """The message whose causes are shown."""
     notices: str = ""
     model_version: str = ""
 
@@ -152,7 +154,8 @@ def _for_service(item: Any) -> Conversation:
 def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversation:
     """The conversation as it was read, with the answer's predictions, error and warnings, and what labelled it."""
     skipped = len(item.utterances) - len(answer.utterances)
-    predictions = [*(None for _ in range(skipped)), *(u.prediction for u in answer.utterances)]
+    told_of = (None if u.prediction is None else u.prediction.moved(skipped) for u in answer.utterances)
+    predictions = [*(None for _ in range(skipped)), *told_of]
     utterances = tuple(replace(u, prediction=p) for u, p in zip(item.utterances, predictions, strict=True))
     warnings = [moved(warning, skipped) for warning in answer.warnings]
     if skipped:
@@ -230,7 +233,7 @@ def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup]:
     messages = messages_of(state.log.conversations[state.chosen])
     # Of a long conversation only the last messages were labelled.
     messages = messages[-LONGEST_CONVERSATION:]
-    return render.overview(messages), timeline(messages), render.table(messages, state.marked)
+    return render.overview(messages), timeline(messages), render.table(messages, state.marked, state.selected)
 
 
 def _working(share: float, n: int) -> Markup:
@@ -277,6 +280,14 @@ def taken(path: str) -> tuple[bytes, str]:
 # The components
 
 
+_ON_LOAD = """
+element.addEventListener('click', event => {
+  const row = event.target.closest('tr[data-n]');
+  if (row && !String(getSelection())) trigger('select', {n: Number(row.dataset.n)});
+});
+"""
+
+
 def build(client: Client) -> None:
     """The tab's components and events, inside whatever block is open."""
     state = gr.State(TabState(), time_to_live=KEPT_SECONDS)
@@ -311,7 +322,7 @@ def build(client: Client) -> None:
         overview = gr.HTML("", apply_default_css=False)
         plot = gr.HTML("", elem_id="rp-log-timeline", apply_default_css=False)
         marked = gr.Radio([], label="Show", elem_id="rp-mark", elem_classes="rp-pills", interactive=True)
-        table = gr.HTML("", elem_id="rp-table", apply_default_css=False)
+        table = gr.HTML("", elem_id="rp-table", js_on_load=_ON_LOAD, apply_default_css=False)
         with gr.Row(elem_classes="rp-conversation-tools"):
             for name, what in (("jsonl", "Download jsonl"), ("csv", "Download csv"), ("html", "Download report")):
                 if name in WRITERS:
@@ -352,7 +363,11 @@ def build(client: Client) -> None:
             yield show(s)
 
     def on_choice(s: TabState, i: int | None) -> list[Any]:
-        return show(replace(s, chosen=i or 0, marked=None)) if s.done else show(s)
+        return show(replace(s, chosen=i or 0, marked=None, selected=None)) if s.done else show(s)
+
+    def on_select(s: TabState, event: gr.EventData) -> list[Any]:
+        n = getattr(event, "n", None)
+        return show(replace(s, selected=n if isinstance(n, int) and n != s.selected else None))
 
     def on_mark(s: TabState, emotion: str | None) -> list[Any]:
         return show(replace(s, marked=None if emotion == EVERYTHING else emotion))
@@ -364,3 +379,4 @@ def build(client: Client) -> None:
     example.click(lambda: EXAMPLE, None, text, **quiet).then(on_text, [text, format], shown, **working)
     chosen.input(on_choice, [state, chosen], shown, **quiet)
     marked.input(on_mark, [state, marked], shown, **quiet)
+    table.select(on_select, state, shown, **quiet)

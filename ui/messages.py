@@ -97,6 +97,11 @@ def named(label: str) -> str:
     return f"{symbol(label)} {label}"
 
 
+def number(n: int, what: str) -> str:
+    """`1 message`, `1,200 messages`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def percent(probability: float) -> str:
     """`93 %`; never `100 %` or `0 %`, which a model cannot know."""
     if probability >= 0.995:

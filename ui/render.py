@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from dialog.conversation import Cause
 from serve.client import Batch, ServiceError
-from ui.messages import UNSURE_BELOW, Message, colour, named, percent, symbol
+from ui.messages import UNSURE_BELOW, Message, colour, named, number, percent, symbol
 from ui.templates import render
 
 CHAT_SHOWN = 200
@@ -42,7 +42,7 @@ def transcript(messages: Sequence[Message], selected: int | None = None) -> Mark
     """A chat, its last messages; the selected one is marked, and in words and colour what caused its emotion."""
     shown = messages[-CHAT_SHOWN:]
     chosen = next((m for m in shown if m.n == selected), None)
-    causes = {c.utterance: c for c in chosen.prediction.causes} if chosen and chosen.prediction else {}
+    causes = _causes_by_place(chosen)
     rows = [
         (m, message_chip(m), m.speaker != before, _pieces(m.text, causes.get(m.n)), _because(causes.get(m.n), selected))
         for m, before in zip(shown, _before(shown), strict=True)
@@ -60,14 +60,25 @@ def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup
     return render("details.html.j2", message=message, bars=bars, causes=causes)
 
 
-def table(messages: Sequence[Message], marked: str | None = None) -> Markup:
-    """A log as a table with each message's label and what caused it; those labelled `marked` stand out."""
+def table(messages: Sequence[Message], marked: str | None = None, selected: int | None = None) -> Markup:
+    """A log as a table with each message's label and what caused it; those labelled `marked` stand out, and the causes
+    of the selected one are marked in words and colour."""
     shown = messages[:TABLE_SHOWN]
+    chosen = next((m for m in shown if m.n == selected), None)
+    causes = _causes_by_place(chosen)
     rows = [
-        (m, message_chip(m), colour(m.emotion or ""), marked is None or m.emotion == marked, _causes(m, messages))
+        {
+            "m": m,
+            "chip": message_chip(m),
+            "colour": colour(m.emotion or ""),
+            "faint": marked is not None and m.emotion != marked,
+            "pieces": _pieces(m.text, causes.get(m.n)),
+            "because": _because(causes.get(m.n), selected),
+            "causes": _causes(m, messages),
+        }
         for m in shown
     ]
-    return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown))
+    return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown), selected=selected)
 
 
 def overview(messages: Sequence[Message]) -> Markup:
@@ -145,7 +156,7 @@ _MADE = {"html": "report", "label-studio": "Label Studio"}
 
 
 def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
-    places = [f"{f['id']}, line {f['line']}" if f.get("line") else str(f["id"]) for f in batch.failures]
+    places = [f"{f.id}, line {f.line}" if f.line else f.id for f in batch.failures]
     return {
         "id": batch.id,
         "filename": batch.filename,
@@ -158,7 +169,7 @@ def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
         "told": _told(batch),
         "percent": round(100 * batch.fraction),
         "failed": batch.failed,
-        "failures": [f"{place}: {f['error']}" for place, f in zip(places, batch.failures, strict=True)],
+        "failures": [f"{place}: {f.error}" for place, f in zip(places, batch.failures, strict=True)],
         "asked": batch.id == asked,
     }
 
@@ -168,21 +179,17 @@ def _told(batch: Batch) -> str:
         return f"Waiting; {batch.ahead} before it." if batch.ahead else "Waiting; it is the next."
     if batch.state == "failed":
         return f"Failed: {batch.error}."
-    n = f"{_number(batch.utterances, 'message')} of {_number(batch.conversations, 'conversation')}"
+    n = f"{number(batch.utterances, 'message')} of {number(batch.conversations, 'conversation')}"
     if batch.state == "running":
         return f"{n} so far, {batch.fraction:.0%} of the log.".replace("%", " %")
     return f"Done: {n}."
-
-
-def _number(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _size(n_bytes: int) -> str:
     for unit, size in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
         if n_bytes >= size:
             return f"{n_bytes / size:.1f} {unit}"
-    return _number(n_bytes, "byte")
+    return number(n_bytes, "byte")
 
 
 def _before(messages: Sequence[Message]) -> list[str | None]:
@@ -194,15 +201,21 @@ def _causes(message: Message, messages: Sequence[Message]) -> list[str]:
     return [_cause(c, message.n, messages) for c in message.prediction.causes] if message.prediction else []
 
 
+def _causes_by_place(message: Message | None) -> dict[int | None, Cause]:
+    return {c.utterance: c for c in message.prediction.causes} if message and message.prediction else {}
+
+
 def _cause(cause: Cause, n: int, messages: Sequence[Message]) -> str:
     """A cause of message n in words."""
     sure = percent(cause.probability)
     if cause.utterance is None:
         return f"something outside the conversation ({sure})"
     place = "the message itself" if cause.utterance == n else f"message {cause.utterance + 1}"
-    if cause.utterance >= len(messages):
+    # The messages at hand may be the last ones of a longer conversation.
+    at = cause.utterance - messages[0].n if messages else -1
+    if not 0 <= at < len(messages):
         return f"{place} ({sure})"
-    said = messages[cause.utterance]
+    said = messages[at]
     whom = "" if cause.utterance == n else f", {said.speaker}"
     return f"{place}{whom}: “{cause.span or said.text}” ({sure})"
 

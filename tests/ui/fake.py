@@ -9,6 +9,7 @@ from typing import Any
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.schemas import BatchFailure
 from tests.ui.fake_pictures import PicturesInMemory
 
 LABELS = LABEL_SETS["ekman"]
@@ -140,7 +141,7 @@ class MemoryClient(PicturesInMemory):
             conversations=0,
             failed=0,
             utterances=0,
-            failures=(),
+            failures=[],
             error=None,
             output=None,
         )
@@ -170,15 +171,17 @@ class MemoryClient(PicturesInMemory):
         if batch.ended or (batch.state == "queued" and not self.pace):
             return batch
         if batch.state == "queued":
-            return replace(batch, state="running")
+            return batch.model_copy(update={"state": "running"})
         if b"unreadable" in self.logs[batch.id]:
-            return replace(batch, state="failed", error="this is binary data, not text")
+            return batch.model_copy(update={"state": "failed", "error": "this is binary data, not text"})
         fraction = min(1.0, batch.fraction + self.pace)
         n = int(fraction * self.logs[batch.id].count(b"\n"))
-        failures = ({"id": "chat-2", "line": 2, "error": "no name <b>before</b> the colon"},)
-        failed = failures if b"broken" in self.logs[batch.id] else ()
-        batch = replace(batch, fraction=fraction, utterances=n, conversations=1, failed=len(failed), failures=failed)
-        return replace(batch, state="done", output=f"/v1/batches/{batch.id}/output") if fraction == 1 else batch
+        failure = BatchFailure(id="chat-2", line=2, error="no name <b>before</b> the colon")
+        failures = [failure] if b"broken" in self.logs[batch.id] else []
+        now = {"fraction": fraction, "utterances": n, "conversations": 1, "failed": len(failures), "failures": failures}
+        if fraction == 1:
+            now |= {"state": "done", "output": f"/v1/batches/{batch.id}/output"}
+        return batch.model_copy(update=now)
 
     def models(self) -> tuple[Model, ...]:
         self._check()

@@ -1,11 +1,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dialog.conversation import Conversation
-from serve.client import ServiceError
+from dialog.conversation import Cause, Conversation
+from serve.client import EmotionsAnswer, ServiceError
 from tests.ui.fake import MemoryClient
 from ui.conversation_tab import (
     EXAMPLE,
@@ -74,6 +75,35 @@ def test_a_long_conversation_is_read_from_its_end_and_says_so(client: MemoryClie
     assert "only the last 2,000 of 2,300 messages" in state.notices
     assert "rapport annotate &#39;my chat.txt&#39;" in state.notices
     assert "<td>301</td>" in shown_conversation(state)[2]
+
+
+class Blaming(MemoryClient):
+    """A service to which the first message it was sent caused every emotion."""
+
+    def emotions(self, conversations: Any, **options: Any) -> EmotionsAnswer:
+        answer = super().emotions(conversations, **options)
+        cause = Cause(utterance=0, start=None, end=None, span=None, probability=0.9)
+        blamed = []
+        for c in answer.conversations:
+            predictions = [replace(u.prediction, causes=(cause,)) for u in c.utterances if u.prediction]
+            blamed.append(c.with_predictions(predictions))
+        return replace(answer, conversations=tuple(blamed))
+
+
+def test_causes_in_a_long_conversation_are_counted_in_all_of_it() -> None:
+    state = labelled(transcript(LONGEST_CONVERSATION + 300), Blaming())
+    last = state.log.conversations[0].utterances[-1].prediction
+    assert last is not None
+    assert [c.utterance for c in last.causes] == [300]
+    assert "because of message 301, Bo: “great 300”" in shown_conversation(state)[2]
+
+
+def test_a_message_whose_causes_are_marked_is_chosen_by_its_number() -> None:
+    state = labelled("Ann: great\nBo: great news\n", Blaming())
+    assert "a cause of" not in shown_conversation(state)[2]
+    table = shown_conversation(replace(state, selected=1))[2]
+    assert table.count("a cause of the emotion of message 2, 90 %") == 1
+    assert table.count("rp-selected") == 1
 
 
 def many_messages() -> bytes:

@@ -207,6 +207,25 @@ def test_details_say_the_causes_in_words() -> None:
     assert "something outside the conversation (40 %)" in html
 
 
+def test_the_table_of_a_log_marks_the_causes_of_the_chosen_message() -> None:
+    html = render.table(caused(), selected=1)
+    assert "I <mark>got the job</mark>" in html
+    assert "a cause of the emotion of message 2, 71 %" in html
+    assert html.count('aria-pressed="true"') == 1
+    assert "<mark>" not in render.table(caused())
+
+
+def test_causes_are_found_among_the_last_messages_of_a_longer_log() -> None:
+    first, second = caused()
+    assert second.prediction is not None
+    later = replace(second, n=1001, prediction=second.prediction.moved(1000))
+    html = render.table([replace(first, n=1000), later], selected=1001)
+    assert "because of message 1001, Ann: “got the job” (71 %); the message itself" in html
+    assert "I <mark>got the job</mark>" in html
+    lost = render.table([later])
+    assert "because of message 1001 (71 %)" in lost
+
+
 def test_the_table_of_a_log_says_the_causes_under_the_message() -> None:
     html = render.table(caused())
     assert html.count("rp-why") == 1
