@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import ValidationError
@@ -18,11 +17,11 @@ from serve import batch_table, logs
 from serve.batch_table import Batch, TooManyBatches
 from serve.batch_worker import folder_of, output_of
 from serve.choice import Choice
-from serve.door import request_id_of
 from serve.limits import Limits
 from serve.multipart import unpack
 from serve.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
 from serve.reading import invalid, pointer
+from serve.replies import reply
 from serve.schemas import BatchesReply, BatchOptions, BatchReply
 from serve.spool import FILE_HEADER, LOG_HEADER, Spool
 from serve.storage import Storage
@@ -103,7 +102,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         ahead = 0
         if batch.state == "queued":
             ahead = await storage.do(lambda db: batch_table.before(db, batch.id), writes=False)
-        return _reply(request, _shown(batch, ahead), status, headers)
+        return reply(request, _shown(batch, ahead), status, headers)
 
     @router.post(
         "",
@@ -155,7 +154,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         batches = await storage.do(batch_table.listed, writes=False)
         ahead = [b.id for b in reversed(batches) if b.state == "queued"]
         shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0) for b in batches]
-        return _reply(request, {"batches": shown})
+        return reply(request, {"batches": shown})
 
     @router.get(
         "/{batch_id}",
@@ -287,8 +286,3 @@ def _shown(batch: Batch, ahead: int) -> dict[str, Any]:
         "error": batch.error,
         "output": f"/v1/batches/{batch.id}/output" if batch.state == "done" else None,
     }
-
-
-def _reply(request: Request, value: dict[str, Any], status: int = 200, headers: Any = None) -> Response:
-    value["request_id"] = request_id_of(request.scope)
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")

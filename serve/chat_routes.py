@@ -2,14 +2,13 @@
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from serve.door import request_id_of
 from serve.limits import Limits
 from serve.openapi import body
 from serve.problems import declared
 from serve.reading import read, refuse_long
+from serve.replies import reply
 from serve.schemas import ChatReply, MessageReply, NewChat, NewCorrection, NewMessage
 from serve.sessions import Sessions
 from serve.storage import Chat, StoredMessage
@@ -36,7 +35,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         """A new chat, empty. Its id is the only key to it."""
         asked, _ = await read(request, NewChat, limits)
         chat = await sessions.start(asked.model, asked.label_set)
-        return _reply(request, _chat(chat, []), 201, {"Location": f"/v1/chats/{chat.id}"})
+        return reply(request, _chat(chat, []), 201, {"Location": f"/v1/chats/{chat.id}"})
 
     @router.post(
         "/{chat_id}/messages",
@@ -59,7 +58,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         refuse_long(lengths, limits)
         message, stepped = await sessions.add(chat_id, speaker, asked.text, time)
         extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": _MODE, "warnings": stepped.warnings}
-        return _reply(request, {**_message(message), **extra}, 201)
+        return reply(request, {**_message(message), **extra}, 201)
 
     @router.get(
         "/{chat_id}",
@@ -78,7 +77,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     ) -> Response:
         """The chat and a page of its messages, with labels and corrections."""
         chat = await sessions.get(chat_id)
-        return _reply(request, _chat(chat, await sessions.messages(chat_id, after, limit)))
+        return reply(request, _chat(chat, await sessions.messages(chat_id, after, limit)))
 
     @router.delete(
         "/{chat_id}",
@@ -120,16 +119,9 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     return router
 
 
-def _reply(
-    request: Request, value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    value["request_id"] = request_id_of(request.scope)
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")
-
-
 def _corrected(request: Request, chat: Chat, message: StoredMessage) -> Response:
     extra = {"chat": chat.id, "model_version": chat.model_version, "mode": _MODE, "warnings": []}
-    return _reply(request, {**_message(message), **extra})
+    return reply(request, {**_message(message), **extra})
 
 
 def _chat(chat: Chat, messages: list[StoredMessage]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 from serve import logs
 from serve.admission import Admission
 from serve.choice import Choice
-from serve.door import request_id_of
 from serve.emotion import Job
 from serve.labeller import Labeller
 from serve.limits import Limits
 from serve.openapi import body
 from serve.problems import declared, unavailable
 from serve.reading import pointer, read, refuse_long
+from serve.replies import reply
 from serve.schemas import EmotionsReply, EmotionsRequest
 
 _EXAMPLE: dict[str, Any] = {
@@ -102,14 +102,13 @@ def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRou
         logs.get().info(
             "labelled", conversations=len(conversations), utterances=n_utterances, model=job.model, mode=job.mode
         )
-        reply = {
+        told = {
             "conversations": orjson.Fragment(labelled.conversations),
             "model_version": labelled.model_version,
             "mode": options.mode,
             "warnings": list(labelled.warnings),
-            "request_id": request_id_of(request.scope),
         }
-        return Response(orjson.dumps(reply), media_type="application/json")
+        return reply(request, told)
 
     return router
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
 from serve import logs
-from serve.door import request_id_of
 from serve.limits import Limits
 from serve.openapi import body
 from serve.picture_reading import read_picture
 from serve.problems import Fault, Refusal, declared, declared_as, too_large
 from serve.reading import invalid, read, refuse_long
+from serve.replies import reply
 from serve.visual import Begin
 from serve.visual_schemas import (
     NewQuestion,
@@ -86,7 +86,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         refuse_long([("/caption", "characters_per_question", len(asked.caption))], limits)
         dialog = await sessions.start(picture, asked.caption)
         logs.get().info("picture", model_version=dialog.model_version)
-        return _reply(request, _dialog(dialog, []), 201, {"Location": f"/v1/visual-dialogs/{dialog.id}"})
+        return reply(request, _dialog(dialog, []), 201, {"Location": f"/v1/visual-dialogs/{dialog.id}"})
 
     @router.post(
         "/visual-dialogs/{dialog_id}/questions",
@@ -110,7 +110,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         asked, _ = await read(request, NewQuestion, limits)
         _check([("/question", asked.question)], limits)
         added, version = await sessions.ask(dialog_id, asked.question)
-        return _reply(request, {**_round(added), "dialog": dialog_id, "model_version": version}, 201)
+        return reply(request, {**_round(added), "dialog": dialog_id, "model_version": version}, 201)
 
     @router.get(
         "/visual-dialogs/{dialog_id}",
@@ -122,7 +122,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
     async def get(request: Request, dialog_id: DialogId) -> Response:
         """What was asked and answered so far."""
         dialog = await sessions.get(dialog_id)
-        return _reply(request, _dialog(dialog, await sessions.rounds(dialog_id)))
+        return reply(request, _dialog(dialog, await sessions.rounds(dialog_id)))
 
     @router.get(
         "/visual-dialogs/{dialog_id}/picture",
@@ -190,7 +190,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         begin = Begin(picture=picture, caption=asked.caption, rounds=history)
         begun, answered = await sessions.answer(begin, asked.question)
         told = {"question": asked.question, "answer": answered.answer, "model_version": answered.model_version}
-        return _reply(request, {**begun.look, **told})
+        return reply(request, {**begun.look, **told})
 
     return router
 
@@ -246,13 +246,6 @@ def _bodies(model: type[BaseModel], example: dict[str, Any], fields: tuple[str, 
         },
     }
     return found
-
-
-def _reply(
-    request: Request, value: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    value["request_id"] = request_id_of(request.scope)
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
 def _dialog(dialog: VisualDialog, rounds: list[Round]) -> dict[str, Any]:
