@@ -74,8 +74,8 @@ def _operations(labeller: Labeller, choice: Choice) -> APIRouter:
 
     @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
     async def models(request: Request) -> ModelsReply:
-        """Every emotion model that may be asked for by name, with its labels and the scores of its card."""
-        return ModelsReply(models=list(choice.cards.values()), request_id=request_id_of(request.scope))
+        """Every model there is, with the scores of its card. Those of the task `emotion` may be asked for by name."""
+        return ModelsReply(models=[*choice.cards.values(), *choice.others], request_id=request_id_of(request.scope))
 
     @router.get("/labels", summary="Which labels there are", operation_id="list_labels", responses=declared())
     async def labels(request: Request) -> LabelsReply:

@@ -1,7 +1,7 @@
 """Which model answers: the one named, the one with the label set named, or the default."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,9 +16,11 @@ TASK = "emotion"
 class Choice:
     """The emotion models of this service, by name. Only these may be asked for: a name is never a path."""
 
-    def __init__(self, cards: Mapping[str, ModelCard], default: str) -> None:
+    def __init__(self, cards: Mapping[str, ModelCard], default: str, others: Sequence[ModelCard] = ()) -> None:
         self.cards = MappingProxyType(dict(cards))
         self.default = default
+        self.others = tuple(others)
+        """Models of other tasks, which are not asked for by name."""
 
     @classmethod
     def of(cls, config: AppConfig) -> "Choice":
@@ -26,13 +28,14 @@ class Choice:
         module, _, name = config.catalogue.partition(":")
         shipped = getattr(importlib.import_module(module), name)()
         default = config.model_name
-        cards = {card.name: _card(card, default) for card in shipped if card.task == TASK}
+        in_use = (default, config.visual.engine)
+        cards = {card.name: _card(card, in_use) for card in shipped if card.task == TASK}
         if default not in cards:  # a folder of one's own
             summary = "a model of this service's own"
             cards[default] = ModelCard(
                 name=default, task=TASK, labels=[], label_set=None, summary=summary, scores={}, default=True
             )
-        return cls(cards, default)
+        return cls(cards, default, [_card(card, in_use) for card in shipped if card.task != TASK])
 
     def model(self, model: str | None, label_set: str | None, place: str) -> str:
         """The name of the model to ask. Refusal 422, at `place`, for a name or a set there is not, or both at odds."""
@@ -57,7 +60,7 @@ def _has(card: ModelCard, label_set: str) -> bool:
     return tuple(card.labels) == tuple(LABEL_SETS.get(label_set, ()))
 
 
-def _card(card: Any, default: str) -> ModelCard:
+def _card(card: Any, in_use: Collection[str]) -> ModelCard:
     # Two corpora may share their labels; the model's own name says which of the sets it was made for.
     own = card.name.rpartition("/")[2]
     same = [name for name, labels in LABEL_SETS.items() if tuple(labels) == tuple(card.labels)]
@@ -68,7 +71,7 @@ def _card(card: Any, default: str) -> ModelCard:
         label_set=own if own in same else next(iter(same), None),
         summary=card.summary,
         scores=dict(card.scores),
-        default=card.name == default,
+        default=card.name in in_use,
     )
 
 

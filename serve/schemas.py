@@ -231,7 +231,7 @@ class BatchesReply(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """A model that can be asked for by name."""
+    """A model of this service."""
 
     name: str
     task: str
@@ -239,7 +239,7 @@ class ModelCard(BaseModel):
     label_set: str | None
     summary: str
     scores: dict[str, Any]
-    default: bool
+    default: bool = Field(description="Answers where none is named")
 
 
 class ModelsReply(BaseModel):

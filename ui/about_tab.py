@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from serve.client import Client, ServiceError
 from ui import render
-from ui.scores import headline
+from ui.scores import columns, headline, spoken
 from ui.templates import render as fill
 
 
@@ -15,7 +15,8 @@ def about(client: Client) -> Markup:
         models, trouble = client.models(), None
     except ServiceError as error:
         models, trouble = (), render.problem(error)
-    return fill("about.html.j2", cards=[(m, headline(m.scores)) for m in models], trouble=trouble)
+    cards = [(m, *columns(headline(m.scores))) for m in models]
+    return fill("about.html.j2", cards=cards, spoken=spoken, trouble=trouble)
 
 
 def build(page: gr.Blocks, client: Client) -> None:

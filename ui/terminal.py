@@ -107,7 +107,8 @@ def write_models(cards: Sequence[Any]) -> None:
     width = max((len(card.name) for card in cards), default=0)
     for card in cards:
         print(f"{card.name:{width}}  {card.summary}")
-        print(f"{'':{width}}  labels: {', '.join(card.labels)}")
+        if card.labels:
+            print(f"{'':{width}}  labels: {', '.join(card.labels)}")
         for data, figures in headline(card.scores):
             shown = ", ".join(f"{metric} {figure}" for metric, figure in figures)
             print(f"{'':{width}}  {f'on {data}: ' if data else ''}{shown}")

@@ -147,7 +147,7 @@ async def test_what_is_not_there_is_a_problem_too(
 
 async def test_labels_and_models(client: httpx.AsyncClient) -> None:
     models = {m["name"]: m for m in (await client.get("/models")).json()["models"]}
-    assert set(models) == {"emotion/ekman", "emotion/emorynlp", "emotion/missing"}
+    assert set(models) == {"emotion/ekman", "emotion/emorynlp", "emotion/missing", "visual/daquar"}
     assert models["emotion/emorynlp"]["label_set"] == "emorynlp"
     assert models["emotion/ekman"]["scores"] == {"weighted_f1": 60.0}
     sets = {s["name"]: s for s in (await client.get("/labels")).json()["label_sets"]}
