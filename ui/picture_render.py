@@ -62,10 +62,11 @@ def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) ->
                     "height": (y1 - y0) * dialog.height,
                     "shade": round(0.62 * (1 - share / most), 3) if most else 0,
                     "rank": ranks.get(i),
-                    "percent": percent(share),
+                    # Beyond the edge, so that what is blurred stays as dark there as it is inside.
+                    "spread": _spread(x0, y0, x1, y1, dialog.width, dialog.height),
                 }
             )
-        told = [f"{name} {percent(share)}" for name, share in places(dialog.boxes, answer.regions)[:PLACES_NAMED]]
+        told = [f"{name} ({percent(share)})" for name, share in places(dialog.boxes, answer.regions)[:PLACES_NAMED]]
     return fill(
         "picture.html.j2",
         width=dialog.width,
@@ -74,8 +75,29 @@ def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) ->
         boxes=boxes,
         told=told,
         size=max(dialog.width, dialog.height) / 30,
+        blur=_cell(dialog) / 4 if boxes and _tiled(dialog.boxes) else 0,
         strange=dialog.strangeness is not None and dialog.strangeness > 1,
     )
+
+
+def _spread(x0: float, y0: float, x1: float, y1: float, width: float, height: float) -> tuple[float, ...]:
+    """x, y, width and height of a box that goes on beyond whatever edges of the picture it touches."""
+    left, top, right, bottom = (x0 - (x1 - x0) * (x0 <= 0), y0 - (y1 - y0) * (y0 <= 0), x1, y1)
+    right += (x1 - x0) * (x1 >= 1)
+    bottom += (y1 - y0) * (y1 >= 1)
+    found = (left * width, top * height, (right - left) * width, (bottom - top) * height)
+    return tuple(round(value, 2) for value in found)
+
+
+def _cell(dialog: VisualDialog) -> float:
+    """The shortest side of a box, in the picture's units."""
+    sides = [((x1 - x0) * dialog.width, (y1 - y0) * dialog.height) for x0, y0, x1, y1 in dialog.boxes]
+    return min(min(pair) for pair in sides)
+
+
+def _tiled(boxes: Sequence[Box]) -> bool:
+    """Whether the boxes are a grid that covers the picture once; those of a detector lie as they lie."""
+    return abs(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) - 1) < 0.01
 
 
 def rounds(dialog: VisualDialog | None, asking: str | None = None, selected: int | None = None) -> Markup:

@@ -146,10 +146,13 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
                     file_count="single",
                     file_types=["image", ".heic", ".heif"],
                     variant="primary",
+                    size="md",
                     min_width=150,
                     elem_id="rp-picture-upload",
                 )
-                new = gr.Button("Delete the picture", size="sm", min_width=120, elem_id="rp-picture-forget")
+                new = gr.Button(
+                    "Delete the picture", size="md", min_width=120, visible=False, elem_id="rp-picture-forget"
+                )
             with gr.Accordion("Take one with the camera", open=False, elem_id="rp-camera"):
                 camera = gr.Image(
                     sources=["webcam"],
@@ -177,7 +180,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             )
             details = gr.HTML("", elem_id="rp-answer", apply_default_css=False)
 
-    shown = [state, shown_picture, log, notice, details, kept, question]
+    shown = [state, shown_picture, log, notice, details, kept, new, question]
 
     def show(s: PictureState) -> list[Any]:
         chosen = s.chosen
@@ -189,6 +192,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             s.notice,
             picture_render.answer(chosen, earlier),
             {"dialog": None if s.dialog is None else s.dialog.id},
+            gr.update(visible=s.dialog is not None),
             gr.skip() if s.unsent is None else s.unsent,
         ]
 

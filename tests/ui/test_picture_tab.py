@@ -62,7 +62,7 @@ def test_an_answer_is_laid_open_in_words_and_numbers(client: MemoryClient, photo
     assert "71 %" in page
     assert page.index("2. is it big?") < page.index("1. what is it?"), "what was used most comes first"
     seen = drawn(state.dialog, state.address, state.chosen.answer)
-    assert "looked most at: the centre 42 %, centre right 20 %, centre left 10 %" in seen
+    assert "looked most at: the centre (42 %), centre right (20 %), centre left (10 %)" in seen
     assert seen.count("rp-looked") == 3
     first = replace(state, selected=0)
     assert first.chosen is not None
