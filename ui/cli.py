@@ -4,8 +4,11 @@ Exit codes: 0 fine; 1 wrong usage or unreadable input; 2 some items failed, and 
 can be resumed says so. Heavy imports happen inside the commands, so that help is quick.
 """
 
+import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +30,9 @@ FAILURES_SHOWN = 20
 
 def main() -> None:
     """The entry point: runs a command and exits with its code."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a stray byte, or an emoji on an old terminal, must not end the work
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -108,6 +114,9 @@ def annotate(
         bool | None,
         typer.Option("--causes/--no-causes", help="Say what caused each emotion.  [default: where the model can]"),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
+    ] = "local",
     model: ModelName = DEFAULT_MODEL,
     as_json: AsJson = False,
 ) -> int:
@@ -115,15 +124,15 @@ def annotate(
     from dataclasses import asdict
 
     from dialog.annotate import annotate as annotate_logs
-    from dialog.emotion import EmotionTagger
     from dialog.formats import WRITERS
-    from ui.terminal import complain, note, progress, write_json
+    from ui.messages import number
+    from ui.terminal import complain, note, pick, progress, write_json
 
     if as_json and out == "-":
         raise ValueError("--json and -o - would both write to stdout; choose one")
+    start = pick(engine, {"local": _local_tagger, "ray": _ray_tagger}, "engine")
     ending = Path(out).suffix.lstrip(".").lower()
-    with progress("Loading the model") as bar:
-        tagger = EmotionTagger.load(model, causes=causes)
+    with progress("Loading the model") as bar, start(model, causes) as (tagger, n_workers):
         bar.describe("Labelling")
         summary = annotate_logs(
             [sys.stdin.buffer if i == "-" else Path(i) for i in inputs],
@@ -133,7 +142,8 @@ def annotate(
             to=to or (ending if ending in WRITERS else "jsonl"),
             resume=resume,
             anonymise=anonymise,
-            progress=lambda p: bar.at(p.fraction, f"{p.utterances:,} messages"),
+            progress=lambda p: bar.at(p.fraction, number(p.utterances, "message")),
+            batch_utterances=1024 * n_workers,
         )
     if as_json:
         write_json({**asdict(summary), "out": out, "model": tagger.version, "exit_code": summary.exit_code})
@@ -147,9 +157,24 @@ def annotate(
     else:
         skipped = f", {summary.skipped:,} were done before" if summary.skipped else ""
         failed = f", {summary.failed:,} failed" if summary.failed else ""
-        rate = f"{summary.utterances:,} messages in {summary.seconds:.1f} s"
-        note(f"rapport: labelled {summary.done:,} conversations ({rate}){skipped}{failed} -> {out}")
+        rate = f"{number(summary.utterances, 'message')} in {summary.seconds:.1f} s"
+        note(f"rapport: labelled {number(summary.done, 'conversation')} ({rate}){skipped}{failed} -> {out}")
     return summary.exit_code
+
+
+@contextmanager
+def _local_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+    from dialog.emotion import EmotionTagger
+
+    yield EmotionTagger.load(model, causes=causes), 1
+
+
+@contextmanager
+def _ray_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+    from serve.ray_tagger import ray_tagger
+
+    with ray_tagger(model, causes=causes) as tagger:
+        yield tagger, tagger.n_workers
 
 
 @app.command()
