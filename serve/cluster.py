@@ -1,20 +1,20 @@
 """The Ray cluster under the service: a private one that ends with it, or one that is running already."""
 
 import contextlib
-import functools
 import io
 import logging
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
 from serve.door import LIMITS_VARIABLE, SPOOL_VARIABLE
-from serve.processes import kill_all, none_left_behind
+from serve.processes import none_left_behind
 from serve.storage import BATCHES
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
@@ -36,9 +36,9 @@ def cluster(config: AppConfig) -> Iterator[None]:
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_ROOT)
     try:
-        with none_left_behind() as before:
+        with none_left_behind():
             try:
-                _begin(ray, config, folder, before)
+                _begin(ray, config, folder)
                 yield
             finally:
                 _end(ray)
@@ -46,7 +46,7 @@ def cluster(config: AppConfig) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> None:
+def _begin(ray: Any, config: AppConfig, folder: str) -> None:
     common = {"log_to_driver": config.ray.log_to_console, "logging_level": logging.ERROR}
     if config.ray.address is not None:
         ray.init(address=config.ray.address, **common)
@@ -54,25 +54,39 @@ def _begin(ray: Any, config: AppConfig, folder: str, before: frozenset[int]) -> 
     # On Windows and macOS Ray keeps a cluster of one machine to 127.0.0.1, which is what we want here too: nothing
     # that listens elsewhere, and a laptop that may change its network.
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
-    private = functools.partial(
-        ray.init,
-        address="local",
-        num_cpus=config.ray.cpus or max(2, os.cpu_count() or 1),
-        object_store_memory=config.ray.object_store_mb * 1024**2,
-        include_dashboard=False,
-        _temp_dir=folder,
-        _metrics_export_port=config.ray.metrics_port,
-        **common,
-    )
+    with _patience(ray):
+        ray.init(
+            address="local",
+            num_cpus=config.ray.cpus or max(2, os.cpu_count() or 1),
+            object_store_memory=config.ray.object_store_mb * 1024**2,
+            include_dashboard=False,
+            _temp_dir=folder,
+            _metrics_export_port=config.ray.metrics_port,
+            **common,
+        )
+
+
+@contextlib.contextmanager
+def _patience(ray: Any, seconds: float = 180.0) -> Iterator[None]:
+    """Ray gives a node 30 s to start, and says so nowhere but in its code; a machine under load needs longer."""
+    services = ray._private.services
+    ask = services.get_node
+
+    def keep_asking(*args: Any, **named: Any) -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return ask(*args, **named)
+            except RuntimeError:  # not there yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.3)
+
+    services.get_node = keep_asking
     try:
-        private()
-    except Exception as error:
-        # Ray gives a node 30 s to start, which a machine under load may not keep the first time.
-        if "timed out during startup" not in str(error):
-            raise
-        ray.shutdown()
-        kill_all(before)
-        private()
+        yield
+    finally:
+        services.get_node = ask
 
 
 def _environment(config: AppConfig) -> dict[str, str]:
