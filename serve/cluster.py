@@ -106,6 +106,8 @@ def _environment(config: AppConfig) -> dict[str, str]:
         # Ray's workers are nice to everything else on the machine, which starves a service where much else runs.
         "RAY_worker_niceness": "0",
         # Ray's defaults give up on a machine that is busy with something else.
+        "RAY_agent_register_timeout_ms": "300000",
+        "RAY_worker_register_timeout_seconds": "300",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
         "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
         # There is one proxy; if it dies, the sooner that is seen the better.
