@@ -33,7 +33,9 @@ class VisionRecipe:
     """What the picture network learns from, and how."""
 
     network: ResidualNetworkConfig = field(default_factory=lambda: ResidualNetworkConfig(peaks=True))
-    steps: int = 3000
+    steps: int = 1200
+    """3,000 were tried, with `blended` 0.5: no better on dev (area of the fit 0.897 for 0.911, recall at 10 of 26.8 for
+    27.7 per cent)."""
     lr: float = 2e-3
     weight_decay: float = 0.05
     batch: tuple[tuple[str, int], ...] = (("flickr8k", 168), ("caltech101", 64), ("daquar", 20), ("coco_mini", 4))
@@ -41,9 +43,8 @@ class VisionRecipe:
     sizes: tuple[tuple[float, int], ...] = ((0.6, 64), (1.0, 96))
     """Until which share of the steps pictures have which side."""
     smallest_crop: float = 0.35
-    blended: float = 0.5
-    """Of the steps, in how many every picture is laid over another of the batch (mixup, Zhang et al. 2018): some ten
-    thousand photographs are soon known by heart."""
+    blended: float = 0.0
+    """Of the steps, in how many every picture is laid over another of the batch (mixup, Zhang et al. 2018)."""
     own: float = 0.6
     """How much of the target is the picture's own caption; the rest goes to all that read like its captions."""
     likeness: float = 0.06
