@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -16,6 +16,7 @@ from models import checkpoint
 from models.catalogue import path_of
 from models.mixers.base import leaves, rebuilt
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, ReadState, join, pad_tokens
+from models.pointer.spans import best_spans
 
 DEFAULT = "causes/reccon"
 STRETCH = 64
@@ -32,6 +33,24 @@ class WrongEncoder(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """What makes probabilities and decisions of logits; all of it is found on what was held out of training."""
+
+    scale: float = 1.0
+    """A probability is sigmoid(scale * logit + shift)."""
+    shift: float = 0.0
+    latent_scale: float = 1.0
+    latent_shift: float = 0.0
+    threshold: float = 0.5
+    """From this probability on a message is named as a cause."""
+    latent_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.threshold <= 1 and 0 <= self.latent_threshold <= 1):
+            raise ValueError(f"thresholds {self.threshold}, {self.latent_threshold}: expected 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CausesModelConfig:
     """config.json of a causes model: everything its weights need to be used."""
 
@@ -40,20 +59,23 @@ class CausesModelConfig:
     pointer: CausesConfig
     encoder: str
     """The content hash of the encoder and layout it was trained on: dialog.encoding.encoder_hash."""
-    scale: float = 1.0
-    """A probability is sigmoid(scale * logit + shift); both are found on what was held out of training."""
-    shift: float = 0.0
-    latent_scale: float = 1.0
-    latent_shift: float = 0.0
-    threshold: float = 0.5
-    """From this probability on a message is named as a cause. By what was held out of training."""
-    latent_threshold: float = 0.5
+    habits: tuple[str, ...] = ("reccon",)
+    """The corpora whose annotators it answers like; like the first unless asked otherwise."""
+    calibrations: tuple[Calibration, ...] = (Calibration(),)
+    """One a habit."""
+    exact: float = 0.3
+    """How much a span counts for being likely itself, beside its overlap with other likely ones; see best_spans."""
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.pointer.n_emotions:
             raise ValueError(f"{len(self.labels)} labels, but the pointer is told {self.pointer.n_emotions} emotions")
-        if not (0 <= self.threshold <= 1 and 0 <= self.latent_threshold <= 1):
-            raise ValueError(f"thresholds {self.threshold}, {self.latent_threshold}: expected 0 to 1")
+        if not len(self.habits) == len(self.calibrations) == self.pointer.n_habits:
+            raise ValueError(
+                f"{len(self.habits)} habits and {len(self.calibrations)} calibrations, but the pointer has "
+                f"{self.pointer.n_habits} habits"
+            )
+        if not 0 <= self.exact <= 1:
+            raise ValueError(f"exact {self.exact}: expected 0 to 1")
 
 
 class KeptTokens(nn.Module):
@@ -104,9 +126,18 @@ class CauseFinder:
     """Points at the causes of each emotional utterance, backwards only; neutral ones are not asked."""
 
     def __init__(
-        self, name: str, version: str, config: CausesModelConfig, model: CausePointer, encoder: ConversationEncoder
+        self,
+        name: str,
+        version: str,
+        config: CausesModelConfig,
+        model: CausePointer,
+        encoder: ConversationEncoder,
+        habit: str | None = None,
     ) -> None:
-        """WrongEncoder where the model was trained on other vectors than this encoder's."""
+        """`habit` is one of the config's, the first unless given.
+
+        WrongEncoder where the model was trained on other vectors than this encoder's.
+        """
         if encoder.version != config.encoder:
             raise WrongEncoder(
                 f"{name} was trained on the encoder {config.encoder}, but is to read {encoder.version or 'another'}: "
@@ -117,6 +148,10 @@ class CauseFinder:
         self.config = config
         self.model = model.eval()
         self.encoder = encoder
+        if habit is not None and habit not in config.habits:
+            raise ValueError(f"{name} answers like the annotators of {', '.join(config.habits)}, not of {habit}")
+        self.habit = config.habits.index(habit) if habit else 0
+        self.calibration = config.calibrations[self.habit]
         self.keep_tokens = KeptTokens(model)
         """What the encoder is to keep of tokens, for `find` and `step`."""
 
@@ -134,15 +169,16 @@ class CauseFinder:
         label = str(name) if not Path(name).is_dir() else folder.name
         return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, model, encoder)
 
-    def using(self, config: CausesModelConfig) -> "CauseFinder":
-        """The same model with other thresholds or another calibration, for the same kept tokens."""
-        other = CauseFinder(self.name, self.version, config, self.model, self.encoder)
+    def with_thresholds(self, threshold: float, latent_threshold: float, *, habit: str | None = None) -> "CauseFinder":
+        """The same model with other thresholds, and another corpus's habit if need be, for the same kept tokens."""
+        other = CauseFinder(self.name, self.version, self.config, self.model, self.encoder, habit)
+        other.calibration = replace(other.calibration, threshold=threshold, latent_threshold=latent_threshold)
         other.keep_tokens = self.keep_tokens
         return other
 
     def probabilities(self, pairs: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Calibrated probabilities of logits; an impossible pair has 0."""
-        c = self.config
+        c = self.calibration
         return torch.sigmoid(c.scale * pairs + c.shift), torch.sigmoid(c.latent_scale * latent + c.latent_shift)
 
     @torch.inference_mode()
@@ -250,16 +286,18 @@ class CauseFinder:
         new, read = model.read(vectors, emotions, speakers, tokens, token_mask, mask, start)
         everyone = new if before.recent is None else join(before.recent, new)
         known = len(before.texts)
-        q, n = model.queries(new), vectors.shape[1]
+        habits = torch.full((len(rows),), self.habit)
+        q, n = model.queries(new, habits), vectors.shape[1]
         seen = torch.cat([mask.new_ones(len(rows), known), mask], 1)
-        pairs, latent = model.pairs(q, speakers, everyone, known + torch.arange(n), torch.arange(known + n), seen)
+        places = torch.arange(known + n)
+        pairs, latent = model.pairs(q, speakers, everyone, places[known:], places, seen, habits)
         p, p_latent = self.probabilities(pairs, latent)
         asked = mask & torch.tensor(
             [[i < len(r.texts) and self._asks(r.predictions[i]) for i in range(n)] for r in rows]
         )
-        chosen = (asked[..., None] & (p >= self.config.threshold)).nonzero()  # (P, 3) row, target, candidate
+        chosen = (asked[..., None] & (p >= self.calibration.threshold)).nonzero()  # (P, 3) row, target, candidate
         texts = [(*before.texts, *r.texts) for r in rows]
-        spans = self._spans(q, everyone, chosen, texts)
+        spans = self._spans(q, new, everyone, chosen, texts)
         causes: list[list[list[Cause]]] = [[[] for _ in r.texts] for r in rows]
         values = p[tuple(chosen.T)].tolist()
         for (b, t, j), value, span in zip(chosen.tolist(), values, spans, strict=True):
@@ -267,7 +305,7 @@ class CauseFinder:
             first, end = span or (None, None)
             place = before.n - known + j
             causes[b][t].append(Cause(utterance=place, start=first, end=end, span=words, probability=value))
-        for b, t in (asked & (p_latent >= self.config.latent_threshold)).nonzero().tolist():
+        for b, t in (asked & (p_latent >= self.calibration.latent_threshold)).nonzero().tolist():
             nowhere = Cause(utterance=None, start=None, end=None, span=None, probability=p_latent[b, t].item())
             causes[b][t].append(nowhere)
         ordered = [[tuple(sorted(c, key=lambda cause: -cause.probability)) for c in row] for row in causes]
@@ -276,7 +314,7 @@ class CauseFinder:
         return ordered, CausesState(read, recent, texts[0][kept], before.n + n)
 
     def _spans(
-        self, q: Tensor, candidates: Candidates, chosen: Tensor, texts: Sequence[Sequence[str]]
+        self, q: Tensor, targets: Candidates, candidates: Candidates, chosen: Tensor, texts: Sequence[Sequence[str]]
     ) -> list[tuple[int, int] | None]:
         """(start, end) code points of the span in each chosen pair (row, target, candidate); None where no token is."""
         lengths = candidates.token_mask.sum(2)
@@ -286,14 +324,8 @@ class CauseFinder:
         places = dict(zip(pointed, self.encoder.offsets(pointed), strict=True))
         for begin in range(0, len(worded), _PAIRS):
             these = worded[begin : begin + _PAIRS]
-            b, t, j = chosen[these].T
-            k = int(lengths[b, j].max())
-            start, end = self.model.spans(
-                q[b, t], candidates.own[b, j], candidates.tokens[b, j, :k], candidates.token_mask[b, j, :k]
-            )
-            for i, row, place, (first, last) in zip(
-                these, b.tolist(), j.tolist(), self.model.best_spans(start, end).tolist(), strict=True
-            ):
+            spans = best_spans(self.model.spans(q, targets, candidates, chosen[these]), self.config.exact)
+            for i, (row, _, place), (first, last) in zip(these, chosen[these].tolist(), spans.tolist(), strict=True):
                 stand = places[texts[row][place]]
                 found[i] = (stand[first][0], stand[min(last, len(stand) - 1)][1]) if first < len(stand) else None
         return found

@@ -34,7 +34,8 @@ def evaluate_causes(
     Without a prefix: gold emotions, as published. `predicted_`: those `emotions` predicts, still asked of every
     annotated utterance. `end_to_end_`: as the product does it, where an utterance predicted neutral has no cause.
     `live_`: the same with what came before a message alone, as published; a log is read with its neighbours on both
-    sides. ECF has no spans and is scored by its pairs. ValueError where nothing is annotated.
+    sides. ECF has no spans and is scored by its pairs; a model that learned from it answers as its annotators do, and
+    `as_reccon_` is what the product says, which answers as RECCON's. ValueError where nothing is annotated.
     """
     tagger = EmotionTagger.load(emotions, causes=False)
     finder = CauseFinder.load(model, tagger.encoder, tagger.labels)
@@ -57,6 +58,7 @@ def evaluate_causes(
         "task": "causes",
         "model": finder.version,
         "emotions": tagger.version,
+        "habit": _habits(finder, conversations)[0][0],
         "data": [str(path) for path in data],
         "n": sum(len(targets(c)) for c in conversations),
         "n_conversations": len(conversations),
@@ -75,22 +77,33 @@ def _measure(
     tagged = tagger.tag(conversations, mode=mode)
     predicted = [[u.prediction for u in c.utterances if u.prediction] for c in tagged]
     speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
-    # Every pair is wanted, with its probability; what is named of them is decided here, by the model's own threshold.
-    everything = finder.using(replace(finder.config, threshold=0.0, latent_threshold=0.0))
     gold = [list(map(_as_gold, c.utterances, p)) for c, p in zip(conversations, predicted, strict=True)]
     asked = [list(map(_asked_anyway, p, g)) for p, g in zip(predicted, gold, strict=True)]
     scores: dict[str, Any] = {}
-    for prefix, shown in (("", gold), ("predicted_", asked), ("end_to_end_", predicted)):
-        found = everything.find(conversations, encoded, shown, speakers)
-        answers = [a for i, c in enumerate(conversations) for a in _answers(i, c, found[i], finder.config.threshold)]
-        mine: dict[str, Any] = cause_scores(answers)
-        if all(a.row.span is None for a in answers):
-            mine = {k: v for k, v in mine.items() if not k.startswith("span_")}
-            mine |= _pairs(conversations, found, shown, finder.config.threshold)
-        mine |= {f"{k}_95": v for k, v in intervals(answers, [m for m in _WITH_INTERVALS if m in mine]).items()}
-        mine["latent_f1"] = _latent(conversations, found, finder.config.latent_threshold)
-        scores |= {prefix + k: v for k, v in mine.items()}
+    for habit, answering in _habits(finder, conversations):
+        # Every pair is wanted, with its probability; what is named of them is decided here, by the model's thresholds.
+        everything = finder.with_thresholds(0.0, 0.0, habit=habit)
+        own = finder.config.calibrations[everything.habit]
+        for prefix, shown in (("", gold), ("predicted_", asked), ("end_to_end_", predicted)):
+            found = everything.find(conversations, encoded, shown, speakers)
+            answers = [a for i, c in enumerate(conversations) for a in _answers(i, c, found[i], own.threshold)]
+            mine: dict[str, Any] = cause_scores(answers)
+            if all(a.row.span is None for a in answers):
+                mine = {k: v for k, v in mine.items() if not k.startswith("span_")}
+                mine |= _pairs(conversations, found, shown, own.threshold)
+            mine |= {f"{k}_95": v for k, v in intervals(answers, [m for m in _WITH_INTERVALS if m in mine]).items()}
+            mine["latent_f1"] = _latent(conversations, found, own.latent_threshold)
+            scores |= {answering + prefix + k: v for k, v in mine.items()}
     return scores
+
+
+def _habits(finder: CauseFinder, conversations: Sequence[Conversation]) -> list[tuple[str, str]]:
+    """The annotators whose habits are measured, and the prefix of each: those of this data, then the product's."""
+    first, *others = finder.config.habits
+    spans = (row.span for c in conversations for row in fold_1(targets(c)) if row.positive)
+    if "ecf" in others and not any(spans):
+        return [("ecf", ""), (first, f"as_{first}_")]
+    return [(first, "")]
 
 
 def _answers(group: int, c: Conversation, found: Found, threshold: float) -> list[Answer]:

@@ -1,11 +1,9 @@
 """What is chosen once a pointer at causes is trained: calibrated probabilities, and from which one a cause is named."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from dialog.causes import CausesModelConfig
+from dialog.causes import Calibration
 from dialog.metrics import calibration_error
 
 THRESHOLDS = np.round(np.arange(0.1, 0.9, 0.01), 2)
@@ -16,14 +14,9 @@ Floats = NDArray[np.float64]
 
 
 def calibrated(
-    config: CausesModelConfig,
-    pairs: Floats,
-    caused: NDArray[np.bool_],
-    rows: Floats,
-    latent: Floats,
-    nowhere: NDArray[np.bool_],
-) -> tuple[CausesModelConfig, dict[str, float]]:
-    """The config with scales, shifts and thresholds that suit what was held out, and the scores there.
+    pairs: Floats, caused: NDArray[np.bool_], rows: Floats, latent: Floats, nowhere: NDArray[np.bool_]
+) -> tuple[Calibration, dict[str, float]]:
+    """The scales, shifts and thresholds that suit what was held out, and the scores there.
 
     pairs (P,) are logits, caused (P,) the truth, rows (P,) how many rows of fold 1 each pair is; latent (T,) logits and
     nowhere (T,) the truth of the latent cause.
@@ -34,8 +27,7 @@ def calibrated(
     latent_scale, latent_shift = _logistic(latent, nowhere)
     p_latent = _sigmoid(latent_scale * latent + latent_shift)
     latent_threshold, latent_f1 = _best(p_latent, nowhere, np.ones(len(latent)))
-    chosen = replace(
-        config,
+    chosen = Calibration(
         scale=scale,
         shift=shift,
         threshold=threshold,

@@ -4,12 +4,14 @@ After Poria et al. 2021 (RECCON, arXiv 2012.11820) with the pointer of Vinyals e
 j <= t and their utterance vectors x, emotions e and token states:
 
     c_1..c_n = a causal backbone over x_i, e_i and whether the speaker changed
-    q_t = W [x_t; c_t; e_t]
+    q_t = tanh(W [x_t; c_t; e_t + w_habit])
     u_tj = v . tanh(W1 [x_j; c_j] + W2 q_t + w_distance + w_speaker + W_e e_j + W_p p_tj)
     P(j caused t) = sigmoid((u_tj + b) / temperature)
 
 p_tj is what q_t attends to among the tokens of j. A learned key stands for the latent cause, which is nowhere in the
-conversation. Inside j, two more pointers say where the span starts and ends. Nothing after t is read.
+conversation. Inside j, two more pointers say where the span starts and ends (models.pointer.spans). Nothing after t is
+read. Annotators of different corpora draw the line elsewhere: each corpus is a habit, with its own q offset, w_distance
+and b, while everything else is learned from all of them.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 
 from models.backbone import Backbone, BackboneConfig, BackboneState
 from models.pointer.attention import PointerAttention
+from models.pointer.spans import SpanPointer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,10 @@ class CausesConfig:
     """Width inside the tanh of a pointer."""
     d_token: int = 96
     """What is kept of a token's state."""
+    d_span: int = 96
+    """Width of the tokens where spans are looked for."""
+    n_habits: int = 1
+    """Corpora whose annotators' habits are told apart."""
     mixers: tuple[Any, ...] = ("gru",)
     """One a block of the backbone over utterances; each must stream."""
     window: int = 32
@@ -45,8 +52,10 @@ class CausesConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        if min(self.n_emotions, self.d_encoder, self.d_model, self.d_hidden, self.d_token) < 1:
-            raise ValueError("n_emotions and every width: expected 1 or more")
+        if min(self.n_emotions, self.n_habits, self.d_encoder, self.d_model, self.d_hidden, self.d_token) < 1:
+            raise ValueError("n_emotions, n_habits and every width: expected 1 or more")
+        if self.d_span < 2:
+            raise ValueError(f"d_span {self.d_span}: expected 2 or more")
         if min(self.window, self.span_cap) < 1 or self.max_distance < 0:
             raise ValueError("window and span_cap: expected 1 or more, and max_distance 0 or more")
         if not 0 <= self.dropout < 1:
@@ -79,19 +88,18 @@ class CausePointer(nn.Module):
             raise ValueError(f"mixers {c.mixers}: expected such as read backwards only and take no speaker ids")
         self.query = nn.Linear(3 * c.d_model, c.d_model)
         self.pointer = PointerAttention(c.d_model, 2 * c.d_model, c.d_hidden)
-        self.latent = nn.Parameter(0.1 * torch.randn(c.d_hidden))
-        self.distance = nn.Embedding(c.max_distance + 1, c.d_hidden)
+        self.habit = nn.Embedding(c.n_habits, c.d_model)
+        self.latent = nn.Parameter(0.1 * torch.randn(c.n_habits, c.d_hidden))
+        self.distance = nn.Embedding(c.n_habits * (c.max_distance + 1), c.d_hidden)
         self.same_speaker = nn.Embedding(2, c.d_hidden)
         self.candidate_emotion = nn.Linear(c.n_emotions, c.d_hidden, bias=False)
-        self.offset = nn.Parameter(torch.tensor(-1.0))
+        self.offset = nn.Parameter(torch.full((c.n_habits,), -1.0))
         self.keep_token = TokenKeeper(c.d_encoder, c.d_token)
         self.look = nn.Linear(c.d_model, c.d_token)
         self.seen = nn.Linear(c.d_token, c.d_hidden, bias=False)
-        self.neighbours = nn.Conv1d(c.d_token, c.d_token, 5, padding=2)
-        self.edge = nn.Embedding(4, c.d_token)
-        self.start = PointerAttention(2 * c.d_model, c.d_token, c.d_hidden)
-        self.end = PointerAttention(2 * c.d_model, c.d_token, c.d_hidden)
+        self.span = SpanPointer(2 * c.d_model, c.d_token, c.d_span, c.span_cap, c.dropout)
         self.dropout = nn.Dropout(c.dropout)
+        nn.init.normal_(self.habit.weight, std=0.1)
 
     def forward(
         self,
@@ -101,17 +109,18 @@ class CausePointer(nn.Module):
         tokens: Tensor,
         token_mask: Tensor,
         mask: Tensor | None = None,
+        habits: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Candidates]:
         """Logits of every pair (B, N, N), target first, and of the latent cause (B, N); what spans are read from.
 
         vectors (B, N, D); emotions (B, N, E) probabilities; speakers (B, N); tokens (B, N, K, d_token) from
-        `keep_token`, and their mask; mask (B, N). A pair that is none (later than the target, beyond the window,
-        padding) has -inf.
+        `keep_token`, and their mask; mask (B, N); habits (B,), without them the first. A pair that is none (later than
+        the target, beyond the window, padding) has -inf.
         """
         candidates, _ = self.read(vectors, emotions, speakers, tokens, token_mask, mask)
-        q = self.queries(candidates)
+        q = self.queries(candidates, habits)
         place = torch.arange(vectors.shape[1], device=vectors.device)
-        return *self.pairs(q, candidates.speakers, candidates, place, place, mask), q, candidates
+        return *self.pairs(q, candidates.speakers, candidates, place, place, mask, habits), q, candidates
 
     def read(
         self,
@@ -137,9 +146,10 @@ class CausePointer(nn.Module):
         """Before the first utterance; -1 is no speaker."""
         return ReadState(self.mixer.initial_state(batch), torch.full((batch,), -1, dtype=torch.long))
 
-    def queries(self, targets: Candidates) -> Tensor:
+    def queries(self, targets: Candidates, habits: Tensor | None = None) -> Tensor:
         """q (B, M, d_model) of utterances as targets."""
-        asked = torch.cat([targets.own, self.emotion(targets.emotions)], -1)
+        habit = self.habit(self._habits(targets.own, habits))[:, None]
+        asked = torch.cat([targets.own, self.emotion(targets.emotions) + habit], -1)
         return self.dropout(torch.tanh(self.query(asked)))
 
     def pairs(
@@ -150,6 +160,7 @@ class CausePointer(nn.Module):
         target_places: Tensor,
         places: Tensor,
         mask: Tensor | None = None,
+        habits: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Logits (B, M, N) of candidates as causes of targets, and (B, M) of the latent cause.
 
@@ -161,13 +172,17 @@ class CausePointer(nn.Module):
         allowed = (far >= 0) & (far < c.window)
         if mask is not None:
             allowed = allowed & mask[:, None]
-        bias = self.distance(far.clamp(0, c.max_distance))
+        habit = self._habits(q, habits)
+        bias = self.distance(far.clamp(0, c.max_distance) + (c.max_distance + 1) * habit[:, None, None])
         bias = bias + self.same_speaker((speakers[:, :, None] == candidates.speakers[:, None]).long())
         bias = bias + self.candidate_emotion(candidates.emotions)[:, None]
         bias = bias + self.seen(self._attended(q, candidates))
-        u = self.pointer(q, self.pointer.keys(candidates.own), bias, allowed=allowed) + self.offset
-        latent = self.pointer(q, self.latent.expand(q.shape[0], 1, -1))[..., 0] + self.offset
-        return u, latent
+        offset = self.offset[habit, None]
+        u = self.pointer(q, self.pointer.keys(candidates.own), bias, allowed=allowed) + offset[..., None]
+        return u, self.pointer(q, self.latent[habit, None])[..., 0] + offset
+
+    def _habits(self, rows: Tensor, habits: Tensor | None) -> Tensor:
+        return torch.zeros(len(rows), dtype=torch.long, device=rows.device) if habits is None else habits
 
     def _attended(self, q: Tensor, candidates: Candidates) -> Tensor:
         """p (B, M, N, d_token): each query's mean of each candidate's tokens, weighted by content."""
@@ -177,35 +192,21 @@ class CausePointer(nn.Module):
         weights = scores.softmax(-1) * candidates.token_mask[:, None]
         return torch.einsum("bmnk,bnkd->bmnd", weights, z)
 
-    def spans(self, q: Tensor, own: Tensor, tokens: Tensor, token_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (P, K) of where the span starts, and where it ends, for P pairs.
+    def spans(self, q: Tensor, targets: Candidates, candidates: Candidates, where: Tensor) -> Tensor:
+        """Logits (P, K, K) of the spans, first token before last, of P pairs: `where` (P, 3) row, target, candidate.
 
-        q (P, d_model) from `queries`, own (P, 2 d_model) of the candidate, its tokens (P, K, d_token) and their mask.
+        q (B, M, d_model) are the targets' queries. -inf where there is no span.
         """
-        lengths = token_mask.sum(1)
-        place = torch.arange(tokens.shape[1], device=tokens.device)
-        edges = (place == 0).long() + 2 * (place == lengths[:, None] - 1).long()  # (P, K)
-        z = tokens * token_mask[..., None]
-        z = z + torch.relu(self.neighbours(z.transpose(1, 2))).transpose(1, 2) + self.edge(edges)
-        asked = torch.cat([q, own[..., self.config.d_model :]], -1)[:, None]
-        one = token_mask[:, None]
-        return (
-            self.start(asked, self.start.keys(z), allowed=one)[:, 0],
-            self.end(asked, self.end.keys(z), allowed=one)[:, 0],
-        )
+        b, t, j = where.T
+        query = torch.cat([q[b, t], candidates.own[b, j, self.config.d_model :]], -1)
+        return self.span(query, *_tokens(candidates, b, j), *_tokens(targets, b, t))
 
-    def best_spans(self, start: Tensor, end: Tensor) -> Tensor:
-        """First and last token (P, 2) of the likeliest legal span: end >= start, at most `span_cap` tokens.
 
-        start and end (P, K) logits, -inf where there is no token; a row without any token is not allowed.
-        """
-        k = start.shape[1]
-        place = torch.arange(k, device=start.device)
-        length = place[None] - place[:, None]  # (start, end)
-        legal = (length >= 0) & (length < self.config.span_cap)
-        score = start.log_softmax(1)[:, :, None] + end.log_softmax(1)[:, None]  # (P, K, K)
-        best = score.masked_fill(~legal, -torch.inf).flatten(1).argmax(1)
-        return torch.stack([best // k, best % k], 1)
+def _tokens(of: Candidates, b: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
+    """The tokens of some utterances and their mask, as wide as the longest of them."""
+    mask = of.token_mask[b, i]
+    k = max(1, int(mask.sum(1).max())) if len(mask) else 1
+    return of.tokens[b, i, :k], mask[:, :k]
 
 
 class ReadState(NamedTuple):

@@ -7,12 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dialog.causes import STRETCH, CauseFinder, CausesModelConfig, WrongEncoder
+from dialog.causes import STRETCH, Calibration, CauseFinder, CausesModelConfig, WrongEncoder
 from dialog.conversation import Cause, Conversation
 from dialog.emotion import EmotionModelConfig, EmotionTagger, LiveState, Mode, speaker_ids
 from dialog.encoding import encoder_hash
 from models.catalogue import UnknownModel, path_of
 from models.checkpoint import read_config
+from models.pointer.causes import CausesConfig
 from tests.dialog.tiny import chat, longer, make_causes, renamed
 
 CRYING = "\N{CRYING FACE}\N{CRYING FACE}"
@@ -164,6 +165,29 @@ def test_another_encoder_or_other_emotions_are_refused(
     with pytest.raises(UnknownModel, match="causes/none"):
         EmotionTagger.load(model_folder, causes="causes/none")
     assert EmotionTagger.load(model_folder).causes is None, "the shipped causes read another encoder"
+
+
+def test_another_habit_has_its_own_calibration_and_an_unknown_one_is_refused(finding: EmotionTagger) -> None:
+    finder = finding.causes
+    assert finder
+    assert finder.habit == 0
+    other = finder.with_thresholds(0.0, 1.0, habit="ecf")
+    assert (other.habit, other.calibration.scale, other.calibration.threshold) == (1, 0.6, 0.0)
+    assert other.keep_tokens is finder.keep_tokens
+    with pytest.raises(ValueError, match="nobody"):
+        finder.with_thresholds(0.0, 1.0, habit="nobody")
+
+
+def test_configs_that_make_no_sense_are_refused() -> None:
+    pointer = CausesConfig(n_emotions=2)
+    with pytest.raises(ValueError, match="1 labels"):
+        CausesModelConfig(labels=("a",), pointer=pointer, encoder="x")
+    with pytest.raises(ValueError, match="2 habits and 1 calibrations"):
+        CausesModelConfig(labels=("a", "b"), pointer=pointer, encoder="x", habits=("reccon", "ecf"))
+    with pytest.raises(ValueError, match="exact 2"):
+        CausesModelConfig(labels=("a", "b"), pointer=pointer, encoder="x", exact=2.0)
+    with pytest.raises(ValueError, match="thresholds 2"):
+        Calibration(threshold=2.0)
 
 
 def test_deltas_and_layout_make_the_hash_of_an_encoder(tagger: EmotionTagger) -> None:

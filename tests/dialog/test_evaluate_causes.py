@@ -63,6 +63,8 @@ def test_the_answer_has_every_part(path: Path, model_folder: Path, causes_folder
         low, high = metrics[f"{prefix}positive_f1_95"]
         assert low <= high
     assert "pair_weighted_f1" not in metrics
+    assert answer["habit"] == "reccon"
+    assert not any(name.startswith("as_reccon_") for name in metrics)
     assert set(answer["baselines"]) == {"target_only", "target_and_previous", "last_three"}
     json.dumps(answer)
 
@@ -86,8 +88,14 @@ def test_end_to_end_scores_are_those_of_the_annotated_log(
 def test_without_spans_pairs_are_scored(tmp_path: Path, model_folder: Path, causes_folder: Path) -> None:
     path = tmp_path / "ecf.jsonl"
     path.write_text(json.dumps(conversation(14, spans=False).to_dict()) + "\n")
-    metrics = evaluate_causes([path], causes_folder, emotions=model_folder, live=False)["metrics"]
+    answer = evaluate_causes([path], causes_folder, emotions=model_folder, live=False)
+    metrics = answer["metrics"]
+    assert answer["habit"] == "ecf"
     assert not any("span" in name for name in metrics)
+    # The same model, answering as the product does: another threshold and other logits.
+    assert metrics["as_reccon_ece"] != metrics["ece"]
+    as_reccon = {k.removeprefix("as_reccon_") for k in metrics if k.startswith("as_reccon_")}
+    assert as_reccon == {k for k in metrics if not k.startswith("as_reccon_")}
     assert 0 < metrics["pair_weighted_f1"] <= 100
     assert metrics["pair_weighted_f1"] == pytest.approx(metrics["pair_micro_f1"]), "there is but one emotion"
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
 
 from dialog.batching import Layout
-from dialog.causes import CausesModelConfig
+from dialog.causes import Calibration, CausesModelConfig
 from dialog.conversation import Conversation, Utterance
 from dialog.emotion import EmotionModelConfig
 from dialog.labels import LABEL_SETS
@@ -81,14 +81,19 @@ def make_model(folder: Path, encoder: Path, *, layout: Layout = LAYOUT, **contex
 def make_causes(folder: Path, encoder: str, **fields: Any) -> Path:
     """A causes model with random weights in `folder`, for the encoder with this hash. It names about half of all."""
     torch.manual_seed(3)
-    pointer = CausesConfig(n_emotions=7, d_encoder=32, d_model=8, d_hidden=12, d_token=6, window=5, max_distance=4)
-    fields = {"threshold": 0.5, "latent_threshold": 0.6} | fields
+    sizes = {"d_encoder": 32, "d_model": 8, "d_hidden": 12, "d_token": 6, "d_span": 8}
+    pointer = CausesConfig(n_emotions=7, n_habits=2, window=5, max_distance=4, **sizes)
+    calibrations = (
+        Calibration(scale=0.7, shift=1.0, threshold=0.5, latent_threshold=0.6),
+        Calibration(scale=0.6, shift=0.9, threshold=0.4, latent_threshold=0.6),
+    )
+    fields = {"habits": ("reccon", "ecf"), "calibrations": calibrations} | fields
     model = CausePointer(pointer)
     with torch.no_grad():
         for p in model.parameters():
             p.normal_(std=0.5)
     labels = LABEL_SETS["ekman"]
-    config = CausesModelConfig(labels=labels, pointer=pointer, encoder=encoder, scale=0.7, shift=1.0, **fields)
+    config = CausesModelConfig(labels=labels, pointer=pointer, encoder=encoder, **fields)
     return checkpoint.save(folder, model, config, dtype=torch.float16)
 
 

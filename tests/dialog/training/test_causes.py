@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dialog.causes import CauseFinder, CausesModelConfig
+from dialog.causes import CauseFinder
 from dialog.conversation import Conversation
 from dialog.corpora.cause_pairs import targets
 from dialog.emotion import EmotionTagger
@@ -17,19 +17,20 @@ from dialog.training.causes import CausesRecipe, held_out, logits, make_examples
 from models.pointer.causes import CausePointer, CausesConfig
 from tests.dialog.test_evaluate_causes import conversation
 
-SMALL = {"d_model": 8, "d_hidden": 12, "d_token": 6, "window": 5}
+SMALL = {"d_model": 8, "d_hidden": 12, "d_token": 6, "d_span": 8, "window": 5}
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data" / "reccon"
-    folder.mkdir(parents=True)
-    for split, sizes in (("train", range(4, 24)), ("validation", (7, 9)), ("test", (8,))):
-        lines = []
-        for n in sizes:
-            c = conversation(n).to_dict() | {"id": f"{split}-{n}"}
-            lines.append(json.dumps(c) + "\n")
-        (folder / f"{split}.jsonl").write_text("".join(lines))
+    for corpus in ("reccon", "ecf"):
+        folder = tmp_path / "data" / corpus
+        folder.mkdir(parents=True)
+        for split, sizes in (("train", range(4, 24)), ("validation", (7, 9)), ("test", (8,))):
+            lines = []
+            for n in sizes:
+                c = conversation(n, spans=corpus == "reccon").to_dict() | {"id": f"{split}-{n}"}
+                lines.append(json.dumps(c) + "\n")
+            (folder / f"{split}.jsonl").write_text("".join(lines))
     return folder.parent
 
 
@@ -110,9 +111,8 @@ def test_calibrated_probabilities_are_right_and_the_threshold_is_the_best() -> N
     p = rng.beta(0.6, 1.2, 20_000)
     caused = rng.random(len(p)) < p
     distorted = 3 * np.log(p / (1 - p)) + 2
-    config = CausesModelConfig(labels=("a", "b"), pointer=CausesConfig(n_emotions=2), encoder="x")
     rows = caused.astype(float)
-    chosen, scores = calibrated(config, distorted, caused, rows, distorted[:100], caused[:100])
+    chosen, scores = calibrated(distorted, caused, rows, distorted[:100], caused[:100])
     assert chosen.scale == pytest.approx(1 / 3, abs=0.02)
     assert chosen.shift == pytest.approx(-2 / 3, abs=0.05)
     assert scores["ece"] < 0.015
@@ -126,9 +126,8 @@ def test_calibrated_probabilities_are_right_and_the_threshold_is_the_best() -> N
 
 
 def test_one_sided_truth_can_be_calibrated_too() -> None:
-    config = CausesModelConfig(labels=("a", "b"), pointer=CausesConfig(n_emotions=2), encoder="x")
     x, no = np.linspace(-2, 2, 50), np.zeros(50, dtype=bool)
-    chosen, _ = calibrated(config, x, x > 0, np.ones(50), x, no)
+    chosen, _ = calibrated(x, x > 0, np.ones(50), x, no)
     for number in (chosen.scale, chosen.shift, chosen.latent_scale, chosen.latent_shift):
         assert np.isfinite(number)
     assert (

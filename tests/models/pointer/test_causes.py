@@ -14,7 +14,16 @@ D, E, N = 16, 3, 9
 def model(request: pytest.FixtureRequest) -> CausePointer:
     torch.manual_seed(0)
     config = CausesConfig(
-        n_emotions=E, d_encoder=D, d_model=8, d_hidden=12, d_token=6, mixers=(request.param,), window=5, span_cap=3
+        n_emotions=E,
+        d_encoder=D,
+        d_model=8,
+        d_hidden=12,
+        d_token=6,
+        d_span=8,
+        mixers=(request.param,),
+        window=5,
+        span_cap=3,
+        n_habits=2,
     )
     model = CausePointer(config).eval()
     with torch.no_grad():
@@ -96,33 +105,39 @@ def test_a_conversation_read_in_stretches_is_the_same(model: CausePointer) -> No
         before = Candidates(*(leaf[:, -4:] for leaf in everyone))
 
 
-def test_spans_are_legal_and_the_likeliest_of_those(model: CausePointer) -> None:
-    start, end = torch.randn(50, 7), torch.randn(50, 7)
-    start[:, 5:] = end[:, 5:] = -torch.inf
-    best = model.best_spans(start, end).tolist()
-    for s, e, (first, last) in zip(start, end, best, strict=True):
-        legal = [(i, j) for i in range(5) for j in range(i, min(i + 3, 5))]
-        assert (first, last) == max(legal, key=lambda ij: float(s[ij[0]] + e[ij[1]]))
+def test_each_corpus_has_a_habit_of_its_own_and_the_first_is_the_default(model: CausePointer) -> None:
+    given = inputs(batch=2)
+    default, default_latent, default_q, _ = model(*given)
+    one, latent, q, _ = model(*given, habits=torch.tensor([0, 1]))
+    same(one[0], default[0])
+    same(latent[0], default_latent[0])
+    possible = default[1].isfinite()
+    assert torch.equal(one[1].isfinite(), possible)
+    assert (one[1] - default[1])[possible].abs().min() > 1e-4
+    assert (latent[1] - default_latent[1]).abs().min() > 1e-4
+    assert not torch.allclose(q[1], default_q[1])
 
 
-def test_spans_do_not_see_padding(model: CausePointer) -> None:
-    q, own, tokens = torch.randn(2, 8), torch.randn(2, 16), torch.randn(2, 6, 6)
-    mask = torch.tensor([[True] * 4 + [False] * 2, [True] * 6])
-    wide = model.spans(q, own, tokens, mask)
-    narrow = model.spans(q[:1], own[:1], tokens[:1, :4], mask[:1, :4])
-    for a, b in zip(wide, narrow, strict=True):
-        same(a[:1, :4], b)
-        assert (a[0, 4:] == -torch.inf).all()
+def test_spans_of_pairs_anywhere_are_those_of_each_pair_alone(model: CausePointer) -> None:
+    _, _, q, read = model(*inputs(batch=2))
+    where = torch.tensor([[1, 5, 3], [0, 4, 4], [1, 8, 1]])
+    together = model.spans(q, read, read, where)
+    for row, (b, t, j) in zip(together, where.tolist(), strict=True):
+        k = int(read.token_mask[b, j].sum())
+        one = Candidates(*(leaf[b : b + 1] for leaf in read))
+        (alone,) = model.spans(q[b : b + 1], one, one, torch.tensor([[0, t, j]]))
+        same(row[:k, :k], alone[:k, :k])
 
 
 def test_gradients_reach_every_parameter(model: CausePointer) -> None:
     vectors, emotions, speakers, tokens, mask = inputs()
-    states = torch.randn(*tokens.shape[:3], D)
-    pairs, latent, q, read = model(vectors, emotions, speakers, model.keep_token(states), mask)
-    worded = int(mask[0].sum(1).argmax())
-    start, end = model.spans(q[:, -1], read.own[:, worded], read.tokens[:, worded], read.token_mask[:, worded])
-    finite = [z[z.isfinite()] for z in (pairs, start, end)]
-    (sum(z.square().sum() for z in finite) + latent.square().sum() + start.logsumexp(1).sum()).backward()
+    kept = model.keep_token(torch.randn(*tokens.shape[:3], D))
+    pairs, latent, q, read = model(vectors, emotions, speakers, kept, mask)
+    other, other_latent, _, _ = model(vectors, emotions, speakers, kept, mask, habits=torch.tensor([1]))
+    where = [(0, N - 1, j) for j in range(N) if mask[0, j].any()]
+    spans = model.spans(q, read, read, torch.tensor(where))
+    finite = [z[z.isfinite()] for z in (pairs, other, spans)]
+    (sum(z.square().sum() for z in finite) + latent.square().sum() + other_latent.square().sum()).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert silent == []
 
