@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dialog.batching import bucket, collate, cut
 from dialog.bench.chats import made_up_chats
 from dialog.bench.official_emotionic import PlainEmotionIC
 from dialog.bench.timing import row, side_by_side, suite, without_cache
+from dialog.causes import NEUTRAL, CauseFinder
 from dialog.conversation import Conversation
 from dialog.emotion import DEFAULT, EmotionTagger, LiveState
 from dialog.encoding import BATCH_TOKENS
@@ -27,6 +29,7 @@ HISTORIES = (10, 100, 1_000, 10_000)
 def measure(
     *,
     model: str | Path = DEFAULT,
+    causes: str | Path | None = None,
     data: Path | None = None,
     n_dialogues: int = 96,
     n_utterances: int = 1_000,
@@ -36,14 +39,16 @@ def measure(
     """The object of `rapport bench emotion --json`.
 
     `data` is a .jsonl of conversations for the tagger's row, in the place of made-up ones. Seconds are for all the
-    dialogues of a row, or for one message in the live rows.
+    dialogues of a row, or for one message in the live rows; with causes where the model can name them.
     """
-    tagger = without_cache(EmotionTagger.load(model, causes=False))
+    both = without_cache(EmotionTagger.load(model, causes=causes))
+    tagger = both.without_causes()
     conversations = _read(data) if data else made_up_chats(n_utterances)
     rows = [
         _context_model(tagger.context, n_dialogues, repeats),
         *_chain(tagger.context.config.n_labels, n_dialogues, repeats),
         *_live(tagger, histories, repeats * 20),
+        *(_live_with_causes(both, both.causes, histories, repeats * 5) if both.causes else ()),
         _tagging(tagger, conversations, repeats),
     ]
     return suite("emotion", rows, model=tagger.version)
@@ -130,6 +135,42 @@ def _live(tagger: EmotionTagger, histories: tuple[int, ...], repeats: int) -> li
         for kind, taken in ((", context model alone", bare), ("", full))
         for n, seconds in zip(histories, taken, strict=True)
     ]
+
+
+def _live_with_causes(
+    tagger: EmotionTagger, finder: CauseFinder, histories: tuple[int, ...], repeats: int
+) -> list[dict[str, Any]]:
+    """One message and what caused it, after histories of different length."""
+    text = "oh my god i am so happy that we can go out for dinner tomorrow night"
+    chats = _chats(tagger, finder, text, histories)
+
+    def one(chat: LiveState) -> Callable[[], Any]:
+        return lambda: tagger.step(chat, "Ann", text)
+
+    seconds = side_by_side([one(chat) for chat in chats], repeats)
+    peer = f"the same after {histories[0]}"
+    return [
+        row(f"one live message after {n:,}, causes on", own, peer, seconds[0])
+        for n, own in zip(histories, seconds, strict=True)
+    ]
+
+
+def _chats(tagger: EmotionTagger, finder: CauseFinder, text: str, histories: tuple[int, ...]) -> list[LiveState]:
+    """The state after each history: a short real chat, and then its last vectors and tokens again and again."""
+    chat, chats = tagger.start(), list[LiveState]()
+    said = min(8, *histories)
+    for i in range(said):
+        prediction, chat = tagger.step(chat, ("Ann", "Bob")[i % 2], text)
+    assert chat.causes is not None
+    x, tokens = tagger.encoder.read_last(tagger.encoder.window(chat.recent), finder.keep_tokens)
+    neutral = replace(prediction, emotion=NEUTRAL)  # Not asked for its causes: only the state is wanted.
+    causes = chat.causes
+    for wanted, state in zip(histories, _states(tagger.context, histories), strict=True):
+        for i in range(said, wanted):
+            _, causes = finder.step(causes, x, tokens, neutral, torch.tensor([i % 2]), text)
+        chats.append(replace(chat, model=state, n_messages=wanted, causes=causes))
+        said = wanted
+    return chats
 
 
 def _states(context: EmotionIC, histories: tuple[int, ...]) -> list[EmotionICState]:

@@ -53,6 +53,13 @@ def test_the_emotion_suite_has_every_row(model_folder: Path) -> None:
     assert all(one["ratio"] == 1 for one in live)
 
 
+def test_the_emotion_suite_times_a_live_message_with_causes_too(model_folder: Path, causes_folder: Path) -> None:
+    options: dict[str, Any] = {"n_dialogues": 3, "n_utterances": 40, "histories": (2, 11), "repeats": 1}
+    rows = check(SUITES["emotion"](model=model_folder, causes=causes_folder, **options), "emotion")
+    names = [one["name"] for one in rows if "causes" in one["name"]]
+    assert names == ["one live message after 2, causes on", "one live message after 11, causes on"]
+
+
 def test_the_annotate_suite_labels_a_file(model_folder: Path, tmp_path: Path) -> None:
     (one,) = check(SUITES["annotate"](model=model_folder, n_utterances=40, repeats=1), "annotate")
     assert one["utterances_per_second"] > 0
