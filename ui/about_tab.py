@@ -15,7 +15,7 @@ def about(client: Client) -> Markup:
         models, trouble = client.models(), None
     except ServiceError as error:
         models, trouble = (), render.problem(error)
-    cards = [(m, *columns(headline(m.scores))) for m in models]
+    cards = [(m, *columns(headline(m.scores))) for m in sorted(models, key=lambda m: not m.default)]
     return fill("about.html.j2", cards=cards, spoken=spoken, trouble=trouble)
 
 

@@ -207,7 +207,7 @@ def _causes_by_place(message: Message | None) -> dict[int | None, Cause]:
 
 def _cause(cause: Cause, n: int, messages: Sequence[Message]) -> str:
     """A cause of message n in words."""
-    sure = percent(cause.probability)
+    sure = percent(cause.probability).replace(" ", "\u00a0")
     if cause.utterance is None:
         return f"something outside the conversation ({sure})"
     place = "the message itself" if cause.utterance == n else f"message {cause.utterance + 1}"

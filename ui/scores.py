@@ -20,6 +20,15 @@ SHOWN = (
 )
 """What papers and people ask for first; a card and `--json` have them all."""
 
+_SPOKEN = {
+    "ece": "calibration error",
+    "judged_roc_area": "judged captions, ROC area",
+    "caltech_accuracy": "Caltech-101 accuracy",
+    "daquar_exact": "DAQUAR exact match",
+    "nlvr_accuracy": "NLVR accuracy",
+    "easyvqa_accuracy": "easy-VQA accuracy",
+}
+
 Figures = list[tuple[str, str]]
 
 
@@ -43,9 +52,7 @@ def columns(groups: Sequence[tuple[str, Figures]]) -> tuple[list[str], list[tupl
 
 def spoken(metric: str) -> str:
     """A metric's name for people."""
-    return (
-        "calibration error" if metric == "ece" else metric.replace("_", " ").replace("f1", "F1").replace("roc", "ROC")
-    )
+    return _SPOKEN.get(metric, metric.replace("_", " ").replace("f1", "F1"))
 
 
 def figure(value: float) -> str:

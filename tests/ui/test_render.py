@@ -202,9 +202,9 @@ def test_the_causes_of_the_chosen_message_are_marked_in_words_and_in_the_text() 
 
 def test_details_say_the_causes_in_words() -> None:
     html = render.details(caused()[1], caused())
-    assert "message 1, Ann: “got the job” (71 %)" in html
-    assert "the message itself: “Wow!” (50 %)" in html
-    assert "something outside the conversation (40 %)" in html
+    assert "message 1, Ann: “got the job” (71\u00a0%)" in html
+    assert "the message itself: “Wow!” (50\u00a0%)" in html
+    assert "something outside the conversation (40\u00a0%)" in html
 
 
 def test_the_table_of_a_log_marks_the_causes_of_the_chosen_message() -> None:
@@ -220,13 +220,13 @@ def test_causes_are_found_among_the_last_messages_of_a_longer_log() -> None:
     assert second.prediction is not None
     later = replace(second, n=1001, prediction=second.prediction.moved(1000))
     html = render.table([replace(first, n=1000), later], selected=1001)
-    assert "because of message 1001, Ann: “got the job” (71 %); the message itself" in html
+    assert "because of message 1001, Ann: “got the job” (71\u00a0%); the message itself" in html
     assert "I <mark>got the job</mark>" in html
     lost = render.table([later])
-    assert "because of message 1001 (71 %)" in lost
+    assert "because of message 1001 (71\u00a0%)" in lost
 
 
 def test_the_table_of_a_log_says_the_causes_under_the_message() -> None:
     html = render.table(caused())
     assert html.count("rp-why") == 1
-    assert "because of message 1, Ann: “got the job” (71 %); the message itself: “Wow!” (50 %)" in html
+    assert "because of message 1, Ann: “got the job” (71\u00a0%); the message itself: “Wow!” (50\u00a0%)" in html
