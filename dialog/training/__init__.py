@@ -149,9 +149,11 @@ RECIPES: dict[str, Recipe] = {
         for name, what in {
             "hull": "convex hulls of 5 to 10 points",
             "hull-softmax": "the same, read by softmax attention",
+            "hull-wide": "the same, wider and longer",
             "tsp-5": "shortest tours of 5 cities",
             "tsp-10": "shortest tours of 10 cities",
             "delaunay-5": "Delaunay triangulations of 5 points",
+            "delaunay-5-wide": "the same, wider and longer",
         }.items()
     },
     "visual/seqdialn": _visual("Answers about pictures, from everything there is; hours on one core", "standard"),

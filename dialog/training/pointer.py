@@ -37,10 +37,15 @@ class PointerRecipe:
     """Of the beam; the paper does not state its own."""
 
 
-def hull(steps: int = 6_000) -> PointerRecipe:
+def hull(steps: int = 6_000, d_model: int = 64) -> PointerRecipe:
     """Hulls of 5 to 10 points, asked about up to 50."""
-    model = PointerConfig(d_model=64)
-    return PointerRecipe(task="hull", sizes=(5, 6, 7, 8, 9, 10), test_sizes=(5, 10, 20, 50), model=model, steps=steps)
+    return PointerRecipe(
+        task="hull",
+        sizes=(5, 6, 7, 8, 9, 10),
+        test_sizes=(5, 10, 20, 50),
+        model=PointerConfig(d_model=d_model),
+        steps=steps,
+    )
 
 
 def hull_softmax(steps: int = 6_000) -> PointerRecipe:
@@ -60,14 +65,23 @@ def delaunay(n: int = 5, steps: int = 5_000) -> PointerRecipe:
     return PointerRecipe(task="delaunay", sizes=(n,), test_sizes=(n,), model=PointerConfig(d_model=64), steps=steps)
 
 
+def delaunay_wide(n: int = 5, steps: int = 20_000) -> PointerRecipe:
+    """As `delaunay`, wider, since all triangles still to come have to fit the decoder's state, and longer; batches are
+    smaller for the sake of more steps."""
+    return replace(delaunay(n, steps), model=PointerConfig(d_model=128), batch=32, lr=4e-3)
+
+
 NAMED: dict[str, Callable[[], PointerRecipe]] = {
     "pointer/hull": hull,
     "pointer/hull-softmax": hull_softmax,
+    "pointer/hull-wide": lambda: hull(16_000, 96),
     "pointer/tsp-5": lambda: tsp(5),
     "pointer/tsp-10": lambda: tsp(10, 6_000),
     "pointer/delaunay-5": delaunay,
+    "pointer/delaunay-5-wide": delaunay_wide,
 }
-"""The recipes by name, a few minutes each on one core: narrower and shorter than the paper's million examples."""
+"""The recipes by name, a few minutes each on a core of one's own, the wide ones ten: narrower and shorter than the
+paper's million examples."""
 
 
 @dataclass(frozen=True, slots=True)
