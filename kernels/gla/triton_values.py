@@ -63,7 +63,7 @@ class _Launch:
         self.sizes = {
             "K": width, "V": d_value, "C": CHUNK, "BLOCK_K": block_k, "BLOCK_V": block_v,
             # In single precision three passes of tf32 keep its accuracy on the tensor cores.
-            "PRECISION": "tf32x3", "num_warps": 4,
+            "PRECISION": "tf32x3", "num_warps": 8 if block_k > 64 else 4,
         }  # fmt: skip
         self.state_grid = (triton.cdiv(d_value, block_v), rows)
         self.grid = (self.state_grid[0], self.n_chunks, rows)
