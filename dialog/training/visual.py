@@ -49,7 +49,7 @@ class VisualRecipe:
     blind: bool = False
     twin: bool = True
     """Whether a model that sees no picture is trained beside it."""
-    epochs: float = 5.0
+    epochs: float = 4.0
     lr: float = 2e-3
     batch_rounds: int = 256
     least_count: int = 2
