@@ -90,7 +90,7 @@ def ekman() -> EmotionRecipe:
 
 def ekman_again() -> EmotionRecipe:
     """The default trained on from itself (--start): a second, gentler round."""
-    return replace(ekman(), goes_on=True, epochs=0.6, lr=4e-4, lr_new=1e-3)
+    return replace(ekman(), goes_on=True, kept=0.35, epochs=0.6, lr=4e-4, lr_new=1e-3)
 
 
 def ekman_permissive() -> EmotionRecipe:
