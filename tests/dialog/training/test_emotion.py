@@ -230,11 +230,11 @@ def test_a_model_is_trained_on_from_itself_and_may_stay_near(data: Path, tmp_pat
 
 def test_a_model_does_not_go_on_from_one_of_other_labels_or_another_shape(data: Path, tmp_path: Path) -> None:
     first = train_emotion(replace(RECIPE, epochs=2.0), data, tmp_path / "first")
+    other = replace(RECIPE, goes_on=True, label_set="emorynlp", sources=(), validation=())
+    wider = replace(RECIPE, goes_on=True, context={"d_model": 64, "n_heads": 2})
     with pytest.raises(ValueError, match="has labels anger"):
-        other = replace(RECIPE, goes_on=True, label_set="emorynlp", sources=(), validation=())
         train_emotion(other, data, tmp_path / "labels", start=first.folder)
     with pytest.raises(ValueError, match="another shape"):
-        wider = replace(RECIPE, goes_on=True, context={"d_model": 64, "n_heads": 2})
         train_emotion(wider, data, tmp_path / "shape", start=first.folder)
     with pytest.raises(ValueError, match="none"):
         train_emotion(replace(RECIPE, goes_on=True), data, tmp_path / "nothing")
