@@ -228,7 +228,7 @@ def filled_bank(
     start: Path | None = None,
 ) -> Bank:
     """The bank of `out` or of `start`, with whatever it still lacked added and kept in `out`."""
-    versions = {"eyes": f"{eyes.name} {eyes_version(eyes.name)}", "reader": _text_version(reader)}
+    versions = {"eyes": eyes_version(eyes.name) or eyes.name, "reader": _text_version(reader)}
     bank = Bank()
     for folder in (out, start):
         if folder is not None:
