@@ -182,10 +182,10 @@ def train_vision(
 
 @torch.inference_mode()
 def standardise(network: ResidualNetwork, photographs: Photographs, n: int = 512) -> None:
-    """Sets the mean and deviation of region vectors, from so many training pictures."""
+    """Sets the mean and deviation of region vectors, from so many training pictures, each once."""
     network.region_mean.zero_()
     network.region_std.fill_(1)
-    rows = torch.linspace(0, len(photographs.pixels) - 1, n).long()
+    rows = torch.linspace(0, len(photographs.pixels) - 1, min(n, len(photographs.pixels))).round().long()
     size = network.config.picture_size
     seen = []
     for some in rows.split(64):

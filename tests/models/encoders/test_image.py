@@ -161,7 +161,7 @@ def test_a_model_of_texts_alone_is_refused(tmp_path: Path) -> None:
 def test_the_shipped_network_loads_and_is_small_enough() -> None:
     encoder = ImageEncoder.load()
     regions = encoder.encode(noise((300, 200)))
-    assert regions.vectors.shape == (1, 36, 672)
+    assert regions.vectors.shape == (1, 36, 864)
     assert regions.pooled is not None
     assert regions.pooled.shape == (1, 384)
     weights = Path(__file__).parents[3] / "models" / "weights" / "vision" / "built-in" / "model.safetensors"
