@@ -60,6 +60,7 @@ class Facts(NamedTuple):
 
 def facts(captions: Sequence[str]) -> Facts:
     """The facts of one picture's captions."""
+    # Everything is counted once a caption and in the order said: that of a set would differ from run to run.
     texts = [" ".join(re.sub(r"[^a-z\s]", " ", c.lower()).split()) for c in captions]
     named = Counter(head for t in texts for head in PRONOUNS if re.search(rf"\b{head}\b", t))
     subjects = dict[str, str]()
@@ -69,7 +70,8 @@ def facts(captions: Sequence[str]) -> Facts:
             subjects.setdefault(found[1], found[2])
     pairs = Counter[tuple[str, str]]()
     for t in texts:
-        pairs.update({("gray" if c == "grey" else c, n) for c, n in _COLOUR.findall(t) if n not in _NO_THING})
+        said_of = [("gray" if c == "grey" else c, n) for c, n in _COLOUR.findall(t) if n not in _NO_THING]
+        pairs.update(dict.fromkeys(said_of, 1))
     of = dict[str, list[str]]()
     for colour, noun in pairs:
         of.setdefault(noun, []).append(colour)
@@ -78,10 +80,10 @@ def facts(captions: Sequence[str]) -> Facts:
         for noun, some in of.items()
         if len(some) == 1 and pairs[some[0], noun] >= 2 and noun not in COLOURS
     }
-    counted = Counter(pair for t in texts for pair in set(_COUNTED.findall(t)))
+    counted = Counter(pair for t in texts for pair in dict.fromkeys(_COUNTED.findall(t)))
     said = {n for t in texts for n in NUMBERS if re.search(rf"\b{n}\b", t)}
     counts = {noun: NUMBERS[number] for (number, noun), n in counted.items() if n >= 2 and said == {number}}
-    done = Counter(g for t in texts for g in set(_GERUND.findall(t)) - _NOT_DOING)
+    done = Counter(g for t in texts for g in dict.fromkeys(_GERUND.findall(t)) if g not in _NOT_DOING)
     often = [g for g, n in done.items() if n >= 2]
     worn = [w for w in CLOTHES if sum(bool(re.search(rf"\b{w}\b", t)) for t in texts) >= 2]
     return Facts(subjects, colours, counts, often[0] if len(often) == 1 else None, worn[0] if len(worn) == 1 else None)

@@ -89,7 +89,7 @@ class EncoderTraining(nn.Module):
         labels = torch.tensor([label for item in items for label in item.labels])
         ekman = torch.tensor([label for item in items for label in item.ekman])
         total, n = x.new_zeros(()), 0
-        for name in set(corpora):
+        for name in dict.fromkeys(corpora):
             here = torch.tensor([c == name for c in corpora]) & (labels >= 0)
             if here.any():
                 total = total + self._cross_entropy(name, x[here], labels[here])
