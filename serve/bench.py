@@ -63,7 +63,7 @@ def measure(
             for seed, (what, make, n, at_once) in enumerate(
                 (
                     ("a chat", _chats, n_utterances, TOGETHER),
-                    ("100 messages", _hundreds, n_utterances, 8),
+                    ("100 messages", _hundreds, n_utterances, 4),
                     ("a message", _messages, n_utterances // 5, TOGETHER),
                     ("a chat", _chats, n_utterances // 5, 1),
                 ),

@@ -81,6 +81,20 @@ def test_the_same_backlog_is_admitted_where_the_models_are_quick() -> None:
         place.admit(100)
 
 
+@pytest.mark.parametrize("n", [15, 100], ids=["chats", "hundreds"])
+def test_answers_that_come_in_batches_are_not_thought_slow(n: int) -> None:
+    place = Place(Limits(waiting_seconds=4))
+    for _ in range(20):  # 400 a second, in batches of two seconds each, and whoever was answered asks again
+        while len(place.waiting) * n < 800:
+            place.admit(n)
+        place.answer(2)
+        for _ in range(800 // n - 1):
+            place.answer(0)
+    while len(place.waiting) * n < 1400:
+        place.admit(n)
+    assert place.refusal(400).limit == "waiting_seconds"
+
+
 def test_a_service_that_has_little_to_do_is_not_thought_slow() -> None:
     place = Place(Limits(waiting_seconds=1))
     for _ in range(20):  # one message at a time, each after a long silence
