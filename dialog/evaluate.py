@@ -1,9 +1,10 @@
 """`rapport evaluate`: every published metric of a task on files of labelled conversations, with its baselines."""
 
 import inspect
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dialog.emotion import DEFAULT, EmotionTagger
 from dialog.evaluate_causes import evaluate_causes
 from dialog.metrics import calibration_error, emotion_scores, interval
 from dialog.recall import evaluate_recall
+from dialog.training.examples import with_strangers
 from dialog.training.leaks import normal
 from dialog.visual_scores import evaluate_visual
 
@@ -31,6 +33,7 @@ def evaluate_emotion(
     *,
     without: Sequence[Path] = (),
     live: bool = True,
+    strays: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate emotion --json`.
@@ -38,7 +41,8 @@ def evaluate_emotion(
     Gold labels may be the model's own or, for a model with Ekman's labels, those of any corpus that maps to them, each
     file by itself; utterances without a counterpart are left out and counted. `without` drops conversations that stand
     word for word in these files (copies of train conversations in a test part). `live` also scores the live mode, which
-    costs more.
+    costs more. `strays` puts messages out of other conversations, and emoji alone, among those of every conversation,
+    one to each eight; they are not scored, and should not change what the others are said to feel.
     """
     tagger = EmotionTagger.load(model, causes=False)
     files = [list(read(path)) for path in data]
@@ -46,6 +50,8 @@ def evaluate_emotion(
     kept_of = [[c for c in file if _fingerprint(c) not in copies] for file in files]
     kept = [c for file in kept_of for c in file]
     truth = [row for file in kept_of for row in _truth(file, tagger.labels)]
+    if strays:
+        kept, truth = _among_strays(kept_of, truth)
     n = sum(len(c.utterances) for c in kept)
     scored = [label for labels in truth for label in labels if label]
     if not scored:
@@ -112,10 +118,29 @@ def _truth(conversations: Sequence[Conversation], labels: Sequence[str]) -> list
     seen = {label for row in raw for label in row if label}
     mapping: Mapping[str, str] = {label: label for label in labels}
     if not seen <= set(labels) and set(labels) == set(OWN_LABELS["meld"]):
-        corpora = [corpus for corpus, own in OWN_LABELS.items() if seen <= set(own)]
-        if corpora:
-            mapping = TO_EKMAN[corpora[0]]
+        mapping = TO_EKMAN.get(_corpus(seen), mapping)
     return [[mapping.get(label) if label else None for label in row] for row in raw]
+
+
+def _corpus(labels: Set[str]) -> str:
+    """The first corpus that has all of the labels; empty where none has."""
+    return next((corpus for corpus, own in OWN_LABELS.items() if labels <= set(own)), "")
+
+
+def _among_strays(
+    files: Sequence[Sequence[Conversation]], truth: Sequence[Sequence[str | None]]
+) -> tuple[list[Conversation], list[list[str | None]]]:
+    """The conversations of each file with stray messages among them, and their gold labels, strays having none."""
+    labelled, drawn = iter(truth), list[Conversation]()
+    rows = list[list[str | None]]()
+    for file in files:
+        gold = (_gold(u.emotion, u.extra.get("emotions")) for c in file for u in c.utterances)
+        corpus = _corpus({label for label in gold if label})
+        for c, mixed in zip(file, with_strangers(file, corpus, 1.0, random.Random("strays")), strict=True):
+            own = {id(u): label for u, label in zip(c.utterances, next(labelled), strict=True)}
+            drawn.append(mixed)
+            rows.append([own.get(id(u)) for u in mixed.utterances])
+    return drawn, rows
 
 
 def _gold(one: str | None, many: Any) -> str | None:

@@ -7,7 +7,7 @@ the same but for its second layer's mixer, and is trained on fresh examples.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -250,20 +250,22 @@ def evaluate_recall(
     model: str | Path = "softmax",
     *,
     tier: str = "smoke",
+    steps: int | None = None,
     seed: int = 0,
     beside: Sequence[str] = ("softmax",),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate recall --json`. The examples are generated, so `data` is empty.
 
-    `model` is a mixer's name, which is trained first, or the folder of a saved `TokenModel`. `beside` are mixers
-    trained in the same way as baselines; chance has two levels: any value of this example, and any value at all.
+    `model` is a mixer's name, which is trained first, for the tier's steps or so many `steps`, or the folder of a saved
+    `TokenModel`. `beside` are mixers trained in the same way as baselines; chance has two levels: any value of this
+    example, and any value at all.
     """
     if data:
         raise ValueError(f"recall makes its own examples and reads no files, got {', '.join(map(str, data))}")
     if tier not in TIERS:
         raise ValueError(f"there is no tier {tier!r}; there are {', '.join(TIERS)}")
-    chosen, name = TIERS[tier], str(model)
+    chosen, name = replace(TIERS[tier], steps=steps or TIERS[tier].steps), str(model)
     start = time.perf_counter()
     if Path(name).is_dir():
         folder = TokenModel.load(name)

@@ -230,10 +230,16 @@ def evaluate(
         list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
     ] = None,
     live: Annotated[bool | None, typer.Option("--live/--no-live", help="Score the live mode as well.")] = None,
+    strays: Annotated[
+        bool | None, typer.Option("--strays", help="emotion: with messages out of other conversations among them.")
+    ] = None,
     emotions: Annotated[
         str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {DEFAULT_MODEL}]")
     ] = None,
     tier: Annotated[str | None, typer.Option(help="recall: smoke, rank, standard, hard.  [default: smoke]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on labelled conversations: every published metric of the task."""
@@ -241,7 +247,15 @@ def evaluate(
     from ui.terminal import pick, progress, write_json, write_report
 
     measure = pick(task, TASKS, "task")
-    given = {"model": model, "without": without or None, "live": live, "emotions": emotions, "tier": tier}
+    given = {
+        "model": model,
+        "without": without or None,
+        "live": live,
+        "strays": strays,
+        "emotions": emotions,
+        "tier": tier,
+        "steps": steps,
+    }
     options = {name: value for name, value in given.items() if value is not None}
     _refuse([name for name in options if not takes(measure, name)], task)
     if not data and task != "recall":

@@ -118,7 +118,8 @@ def with_strangers(
     """Conversations of which so many get stray messages, one in eight or at least one: a message out of another
     conversation, or emoji alone, each with its own label.
 
-    Read side by side, a strong message colours what its neighbours seem to feel. A stray one says nothing of them.
+    Read side by side, a strong message colours what its neighbours seem to feel. A stray one says nothing of them. The
+    others are the very objects they were. Emoji have the corpus's labels; of an unknown corpus there are none.
     """
     # The one label of EmpatheticDialogues is that of the first message, told by its place.
     told_by_place = corpus == "empathetic_dialogues"
@@ -132,7 +133,7 @@ def with_strangers(
         for _ in range(strays):
             place = rng.randint(1 if told_by_place else 0, len(utterances))
             stray = rng.choice(rng.choice(conversations).utterances or utterances)
-            if rng.random() < 0.4:
+            if by_emotion and rng.random() < 0.4:
                 emotion = rng.choice([e for e in _EMOJI if e in by_emotion])
                 label = rng.choice(by_emotion[emotion])
                 emoji = rng.choice(_EMOJI[emotion]) * rng.randint(1, 3)

@@ -98,6 +98,24 @@ def test_one_of_several_labels_counts_only_where_it_stands_alone(write: Write, m
     assert answer["baselines"]["majority"]["label"] in ("joy", "sadness")
 
 
+def test_strays_are_read_and_not_scored(write: Write, model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    c, d = labelled(["joyful", "mad", "scared", "sad"], "c"), labelled(["neutral", "joyful"], "d")
+    read, tag = list[Conversation](), EmotionTagger.tag
+
+    def noted(self: EmotionTagger, conversations: Any, **named: Any) -> Any:
+        read.extend(conversations)
+        return tag(self, conversations, **named)
+
+    monkeypatch.setattr(EmotionTagger, "tag", noted)
+    path = write([c, d], "emorynlp.jsonl.gz")
+    answer = evaluate_emotion([path], model_folder, live=False, strays=True)
+    assert [len(r.utterances) for r in read] == [5, 3]
+    plain = evaluate_emotion([path], model_folder, live=False)
+    assert answer["n"] == plain["n"] == 6
+    assert (answer["n_without_label"], plain["n_without_label"]) == (2, 0)
+    assert answer["baselines"] == plain["baselines"]  # the gold labels are those of the same messages
+
+
 def test_copies_are_left_out_whatever_their_case_and_punctuation(write: Write, model_folder: Path) -> None:
     seen = chat("A: Hello, dog!", "B: no", emotions=("joy", "joy"))
     copy = chat("X: hello dog", "Y: No...", id="copy", emotions=("joy", "joy"))

@@ -214,6 +214,9 @@ def test_recall_is_measured_without_files(monkeypatch: pytest.MonkeyPatch, capsy
     assert (answer["task"], answer["model"], answer["tier"]) == ("recall", "aaren", "rank")
     assert answer["metrics"]["state_bytes"] == 4 * answer["metrics"]["state_floats"] > 0
     assert set(answer["baselines"]) == {"any_value_of_the_example", "any_value", "softmax"}
+    assert answer["metrics"]["steps"] == answer["baselines"]["softmax"]["steps"] == 2
+    assert run(["evaluate", "recall", "--tier", "rank", "--steps", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["steps"] == 1
     assert run(["evaluate", "recall", "--tier", "rank"]) == 0
     assert "any_value_of_the_example 50" in capsys.readouterr().out
     for wrong, words in {
@@ -221,6 +224,7 @@ def test_recall_is_measured_without_files(monkeypatch: pytest.MonkeyPatch, capsy
         ("recall", "--tier", "huge"): "no tier 'huge'",
         ("recall", "--data", "a.jsonl"): "reads no files",
         ("recall", "--no-live"): "recall takes no --live",
+        ("recall", "--strays"): "recall takes no --strays",
         ("emotion", "--data", "a.jsonl", "--tier", "rank"): "emotion takes no --tier",
     }.items():
         assert run(["evaluate", *wrong]) == 1
