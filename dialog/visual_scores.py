@@ -20,9 +20,10 @@ from dialog.evaluate_pictures import evaluate_judged
 from dialog.familiarity import picture_features
 from dialog.metrics import calibration_error, mean_interval
 from dialog.seeing import see
-from dialog.training.visual import TWIN, Predicted, predict, said
+from dialog.training.visual import TWIN
 from dialog.training.visual_bank import Bank
 from dialog.training.visual_examples import Talk, load_talks
+from dialog.training.visual_validation import Predicted, predict, said
 from dialog.visual import DEFAULT, VisualDialog
 from dialog.visual_baselines import Priors, lenient, roc_area
 from models.catalogue import path_of

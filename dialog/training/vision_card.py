@@ -15,6 +15,7 @@ LICENCES: dict[str, str] = {
         "COCO, 143 photographs: each has its own Creative Commons licence, of which some exclude commercial use; "
         "annotations CC BY 4.0, as far as we know"
     ),
+    "easyvqa": "easy-VQA, drawings of one shape: MIT",
 }
 """By collection, as far as we could find out. Not legal advice."""
 

@@ -22,6 +22,9 @@ from torch import Tensor
 from dialog.captions import class_sentence
 from dialog.corpora.pictures import held_out, read_pictures, read_table
 
+SHAPES = frozenset({"circle", "rectangle", "triangle"})
+COLOURS = frozenset({"black", "blue", "brown", "gray", "green", "red", "teal", "yellow"})
+"""What easy-VQA's drawings are of."""
 SIDE = 160
 """Pictures are kept as squares of this side: most of the collections' own size."""
 
@@ -47,8 +50,8 @@ def square(picture: bytes) -> Tensor:
 
 
 def load_photographs(data: Path, collections: Sequence[str]) -> Photographs:
-    """The training part of each collection: Flickr8k's train and extra, a tenth held out of Caltech-101's and DAQUAR's
-    train, all of COCO's few."""
+    """The training part of each collection: Flickr8k's train and extra, a tenth held out of Caltech-101's, DAQUAR's
+    and easy-VQA's train, all of COCO's few."""
     pixels: list[Tensor] = []
     group: list[int] = []
     label: list[int] = []
@@ -102,11 +105,29 @@ def _daquar(data: Path) -> dict[str, tuple[str, ...]]:
     return texts
 
 
+def _easyvqa(data: Path) -> dict[str, tuple[str, ...]]:
+    texts: dict[str, tuple[str, ...]] = {}
+    for row in read_table(data, "easyvqa", "rounds"):
+        drawn = _drawing(row["rounds"])
+        if row["split"] == "train" and not held_out(row["image"]) and drawn:
+            texts[row["image"]] = (drawn,)
+    return texts
+
+
+def _drawing(rounds: Sequence[dict[str, Any]]) -> str | None:
+    """A drawing's colour and its one shape, where the open questions about it and their answers name both."""
+    opened = [r for r in rounds if r["a"] not in ("yes", "no")]
+    said = {str(r["a"]) for r in opened} | {w for r in opened for w in words(r["q"])}
+    colours, shapes = said & COLOURS, said & SHAPES
+    return f"a {min(colours)} {min(shapes)}" if colours and shapes else None
+
+
 _TEXTS: dict[str, Callable[[Path], dict[str, tuple[str, ...]]]] = {
     "flickr8k": _flickr,
     "coco_mini": _coco,
     "caltech101": _caltech,
     "daquar": _daquar,
+    "easyvqa": _easyvqa,
 }
 
 

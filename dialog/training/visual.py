@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dialog.familiarity import Familiarity, picture_features
 from dialog.text_vectors import TextReader, batched
+from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual_bank import Bank, padded
 from dialog.training.visual_batches import Batcher, Batches
-from dialog.training.visual_examples import Asked, Talk, limited, load_talks
-from dialog.visual import VisualDialog, VisualModelConfig, eyes_version
+from dialog.training.visual_examples import Talk, limited, load_talks
+from dialog.training.visual_validation import accuracies, judging, predict, validation_scores
+from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -48,14 +51,20 @@ class VisualRecipe:
     text_encoder: str = BUILT_IN
     blind: bool = False
     twin: bool = True
-    """Whether a model that sees no picture is trained beside it."""
+    """Whether a model that sees no picture is trained before it; this one then begins with its weights."""
     epochs: float = 4.0
     lr: float = 2e-3
+    lr_blind: float = 2e-3
+    """Of the twin, which begins with nothing."""
     batch_rounds: int = 256
     least_count: int = 2
     """An answer is in the list, and a word in the vocabulary, if training has it so often."""
     drop_regions: float = 0.2
     """Of the regions, how many a training step does not see."""
+    judge_every: float = 0.5
+    """Epochs between two looks at validation. The weights that do best there are kept."""
+    drop_pictures: float = 0.0
+    """Of the dialogues, how many a training step has without their picture, as the blind twin has all of them."""
     noise: float = 1.5
     """Of what length on average the noise is that a whole picture's vector gets in training. The picture network knows
     its training pictures by heart: captions fit them better than others (area under the ROC curve of 0.77 for SNLI's
@@ -71,7 +80,7 @@ class VisualRecipe:
 
 
 class VisualTraining(nn.Module):
-    """The network with its losses."""
+    """The network with its losses, and with the best weights it has had."""
 
     def __init__(self, dialog: VisualDialog, batcher: Batcher, recipe: VisualRecipe) -> None:
         super().__init__()
@@ -80,11 +89,16 @@ class VisualTraining(nn.Module):
         self.place = {a: i for i, a in enumerate(self.config.answers)}
         self.word = {w: i + SPECIAL_WORDS for i, w in enumerate(self.config.words)}
         self.answer_texts = batched([batcher.bank.texts[a] for a in self.config.answers])
+        self.best = Best(self.network.state_dict())
 
     def loss(self, talks: Sequence[Talk]) -> Tensor:
         """The N-pair loss over the answer list where the answer is in it, plus the words' cross-entropy."""
         recipe = self.recipe
-        vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks])
+        seen = [self.batcher.seen(t) for t in talks]
+        if recipe.drop_pictures and not recipe.blind:
+            dropped = (torch.rand(len(talks)) < recipe.drop_pictures).tolist()
+            seen = [blinded(s) if gone else s for s, gone in zip(seen, dropped, strict=True)]
+        vectors, mask, boxes, pooled = padded(seen)
         kept = mask & (torch.rand(mask.shape) >= recipe.drop_regions)
         if pooled is not None and not recipe.blind:
             pooled = pooled + recipe.noise * torch.randn_like(pooled) / pooled.shape[-1] ** 0.5
@@ -104,6 +118,22 @@ class VisualTraining(nn.Module):
                 loss = loss + recipe.words_weight * self.network.generative.loss(z, tokens, real)
         return loss
 
+    def judge(self, dialog: VisualDialog, talks: Sequence[Talk]) -> None:
+        """Keeps the weights if they answer these better than any before: the mean over the kinds of rounds."""
+        dialog.network.eval()
+        now = self.answering(dialog)
+        scores = accuracies(now, predict(now, self.batcher.bank, talks))
+        dialog.network.train()
+        self.best.consider(sum(scores.values()) / max(1, len(scores)), dialog.network.state_dict())
+
+    @torch.inference_mode()
+    def answering(self, dialog: VisualDialog, kin: Familiarity | None = None) -> VisualDialog:
+        """The model as it stands, its options read, not calibrated."""
+        options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask) / SCALE
+        return VisualDialog(
+            dialog.name, "training", dialog.config, dialog.network, options, dialog.eyes, dialog.reader, kin
+        )
+
     def tokens(self, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
         """The answers' words (N, L) for the generative decoder, END last, and their mask."""
         rows = [[*(self.word.get(w, UNKNOWN) for w in a.replace(",", " ,").split()[:11]), END] for a in answers]
@@ -112,29 +142,6 @@ class VisualTraining(nn.Module):
             tokens[i, : len(row)] = torch.tensor(row)
         lengths = torch.tensor([len(row) for row in rows])
         return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """One round answered."""
-
-    talk: Talk
-    asked: Asked
-    round: int
-    p: Tensor  # (A,)
-
-
-@torch.inference_mode()
-def predict(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk], *, history: bool = True) -> list[Predicted]:
-    """Every round of the talks answered, earlier rounds with their right answers before it, or with no history."""
-    batcher, found = Batcher(bank, blind=dialog.config.blind), list[Predicted]()
-    order = sorted(range(len(talks)), key=lambda i: (talks[i].collection, len(talks[i].rounds)))
-    for start in range(0, len(order), 64):
-        some = [talks[i] for i in order[start : start + 64]]
-        encoded, rounds = batcher.encode(dialog, some, history=history)
-        p = iter(dialog.probabilities(encoded.z[rounds]))
-        found += [Predicted(t, r, n, next(p)) for t in some for n, r in enumerate(t.rounds)]
-    return found
 
 
 def train_visual(
@@ -160,11 +167,12 @@ def train_visual(
     answers, words = vocabulary(parts["train"], recipe.least_count)
     eyes, reader = ImageEncoder.load(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
     bank = filled_bank(data, [t for some in parts.values() for t in some], answers, eyes, reader, out, start)
-    scores = _train_one(recipe, parts, answers, words, eyes, reader, bank, out, seed, report)
+    twin = dict[str, float]()
     if recipe.twin:
-        blind = replace(recipe, blind=True, twin=False)
+        blind = replace(recipe, blind=True, twin=False, lr=recipe.lr_blind)
         twin = _train_one(blind, parts, answers, words, eyes, reader, bank, out / TWIN, seed, report)
-        scores |= {f"blind_{name}": value for name, value in twin.items()}
+    scores = _train_one(recipe, parts, answers, words, eyes, reader, bank, out, seed, report)
+    scores |= {f"blind_{name}": value for name, value in twin.items()}
     write_card(
         out,
         name="visual/seqdialn",
@@ -195,6 +203,8 @@ def _train_one(
 ) -> dict[str, float]:
     """One model into `out`; its validation scores. Its checkpoint stays."""
     dialog, module = build(recipe, answers, words, eyes, reader, bank, seed)
+    if recipe.twin:
+        begin_with(dialog.network, out / TWIN)
     batches = Batches(parts["train"], recipe.batch_rounds, recipe.repeat, seed)
     schedule = Schedule(
         steps=max(1, round(batches.per_epoch * recipe.epochs)),
@@ -203,10 +213,26 @@ def _train_one(
         weight_decay=recipe.weight_decay,
     )
     module.train()
-    run(module, list(module.parameters()), lambda step: module.loss(batches.at(step)), schedule, out, seed, report)
+    every = max(1, round(batches.per_epoch * recipe.judge_every))
+    judged = judging(parts["validation"])
+
+    def loss_at(step: int) -> Tensor:
+        if step and step % every == 0:
+            module.judge(dialog, judged)
+        return module.loss(batches.at(step))
+
+    run(module, list(module.parameters()), loss_at, schedule, out, seed, report)
+    module.judge(dialog, judged)
+    module.best.copy_to(dialog.network.state_dict())
     finished = conclude(dialog, module, bank, parts["train"], parts["validation"])
     finished.save(out)
     return validation_scores(finished, bank, parts["validation"])
+
+
+def begin_with(network: SeqDialN, folder: Path) -> None:
+    """Gives the network the weights of the model in the folder, of the same shape."""
+    tensors = load_file(folder / "model.safetensors")
+    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
 
 
 def vocabulary(talks: Sequence[Talk], least: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -282,16 +308,7 @@ def conclude(
 ) -> VisualDialog:
     """The trained model with its options read, its familiarity fitted, and calibrated on validation."""
     dialog.network.eval()
-    with torch.inference_mode():
-        text = module.answer_texts
-        options = dialog.network.discriminative.options(text.words, text.mask) / SCALE
-
-    kin = None if dialog.config.blind else familiarity(bank, train, validation)
-
-    def with_config(config: VisualModelConfig) -> VisualDialog:
-        return VisualDialog(dialog.name, "training", config, dialog.network, options, dialog.eyes, dialog.reader, kin)
-
-    plain = with_config(dialog.config)
+    plain = module.answering(dialog, None if dialog.config.blind else familiarity(bank, train, validation))
     rows = predict(plain, bank, validation)
     place = {a: i for i, a in enumerate(dialog.config.answers)}
     logits = torch.stack([r.p for r in rows]).clamp(min=1e-12).log()
@@ -306,7 +323,9 @@ def conclude(
         return min(losses, key=losses.__getitem__)
 
     config = replace(dialog.config, temperature=best(closed), open_temperature=best(~closed))
-    return with_config(config)
+    return VisualDialog(
+        dialog.name, "training", config, plain.network, plain.options, plain.eyes, plain.reader, plain.familiarity
+    )
 
 
 def familiarity(bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]) -> Familiarity:
@@ -319,36 +338,6 @@ def familiarity(bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]) -
     return Familiarity.fit([torch.stack(k) for k in kinds.values()], held_out)
 
 
-def validation_scores(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[str, float]:
-    """Accuracy in per cent by kind of round, on the first rounds and the chained ones with and without history."""
-    alone = [Talk(t.collection, t.image, (r,)) for t in talks if not t.chained for r in t.rounds]
-    rows = predict(dialog, bank, alone)
-    by_kind = dict[str, list[bool]]()
-    for r in rows:
-        by_kind.setdefault(r.asked.kind, []).append(correct(dialog, r))
-    scores = {kind: 100 * sum(v) / len(v) for kind, v in by_kind.items()}
-    chained = [t for t in talks if t.chained]
-    for name, history in (("chained", True), ("chained_without_history", False)):
-        later = [
-            correct(dialog, r) for r in predict(dialog, bank, chained, history=history) if r.asked.kind == "rule-5"
-        ]
-        scores[name] = 100 * sum(later) / max(1, len(later))
-    return scores
-
-
-def correct(dialog: VisualDialog, row: Predicted) -> bool:
-    """Whether the likeliest answer is the right one; of a statement, whichever of yes and no is likelier."""
-    return said(dialog, row) == row.asked.answer
-
-
-def said(dialog: VisualDialog, row: Predicted) -> str:
-    """The likeliest answer; to a statement yes or no."""
-    answers = dialog.config.answers
-    if row.asked.kind in ("statement", "nlvr", "caption", "scene"):
-        return max(("yes", "no"), key=lambda a: float(row.p[answers.index(a)]))
-    return answers[int(row.p.argmax())]
-
-
 LIGHT: dict[str, object] = {"n_fusion_layers": 1, "n_text_layers": 0, "n_option_layers": 0}
 """A step on a CPU core costs what passes over the regions cost; MiniLM's token states are contextual already."""
 
@@ -356,7 +345,8 @@ LIGHT: dict[str, object] = {"n_fusion_layers": 1, "n_text_layers": 0, "n_option_
 def standard() -> VisualRecipe:
     """Everything there is to learn from: half an hour on one CPU core, the encoders' work and the twin included."""
     sizes = {"d_model": 128, "d_answer": 128, "dropout": 0.2}
-    return VisualRecipe(network=LIGHT | sizes | {"gist": True, "question_reads": "previous", "learned_nothing": True})
+    network = LIGHT | sizes | {"gist": True, "question_reads": "previous", "learned_nothing": True}
+    return VisualRecipe(network=network, drop_pictures=0.3, drop_regions=0.3, lr=1e-3)
 
 
 def small() -> VisualRecipe:

@@ -77,4 +77,23 @@ def make_vision_data(data: Path) -> Path:
         "captions_objects",
         [{"image": "o1", "split": "train", "captions": ["a white cat"] * 5, "objects": []}],
     )
+    drawings = {f"e{i}": ("red", "circle") if i % 2 else ("blue", "triangle") for i in range(6)}
+    write_collection(
+        data / "easyvqa",
+        {key: Image.new("RGB", (16, 16), colour) for key, (colour, _) in drawings.items()},
+        "rounds",
+        [
+            {"image": key, "split": "test" if key == "e5" else "train", "rounds": rounds(*drawn)}
+            for key, drawn in drawings.items()
+        ],
+    )
     return data
+
+
+def rounds(colour: str, shape: str) -> list[dict[str, str]]:
+    """What easy-VQA asks of a drawing, and what names it only in passing."""
+    return [
+        {"q": "is there a teal shape?", "a": "no"},
+        {"q": "what shape is in the image?", "a": shape},
+        {"q": f"what color is the {shape}?", "a": colour},
+    ]

@@ -23,13 +23,14 @@ TINY = VisionRecipe(
     network=ResidualNetworkConfig(widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), picture_size=64, grid=2, d_text=32),
     steps=40,
     lr=1e-2,
-    batch=(("flickr8k", 8), ("caltech101", 8), ("daquar", 2), ("coco_mini", 1)),
+    batch=(("flickr8k", 8), ("caltech101", 8), ("daquar", 2), ("coco_mini", 1), ("easyvqa", 2)),
     sizes=((0.5, 32), (1.0, 48)),
     least_groups=2,
     averaging=0.9,
     save_every=15,
 )
 """Everything the shipped recipe has, in a few seconds."""
+COLLECTIONS = [name for name, _ in TINY.batch]
 
 
 class Killed(Exception):
@@ -67,7 +68,7 @@ def test_the_folder_says_what_it_is(trained: Path) -> None:
 
 def test_region_vectors_are_standardised_over_the_training_pictures(trained: Path, data: Path) -> None:
     encoder = ImageEncoder.load(trained)
-    pixels = load_photographs(data, ["flickr8k", "caltech101", "daquar", "coco_mini"]).pixels
+    pixels = load_photographs(data, COLLECTIONS).pixels
     small = F.interpolate(pixels, size=(64, 64), mode="bilinear", antialias=True)
     with torch.inference_mode():
         vectors = encoder(normalise(small)).vectors.flatten(0, 1)
@@ -88,13 +89,14 @@ def test_a_killed_run_ends_as_one_that_was_not(trained: Path, data: Path, tmp_pa
 
 
 def test_only_training_pictures_are_learned_from(data: Path) -> None:
-    photographs = load_photographs(data, ["flickr8k", "caltech101", "daquar", "coco_mini"])
+    photographs = load_photographs(data, COLLECTIONS)
     kept = [row for row in read_table(data, "caltech101", "labels") if row["split"] == "train"]
     assert [len(part) for part in photographs.parts] == [
         8,
         sum(not held_out(row["image"]) for row in kept),
         sum(not held_out(f"d{i}") for i in range(6)),
         1,
+        sum(not held_out(f"e{i}") for i in range(5)),
     ]
     assert photographs.classes == sorted(COLOURS)
     with_label = photographs.label >= 0
@@ -106,6 +108,11 @@ def test_what_is_in_a_room_is_told_by_its_answers_without_the_numbers(data: Path
     texts = load_photographs(data, ["daquar"]).texts
     assert all(len(group) == 1 and group[0].startswith("a room with chair, table ") for group in texts)
     assert not any(", 2" in group[0] for group in texts)
+
+
+def test_a_drawing_is_told_by_what_open_questions_say_of_it(data: Path) -> None:
+    texts = load_photographs(data, ["easyvqa"]).texts
+    assert sorted(texts) == [["a blue triangle"], ["a red circle"]]
 
 
 def test_every_picture_is_seen_once_a_round(data: Path) -> None:

@@ -19,9 +19,10 @@ from safetensors.torch import load_file
 from dialog.training.caption_questions import chains, facts, questions
 from dialog.training.caption_statements import caption_statements
 from dialog.training.scene_statements import read_scene, scene_statements
-from dialog.training.visual import TWIN, Predicted, VisualRecipe, correct, filled_bank, predict, train_visual
+from dialog.training.visual import TWIN, VisualRecipe, build, filled_bank, train_visual
 from dialog.training.visual_bank import Bank
 from dialog.training.visual_examples import DRAWN, TIMES, Talk, dialogues, load_talks, plain
+from dialog.training.visual_validation import Predicted, correct, judging, predict
 from dialog.visual import VisualDialog
 from dialog.visual_baselines import Priors, lenient, question_type, roc_area
 from dialog.visual_scores import evaluate_visual
@@ -110,6 +111,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> VisualRecipe:
         lr=4e-3,
         batch_rounds=32,
         drop_regions=0.0,
+        judge_every=4,
     )
 
 
@@ -172,6 +174,32 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     train_visual(short, data, cut, seed=2, start=trained)
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, cut))
     assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_without_its_pictures_a_step_learns_what_the_blind_twin_does(
+    data: Path, recipe: VisualRecipe, trained: Path
+) -> None:
+    talks = [t for t in load_talks(data, "train") if t.collection == "daquar"][:4]
+    eyes, reader = ImageEncoder.load(recipe.picture_encoder), VisualDialog.load(trained).reader
+    bank = Bank()
+    bank.see(data, {(t.collection, t.image) for t in talks}, eyes)
+    bank.read([*COLOURS, "yes", "no", *(x for t in talks for r in t.rounds for x in (r.question, r.answer))], reader)
+
+    def loss(**fields: Any) -> float:
+        answers = (*COLOURS, "yes", "no")
+        module = build(replace(recipe, noise=0.0, **fields), answers, tuple(COLOURS), eyes, reader, bank, 0)[1]
+        torch.manual_seed(0)
+        return float(module.eval().loss(talks).detach())
+
+    assert loss(drop_pictures=1.0) == pytest.approx(loss(blind=True))
+    assert loss(drop_pictures=0.5) != pytest.approx(loss(blind=True))
+
+
+def test_weights_are_chosen_by_real_questions_kind_by_kind(data: Path) -> None:
+    chosen = judging(load_talks(data, "validation"))
+    kinds = Counter(r.kind for t in chosen for r in t.rounds)
+    assert set(kinds) == {"daquar", "statement", "easyvqa"}
+    assert all(len(t.rounds) == 1 for t in chosen)
 
 
 def test_parts_share_no_picture_and_made_rounds_are_never_scored(data: Path) -> None:
