@@ -228,7 +228,7 @@ def train_emotion(
     if not recipe.rank:
         module.fix_vectors()
     new = list(context.parameters())
-    begun = {name: p.detach().clone() for name, p in module.learning().items()} if recipe.kept else {}
+    begun = {key: p.detach().clone() for key, p in module.learning().items()} if recipe.kept else {}
 
     def loss_at(step: int) -> Tensor:
         if module.average:
@@ -239,8 +239,8 @@ def train_emotion(
     if module.average:
         module.average.copy_to(module.learning())
     with torch.no_grad():
-        for name, weight in begun.items():
-            module.get_parameter(name).lerp_(weight, recipe.kept)
+        for key, weight in begun.items():
+            module.get_parameter(key).lerp_(weight, recipe.kept)
     deltas = trained_deltas(encoder) if recipe.rank else deltas
     merged = TextEncoder.load()
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.

@@ -221,6 +221,7 @@ def test_a_model_is_trained_on_from_itself_and_may_stay_near(data: Path, tmp_pat
     for kept in (0.0, 0.75):
         recipe = replace(RECIPE, goes_on=True, kept=kept, epochs=2.0)
         again = train_emotion(recipe, data, tmp_path / f"kept-{kept}", seed=3, start=first.folder)
+        assert (again.folder / "card.md").read_text().startswith(f"# emotion/{RECIPE.label_set}\n")
         tensors = load_file(again.folder / "model.safetensors")
         moved[kept] = {name: (tensors[name].float() - start[name].float()) for name in start}
     for name, whole in moved[0.0].items():
