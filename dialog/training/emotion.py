@@ -14,13 +14,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, TokenBatch, bucket, collate, cut, pad_rows
+from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
 from dialog.conversation import Conversation, Utterance
 from dialog.corpora import gold
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
 from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
-from dialog.training.averaging import Average
 from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
 from dialog.training.examples import (
@@ -74,10 +73,6 @@ class EmotionRecipe:
     """Of the emotional utterances, how many get an emoji that suits their label (dialog.training.examples)."""
     stranger_share: float = 0.0
     """Of the conversations, how many get stray messages in their midst (dialog.training.examples)."""
-    masked: float = 0.0
-    """Of the tokens, how many a training step does not see: a few thousand utterances are soon known by heart."""
-    averaging: float = 0.0
-    """Decay of the running mean of the weights, which is what is kept; 0 keeps the last ones."""
     goes_on: bool = False
     """Whether the context model, too, goes on from the start's, where that has the same labels and shape."""
     kept: float = 0.0
@@ -104,7 +99,6 @@ class EmotionTraining(nn.Module):
         self.taught = taught
         """What teachers say of every example, label probabilities (N, L) each; with none, the labels are all."""
         self.packer = Packer(encoder, recipe.layout)
-        self.average = Average(self.learning(), recipe.averaging) if recipe.averaging else None
         self.fixed: list[Tensor] | None = None
         """Every example's vectors, where the encoder does not learn; else they are made anew at each step."""
 
@@ -162,19 +156,10 @@ class EmotionTraining(nn.Module):
         vectors: list[Tensor] = [torch.empty(0)] * len(packed)
         for group in bucket([len(p.ids) for p in packed], max(512, self.recipe.batch_tokens // 2)):
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                tokens = collate([packed[i] for i in group])
-                states = self.encoder(*tokens._replace(ids=self._masked(tokens)))
+                states = self.encoder(*collate([packed[i] for i in group]))
             for i, v in zip(group, states.split([packed[i].n_utterances for i in group]), strict=True):
                 vectors[i] = v
         return torch.cat(vectors)
-
-    def _masked(self, tokens: TokenBatch) -> Tensor:
-        """The ids (B, T), in training with some of the utterances' tokens masked."""
-        token = self.encoder.mask_id
-        if not self.training or not self.recipe.masked or token is None:
-            return tokens.ids
-        hidden = (torch.rand(tokens.ids.shape) < self.recipe.masked) & (tokens.owner >= 0)
-        return tokens.ids.masked_fill(hidden & (tokens.ids != self.encoder.separator_id), token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +216,9 @@ def train_emotion(
     begun = {key: p.detach().clone() for key, p in module.learning().items()} if recipe.kept else {}
 
     def loss_at(step: int) -> Tensor:
-        if module.average:
-            module.average.update(module.learning(), step)
         return module.loss(batches.at(step), random.Random(f"{seed}-{step}"))
 
     run(module, new, loss_at, schedule, out, seed, report)
-    if module.average:
-        module.average.copy_to(module.learning())
     with torch.no_grad():
         for key, weight in begun.items():
             module.get_parameter(key).lerp_(weight, recipe.kept)

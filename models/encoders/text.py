@@ -140,12 +140,6 @@ class TextEncoder(nn.Module):
         token = self.tokenizer.sep_token_id
         return int(self.tokenizer.eos_token_id if token is None else token)
 
-    @property
-    def mask_id(self) -> int | None:
-        """The token that hides another in training, if there is one."""
-        token = self.tokenizer.mask_token_id
-        return None if token is None else int(token)
-
     def add_deltas(self, deltas: Mapping[str, Tensor], scale: float = 1.0) -> None:
         """Adds fine-tuning to the weights in place: `<module>.A` (r, in) and `<module>.B` (out, r), W += scale B A."""
         modules = dict(self.network.named_modules())

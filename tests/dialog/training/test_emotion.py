@@ -72,7 +72,7 @@ def test_a_recipe_learns_and_leaves_a_model_that_can_be_used(data: Path, tmp_pat
 
 @pytest.mark.parametrize("rank", [2, 0])
 def test_a_killed_run_resumes_to_the_very_weights_of_one_that_was_not(data: Path, tmp_path: Path, rank: int) -> None:
-    recipe = replace(RECIPE, epochs=2.0, rank=rank, averaging=0.9, masked=0.1)
+    recipe = replace(RECIPE, epochs=2.0, rank=rank)
     for step in (2, 5, 8):
         with pytest.raises(Killed):
             train_emotion(recipe, data, tmp_path / "killed", report=kill_at(step))
