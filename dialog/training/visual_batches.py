@@ -9,7 +9,7 @@ from torch import Tensor
 from dialog.seeing import Seen
 from dialog.text_vectors import TextVectors, batched, joined
 from dialog.training.visual_bank import Bank, padded
-from dialog.training.visual_examples import Talk, dialogues
+from dialog.training.visual_examples import Talk, dialogues, rarer
 from dialog.visual import VisualDialog, blinded
 from models.seqdialn.model import Encoded, Texts
 
@@ -53,8 +53,18 @@ class Batcher:
 class Batches:
     """Batches by step, the same for the same seed. One epoch is kept at a time."""
 
-    def __init__(self, talks: Sequence[Talk], n_rounds: int, repeat: Sequence[tuple[str, int]], seed: int) -> None:
-        """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once."""
+    def __init__(
+        self,
+        talks: Sequence[Talk],
+        n_rounds: int,
+        repeat: Sequence[tuple[str, int]],
+        seed: int,
+        *,
+        balanced: bool = False,
+    ) -> None:
+        """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once.
+        `balanced`: of a drawing's questions those sooner whose answer is the rarer."""
+        self._weights = rarer(talks) if balanced else {}
         self.n_rounds, self.seed = n_rounds, seed
         times = dict(repeat)
         self.talks = [t for t in talks for _ in range(times.get(t.collection, 1))]
@@ -71,7 +81,7 @@ class Batches:
         """Random batches; wide drawings, of three tiles each, keep to themselves, for the padding."""
         rng = random.Random(f"{self.seed}-epoch-{epoch}")
         piles = dict[bool, list[Talk]]()
-        for t in dialogues(self.talks, rng):
+        for t in dialogues(self.talks, rng, weights=self._weights):
             piles.setdefault(t.collection == "nlvr", []).append(t)
         batches = list[list[Talk]]()
         for pile in piles.values():

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from dialog.corpora.pictures import held_out, read_table
@@ -21,11 +22,11 @@ from dialog.training.scene_statements import scene_statements
 Part = Literal["train", "validation", "test"]
 PICTURE_PARTS: Mapping[str, tuple[str, ...]] = {"train": ("train", "extra"), "validation": ("dev",), "test": ("test",)}
 VERDICTS = {"entailment": "yes", "contradiction": "no", "true": "yes", "false": "no"}
-DRAWINGS = 1600
+DRAWINGS = 2600
 """Training pictures of easy-VQA: they are soon learned, and photographs matter more."""
 SCENE_STATEMENTS = 60
 """Made of one of NLVR's scenes."""
-DRAWN: Mapping[str, int] = {"caption": 4, "scene": 14, "easyvqa": 4}
+DRAWN: Mapping[str, int] = {"caption": 4, "scene": 14, "easyvqa": 6}
 """Of these kinds of rounds about a picture, how many an epoch takes; of others, all."""
 TIMES: Mapping[str, int] = {"statement": 3, "nlvr": 2}
 """How often an epoch takes these kinds, which are few."""
@@ -62,11 +63,28 @@ def load_talks(data: Path, part: Part) -> list[Talk]:
     return [*_daquar(data, part), *_flickr(data, part), *_easyvqa(data, part), *_nlvr(data, part)]
 
 
-def dialogues(talks: Sequence[Talk], rng: random.Random, most: int = 3) -> Iterator[Talk]:
+def rarer(talks: Sequence[Talk], most: int = 8) -> dict[tuple[str, str], float]:
+    """How much rarer an answer is than the commonest to the same question about a drawing, at most so much.
+
+    Seven times of eight no shape is red: to say no without looking is then right so often that looking is not learned.
+    """
+    counts = Counter((r.question, r.answer) for t in talks for r in t.rounds if r.kind == "easyvqa")
+    common = dict[str, int]()
+    for (question, _), n in counts.items():
+        common[question] = max(n, common.get(question, 0))
+    return {(q, a): min(float(most), common[q] / n) for (q, a), n in counts.items()}
+
+
+def dialogues(
+    talks: Sequence[Talk],
+    rng: random.Random,
+    most: int = 3,
+    weights: Mapping[tuple[str, str], float] = MappingProxyType({}),
+) -> Iterator[Talk]:
     """Talks cut for one epoch: chains as they are, independent rounds shuffled into dialogues of 1 to `most`.
 
     An earlier round then need not matter, but it may: about the same picture, one answer hints at another. Of some
-    kinds each epoch takes a few.
+    kinds each epoch takes a few, those (question, answer) sooner that have more weight than 1.
     """
     for talk in talks:
         if talk.chained:
@@ -75,7 +93,9 @@ def dialogues(talks: Sequence[Talk], rng: random.Random, most: int = 3) -> Itera
         rounds = [r for r in talk.rounds if r.kind not in DRAWN for _ in range(TIMES.get(r.kind, 1))]
         for kind, n in DRAWN.items():
             some = [r for r in talk.rounds if r.kind == kind]
-            rounds += rng.sample(some, min(n, len(some)))
+            # Drawn without replacement, each with its weight (Efraimidis and Spirakis 2006).
+            some.sort(key=lambda r: -(rng.random() ** (1 / weights.get((r.question, r.answer), 1.0))))
+            rounds += some[:n]
         rng.shuffle(rounds)
         while rounds:
             n = rng.randint(1, most)

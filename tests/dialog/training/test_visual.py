@@ -21,7 +21,7 @@ from dialog.training.caption_statements import caption_statements
 from dialog.training.scene_statements import read_scene, scene_statements
 from dialog.training.visual import TWIN, VisualRecipe, build, filled_bank, train_visual
 from dialog.training.visual_bank import Bank
-from dialog.training.visual_examples import DRAWN, TIMES, Talk, dialogues, load_talks, plain
+from dialog.training.visual_examples import DRAWN, TIMES, Asked, Talk, dialogues, load_talks, plain, rarer
 from dialog.training.visual_validation import Predicted, correct, judging, predict
 from dialog.visual import VisualDialog
 from dialog.visual_baselines import Priors, lenient, question_type, roc_area
@@ -200,6 +200,22 @@ def test_weights_are_chosen_by_real_questions_kind_by_kind(data: Path) -> None:
     kinds = Counter(r.kind for t in chosen for r in t.rounds)
     assert set(kinds) == {"daquar", "statement", "easyvqa"}
     assert all(len(t.rounds) == 1 for t in chosen)
+
+
+def test_of_a_drawing_the_rarer_answers_are_asked_sooner() -> None:
+    asked = [*(Asked(f"is it {c} ?", "no", "easyvqa") for c in COLOURS), Asked("is it red ?", "yes", "easyvqa")]
+    talks = [Talk("easyvqa", f"e{i}", tuple(asked[:4] if i else asked[1:])) for i in range(9)]
+    weights = rarer(talks)
+    assert weights["is it red ?", "yes"] == weights["is it red ?", "no"] * 8 == 8
+    assert rarer(talks, most=3)["is it red ?", "yes"] == 3
+    many = Talk("easyvqa", "e", (asked[-1], *asked[1:4] * 5))
+
+    def share(weights: dict[tuple[str, str], float]) -> float:
+        drawn = [t for i in range(300) for t in dialogues([many], random.Random(i), weights=weights)]
+        return sum(asked[-1] in t.rounds for t in drawn) / 300
+
+    assert share({}) == pytest.approx(DRAWN["easyvqa"] / 16, abs=0.08)
+    assert share(weights) > 0.85
 
 
 def test_parts_share_no_picture_and_made_rounds_are_never_scored(data: Path) -> None:
