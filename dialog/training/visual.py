@@ -20,7 +20,7 @@ from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual_bank import Bank, padded
 from dialog.training.visual_batches import Batcher, Batches
 from dialog.training.visual_examples import Talk, limited, load_talks
-from dialog.training.visual_validation import accuracies, judging, predict, validation_scores
+from dialog.training.visual_validation import accuracies, judging, predict, temperatures, validation_scores
 from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
@@ -40,7 +40,6 @@ recognises common things and colours, counts badly, reads no text and knows no n
 captions it learned from are stereotyped, and so may its answers be. Where it says how likely an answer is, that was
 calibrated on pictures like those of training. Not for identifying, watching or judging people, and not for medical,
 legal or safety decisions."""
-TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -314,20 +313,8 @@ def conclude(
     """The trained model with its options read, its familiarity fitted, and calibrated on validation."""
     dialog.network.eval()
     plain = module.answering(dialog, None if dialog.config.blind else familiarity(bank, train, validation))
-    rows = predict(plain, bank, validation)
-    place = {a: i for i, a in enumerate(dialog.config.answers)}
-    logits = torch.stack([r.p for r in rows]).clamp(min=1e-12).log()
-    truth = torch.tensor([place.get(r.asked.answer, -1) for r in rows])
-    closed = torch.tensor([dialog.config.answers[int(i)] in ("yes", "no") for i in logits.argmax(-1)])
-
-    def best(where: Tensor) -> float:
-        where = where & (truth >= 0)
-        if not bool(where.any()):
-            return 1.0
-        losses = {t: float(F.cross_entropy(logits[where] / t, truth[where])) for t in TEMPERATURES}
-        return min(losses, key=losses.__getitem__)
-
-    config = replace(dialog.config, temperature=best(closed), open_temperature=best(~closed))
+    closed, opened = temperatures(plain, predict(plain, bank, validation))
+    config = replace(dialog.config, temperature=closed, open_temperature=opened)
     return VisualDialog(
         dialog.name, "training", config, plain.network, plain.options, plain.eyes, plain.reader, plain.familiarity
     )

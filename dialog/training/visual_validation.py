@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dialog.training.visual_bank import Bank
@@ -11,6 +12,10 @@ from dialog.training.visual_batches import Batcher
 from dialog.training.visual_examples import Asked, Talk
 from dialog.visual import VisualDialog
 
+PHOTOGRAPHED = ("daquar", "statement")
+"""The kinds of rounds in which people ask about photographs: these say how far probabilities are to be believed."""
+TEMPERATURES = tuple(round(0.5 * 1.05**i, 3) for i in range(43))
+"""From 0.5 to 3.9 in steps of a twentieth."""
 JUDGED = ("daquar", "statement", "easyvqa")
 """The kinds of rounds whose validation part chooses the weights."""
 
@@ -50,6 +55,31 @@ def validation_scores(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -
         ]
         scores[name] = 100 * sum(later) / max(1, len(later))
     return scores
+
+
+def temperatures(dialog: VisualDialog, rows: Sequence[Predicted]) -> tuple[float, float]:
+    """By what to divide the logits of an uncalibrated model where it says yes or no, and where it says anything else.
+
+    What counts is whether the answer given is right: its probability is to predict that, also where the right answer is
+    not in the list. Of what is asked about photographs by people, if there is any.
+    """
+    asked = [r for r in rows if r.asked.kind in PHOTOGRAPHED] or list(rows)
+    logits = torch.stack([r.p for r in asked]).clamp(min=1e-12).log()
+    answers = dialog.config.answers
+    given = [answers[int(i)] for i in logits.argmax(-1)]
+    right = torch.tensor([a == r.asked.answer for a, r in zip(given, asked, strict=True)]).float()
+    closed = torch.tensor([a in ("yes", "no") for a in given])
+
+    def best(where: Tensor) -> float:
+        if not bool(where.any()):
+            return 1.0
+        losses = {}
+        for t in TEMPERATURES:
+            p = (logits[where] / t).softmax(-1).amax(-1).clamp(1e-6, 1 - 1e-6)
+            losses[t] = float(F.binary_cross_entropy(p, right[where]))
+        return min(losses, key=losses.__getitem__)
+
+    return best(closed), best(~closed)
 
 
 def judging(validation: Sequence[Talk]) -> list[Talk]:
