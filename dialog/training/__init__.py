@@ -156,7 +156,7 @@ RECIPES: dict[str, Recipe] = {
             "delaunay-5-wide": "the same, wider and longer",
         }.items()
     },
-    "visual/seqdialn": _visual("Answers about pictures, from everything there is; hours on one core", "standard"),
+    "visual/seqdialn": _visual("Answers about pictures, from everything there is; an hour on one core", "standard"),
     "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),
     **{
         f"visual/seqdialn-{kind}": _visual(f"As -small, reasoning by {what}, for comparison", "small", kind)
@@ -164,7 +164,7 @@ RECIPES: dict[str, Recipe] = {
             "ip": "the paper's LSTM",
             "gla": "gated linear attention",
             "aaren": "attention as a recurrence",
-            "min_rnn": "a minimal recurrence",
+            "gru": "a GRU",
         }.items()
     },
     "visual/visdial": Recipe(summary="VisDial v1.0 as published, from its original files", train=_visdial),
