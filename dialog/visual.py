@@ -1,6 +1,7 @@
 """Ask about a picture, in rounds: the built-in SeqDialN behind the port of dialog/visual_answers.py."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
 FOREIGN_QUESTION = "the question is not in English, the language the model understands"
 UNSURE = "no answer is likely enough"
 NOT_KNOWN = "I do not know"
+_OPEN = re.compile(r"\s*(what|who|whose|where|which|how)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +192,7 @@ class VisualDialog:
         """
         question = checked(question)
         step, after = self._said(state, question, "")
-        p = self.probabilities(step.z)[0]
+        p = self.suited(self.probabilities(step.z)[0], question)
         best = p.topk(min(SHOWN, len(p)))
         answers = tuple(
             Candidate(self.config.answers[i], value)
@@ -236,6 +238,13 @@ class VisualDialog:
         closed = self._yes_or_no[scores.argmax(-1)]
         temperature = torch.where(closed, self.config.temperature, self.config.open_temperature)
         return (scores / temperature[:, None]).softmax(-1)
+
+    def suited(self, p: Tensor, question: str) -> Tensor:
+        """The probabilities (A,) of the answers that suit the question: to what or how many no yes or no does."""
+        if not _OPEN.match(question) or bool(self._yes_or_no.all()):
+            return p
+        kept = p.masked_fill(self._yes_or_no, 0.0)
+        return kept / kept.sum().clamp(min=1e-12)
 
     def save(self, folder: Path | str) -> Path:
         """config.json and model.safetensors, in half precision."""

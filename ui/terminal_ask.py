@@ -30,7 +30,7 @@ def converse(
         note(STRANGE)
     failed = 0
     for question in questions or _typed(lines):
-        if not question.strip():
+        if not questions and not question.strip():  # an empty line; as an argument it is a mistake
             continue
         try:
             answer, state = engine.ask(state, question)

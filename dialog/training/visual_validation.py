@@ -39,7 +39,7 @@ def predict(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk], *, history:
         some = [talks[i] for i in order[start : start + 64]]
         encoded, rounds = batcher.encode(dialog, some, history=history)
         p = iter(dialog.probabilities(encoded.z[rounds]))
-        found += [Predicted(t, r, n, next(p)) for t in some for n, r in enumerate(t.rounds)]
+        found += [Predicted(t, r, n, dialog.suited(next(p), r.question)) for t in some for n, r in enumerate(t.rounds)]
     return found
 
 

@@ -67,9 +67,10 @@ def test_live_rounds_equal_the_whole_dialogue_at_once(dialog: VisualDialog) -> N
         one = [type(t)(t.words[None], t.mask[None], t.sentence[None]) for t in (history, questions)]
         z = dialog.network(look.seen, *one, torch.ones(1, 4, dtype=torch.bool)).z[0]
         p = dialog.probabilities(z)
-    for t, answer in enumerate(answers):
+    for row, question, answer in zip(p, QUESTIONS, answers, strict=True):
+        suited = dialog.suited(row, question)
         for c in answer.answers:
-            assert c.probability == pytest.approx(float(p[t, ANSWERS.index(c.text)]), abs=1e-5)
+            assert c.probability == pytest.approx(float(suited[ANSWERS.index(c.text)]), abs=1e-5)
 
 
 def test_a_state_survives_a_database_and_stays_a_value(dialog: VisualDialog) -> None:
@@ -115,6 +116,21 @@ def test_a_picture_unlike_training_is_admitted_not_to_be_understood(tmp_path: Pa
 def test_a_question_in_another_language_is_admitted_not_to_be_understood(dialog: VisualDialog) -> None:
     answer, _ = dialog.ask(dialog.start(dialog.look(picture())), "¿Qué está haciendo el perro en la foto?")
     assert (answer.known, answer.text, answer.why) == (False, NOT_KNOWN, FOREIGN_QUESTION)
+
+
+def test_who_asks_what_is_not_answered_yes_or_no(dialog: VisualDialog) -> None:
+    p = torch.full((len(dialog.config.answers),), 1 / len(dialog.config.answers))
+    asked = ("What's it?", " how many ?", "is it red?", "Whole?")
+    suited = {question: dialog.suited(p, question) for question in asked}
+    closed = torch.tensor([a in ("yes", "no") for a in dialog.config.answers])
+    assert bool(closed.any())
+    for question in asked[:2]:
+        assert float(suited[question][closed].sum()) == 0
+        assert float(suited[question].sum()) == pytest.approx(1)
+    assert torch.equal(suited["is it red?"], p)
+    assert torch.equal(suited["Whole?"], p)
+    answers, _ = talk(dialog, dialog.start(dialog.look(picture())), "what is it?")
+    assert answers[0].text not in ("yes", "no")
 
 
 def test_an_answer_too_unlikely_is_not_given(dialog: VisualDialog) -> None:

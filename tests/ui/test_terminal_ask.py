@@ -52,6 +52,13 @@ def test_a_question_too_long_is_2_and_the_others_are_answered(
     assert "at most 1000" in err
 
 
+def test_an_empty_argument_is_a_mistake(model: Path, photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ask", str(photo), " ", "is it red?", "--engine", str(model), "--json"]) == 2
+    told = capsys.readouterr()
+    assert json.loads(told.out)["question"] == "is it red?"
+    assert "empty" in told.err
+
+
 def test_a_strange_picture_is_warned_of(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (64, 64), (255, 0, 255)).save(tmp_path / "flat.png")
     assert run(["ask", str(tmp_path / "flat.png"), "what?", "--engine", str(model)]) == 0
