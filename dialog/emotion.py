@@ -149,14 +149,12 @@ class EmotionTagger:
         config = checkpoint.read_config(folder, EmotionModelConfig)
         tensors = load_file(folder / checkpoint.WEIGHTS)
         network = TextEncoder.load(config.encoder)
-        deltas = {k.removeprefix("encoder."): v for k, v in tensors.items() if k.startswith("encoder.")}
+        deltas = checkpoint.part(tensors, "encoder.")
         network.add_deltas(deltas)
         hashed = encoder_hash(config.encoder, config.layout, deltas)
         encoder = ConversationEncoder(network.eval(), config.layout, version=hashed)
         context = EmotionIC(config.context)
-        context.load_state_dict(
-            {k.removeprefix("context."): v.float() for k, v in tensors.items() if k.startswith("context.")}
-        )
+        context.load_state_dict(checkpoint.part(tensors, "context."))
         label = str(name) if not Path(name).is_dir() else folder.name
         finder = _finder(causes, encoder, config.labels)
         return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, encoder, context, finder)

@@ -114,12 +114,21 @@ def _scores(
 
 def _truth(conversations: Sequence[Conversation], labels: Sequence[str]) -> list[list[str | None]]:
     """Gold labels of one file in the model's words; None where there is none, or none that fits."""
-    raw = [[_gold(u.emotion, u.extra.get("emotions")) for u in c.utterances] for c in conversations]
-    seen = {label for row in raw for label in row if label}
+    raw = _raw(conversations)
+    seen = _seen(raw)
     mapping: Mapping[str, str] = {label: label for label in labels}
     if not seen <= set(labels) and set(labels) == set(OWN_LABELS["meld"]):
         mapping = TO_EKMAN.get(_corpus(seen), mapping)
     return [[mapping.get(label) if label else None for label in row] for row in raw]
+
+
+def _raw(conversations: Sequence[Conversation]) -> list[list[str | None]]:
+    """Gold labels of one file in its own words."""
+    return [[_gold(u.emotion, u.extra.get("emotions")) for u in c.utterances] for c in conversations]
+
+
+def _seen(rows: Sequence[Sequence[str | None]]) -> set[str]:
+    return {label for row in rows for label in row if label}
 
 
 def _corpus(labels: Set[str]) -> str:
@@ -134,9 +143,8 @@ def _among_strays(
     labelled, drawn = iter(truth), list[Conversation]()
     rows = list[list[str | None]]()
     for file in files:
-        gold = (_gold(u.emotion, u.extra.get("emotions")) for c in file for u in c.utterances)
-        corpus = _corpus({label for label in gold if label})
-        for c, mixed in zip(file, with_strangers(file, corpus, 1.0, random.Random("strays")), strict=True):
+        strayed = with_strangers(file, _corpus(_seen(_raw(file))), 1.0, random.Random("strays"))
+        for c, mixed in zip(file, strayed, strict=True):
             own = {id(u): label for u, label in zip(c.utterances, next(labelled), strict=True)}
             drawn.append(mixed)
             rows.append([own.get(id(u)) for u in mixed.utterances])

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
 from safetensors.torch import load as load_tensors
@@ -19,7 +19,7 @@ from dialog.text_vectors import TextReader, batched, joined
 from dialog.visual_answers import Answer, Candidate, checked
 from models import config as configs
 from models.catalogue import WEIGHTS, path_of
-from models.checkpoint import content_hash
+from models.checkpoint import content_hash, part
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -144,8 +144,8 @@ class VisualDialog:
             )
         tensors = load_file(folder / "model.safetensors")
         network = SeqDialN(config.network)
-        network.load_state_dict(_part(tensors, "network."))
-        kin = _part(tensors, "familiarity.")
+        network.load_state_dict(part(tensors, "network."))
+        kin = part(tensors, "familiarity.")
         label = str(name) if not Path(name).is_dir() else folder.name
         return cls(
             label,
@@ -300,7 +300,3 @@ def blinded(seen: Seen) -> Seen:
     """One region that is the whole picture, and nothing in it to see."""
     pooled = None if seen.pooled is None else torch.zeros_like(seen.pooled)
     return Seen(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)}

@@ -23,7 +23,7 @@ from dialog.seeing import see
 from dialog.training.visual import TWIN
 from dialog.training.visual_bank import Bank
 from dialog.training.visual_examples import Talk, load_talks
-from dialog.training.visual_validation import Predicted, predict, said
+from dialog.training.visual_validation import PHOTOGRAPHED, Predicted, predict, said
 from dialog.visual import DEFAULT, VisualDialog
 from dialog.visual_baselines import Priors, lenient, roc_area
 from models.catalogue import path_of
@@ -80,7 +80,7 @@ def evaluate_visual(
         for metric in measured:
             _score(f"{name}_{metric}", metric, mine, answers, near, metrics, baselines)
         metrics[f"{name}_n"] = len(mine)
-    real = [r for r in rows if r.asked.kind in ("daquar", "statement")]
+    real = [r for r in rows if r.asked.kind in PHOTOGRAPHED]
     metrics["ece"] = calibration_error(
         [_confidence(dialog, r) for r in real], [said(dialog, r) == r.asked.answer for r in real]
     )

@@ -35,6 +35,7 @@ from dialog.training.examples import (
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.starting import cut_deltas, start_classifier, start_context, start_labels, start_tensors
 from models import config as configs
+from models.checkpoint import part
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, make_low_rank, trained_deltas
@@ -192,7 +193,7 @@ def train_emotion(
     labels = LABEL_SETS[recipe.label_set]
     encoder = TextEncoder.load()
     given = start_tensors(start) if start is not None else {}
-    deltas = {k.removeprefix("encoder."): v for k, v in given.items() if k.startswith("encoder.")}
+    deltas = part(given, "encoder.")
     if recipe.rank:
         make_low_rank(encoder, recipe.rank, cut_deltas(deltas, recipe.rank) or None)
     else:

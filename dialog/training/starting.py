@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dialog.emotion import EmotionModelConfig
 from models import config as configs
+from models.checkpoint import part
 from models.emotionic.model import EmotionIC
 
 
@@ -31,9 +32,8 @@ def start_context(context: EmotionIC, given: dict[str, Tensor], theirs: Sequence
     """The context model of the start. ValueError where that says other labels or is of another shape."""
     if tuple(theirs) != tuple(labels):
         raise ValueError(f"the start has labels {', '.join(theirs) or 'none'}; to go on takes {', '.join(labels)}")
-    weights = {k.removeprefix("context."): v.float() for k, v in given.items() if k.startswith("context.")}
     try:
-        context.load_state_dict(weights)
+        context.load_state_dict(part(given, "context."))
     except RuntimeError as error:
         raise ValueError(f"the start's context model has another shape: {error}") from error
 

@@ -22,6 +22,7 @@ from dialog.training.visual_batches import Batcher, Batches
 from dialog.training.visual_examples import Talk, limited, load_talks
 from dialog.training.visual_validation import accuracies, judging, predict, temperatures, validation_scores
 from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
+from models.checkpoint import part
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -55,9 +56,9 @@ class VisualRecipe:
     """Whether a model that sees no picture is trained before it; this one then begins with its weights."""
     epochs: float = 4.0
     epochs_blind: float = 4.0
+    """Of the twin, which begins with nothing; so has lr_blind."""
     lr: float = 2e-3
     lr_blind: float = 2e-3
-    """Of the twin, which begins with nothing."""
     batch_rounds: int = 256
     least_count: int = 2
     """An answer is in the list, and a word in the vocabulary, if training has it so often."""
@@ -236,7 +237,7 @@ def _train_one(
 def begin_with(network: SeqDialN, folder: Path) -> None:
     """Gives the network the weights of the model in the folder, of the same shape."""
     tensors = load_file(folder / "model.safetensors")
-    network.load_state_dict({k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")})
+    network.load_state_dict(part(tensors, "network."))
 
 
 def vocabulary(talks: Sequence[Talk], least: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -314,10 +315,8 @@ def conclude(
     dialog.network.eval()
     plain = module.answering(dialog, None if dialog.config.blind else familiarity(bank, train, validation))
     closed, opened = temperatures(plain, predict(plain, bank, validation))
-    config = replace(dialog.config, temperature=closed, open_temperature=opened)
-    return VisualDialog(
-        dialog.name, "training", config, plain.network, plain.options, plain.eyes, plain.reader, plain.familiarity
-    )
+    plain.config = replace(plain.config, temperature=closed, open_temperature=opened)
+    return plain
 
 
 def familiarity(bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]) -> Familiarity:
@@ -335,7 +334,7 @@ LIGHT: dict[str, object] = {"n_fusion_layers": 1, "n_text_layers": 0, "n_option_
 
 
 def standard() -> VisualRecipe:
-    """Everything there is to learn from: half an hour on one CPU core, the encoders' work and the twin included."""
+    """Everything there is to learn from: an hour on one CPU core, the encoders' work and the twin included."""
     sizes = {"d_model": 128, "d_answer": 128, "dropout": 0.2}
     network = LIGHT | sizes | {"gist": True, "question_reads": "previous", "learned_nothing": True}
     return VisualRecipe(network=network, drop_pictures=0.3, drop_regions=0.3, epochs=5.0, lr=1e-3)
@@ -348,6 +347,7 @@ def small() -> VisualRecipe:
         whole,
         network=whole.network | {"d_model": 96, "d_answer": 96, "dropout": 0.1},
         epochs=2.0,
+        epochs_blind=2.0,
         lr=2e-3,
         repeat=(),
         pictures=(("flickr8k", 1200), ("easyvqa", 150), ("nlvr", 200)),

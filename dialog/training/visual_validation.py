@@ -16,7 +16,7 @@ PHOTOGRAPHED = ("daquar", "statement")
 """The kinds of rounds in which people ask about photographs: these say how far probabilities are to be believed."""
 TEMPERATURES = tuple(round(0.5 * 1.05**i, 3) for i in range(43))
 """From 0.5 to 3.9 in steps of a twentieth."""
-JUDGED = ("daquar", "statement", "easyvqa")
+JUDGED = (*PHOTOGRAPHED, "easyvqa")
 """The kinds of rounds whose validation part chooses the weights."""
 
 
@@ -89,8 +89,8 @@ def judging(validation: Sequence[Talk]) -> list[Talk]:
         kind: [Talk(t.collection, t.image, (r,)) for t in validation for r in t.rounds if r.kind == kind]
         for kind in JUDGED
     }
-    most = max(len(asked[kind]) for kind in JUDGED[:-1])
-    return [t for kind in JUDGED for t in asked[kind][:: max(1, len(asked[kind]) // max(1, most))]]
+    most = max(1, *(len(asked[kind]) for kind in PHOTOGRAPHED))
+    return [t for kind in JUDGED for t in asked[kind][:: max(1, len(asked[kind]) // most)]]
 
 
 def accuracies(dialog: VisualDialog, rows: Sequence[Predicted]) -> dict[str, float]:
