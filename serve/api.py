@@ -9,27 +9,35 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernels import __version__
-from serve import logs
-from serve.batch_routes import batch_routes
-from serve.batch_worker import folder_of
-from serve.chat_routes import chat_routes
-from serve.choice import Choice
-from serve.door import API_PREFIX, Door, request_id_of
-from serve.emotion_routes import emotion_routes
-from serve.labeller import Labeller
-from serve.limits import Limits
-from serve.openapi import add_docs, describe
-from serve.problems import Fault, Refusal, declared, of_status, unavailable
-from serve.reading import invalid, pointer
-from serve.schemas import HealthReply, LabelsReply, ModelsReply
-from serve.sessions import Sessions
-from serve.spool import Spool
+from serve.batches.routes import batch_routes
+from serve.batches.worker import folder_of
+from serve.chats.routes import chat_routes
+from serve.chats.schemas import NewChat, NewCorrection, NewMessage
+from serve.chats.sessions import Sessions
+from serve.edge import logs
+from serve.edge.door import API_PREFIX, Door, request_id_of
+from serve.edge.limits import Limits
+from serve.edge.openapi import add_docs, describe
+from serve.edge.problems import Fault, Refusal, declared, of_status, unavailable
+from serve.edge.reading import invalid, pointer
+from serve.edge.schemas import HealthReply
+from serve.edge.spool import Spool
+from serve.emotion.choice import Choice
+from serve.emotion.labeller import Labeller
+from serve.emotion.routes import emotion_routes
+from serve.emotion.schemas import EmotionsRequest, LabelsReply, ModelsReply
+from serve.pictures.routes import visual_routes
+from serve.pictures.schemas import NewQuestion, NewVisualDialog, VisualQuestion
+from serve.pictures.sessions import VisualSessions
+from serve.pictures.viewer import Viewer
 from serve.storage import Storage
-from serve.viewer import Viewer
-from serve.visual_routes import visual_routes
-from serve.visual_sessions import VisualSessions
 
 _READY_SECONDS = 5.0
+_BODIES = (
+    *(EmotionsRequest, NewChat, NewMessage, NewCorrection),
+    *(NewVisualDialog, NewQuestion, VisualQuestion),
+)
+"""The bodies that routes read themselves, for the document."""
 _DESCRIPTION = """Emotions in conversations, and questions about pictures. Send whole conversations to `/v1/emotions`,
 hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about a picture in
 rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Errors are problem+json (RFC 9457) with a
@@ -58,7 +66,8 @@ def create_api(
         servers=[{"url": API_PREFIX}],
         root_path_in_servers=False,
     )
-    describe(app, _DESCRIPTION, choice, limits)
+    words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
+    describe(app, _DESCRIPTION, _BODIES, words, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
     app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))

@@ -16,7 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from serve.limits import Limits
+from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
 
@@ -102,7 +102,7 @@ class AppConfig(BaseSettings):
     """Chats and logs. By default the platform's folder for user data."""
     model: str = "emotion/ekman"
     """The model that answers where a request names none."""
-    tagger: str = "dialog.emotion:EmotionTagger"
+    tagger: str = "dialog.emotion.tagger:EmotionTagger"
     """`module:name` of the class that labels; it has `load(name)`, `tag`, `start` and `step`."""
     catalogue: str = "models.catalogue:shipped"
     """`module:name` of the function that lists the models."""

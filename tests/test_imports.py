@@ -14,6 +14,28 @@ import kernels
 ROOT = Path(__file__).parents[1]
 LAYERS = ("ui", "serve", "dialog", "models", "kernels")
 """From the outermost to the innermost; a layer knows itself and the ones after it."""
+ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "dialog": (
+        ("bench",),
+        ("training",),
+        ("evaluation",),
+        ("annotation", "correction", "emotion", "geometry", "pictures", "replies", "speech", "telemetry"),
+        ("corpora", "formats", "reading"),
+        ("labels", "language", "metrics"),
+        ("conversation",),
+    ),
+    "serve": (
+        ("bench",),
+        ("ray",),
+        ("api", "client"),
+        ("batches", "chats"),
+        ("emotion", "pictures"),
+        ("config", "storage"),
+        ("edge",),
+    ),
+    "ui": (("commands",), ("page",), ("messages", "scores")),
+}
+"""The rooms of a layer, storey by storey from the top. A room knows itself and what stands below it."""
 FORBIDDEN = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "torch.export.load", "torch.jit.load", "numpy.load", "np.load"}
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
@@ -56,6 +78,47 @@ def faults(layer: str, source: str) -> list[str]:
     return found
 
 
+def faults_of_room(layer: str, room: str, source: str) -> list[str]:
+    """Every import of a room of the same layer that does not stand below this one, as `line: reason`."""
+    storeys = {name: i for i, storey in enumerate(ROOMS.get(layer, ())) for name in storey}
+    found = []
+    for name, line in imported(ast.parse(source)):
+        top, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if top == layer and other in storeys and other != room and storeys[other] <= storeys.get(room, -1):
+            found.append(f"{line}: {layer}.{room} imports {layer}.{other}, which does not stand below it")
+    return found
+
+
+@pytest.mark.parametrize("layer", ROOMS)
+def test_every_room_has_its_storey(layer: str) -> None:
+    there = {path.stem for path in (ROOT / layer).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert there - {"__init__"} <= {room for storey in ROOMS[layer] for room in storey}
+
+
+@pytest.mark.parametrize("layer", ROOMS)
+def test_rooms_know_only_what_stands_below_them(layer: str) -> None:
+    found = {}
+    for path in sorted((ROOT / layer).rglob("*.py")):
+        inside = path.relative_to(ROOT / layer)
+        if reasons := faults_of_room(layer, Path(inside.parts[0]).stem, path.read_text("utf-8")):
+            found[str(inside)] = reasons
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("layer", "room", "source"),
+    [
+        ("dialog", "evaluation", "from dialog.training.loop import run"),
+        ("dialog", "emotion", "import dialog.pictures.match"),
+        ("serve", "edge", "def f():\n    from serve.emotion import schemas"),
+        ("serve", "chats", "from serve import batches"),
+    ],
+)
+def test_an_import_across_or_up_is_found(layer: str, room: str, source: str) -> None:
+    assert faults_of_room(layer, room, source)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_downwards_and_nothing_unpickles(path: Path) -> None:
     assert faults(path.relative_to(ROOT).parts[0], path.read_text("utf-8")) == []
@@ -65,9 +128,9 @@ def test_imports_point_downwards_and_nothing_unpickles(path: Path) -> None:
     ("layer", "source"),
     [
         ("models", "import dialog"),
-        ("serve", "from ui.app import build_page"),
+        ("serve", "from ui.page.app import build_page"),
         ("kernels", "def f():\n    import models.config"),
-        ("dialog", "import importlib\nimportlib.import_module('serve.app')"),
+        ("dialog", "import importlib\nimportlib.import_module('serve.ray.app')"),
         ("ui", "import pickle"),
         ("ui", "from torch import load"),
         ("ui", "import torch\ntorch.load('x')"),

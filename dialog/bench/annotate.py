@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from dialog.annotate import annotate
+from dialog.annotation.annotate import annotate
 from dialog.bench.chats import made_up_chats
 from dialog.bench.timing import row, side_by_side, suite, without_cache
 from dialog.conversation import Conversation
-from dialog.emotion import DEFAULT, EmotionTagger
+from dialog.emotion.tagger import DEFAULT, EmotionTagger
 from dialog.formats import read, write
 from models.encoders.text import TextEncoder
 

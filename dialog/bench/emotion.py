@@ -10,14 +10,14 @@ import torch
 import torchcrf
 from torch import Tensor
 
-from dialog.batching import bucket, collate, cut
 from dialog.bench.chats import made_up_chats
 from dialog.bench.official_emotionic import PlainEmotionIC
 from dialog.bench.timing import row, side_by_side, suite, without_cache
-from dialog.causes import NEUTRAL, CauseFinder
 from dialog.conversation import Conversation
-from dialog.emotion import DEFAULT, EmotionTagger, LiveState
-from dialog.encoding import BATCH_TOKENS
+from dialog.emotion.causes import NEUTRAL, CauseFinder
+from dialog.emotion.tagger import DEFAULT, EmotionTagger, LiveState
+from dialog.reading.batching import bucket, collate, cut
+from dialog.reading.encoding import BATCH_TOKENS
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.emotionic.skip_chain_crf import SkipChainCRF
 

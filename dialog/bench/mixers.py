@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dialog.bench.timing import suite
-from dialog.recall import COMPARED, TIERS, train_recall
+from dialog.evaluation.recall import COMPARED, TIERS, train_recall
 from models.mixers import MIXERS
 from models.mixers.base import SequenceMixer
 
@@ -59,8 +59,8 @@ def measure(
     One row a mixer and length, batch 1, float32: seconds of a forward pass, of forward and backward, and of one step
     after that many tokens, each with its ratio to the peer's; parameters, and bytes of state after that many tokens.
     `ratio` is that of forward and backward. A mixer whose forward takes more than `longest` seconds is not asked for
-    longer ones. `recall` names tiers of `dialog.recall`: then every mixer, and the sheet's variants, is trained on
-    them, which takes minutes each.
+    longer ones. `recall` names tiers of `dialog.evaluation.recall`: then every mixer, and the sheet's variants, is
+    trained on them, which takes minutes each.
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     names = list(MIXERS) if mixers is None else list(mixers)

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from dialog.emotion import EmotionTagger
-from dialog.encoding import ConversationEncoder
+from dialog.emotion.tagger import EmotionTagger
+from dialog.reading.encoding import ConversationEncoder
 
 
 def side_by_side(runs: Sequence[Callable[[], Any]], repeats: int) -> list[float]:

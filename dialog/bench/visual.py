@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from dialog.bench.timing import row, side_by_side, suite
-from dialog.seeing import see
-from dialog.text_vectors import TextReader
-from dialog.visual import DEFAULT, VisualDialog, VisualState
+from dialog.pictures.seqdialn import DEFAULT, VisualDialog, VisualState
+from dialog.reading.seeing import see
+from dialog.reading.text_vectors import TextReader
 
 QUESTIONS = ("what is on the table ?", "what color is it ?", "how many chairs are there ?", "is there a dog ?")
 PICTURES = 8

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dialog.conversation import Conversation, Prediction
 from dialog.corpora import gold
 from dialog.corpora.ekman import TO_EKMAN
-from dialog.emotion import EmotionModelConfig, EmotionTagger, Mode
+from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, Mode
 from dialog.metrics import calibration_error, emotion_scores
 
 LIVE_SAMPLE = 200

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dialog.causes import Calibration
+from dialog.emotion.causes import Calibration
 from dialog.metrics import calibration_error
 
 THRESHOLDS = np.round(np.arange(0.1, 0.9, 0.01), 2)

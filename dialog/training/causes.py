@@ -19,17 +19,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dialog.batching import bucket, pad_rows
-from dialog.causes import Calibration, CausesModelConfig
 from dialog.conversation import Conversation
 from dialog.corpora import load_corpus
 from dialog.corpora.cause_pairs import Target, targets
+from dialog.corpora.derived.leaks import long_utterances, without
 from dialog.corpora.ekman import in_ekman
-from dialog.emotion import EmotionTagger, Mode, speaker_ids
+from dialog.emotion.causes import Calibration, CausesModelConfig
+from dialog.emotion.tagger import EmotionTagger, Mode, speaker_ids
+from dialog.reading.batching import bucket, pad_rows
 from dialog.training.averaging import Average
 from dialog.training.card import write_causes_card
 from dialog.training.cause_calibration import calibrated
-from dialog.training.leaks import long_utterances, without
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, pad_tokens

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
 from dialog.conversation import Conversation, Utterance
 from dialog.corpora import gold
+from dialog.corpora.derived.strays import with_emoji, with_strangers
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
-from dialog.emotion import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
+from dialog.reading.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
 from dialog.training.calibration import Labelled, calibrate
 from dialog.training.card import write_card
 from dialog.training.examples import (
@@ -29,8 +30,6 @@ from dialog.training.examples import (
     load_source,
     make_examples,
     random_spans,
-    with_emoji,
-    with_strangers,
 )
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.starting import cut_deltas, start_classifier, start_context, start_labels, start_tensors

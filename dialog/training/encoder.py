@@ -1,7 +1,7 @@
 """The shared encoder: one pass over every corpus that names emotions, a linear classifier for each.
 
 Each utterance is read among its neighbours, cut at random so that the encoder also learns to read alone. What is
-tested anywhere, in this task or with causes, is kept out (dialog.training.leaks).
+tested anywhere, in this task or with causes, is kept out (dialog.corpora.derived.leaks).
 """
 
 import random
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dialog.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, SpeakerMarks, bucket, collate
 from dialog.conversation import Conversation
 from dialog.corpora.ekman import OWN_LABELS
 from dialog.labels import LABEL_SETS
+from dialog.reading.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, SpeakerMarks, bucket, collate
 from dialog.training.examples import Example, Source, load_source, make_examples, random_spans
 from dialog.training.loop import Progress, Schedule, finish, run
 from models.encoders.text import TextEncoder, low_rank_deltas

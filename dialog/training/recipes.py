@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dialog.batching import Layout
+from dialog.reading.batching import Layout
 from dialog.training.emotion import EmotionRecipe
 from dialog.training.encoder import DAILY, FRIENDS
 from dialog.training.examples import Source

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dialog.emotion import EmotionModelConfig
+from dialog.emotion.tagger import EmotionModelConfig
 from models import config as configs
 from models.checkpoint import part
 from models.emotionic.model import EmotionIC

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from dialog.corpora import MissingCorpus
+from dialog.corpora.derived.visual_examples import Asked, Talk
 from dialog.corpora.visdial import PictureDialogue, read
 from dialog.metrics import ndcg, retrieval_scores
-from dialog.seeing import see
-from dialog.text_vectors import TextReader, batched
+from dialog.pictures.bank import Bank, padded
+from dialog.pictures.batches import Batcher
+from dialog.reading.seeing import see
+from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.loop import Progress, Schedule, finish, run
-from dialog.training.visual_bank import Bank, padded
-from dialog.training.visual_batches import Batcher
-from dialog.training.visual_examples import Asked, Talk
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
 from models.encoders.text import BUILT_IN, TextEncoder

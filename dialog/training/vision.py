@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dialog.captions import caption_vectors
-from dialog.evaluate_pictures import evaluate_encoder
-from dialog.picture_match import BANK
+from dialog.evaluation.picture_encoder import evaluate_encoder
+from dialog.pictures.match import BANK
+from dialog.reading.captions import caption_vectors
 from dialog.training.averaging import Average
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.vision_card import write_vision_card
@@ -61,7 +61,7 @@ class VisionRecipe:
     averaging: float = 0.995
     save_every: int = 50
     bank: int = 800
-    """Captions kept beside the network (dialog.picture_match)."""
+    """Captions kept beside the network (dialog.pictures.match)."""
 
 
 class VisionTraining(nn.Module):

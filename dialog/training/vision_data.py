@@ -19,8 +19,8 @@ from PIL import Image
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 
-from dialog.captions import class_sentence
 from dialog.corpora.pictures import held_out, read_pictures, read_table
+from dialog.reading.captions import class_sentence
 
 SHAPES = frozenset({"circle", "rectangle", "triangle"})
 COLOURS = frozenset({"black", "blue", "brown", "gray", "green", "red", "teal", "yellow"})

@@ -12,16 +12,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dialog.familiarity import Familiarity, picture_features
-from dialog.text_vectors import TextReader, batched
+from dialog.corpora.derived.visual_examples import Talk, limited, load_talks
+from dialog.evaluation.visual_validation import accuracies, judging, predict, temperatures, validation_scores
+from dialog.pictures.bank import Bank, padded
+from dialog.pictures.batches import Batcher, Batches
+from dialog.pictures.familiarity import Familiarity, picture_features
+from dialog.pictures.seqdialn import TWIN, VisualDialog, VisualModelConfig, blinded, eyes_version
+from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
-from dialog.training.visual_bank import Bank, padded
-from dialog.training.visual_batches import Batcher, Batches
-from dialog.training.visual_examples import Talk, limited, load_talks
-from dialog.training.visual_validation import accuracies, judging, predict, temperatures, validation_scores
-from dialog.visual import VisualDialog, VisualModelConfig, blinded, eyes_version
 from models.checkpoint import part
 from models.encoders.image import BUILT_IN as BUILT_IN_EYES
 from models.encoders.image import ImageEncoder
@@ -30,8 +30,6 @@ from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, SCALE, UNKNOWN
 from models.seqdialn.model import SeqDialN
 
-TWIN = "blind"
-"""The folder, in a model's own, of the same model that sees no picture."""
 PHOTOGRAPHS = ("flickr8k", "daquar")
 """Collections whose pictures the picture network knows by heart; drawings are as easy to see on other pictures."""
 CORPORA = ("flickr8k", "snli", "daquar", "nlvr", "easyvqa")

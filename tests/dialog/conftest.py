@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dialog.emotion import EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny import make_causes, make_encoder, make_model
 

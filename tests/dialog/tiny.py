@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from torch import nn
 
-from dialog.batching import Layout
-from dialog.causes import Calibration, CausesModelConfig
 from dialog.conversation import Conversation, Utterance
-from dialog.emotion import EmotionModelConfig
+from dialog.emotion.causes import Calibration, CausesModelConfig
+from dialog.emotion.tagger import EmotionModelConfig
 from dialog.labels import LABEL_SETS
+from dialog.reading.batching import Layout
 from models import checkpoint
 from models import config as configs
 from models.emotionic.config import EmotionICConfig

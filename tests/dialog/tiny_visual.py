@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dialog.familiarity import Familiarity
-from dialog.seeing import see
-from dialog.text_vectors import TextReader, batched
-from dialog.visual import VisualDialog, VisualModelConfig, eyes_version
+from dialog.pictures.familiarity import Familiarity
+from dialog.pictures.seqdialn import VisualDialog, VisualModelConfig, eyes_version
+from dialog.reading.seeing import see
+from dialog.reading.text_vectors import TextReader, batched
 from models.checkpoint import save
 from models.encoders.image import ImageEncoder
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
@@ -60,7 +60,7 @@ def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **
     )
     kin = None
     if familiar:
-        from dialog.familiarity import picture_features
+        from dialog.pictures.familiarity import picture_features
 
         features = torch.stack([picture_features(s.vectors) for s in see(eyes, [picture(i) for i in range(60)])])
         kin = Familiarity.fit([features[:40]], features[40:], share=1.0)

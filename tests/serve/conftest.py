@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from serve.api import create_api
-from serve.choice import Choice
 from serve.config import AppConfig
-from serve.emotion import Taggers
-from serve.labeller import LocalLabeller
-from serve.limits import Limits
+from serve.edge.limits import Limits
+from serve.emotion.choice import Choice
+from serve.emotion.deployment import Taggers
+from serve.emotion.labeller import LocalLabeller
+from serve.pictures.deployment import Pictures
+from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
-from serve.viewer import LocalViewer
-from serve.visual import Pictures
 
 TAGGER = "tests.serve.fake:FakeTagger"
 CATALOGUE = "tests.serve.fake:shipped"

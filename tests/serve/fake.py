@@ -33,7 +33,7 @@ class FakeState:
 
 
 class FakeTagger:
-    """As dialog.emotion.EmotionTagger.
+    """As dialog.emotion.tagger.EmotionTagger.
 
     `poison` in a text makes it fail with our error, `crash` with another one, `slow` makes the whole call take 0.2 s.
     """

@@ -17,7 +17,7 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parents[2]
-_MAIN = "import sys; from serve.app import run; from serve.config import AppConfig; sys.exit(run(AppConfig.load()))"
+_MAIN = "import sys; from serve.ray.app import run; from serve.config import AppConfig; sys.exit(run(AppConfig.load()))"
 
 
 class Running:

@@ -1,4 +1,4 @@
-"""A client that answers from memory: the same methods as serve.client.Client, no service behind it."""
+"""A client that answers from memory: the same methods as serve.client.client.Client, no service behind it."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
+from serve.batches.schemas import BatchFailure
 from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
-from serve.schemas import BatchFailure
 from tests.ui.fake_pictures import PicturesInMemory
 
 LABELS = LABEL_SETS["ekman"]
@@ -209,7 +209,7 @@ class MemoryClient(PicturesInMemory):
 
 
 class FakeTagger:
-    """As dialog.emotion.EmotionTagger. `poison` in a text fails its conversation, `stop` is a Ctrl-C."""
+    """As dialog.emotion.tagger.EmotionTagger. `poison` in a text fails its conversation, `stop` is a Ctrl-C."""
 
     name = "emotion/ekman"
     version = "emotion/ekman@1"

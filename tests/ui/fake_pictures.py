@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from dialog.visual_answers import Answer, Candidate
+from dialog.pictures.answers import Answer, Candidate
 from serve.client import Round, ServiceError, VisualDialog
 
 BOXES = tuple((x / 3, y / 3, (x + 1) / 3, (y + 1) / 3) for y in range(3) for x in range(3))

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from dialog.causes import CauseFinder
 from dialog.conversation import Conversation
 from dialog.corpora.cause_pairs import targets
-from dialog.emotion import EmotionTagger
+from dialog.emotion.causes import CauseFinder
+from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error
 from dialog.training.cause_calibration import calibrated
 from dialog.training.causes import CausesRecipe, held_out, logits, make_examples, tokens_of, train_causes
 from models.pointer.causes import CausePointer, CausesConfig
-from tests.dialog.test_evaluate_causes import conversation
+from tests.dialog.evaluation.test_causes import conversation
 
 SMALL = {"d_model": 8, "d_hidden": 12, "d_token": 6, "d_span": 8, "window": 5}
 

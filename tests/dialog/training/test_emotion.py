@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dialog.corpora import load_corpus
-from dialog.emotion import EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
 from dialog.training import emotion as training
 from dialog.training import recipes
 from dialog.training.calibration import Labelled, calibrate, choose_bias, score

@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog.batching import Packer
 from dialog.conversation import Conversation
 from dialog.corpora import MissingCorpus, gold
+from dialog.corpora.derived.strays import with_emoji, with_strangers
 from dialog.corpora.ekman import TO_EKMAN
 from dialog.labels import LABEL_SETS
+from dialog.reading.batching import Packer
 from dialog.training.examples import (
     UNKNOWN,
     Source,
     load_source,
     make_examples,
     random_spans,
-    with_emoji,
-    with_strangers,
 )
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny import LAYOUT, chat

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from dialog.corpora.pictures import held_out, read_table
-from dialog.evaluate_pictures import evaluate_encoder
+from dialog.evaluation.picture_encoder import evaluate_encoder
 from dialog.training.loop import CHECKPOINT, Progress
 from dialog.training.vision import VisionRecipe, VisionTraining, train_vision
 from dialog.training.vision_data import augment, load_photographs, word_targets

@@ -16,16 +16,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from dialog.training.caption_questions import chains, facts, questions
-from dialog.training.caption_statements import caption_statements
-from dialog.training.scene_statements import read_scene, scene_statements
+from dialog.corpora.derived.caption_questions import chains, facts, questions
+from dialog.corpora.derived.caption_statements import caption_statements
+from dialog.corpora.derived.scene_statements import read_scene, scene_statements
+from dialog.corpora.derived.visual_examples import DRAWN, TIMES, Asked, Talk, dialogues, load_talks, plain, rarer
+from dialog.evaluation.visual import evaluate_visual
+from dialog.evaluation.visual_baselines import Priors, lenient, question_type, roc_area
+from dialog.evaluation.visual_validation import Predicted, correct, judging, predict
+from dialog.pictures.bank import Bank
+from dialog.pictures.seqdialn import VisualDialog
 from dialog.training.visual import TWIN, VisualRecipe, build, filled_bank, train_visual
-from dialog.training.visual_bank import Bank
-from dialog.training.visual_examples import DRAWN, TIMES, Asked, Talk, dialogues, load_talks, plain, rarer
-from dialog.training.visual_validation import Predicted, correct, judging, predict
-from dialog.visual import VisualDialog
-from dialog.visual_baselines import Priors, lenient, question_type, roc_area
-from dialog.visual_scores import evaluate_visual
 from models.encoders.image import ImageEncoder
 from tests.dialog.tiny import make_encoder
 from tests.dialog.tiny_visual import make_eyes

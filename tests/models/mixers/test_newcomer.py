@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from dialog.recall import recall_config
+from dialog.evaluation.recall import recall_config
 from models.backbone import Backbone, BackboneConfig
 from models.mixers import MIXERS, build_mixer
 from tests.models.mixers import test_contract as contract

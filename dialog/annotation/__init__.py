@@ -1,0 +1,1 @@
+"""Whole logs: labelled in order, journalled, anonymised."""

@@ -1,0 +1,315 @@
+"""Whole logs: any format in, labelled out, in the same order, resumable.
+
+Every finished item goes into a journal beside the output (`OUT.journal`), which the disk has before the next batch
+begins. The output itself appears whole, at the end, by a rename. After a kill, `resume` takes from the journal what is
+the same: the conversation's id and content, and the model's version. What could not be read or labelled is an item
+with an `error`, in its place.
+"""
+
+import hashlib
+import os
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol, cast
+
+from dialog.annotation.anonymise import Anonymiser
+from dialog.annotation.journal import Journal
+from dialog.conversation import Conversation
+from dialog.formats import READERS, WRITERS, Item, Source, Unreadable, read_source, write
+from dialog.formats.jsonl import dump
+
+MODE: Literal["offline"] = "offline"
+"""Logs are read as a whole: the future may inform the past."""
+
+_LISTED = 1000
+
+
+class Tagger(Protocol):
+    """Whatever labels conversations. Anything that changes its answers must change `version`."""
+
+    @property
+    def version(self) -> str: ...
+
+    def tag(
+        self, conversations: Sequence[Conversation], *, mode: Literal["offline", "live"] = "offline"
+    ) -> list[Conversation]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """One item that has an error instead of labels: its id, why, and its line if it could not be read (0: all)."""
+
+    id: str
+    line: int | None
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run is. fraction is of all inputs together, by bytes, 0 to 1."""
+
+    done: int
+    failed: int
+    skipped: int
+    utterances: int
+    fraction: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """How a run ended. Conversations: done now, failed, and skipped because an earlier run had done them."""
+
+    done: int
+    failed: int
+    skipped: int
+    utterances: int
+    """Labelled in this run."""
+    seconds: float
+    failures: tuple[Failure, ...] = ()
+    """The first thousand; `failed` counts them all."""
+    interrupted: bool = False
+    journal: Path | None = None
+    """Where the work lies that a resumed run goes on with; None once the output is complete."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 nothing in the inputs could be read, 2 some items failed, 130 interrupted and resumable."""
+        if self.interrupted:
+            return 130
+        if not self.failed:
+            return 0
+        return 1 if not self.done + self.skipped and all(f.line is not None for f in self.failures) else 2
+
+
+def annotate(
+    inputs: Sequence[str | Path | BinaryIO],
+    out: str | Path | BinaryIO,
+    *,
+    tagger: Tagger,
+    input_format: str = "auto",
+    to: str = "jsonl",
+    resume: bool = False,
+    anonymise: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    batch_utterances: int = 1024,
+    options: Mapping[str, Any] | None = None,
+) -> Summary:
+    """Labels every conversation of the inputs and writes them to `out`, in order; says how it went.
+
+    `out` is a path, or an open binary stream that is written at the end and cannot be resumed. `options` go to the
+    format's writer (`{"guard": False}` for csv). Conversations are tagged together until they hold `batch_utterances`;
+    where a batch fails each is tried alone. Ctrl-C ends it early with `interrupted` set and the journal kept.
+
+    Raises ValueError for formats it does not know, for an output that is one of the inputs, and (`UnfinishedRun`) for a
+    journal that lies there without `resume`; OSError for inputs and outputs that cannot be opened.
+    """
+    _check(inputs, out, input_format, to, resume)
+    run = _Run(tagger, progress, batch_utterances)
+    started = time.monotonic()
+    path = None if _is_stream(out) else Path(cast(str, out))
+    with _open_journal(path, resume) as journal:
+        try:
+            for item, fraction in _read_all(inputs, input_format, Anonymiser() if anonymise else None):
+                run.take(item, fraction, journal)
+            run.flush(journal)
+            _render(journal, run.offsets, out, path, to, options or {})
+        except KeyboardInterrupt:
+            return run.summary(started, interrupted=True, journal=journal.path)
+        journal.discard()
+    run.report(1.0)
+    return run.summary(started)
+
+
+class _Run:
+    """What a run has done, and the batch it is gathering."""
+
+    def __init__(self, tagger: Tagger, progress: Callable[[Progress], None] | None, batch_utterances: int) -> None:
+        self._tagger = tagger
+        self._progress = progress
+        self._batch_utterances = batch_utterances
+        self._pending: list[tuple[int, str, Item]] = []  # place in the output, key, item
+        self._waiting = 0  # utterances in it
+        self._fraction = 0.0
+        self.offsets = array("Q")
+        self.done = self.failed = self.skipped = self.utterances = 0
+        self.failures: list[Failure] = []
+
+    def take(self, item: Item, fraction: float, journal: Journal) -> None:
+        """One more item; tags the batch when it is full."""
+        key = _key(item, self._tagger.version)
+        self._fraction = fraction
+        known = journal.done.get(key)
+        self.offsets.append(known or 0)
+        if known is not None:
+            self.skipped += 1
+            if self.skipped % 1000 == 0:
+                self.report(fraction)
+            return
+        self._pending.append((len(self.offsets) - 1, key, item))
+        # An item costs something even without utterances, or a million of them would wait for ever.
+        self._waiting += max(1, len(item.utterances)) if isinstance(item, Conversation) else 1
+        if self._waiting >= self._batch_utterances:
+            self.flush(journal)
+
+    def flush(self, journal: Journal) -> None:
+        """Tags what is waiting and has it written down."""
+        to_tag = [c for _, _, c in self._pending if isinstance(c, Conversation) and c.utterances]
+        tagged = iter(self._tag(to_tag))
+        results: list[Item] = []
+        for _, _, item in self._pending:
+            results.append(next(tagged) if isinstance(item, Conversation) and item.utterances else item)
+        keys = [key for _, key, _ in self._pending]
+        offsets = journal.append(list(zip(keys, results, strict=True)))
+        for (place, _, _), offset, item in zip(self._pending, offsets, results, strict=True):
+            self.offsets[place] = offset
+            self._count(item)
+        self._pending.clear()
+        self._waiting = 0
+        self.report(self._fraction)
+
+    def report(self, fraction: float) -> None:
+        """Tells whoever watches."""
+        if self._progress is not None:
+            self._progress(
+                Progress(
+                    done=self.done,
+                    failed=self.failed,
+                    skipped=self.skipped,
+                    utterances=self.utterances,
+                    fraction=fraction,
+                )
+            )
+
+    def summary(self, started: float, *, interrupted: bool = False, journal: Path | None = None) -> Summary:
+        """How it ended."""
+        return Summary(
+            done=self.done,
+            failed=self.failed,
+            skipped=self.skipped,
+            utterances=self.utterances,
+            seconds=time.monotonic() - started,
+            failures=tuple(self.failures),
+            interrupted=interrupted,
+            journal=journal,
+        )
+
+    def _tag(self, conversations: list[Conversation]) -> list[Conversation]:
+        """The same conversations, labelled or with an error. One bad one never spoils the others."""
+        try:
+            tagged = self._tagger.tag(conversations, mode=MODE) if conversations else []
+            if len(tagged) != len(conversations):
+                raise ValueError(f"the tagger gave {len(tagged)} conversations back for {len(conversations)}")
+        except Exception as error:
+            if len(conversations) == 1:
+                return [conversations[0].with_error(f"{type(error).__name__}: {error}")]
+            return [one for c in conversations for one in self._tag([c])]
+        told = {"mode": MODE, "model_version": self._tagger.version}
+        return [c if c.error else replace(c, extra={**c.extra, **told}) for c in tagged]
+
+    def _count(self, item: Item) -> None:
+        if item.error is None:
+            assert isinstance(item, Conversation)
+            self.done += 1
+            self.utterances += len(item.utterances)
+            return
+        self.failed += 1
+        if len(self.failures) < _LISTED:
+            line, error = (item.line, item.reason) if isinstance(item, Unreadable) else (None, item.error)
+            self.failures.append(Failure(id=item.id, line=line, error=error))
+
+
+def journal_of(out: str | Path) -> Path:
+    """Where the journal of an output lies."""
+    return Path(out).with_name(Path(out).name + ".journal")
+
+
+def _check(inputs: Sequence[Any], out: Any, input_format: str, to: str, resume: bool) -> None:
+    """Everything that can be known to be wrong before the work begins."""
+    if not inputs:
+        raise ValueError("no inputs")
+    if input_format != "auto" and input_format not in READERS:
+        raise ValueError(f"unknown input format {input_format!r}; expected auto or one of {', '.join(READERS)}")
+    if to not in WRITERS:
+        raise ValueError(f"unknown output format {to!r}; expected one of {', '.join(WRITERS)}")
+    for given in inputs:
+        if not _is_stream(given):
+            with Path(given).open("rb"):  # raises what is to be said
+                pass
+    if _is_stream(out):
+        if resume:
+            raise ValueError("only a run into a file can be resumed, not one into a stream")
+        return
+    path = Path(out)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a file to write")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.absolute().parent} to write {path.name} into")
+    if any(not _is_stream(given) and Path(given).resolve() == path.resolve() for given in inputs):
+        raise ValueError(f"{path} is an input and the output at once")
+
+
+def _is_stream(thing: Any) -> bool:
+    return not isinstance(thing, str | Path)
+
+
+def _read_all(inputs: Sequence[Any], input_format: str, anonymiser: Anonymiser | None) -> Iterator[tuple[Item, float]]:
+    """Every item of every input, and how much of all inputs has been read by then."""
+    sizes = [0 if _is_stream(given) else Path(given).stat().st_size for given in inputs]
+    before, total = 0, sum(sizes)
+    for given, size in zip(inputs, sizes, strict=True):
+        source = Source.open(given)
+        try:
+            for item in read_source(source, input_format):
+                if isinstance(item, Conversation) and item.error is not None:
+                    item = replace(item, error=None)  # an earlier run's; this one tries again
+                yield (
+                    anonymiser(item) if anonymiser else item,
+                    (before + size * source.fraction) / total if total else 0.0,
+                )
+        finally:
+            if not _is_stream(given):
+                source.close()
+        before += size
+
+
+def _key(item: Item, version: str) -> str:
+    """The same for the same content, labelled by the same model."""
+    content: Any = (
+        item.to_dict() if isinstance(item, Conversation) else [item.source, item.line, item.reason, item.text]
+    )
+    return hashlib.sha256(dump([version, item.id, content]).encode()).hexdigest()[:32]
+
+
+def _open_journal(path: Path | None, resume: bool) -> Journal:
+    if path is None:
+        return Journal(cast(BinaryIO, tempfile.TemporaryFile()), None)
+    return Journal.open(journal_of(path), resume=resume)
+
+
+def _render(
+    journal: Journal, offsets: Sequence[int], out: Any, path: Path | None, to: str, options: Mapping[str, Any]
+) -> None:
+    """Writes the journal's items in order. A file appears whole or not at all."""
+    items = cast(Any, journal.items(offsets))
+    if path is None:
+        write(items, out, to, **options)
+        out.flush()
+        return
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            write(items, file, to, **options)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    with_folder = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(with_folder)
+    finally:
+        os.close(with_folder)

@@ -1,0 +1,355 @@
+"""Emotions of conversations: load a model by name, label logs as a whole, or follow a chat message by message."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from dialog.conversation import Cause, Conversation, Prediction
+from dialog.emotion.causes import DEFAULT as DEFAULT_CAUSES
+from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
+from dialog.labels import SENTIMENT
+from dialog.language import FOREIGN
+from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
+from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
+from models import checkpoint
+from models.catalogue import UnknownModel, path_of
+from models.emotionic.config import EmotionICConfig
+from models.emotionic.model import EmotionIC, EmotionICState
+from models.encoders.text import BUILT_IN, TextEncoder
+from models.mixers.base import leaves, rebuilt
+
+Mode = Literal["offline", "live"]
+DEFAULT = "emotion/ekman"
+BATCH_UTTERANCES = 2048
+"""Utterances of the context model in one batch, padding included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionModelConfig:
+    """config.json of an emotion model: everything its weights need to be used."""
+
+    labels: tuple[str, ...]
+    context: EmotionICConfig
+    layout: Layout
+    encoder: str = BUILT_IN
+    """The encoder the deltas were trained on: `minilm`, a folder, or a hub name."""
+    decoding: Literal["viterbi", "posterior"] = "posterior"
+    """How an offline label is chosen: the likeliest labelling, or each utterance's likeliest label. By validation."""
+    label_bias: tuple[float, ...] = ()
+    """Added to each label's log-probability when the posterior label is chosen, never to what is reported; none: empty.
+    A metric such as F1 without neutral is not served best by the likeliest label. By validation."""
+    temperature: float = 1.0
+    """Divides all scores before probabilities are read off, offline; found on validation."""
+    live_temperature: float = 1.0
+    """The same in live mode."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.context.n_labels:
+            raise ValueError(f"{len(self.labels)} labels, but the context model has {self.context.n_labels}")
+        if self.label_bias and len(self.label_bias) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels, but label_bias has {len(self.label_bias)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels are not distinct: {', '.join(self.labels)}")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """A live chat between two messages: bounded however long the chat is. A value: a step returns a new one."""
+
+    recent: tuple[Tokens, ...]
+    """The utterances the next message will be read with."""
+    model: EmotionICState
+    n_messages: int = 0
+    version: str = ""
+    """Of the tagger that made it."""
+    causes: CausesState | None = None
+    """What later messages can be caused by, where causes are asked for."""
+
+    def to_bytes(self) -> bytes:
+        """The state as safetensors, for a database."""
+        stored = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(leaves(self.model))}
+        recent = [[u.speaker, list(u.text)] for u in self.recent]
+        told = {"recent": json.dumps(recent), "n_messages": str(self.n_messages), "version": self.version}
+        if self.causes is not None:
+            tensors, told["causes"] = self.causes.to_tensors()
+            stored |= {f"causes.{name}": tensor for name, tensor in tensors.items()}
+        return save(stored, told)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
+        """The state that `to_bytes` wrote, for the tagger that made it. ValueError for anything else."""
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            tensors = load_tensors(data)
+            recent = tuple(Tokens(speaker, text) for speaker, text in json.loads(header["recent"]))
+            n_messages, version = int(header["n_messages"]), header["version"]
+            of_causes = {k.removeprefix("causes."): tensors.pop(k) for k in list(tensors) if k.startswith("causes.")}
+        except Exception as error:
+            raise ValueError(f"not the state of a live chat: {error}") from error
+        fresh = tagger.start().model
+        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in leaves(fresh)]
+        stored = [tensors[key] for key in sorted(tensors)]
+        if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
+            raise ValueError(f"the state belongs to {version!r}, not to {tagger.version!r}")
+        try:
+            causes = tagger.causes.restore(of_causes, header["causes"]) if tagger.causes else None
+        except Exception as error:
+            raise ValueError(f"not the state of a live chat: its causes: {error!r}") from error
+        return cls(recent, rebuilt(fresh, iter(stored)), n_messages, version, causes)
+
+
+class EmotionTagger:
+    """Labels conversations with one emotion an utterance, and the calibrated probability of each."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        config: EmotionModelConfig,
+        encoder: TextEncoder | ConversationEncoder,
+        context: EmotionIC,
+        causes: CauseFinder | None = None,
+    ) -> None:
+        self.name = name
+        self.version = version if causes is None else f"{version}+{causes.version}"
+        self.causes = causes
+        self.version_alone = version
+        """Without the causes model's."""
+        self._bare: EmotionTagger | None = None
+        self.config = config
+        self.labels = config.labels
+        if isinstance(encoder, TextEncoder):
+            encoder = ConversationEncoder(encoder.eval(), config.layout)
+        self.encoder = encoder
+        self.context = context.eval()
+        self._tempered = {
+            "offline": _tempered(context, config.temperature),
+            "live": _tempered(context, config.live_temperature),
+        }
+        self._bias = torch.tensor(config.label_bias or [0.0] * len(config.labels))
+        self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
+
+    @classmethod
+    def load(cls, name: str | Path = DEFAULT, *, causes: bool | str | Path | None = None) -> Self:
+        """A shipped model by name, or any folder with config.json and model.safetensors.
+
+        `causes` names the model that says what caused each emotion; True is the shipped one, False none, and None the
+        shipped one where it was trained on this model's encoder. Raises ValueError that says which names there are, or
+        which file is missing, and WrongEncoder where the causes named do not fit.
+        """
+        folder = path_of(str(name))
+        config = checkpoint.read_config(folder, EmotionModelConfig)
+        tensors = load_file(folder / checkpoint.WEIGHTS)
+        network = TextEncoder.load(config.encoder)
+        deltas = checkpoint.part(tensors, "encoder.")
+        network.add_deltas(deltas)
+        hashed = encoder_hash(config.encoder, config.layout, deltas)
+        encoder = ConversationEncoder(network.eval(), config.layout, version=hashed)
+        context = EmotionIC(config.context)
+        context.load_state_dict(checkpoint.part(tensors, "context."))
+        label = str(name) if not Path(name).is_dir() else folder.name
+        finder = _finder(causes, encoder, config.labels)
+        return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, encoder, context, finder)
+
+    def using(self, config: EmotionModelConfig) -> "EmotionTagger":
+        """The same model with other temperatures or another decoding, without causes; the encoder and its cache are
+        shared."""
+        return EmotionTagger(self.name, self.version_alone, config, self.encoder, self.context)
+
+    def without_causes(self) -> "EmotionTagger":
+        """The same model that names no causes; the encoder and its cache are shared."""
+        if self.causes is None:
+            return self
+        if self._bare is None:
+            self._bare = self.using(self.config)
+        return self._bare
+
+    @torch.inference_mode()
+    def tag(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Conversation]:
+        """The conversations with a prediction on every utterance, in the same order.
+
+        `offline` reads each as a whole; `live` labels each utterance from what came before it, exactly as `step` does.
+        `progress` is told how many utterances were encoded, batch by batch.
+        """
+        if mode not in ("offline", "live"):
+            raise ValueError(f"mode {mode!r}: expected 'offline' or 'live'")
+        long = [len(c.utterances) > PIECE for c in conversations]
+        others = [c for c, alone in zip(conversations, long, strict=True) if not alone]
+        tagged = iter(self._tag_together(others, mode, progress))
+        return [
+            self._tag_in_pieces(c, mode, progress) if alone else next(tagged)
+            for c, alone in zip(conversations, long, strict=True)
+        ]
+
+    def start(self) -> LiveState:
+        """A chat before its first message."""
+        causes = self.causes.start() if self.causes else None
+        return LiveState((), self._tempered["live"].initial_state(1), version=self.version, causes=causes)
+
+    @torch.inference_mode()
+    def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
+        """The prediction for one new message, and the state after it. What it costs does not depend on the chat's
+        length. Equal to `tag(mode="live")` over the whole chat."""
+        new = self.encoder.packer.tokenize([speaker], [text])
+        window = self.encoder.window([*state.recent, *new])
+        if self.causes and state.causes is not None:
+            x, tokens = self.encoder.read_last(window, self.causes.keep_tokens)
+        else:
+            x, tokens = self.encoder.encode_last(window), None
+        who = speaker_ids([speaker])
+        p, model = self._tempered["live"].step(x[None], who, state.model)
+        prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]))
+        later = state.causes
+        if self.causes and later is not None and tokens is not None:
+            by, later = self.causes.step(later, x, tokens, prediction, who, text)
+            prediction = _caused(prediction, by)
+        return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version, later)
+
+    def _tag_together(
+        self, conversations: Sequence[Conversation], mode: Mode, progress: Callable[[int], None] | None
+    ) -> list[Conversation]:
+        keep_tokens = self.causes.keep_tokens if self.causes else None
+        encoded = self.encoder.encode(conversations, live=mode == "live", progress=progress, keep_tokens=keep_tokens)
+        predicted: list[list[Prediction]] = [[] for _ in conversations]
+        for batch in bucket([len(c.utterances) for c in conversations], BATCH_UTTERANCES):
+            batch = [i for i in batch if conversations[i].utterances]
+            if batch:
+                rows = [(encoded[i].vectors, conversations[i]) for i in batch]
+                for i, predictions in zip(batch, self._predict(rows, mode), strict=True):
+                    predicted[i] = predictions
+        if self.causes:
+            speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
+            causes = self.causes.find(conversations, encoded, predicted, speakers)
+            predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
+        return [
+            self._finish(c, e.truncated, e.foreign, p)
+            for c, e, p in zip(conversations, encoded, predicted, strict=True)
+        ]
+
+    def _tag_in_pieces(
+        self, conversation: Conversation, mode: Mode, progress: Callable[[int], None] | None
+    ) -> Conversation:
+        """One conversation of any length, the same answer: of its vectors a piece at a time stands in memory.
+
+        Its causes are found in a second reading, for an emotion may depend on the last message.
+        """
+        live = mode == "live"
+        speakers = speaker_ids([u.speaker for u in conversation.utterances])[None]
+        truncated: list[int] = []
+        foreign: list[int] = []
+
+        def vectors() -> Iterator[Tensor]:
+            for piece in self.encoder.pieces(conversation, live=live, progress=progress):
+                truncated.extend(piece.truncated)
+                foreign.extend(piece.foreign)
+                yield piece.vectors
+
+        emissions = self._tempered[mode].in_pieces(vectors(), speakers, live=live)
+        (predictions,) = self._read_off(emissions, speakers, torch.ones_like(speakers, dtype=torch.bool), mode)
+        if self.causes:
+            again = self.encoder.pieces(conversation, live=live, keep_tokens=self.causes.keep_tokens)
+            causes = self.causes.find_in_pieces(conversation, again, predictions, speakers[0])
+            predictions = list(map(_caused, predictions, causes))
+        return self._finish(conversation, truncated, foreign, predictions)
+
+    def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
+        x, mask = pad_rows([vectors for vectors, _ in rows])
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows])
+        emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
+        return self._read_off(emissions, speakers, mask, mode)
+
+    def _read_off(self, emissions: Tensor, speakers: Tensor, mask: Tensor, mode: Mode) -> list[list[Prediction]]:
+        """The predictions of each row's utterances, from emissions (B, N, L), speakers (B, N) and mask (B, N)."""
+        model, live = self._tempered[mode], mode == "live"
+        p = model.marginals(emissions, speakers, mask, live=live)
+        best = self._choose(p)
+        if not live and self.config.decoding == "viterbi":
+            best = model.viterbi(emissions, speakers, mask)
+        # One call for the whole batch: a call for every number costs more than finding the numbers.
+        values, labels = p.tolist(), best.tolist()
+        return [
+            [self._prediction(*one) for one in zip(values[b][:n], labels[b], strict=False)]
+            for b, n in enumerate(mask.sum(1).tolist())
+        ]
+
+    def _choose(self, p: Tensor) -> Tensor:
+        """The label of each row of probabilities (..., L)."""
+        return (p.clamp(min=1e-9).log() + self._bias).argmax(-1)
+
+    def _prediction(self, values: Sequence[float], best: int) -> Prediction:
+        if not all(0 <= v <= 1.0001 for v in values):
+            raise ValueError(f"model {self.name} gave no probabilities ({values}); its weights may be damaged")
+        emotion = self.labels[best]
+        return Prediction(
+            emotion=emotion,
+            probability=values[best],
+            probabilities=dict(zip(self.labels, values, strict=True)),
+            sentiment=self._sentiment.get(emotion, "neutral"),
+        )
+
+    def _finish(
+        self, c: Conversation, truncated: Sequence[int], foreign: Sequence[int], predictions: list[Prediction]
+    ) -> Conversation:
+        warnings = []
+        if truncated:
+            warnings.append(
+                f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
+            )
+        if foreign:
+            warnings.append(f"{_places(foreign)}: {FOREIGN}")
+        return c.with_predictions(predictions).with_warnings(warnings)
+
+
+def speaker_ids(names: Sequence[str]) -> Tensor:
+    """Integer ids (N,) of speakers by name: the same name always has the same one, no table needed."""
+    known: Mapping[str, int] = {
+        name: int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        >> 2
+        for name in set(names)
+    }
+    return torch.tensor([known[name] for name in names], dtype=torch.long)
+
+
+def _finder(
+    causes: bool | str | Path | None, encoder: ConversationEncoder, labels: Sequence[str]
+) -> CauseFinder | None:
+    """What `EmotionTagger.load` is to name causes with."""
+    if causes is False:
+        return None
+    try:
+        return CauseFinder.load(DEFAULT_CAUSES if causes in (None, True) else str(causes), encoder, labels)
+    except (WrongEncoder, UnknownModel):
+        if causes is None:
+            return None
+        raise
+
+
+def _caused(prediction: Prediction, by: tuple[Cause, ...]) -> Prediction:
+    return replace(prediction, causes=by)
+
+
+def _tempered(context: EmotionIC, temperature: float) -> EmotionIC:
+    copy = EmotionIC(context.config)
+    copy.load_state_dict(context.state_dict())
+    copy.temper(temperature)
+    return copy.eval()
+
+
+def _places(places: Sequence[int], shown: int = 8) -> str:
+    first = ", ".join(str(i) for i in places[:shown])
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return f"utterance{'s' if len(places) > 1 else ''} {first}{more}"

@@ -1,0 +1,24 @@
+"""`rapport evaluate`: the tasks by name."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from dialog.evaluation.causes import evaluate_causes
+from dialog.evaluation.emotion import evaluate_emotion
+from dialog.evaluation.recall import evaluate_recall
+from dialog.evaluation.visual import evaluate_visual
+
+TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "causes": evaluate_causes,
+    "emotion": evaluate_emotion,
+    "recall": evaluate_recall,
+    "visual": evaluate_visual,
+}
+"""task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
+
+
+def takes(measure: Callable[..., Any], option: str) -> bool:
+    """Whether a row of TASKS has that argument."""
+    arguments = inspect.signature(measure).parameters
+    return option in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())

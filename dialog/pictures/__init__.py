@@ -1,0 +1,1 @@
+"""Questions about pictures, in rounds: the port, the engines behind it, and what they look at."""

@@ -1,0 +1,304 @@
+"""Ask about a picture, in rounds: the built-in SeqDialN behind the port of dialog/pictures/answers.py."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
+
+from dialog.language import unfamiliar
+from dialog.pictures.answers import Answer, Candidate, checked
+from dialog.pictures.familiarity import Familiarity, picture_features
+from dialog.reading.seeing import Encoding, Seen, see
+from dialog.reading.text_vectors import TextReader, batched, joined
+from models import config as configs
+from models.catalogue import WEIGHTS, path_of
+from models.checkpoint import content_hash, part
+from models.encoders.image import BUILT_IN as BUILT_IN_EYES
+from models.encoders.image import ImageEncoder
+from models.encoders.text import BUILT_IN, TextEncoder
+from models.mixers.base import leaves, rebuilt
+from models.seqdialn.beam import beam_search
+from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
+from models.seqdialn.decoders import END, START, UNKNOWN
+from models.seqdialn.model import LiveState, Looked, SeqDialN, Step
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+TWIN = "blind"
+"""The folder, in a model's own, of the same model that sees no picture."""
+DEFAULT = "visual/seqdialn"
+SHOWN = 5
+"""Answers given for a question."""
+UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
+FOREIGN_QUESTION = "the question is not in English, the language the model understands"
+UNSURE = "no answer is likely enough"
+NOT_KNOWN = "I do not know"
+_OPEN = re.compile(r"\s*(what|who|whose|where|which|how)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualModelConfig:
+    """config.json of a model that answers about pictures: everything its weights need to be used."""
+
+    network: SeqDialNConfig
+    answers: tuple[str, ...]
+    """What the discriminative decoder chooses from, the commonest first."""
+    words: tuple[str, ...] = ()
+    """The generative decoder's vocabulary."""
+    picture_encoder: str = BUILT_IN_EYES
+    picture_encoder_version: str = ""
+    """Of the encoder trained with, where that is a folder of ours; another one's regions would mean nothing here."""
+    text_encoder: str = BUILT_IN
+    temperature: float = 1.0
+    """Divides the scores of yes and no before probabilities are read off; found on validation."""
+    open_temperature: float = 1.0
+    """The same where neither yes nor no is the likeliest answer."""
+    least_probability: float = 0.0
+    """Below this the likeliest answer counts as not known. By validation."""
+    blind: bool = False
+    """Sees no picture: what pictures add is measured against this."""
+
+    def __post_init__(self) -> None:
+        if len(self.answers) < 2 or len(set(self.answers)) != len(self.answers):
+            raise ValueError(f"expected at least 2 answers, all different, got {len(self.answers)}")
+        if len(self.words) != self.network.n_words:
+            raise ValueError(f"{len(self.words)} words, but the network's vocabulary has {self.network.n_words}")
+        if min(self.temperature, self.open_temperature) <= 0:
+            raise ValueError(f"temperatures must be positive: {self.temperature}, {self.open_temperature}")
+
+
+class SeqDialNLook(NamedTuple):
+    """A picture as the network keeps it for all rounds."""
+
+    seen: Looked  # one picture: (1, R, D)
+    boxes: tuple[tuple[float, float, float, float], ...]
+    strangeness: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VisualState:
+    """A dialogue between two questions: the picture, what was said, and what the network carries on."""
+
+    look: SeqDialNLook
+    rounds: tuple[tuple[str, str], ...]
+    live: LiveState
+    caption: str = ""
+    version: str = ""
+
+    def to_bytes(self) -> bytes:
+        seen = {"v": self.look.seen.v} | ({} if self.look.seen.pooled is None else {"pooled": self.look.seen.pooled})
+        tensors = seen | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
+        told = {
+            "version": self.version,
+            "rounds": self.rounds,
+            "caption": self.caption,
+            "boxes": self.look.boxes,
+            "strangeness": self.look.strangeness,
+        }
+        return save({k: v.contiguous() for k, v in tensors.items()}, {"told": json.dumps(told)})
+
+
+class VisualDialog:
+    """Answers questions about pictures; safe to call from several threads."""
+
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        config: VisualModelConfig,
+        network: SeqDialN,
+        options: Tensor,
+        eyes: Encoding,
+        reader: TextReader,
+        familiarity: Familiarity | None = None,
+    ) -> None:
+        self.name, self.version, self.config = name, version, config
+        self.network, self.options = network.eval(), options
+        self.eyes, self.reader, self.familiarity = eyes, reader, familiarity
+        if options.shape != (len(config.answers), config.network.d_answer):
+            raise ValueError(
+                f"options are {tuple(options.shape)}, expected {(len(config.answers), config.network.d_answer)}"
+            )
+        yes_or_no = torch.tensor([a in ("yes", "no") for a in config.answers])
+        self._yes_or_no = yes_or_no
+
+    @classmethod
+    def load(cls, name: str | Path = DEFAULT) -> Self:
+        """A shipped model by name, or any folder with config.json and model.safetensors.
+
+        Raises ValueError that says which names there are, or which file or encoder is missing.
+        """
+        folder = path_of(str(name))
+        config = configs.loads((folder / "config.json").read_text(encoding="utf-8"), VisualModelConfig)
+        found = eyes_version(config.picture_encoder)
+        if config.picture_encoder_version not in ("", found):
+            raise ValueError(
+                f"{folder} was trained with picture encoder {config.picture_encoder!r} of version "
+                f"{config.picture_encoder_version}, but the one there is {found or 'none of ours'}"
+            )
+        tensors = load_file(folder / "model.safetensors")
+        network = SeqDialN(config.network)
+        network.load_state_dict(part(tensors, "network."))
+        kin = part(tensors, "familiarity.")
+        label = str(name) if not Path(name).is_dir() else folder.name
+        return cls(
+            label,
+            f"{label}@{content_hash(folder)}",
+            config,
+            network,
+            tensors["options"].float(),
+            ImageEncoder.load(config.picture_encoder),
+            TextReader(TextEncoder.load(config.text_encoder)),
+            Familiarity(**kin) if kin else None,
+        )
+
+    def look(self, picture: "Image") -> SeqDialNLook:
+        """The picture, once for all rounds."""
+        return self.looked_at(see(self.eyes, [picture])[0])
+
+    @torch.inference_mode()
+    def looked_at(self, seen: Seen) -> SeqDialNLook:
+        """The look of a picture whose regions are known already."""
+        strangeness = None
+        if self.familiarity is not None:
+            strangeness = float(self.familiarity.strangeness(picture_features(seen.vectors)[None])[0])
+        if self.config.blind:
+            seen = blinded(seen)
+        vectors, boxes = seen.vectors[None], seen.boxes[None]
+        mask = torch.ones(vectors.shape[:2], dtype=torch.bool)
+        looked = self.network.look(vectors, mask, boxes, None if seen.pooled is None else seen.pooled[None])
+        corners = tuple((b[0], b[1], b[2], b[3]) for b in seen.boxes.tolist())
+        return SeqDialNLook(looked, corners, strangeness)
+
+    def start(self, look: SeqDialNLook, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> VisualState:
+        """The dialogue before its next question; with `rounds` as if those had been asked and answered so. A caption,
+        if there is one, is what is known before the first question."""
+        state = VisualState(look, (), self.network.initial_state(1), " ".join(caption.split()), self.version)
+        for question, answer in rounds:
+            state = self._said(state, checked(question), answer)[1]
+        return state
+
+    @torch.inference_mode()
+    def ask(self, state: VisualState, question: str) -> tuple[Answer, VisualState]:
+        """The answer, and the state after it: the cost does not depend on how many rounds there were.
+
+        Raises BadQuestion for one that is empty or too long.
+        """
+        question = checked(question)
+        step, after = self._said(state, question, "")
+        p = self.suited(self.probabilities(step.z)[0], question)
+        best = p.topk(min(SHOWN, len(p)))
+        answers = tuple(
+            Candidate(self.config.answers[i], value)
+            for value, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        )
+        strange = state.look.strangeness is not None and state.look.strangeness > 1
+        unsure = answers[0].probability is not None and answers[0].probability < self.config.least_probability
+        foreign = bool(unfamiliar([question]))
+        known = not (strange or foreign or unsure)
+        answer = Answer(
+            text=answers[0].text if known else NOT_KNOWN,
+            answers=answers,
+            known=known,
+            why=UNKNOWN_PICTURE if strange else FOREIGN_QUESTION if foreign else UNSURE if unsure else "",
+            written=self._written(step.z),
+            regions=tuple(step.p_regions[0].tolist()),
+            rounds=self._used(step, int(best.indices[0])),
+        )
+        rounds = (*state.rounds, (question, answer.text))
+        return answer, VisualState(state.look, rounds, after.live, state.caption, self.version)
+
+    def restore(self, data: bytes) -> VisualState:
+        """The state that `to_bytes` wrote, for the model that made it. ValueError for anything else."""
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            told, tensors = json.loads(header["told"]), load_tensors(data)
+            rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
+            boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in told["boxes"])
+            strangeness, caption, version = told["strangeness"], str(told["caption"]), str(told["version"])
+            stored = [tensors[k] for k in sorted(tensors) if k.startswith("live.")]
+            v = tensors["v"]
+        except Exception as error:
+            raise ValueError(f"not the state of a dialogue about a picture: {error}") from error
+        if version != self.version:
+            raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
+        look = Looked(v, torch.ones(v.shape[:2], dtype=torch.bool), tensors.get("pooled"))
+        live = rebuilt(self.network.initial_state(1), iter(stored))
+        return VisualState(SeqDialNLook(look, boxes, strangeness), rounds, live, caption, version)
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        """Calibrated probabilities of every answer of the list, (B, A), for z (B, K)."""
+        scores = self.network.discriminative(z, self.options)
+        closed = self._yes_or_no[scores.argmax(-1)]
+        temperature = torch.where(closed, self.config.temperature, self.config.open_temperature)
+        return (scores / temperature[:, None]).softmax(-1)
+
+    def suited(self, p: Tensor, question: str) -> Tensor:
+        """The probabilities (A,) of the answers that suit the question: to what or how many no yes or no does."""
+        if not _OPEN.match(question) or bool(self._yes_or_no.all()):
+            return p
+        kept = p.masked_fill(self._yes_or_no, 0.0)
+        return kept / kept.sum().clamp(min=1e-12)
+
+    def save(self, folder: Path | str) -> Path:
+        """config.json and model.safetensors, in half precision."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | {"options": self.options}
+        kept = {k: v.detach().half().contiguous() for k, v in tensors.items()}
+        if self.familiarity is not None:
+            # Squares of many small numbers: half precision would not do.
+            kept |= {f"familiarity.{k}": v.contiguous() for k, v in self.familiarity._asdict().items()}
+        save_file(kept, folder / "model.safetensors")
+        (folder / "config.json").write_text(configs.dumps(self.config), encoding="utf-8")
+        return folder
+
+    @torch.inference_mode()
+    def _said(self, state: VisualState, question: str, answer: str) -> tuple[Step, VisualState]:
+        """One round run through the network, and the state after it."""
+        item = joined(self.reader.read(state.rounds[-1] if state.rounds else [state.caption]))
+        asked = self.reader.read([question])
+        step = self.network.step(state.look.seen, batched([item]), batched(asked), state.live)
+        rounds = (*state.rounds, (question, " ".join(answer.split())))
+        return step, VisualState(state.look, rounds, step.state, state.caption, self.version)
+
+    def _used(self, step: Step, best: int) -> tuple[float, ...]:
+        """How much each earlier round was used: in MR its attention, else how far the answer moves without it."""
+        n_items = step.state.h.shape[1]
+        if n_items == 1:
+            return ()
+        # Item 0 is the caption, or nothing; item t is what was said in round t - 1.
+        if step.p_rounds is not None:
+            return tuple(step.p_rounds[0, 1:n_items].tolist())
+        without = self.probabilities(self.network.without_each(step.state))[:, best]
+        moved = (without - self.probabilities(step.z)[0, best]).abs()
+        return tuple((moved / moved.sum().clamp(min=1e-9))[1:].tolist())
+
+    def _written(self, z: Tensor) -> str | None:
+        decoder = self.network.generative
+        if decoder is None:
+            return None
+        found = beam_search(decoder, decoder.initial_state(z), START, END, width=3, max_tokens=12)
+        words = [self.config.words[t - SPECIAL_WORDS] for t in found[0].tokens if t > UNKNOWN]
+        return " ".join(words) or None
+
+
+def eyes_version(name: str) -> str:
+    """The content hash of a picture encoder that is a folder of ours; empty for any other."""
+    folder = WEIGHTS / "vision" / name if name == BUILT_IN_EYES else Path(name)
+    files = [folder / part for part in ("config.json", "model.safetensors")]
+    return content_hash(folder) if all(file.is_file() for file in files) else ""
+
+
+def blinded(seen: Seen) -> Seen:
+    """One region that is the whole picture, and nothing in it to see."""
+    pooled = None if seen.pooled is None else torch.zeros_like(seen.pooled)
+    return Seen(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)

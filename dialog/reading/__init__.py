@@ -1,0 +1,1 @@
+"""Text and pictures to vectors: in batches, by length, cached."""

@@ -1,0 +1,93 @@
+"""Texts as a picture's questions need them: the states of their tokens, and one vector a text."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dialog.reading.batching import bucket, pad_rows
+from models.encoders.text import TextEncoder
+from models.seqdialn.model import Texts
+
+MAX_TOKENS = 40
+"""Of one text, as in the paper for a history item; what is longer is cut."""
+BATCH_TOKENS = 2048
+
+
+class TextVectors(NamedTuple):
+    """One text: token states (L, E), and its sentence vector (E,), the normed mean, zero for an empty text."""
+
+    words: Tensor
+    sentence: Tensor
+
+
+class TextReader:
+    """A frozen text encoder with a cache by text; the least recently used go first. Safe to use from several threads.
+
+    The sentence vector is the one all-MiniLM-L6-v2 was trained for: the mean over all tokens, the two special ones
+    included, normed. The token states leave the special ones out.
+    """
+
+    def __init__(self, encoder: TextEncoder, *, cache_texts: int = 4096) -> None:
+        self.encoder = encoder.eval()
+        self.width = encoder.d_model
+        self._room = cache_texts
+        self._cache: OrderedDict[str, TextVectors] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str]) -> list[TextVectors]:
+        """The vectors of each text, in order."""
+        found = dict[str, TextVectors]()
+        with self._lock:
+            for text in texts:
+                if text in self._cache:
+                    self._cache.move_to_end(text)
+                    found[text] = self._cache[text]
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        for text, vectors in zip(new, self._encode(new), strict=True):
+            found[text] = vectors
+        with self._lock:
+            for text in new:
+                self._cache[text] = found[text]
+            while len(self._cache) > self._room:
+                self._cache.popitem(last=False)
+        return [found[text] for text in texts]
+
+    def _encode(self, texts: Sequence[str]) -> list[TextVectors]:
+        tokens = self.encoder.tokenize([" ".join(text.split()) for text in texts], MAX_TOKENS)
+        empty = TextVectors(torch.zeros(0, self.width), torch.zeros(self.width))
+        out = [empty] * len(texts)
+        for group in bucket([len(t) + 2 for t in tokens], BATCH_TOKENS):
+            group = [i for i in group if tokens[i]]
+            if not group:
+                continue
+            rows = [torch.tensor([self.encoder.start_id, *tokens[i], self.encoder.separator_id]) for i in group]
+            ids, mask = pad_rows(rows)
+            states = self.encoder.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
+            mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+            for i, row, sentence in zip(group, states, F.normalize(mean, dim=-1), strict=True):
+                # Copies: a view would keep the whole batch in memory for as long as one text is cached.
+                out[i] = TextVectors(row[1 : len(tokens[i]) + 1].clone(), sentence.clone())
+        return out
+
+
+def joined(parts: Sequence[TextVectors]) -> TextVectors:
+    """Texts read one by one as one: a question read when it was asked is not read again with its answer."""
+    sentence = torch.stack([p.sentence for p in parts]).sum(0)
+    return TextVectors(torch.cat([p.words for p in parts]), F.normalize(sentence, dim=0))
+
+
+def batched(vectors: Sequence[TextVectors]) -> Texts:
+    """Texts (B, L, E) with their mask; at least one token wide, so that empty texts have a (padded) place too."""
+    length = max(1, *(len(v.words) for v in vectors))
+    words = torch.zeros(len(vectors), length, vectors[0].words.shape[-1])
+    mask = torch.zeros(len(vectors), length, dtype=torch.bool)
+    for i, v in enumerate(vectors):
+        words[i, : len(v.words)] = v.words  # half-precision vectors from a training run's store become float32
+        mask[i, : len(v.words)] = True
+    return Texts(words, mask, torch.stack([v.sentence for v in vectors]).float())

@@ -1,0 +1,1 @@
+"""Whole logs over HTTP, labelled in the background."""

@@ -1,0 +1,289 @@
+"""/v1/batches: whole logs, uploaded, labelled in the background, fetched when they are done."""
+
+import asyncio
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi import Path as PathParameter
+from pydantic import ValidationError
+
+from serve.batches import table as batch_table
+from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
+from serve.batches.table import Batch, TooManyBatches
+from serve.batches.worker import folder_of, output_of
+from serve.edge import logs
+from serve.edge.limits import Limits
+from serve.edge.multipart import unpack
+from serve.edge.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
+from serve.edge.reading import invalid, pointer
+from serve.edge.replies import reply
+from serve.edge.spool import FILE_HEADER, LOG_HEADER, Spool
+from serve.emotion.choice import Choice
+from serve.storage import Storage
+
+BatchId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/batches gave it")]
+
+_TYPES = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "label-studio": "application/json",
+}
+_LONGEST_NAME = 120  # bytes of UTF-8; a file system takes 255
+_EXAMPLE = "Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n"
+_STATE: dict[str, Any] = {
+    "id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "created": "2026-01-31T12:00:00Z",
+    "state": "running",
+    "filename": "chat.txt",
+    "input_format": "auto",
+    "to": "jsonl",
+    "model": "emotion/ekman",
+    "model_version": None,
+    "anonymise": False,
+    "bytes": 8_388_608,
+    "started": "2026-01-31T12:00:01Z",
+    "finished": None,
+    "fraction": 0.42,
+    "ahead": 0,
+    "conversations": 1_200,
+    "failed": 1,
+    "utterances": 31_415,
+    "failures": [],
+    "error": None,
+    "output": None,
+    "request_id": "6f1d8c3e9b7a4d22",
+}
+_OPTIONS = ("filename", "input_format", "to", "model", "label_set", "anonymise")
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {
+                "schema": {"type": "string", "format": "binary", "minLength": 1},
+                "example": _EXAMPLE,
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "The log"},
+                        **{name: {"type": "string"} for name in _OPTIONS},
+                    },
+                    "additionalProperties": False,
+                },
+                "example": {"file": _EXAMPLE, "to": "html"},
+            },
+        },
+    }
+}
+
+
+def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: bool) -> APIRouter:
+    """The router. Ids are secrets; only where `may_list` can all batches be seen."""
+    router = APIRouter(prefix="/batches", tags=["batches"])
+    folder = folder_of(storage)
+    spool = Spool(folder, limits)
+
+    async def found(batch_id: str) -> Batch:
+        batch = await storage.do(lambda db: batch_table.get(db, batch_id), writes=False)
+        if batch is None:
+            raise not_found("batch")
+        return batch
+
+    async def told(request: Request, batch: Batch, status: int = 200, headers: Any = None) -> Response:
+        ahead = 0
+        if batch.state == "queued":
+            ahead = await storage.do(lambda db: batch_table.before(db, batch.id), writes=False)
+        return reply(request, _shown(batch, ahead), status, headers)
+
+    @router.post(
+        "",
+        status_code=202,
+        summary="Label a log",
+        operation_id="begin_batch",
+        response_model=BatchReply,
+        responses={
+            202: {"description": "Accepted", "content": {"application/json": {"example": _STATE}}},
+            **declared(400, 408, 413, 422, 507),
+        },
+        openapi_extra=_BODY,
+    )
+    async def begin(request: Request, options: Annotated[BatchOptions, Query()]) -> Response:
+        """Takes a log of any format that is known (up to 1 GB by default) and labels it in the background.
+
+        Send the file as the body, with options in the query (`curl -X POST -T chat.txt '.../v1/batches?to=html'`), or
+        as the field `file` of a form, with options as further fields. What cannot be read or labelled becomes an item
+        with an `error`. A batch outlives a restart of the service.
+        """
+        sent = spool.arrived(request.headers.get(LOG_HEADER, ""))
+        kind = request.headers.get("content-type", "")
+        try:
+            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise disk_full() from None
+            raise
+        try:
+            await storage.do(lambda db: batch_table.add(db, batch, limits.batches_waiting))
+        except TooManyBatches:
+            await asyncio.to_thread(shutil.rmtree, folder / batch.id, ignore_errors=True)
+            raise overloaded("too many batches are waiting", limit="batches_waiting", retry_after=30) from None
+        logs.get().info("batch accepted", model=batch.model)
+        return await told(request, batch, 202, {"Location": f"/v1/batches/{batch.id}"})
+
+    @router.get(
+        "",
+        summary="List batches",
+        operation_id="list_batches",
+        response_model=BatchesReply,
+        responses=declared(403),
+    )
+    async def listing(request: Request) -> Response:
+        """Every batch of this service, the newest first. Only where the service listens on its own machine alone."""
+        if not may_list:
+            detail = "this service does not list batches: it can be reached from elsewhere, and their ids are secrets"
+            raise Refusal(403, "forbidden", detail)
+        batches = await storage.do(batch_table.listed, writes=False)
+        ahead = [b.id for b in reversed(batches) if b.state == "queued"]
+        shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0) for b in batches]
+        return reply(request, {"batches": shown})
+
+    @router.get(
+        "/{batch_id}",
+        summary="How far is it?",
+        operation_id="read_batch",
+        response_model=BatchReply,
+        responses={200: {"content": {"application/json": {"example": _STATE}}}, **declared(404, 422)},
+    )
+    async def get(request: Request, batch_id: BatchId) -> Response:
+        """The state of a batch: `queued`, `running`, `done` or `failed`, and how much of the log is labelled."""
+        return await told(request, await found(batch_id))
+
+    @router.get(
+        "/{batch_id}/output",
+        summary="Fetch the labelled log",
+        operation_id="read_output",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The labelled log, in the format that was asked for",
+                "content": {kind.partition(";")[0]: {} for kind in _TYPES.values()},
+            },
+            **declared(404, 409, 422),
+        },
+    )
+    async def output(batch_id: BatchId) -> Response:
+        """The file, once the state is `done`; 409 before."""
+        batch = await found(batch_id)
+        if batch.state == "failed":
+            raise Refusal(409, "batch-failed", f"the batch has failed: {batch.error}")
+        if batch.state != "done":
+            raise Refusal(409, "not-done", f"the batch is not done: it is {batch.state}", retry_after=2)
+        path = output_of(folder / batch.id, batch)
+        name = f"{Path(batch.filename).stem}-emotions{path.suffix}"
+        headers = {
+            FILE_HEADER: str(path.relative_to(folder)),
+            "Content-Type": _TYPES[batch.output_format],
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+            # A report holds what strangers wrote; opened in the browser it must not act in our name.
+            "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+        }
+        return Response(headers=headers)
+
+    @router.delete(
+        "/{batch_id}",
+        status_code=204,
+        summary="Cancel or forget a batch",
+        operation_id="delete_batch",
+        response_class=Response,
+        responses=declared(404, 422),
+    )
+    async def forget(batch_id: BatchId) -> Response:
+        """Stops it, if it runs, and deletes the log and what was made of it."""
+        batch = await found(batch_id)
+        if not await storage.do(lambda db: batch_table.delete(db, batch_id)):
+            raise not_found("batch")
+        if batch.state != "running":  # else its worker still writes there, and removes everything itself
+            await asyncio.to_thread(shutil.rmtree, folder / batch_id, ignore_errors=True)
+        return Response(status_code=204)
+
+    return router
+
+
+def _kept(sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice) -> Batch:
+    """The batch of a log that has arrived, with the log in its folder."""
+    unpacked = sent.with_name(sent.name + ".part")
+    try:
+        if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
+            filename, fields = unpack(sent, content_type, unpacked)
+            options = _with(options, fields)
+            filename = options.filename or filename
+        else:
+            filename = options.filename or ""
+            os.replace(sent, unpacked)
+        model = choice.model(options.model, options.label_set, "")
+        size = unpacked.stat().st_size
+        if not size:
+            raise Refusal(422, "invalid", "the log is empty", faults=[Fault(pointer="", detail="no bytes in it")])
+        batch = batch_table.new(
+            _safe(filename), options.input_format, options.to, model, options.anonymise, n_bytes=size
+        )
+        place = folder / batch.id / "in"
+        place.mkdir(parents=True, mode=0o700)
+        os.replace(unpacked, place / batch.filename)
+        return batch
+    finally:
+        unpacked.unlink(missing_ok=True)
+
+
+def _with(options: BatchOptions, fields: dict[str, str]) -> BatchOptions:
+    try:
+        return BatchOptions.model_validate({**options.model_dump(exclude_unset=True), **fields})
+    except ValidationError as error:
+        faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
+        raise invalid(faults, Limits()) from None
+
+
+def _safe(filename: str) -> str:
+    """A name that a file may have anywhere: no folder, no control, nothing that a shell would read."""
+    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", filename)[-1]).lstrip(".")
+    stem, dot, ending = name.rpartition(".")
+    if not dot:
+        stem, ending = ending, ""
+    while len((stem + ending).encode()) > _LONGEST_NAME:
+        stem, ending = stem[:-1], ending if stem[:-1] else ending[:-1]
+    return f"{stem}{dot}{ending}" or "log"
+
+
+def _shown(batch: Batch, ahead: int) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "created": batch.created,
+        "state": batch.state,
+        "filename": batch.filename,
+        "input_format": batch.input_format,
+        "to": batch.output_format,
+        "model": batch.model,
+        "model_version": batch.model_version,
+        "anonymise": batch.anonymise,
+        "bytes": batch.bytes,
+        "started": batch.started,
+        "finished": batch.finished,
+        "fraction": batch.fraction,
+        "ahead": ahead,
+        "conversations": batch.done,
+        "failed": batch.failed,
+        "utterances": batch.utterances,
+        "failures": list(batch.failures),
+        "error": batch.error,
+        "output": f"/v1/batches/{batch.id}/output" if batch.state == "done" else None,
+    }

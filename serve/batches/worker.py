@@ -1,0 +1,348 @@
+"""Labels batches: takes them from the database in the order they came, and has dialog.annotation do the work.
+
+A batch that was running when this process was killed is queued again at the next start, and goes on where its journal
+ends. Everything about one batch lies in a folder called after its id: `in/` holds the log until it is labelled.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, wait
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from ray import serve as ray_serve
+
+from dialog.annotation.annotate import Progress, Summary, annotate
+from dialog.conversation import Conversation, Prediction
+from serve.batches import table as batch_table
+from serve.batches.table import Batch
+from serve.config import AppConfig
+from serve.edge import logs
+from serve.edge.limits import Limits
+from serve.edge.problems import Refusal
+from serve.emotion.deployment import Job, Labelled
+from serve.emotion.labeller import Labeller, RemoteLabeller
+from serve.storage import BATCHES, DATABASE, Storage
+
+ENDINGS = {"jsonl": "jsonl", "csv": "csv", "html": "html", "parquet": "parquet", "label-studio": "json"}
+"""Output format to the ending of the file."""
+
+_POLL_SECONDS = 0.3
+_TOLD_SECONDS = 0.5
+"""How often the database hears how far a batch is."""
+_TOGETHER = 512
+"""Utterances labelled by one call; live requests run beside it."""
+_FAILURES_KEPT = 20
+_LONGEST_CALL_SECONDS = 6 * 3600.0
+"""A conversation of 100,000 messages is one call."""
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+class _Ended(KeyboardInterrupt):
+    """The batch was deleted, the service stops, or no model answers. `annotate` keeps its journal and returns."""
+
+
+class Worker:
+    """Threads that do batches until `stop`. One process at a time works in a folder; others wait for it to end."""
+
+    def __init__(self, storage: Storage, labeller: Labeller, limits: Limits, *, together: int = _TOGETHER) -> None:
+        self._storage = storage
+        self._labeller = labeller
+        self._together = together
+        self._folder = folder_of(storage)
+        self._stopping = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._calls = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"batches-{i}", daemon=True) for i in range(limits.batches_running)
+        ]
+        self._begin = threading.Thread(target=self._begin_work, name="batches", daemon=True)
+
+    def start(self) -> None:
+        """Begins, in the background."""
+        self._calls.start()
+        self._begin.start()
+
+    def stop(self, seconds: float = 5.0) -> None:
+        """Ends the threads; a batch that runs is queued again."""
+        self._stopping.set()
+        for thread in (self._begin, *self._threads):
+            if thread.ident is not None:
+                thread.join(seconds)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._calls.join(seconds)
+
+    @property
+    def broken(self) -> bool:
+        """Whether a thread has ended by itself."""
+        return not self._stopping.is_set() and any(t.ident is not None and not t.is_alive() for t in self._threads)
+
+    def _begin_work(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._folder / ".lock").open("a") as lock:
+            while not self._alone(lock):
+                if self._stopping.wait(1.0):
+                    return
+            self._storage.do_now(batch_table.queue_again)
+            self._sweep()
+            for thread in self._threads:
+                thread.start()
+            self._stopping.wait()
+            for thread in self._threads:
+                thread.join()
+
+    @staticmethod
+    def _alone(lock: Any) -> bool:
+        try:
+            import fcntl
+        except ImportError:  # Windows, where the service does not run anyway
+            return True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _sweep(self, seconds: float = 3600.0) -> None:
+        """Removes what belongs to no batch: logs whose upload broke off, folders of batches that were deleted."""
+        for path in (*self._folder.glob("uploads/*"), *self._folder.glob("?" * 32)):
+            known = self._storage.do_now(partial(batch_table.exists, batch_id=path.name), writes=False)
+            with contextlib.suppress(OSError):
+                if not known and time.time() - path.stat().st_mtime > seconds:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(_POLL_SECONDS):
+            # Looking costs nothing; taking one would write to the disk each time.
+            if self._storage.do_now(batch_table.waiting, writes=False):
+                batch = self._storage.do_now(batch_table.claim)
+                if batch is not None:
+                    self._do(batch)
+
+    def _do(self, batch: Batch) -> None:
+        folder = self._folder / batch.id
+        run = _Run(batch, self._storage, self._stopping)
+        tagger = _ServiceTagger(batch.model, self._labeller, self._loop, run)
+        try:
+            tagger.find_version()
+            summary = annotate(
+                [folder / "in" / batch.filename],
+                output_of(folder, batch),
+                tagger=tagger,
+                input_format=batch.input_format,
+                to=batch.output_format,
+                resume=True,
+                anonymise=batch.anonymise,
+                progress=run.at,
+                batch_utterances=self._together,
+            )
+        except KeyboardInterrupt:  # before or after the part in which annotate expects it
+            summary = None
+        except Exception as error:
+            logs.get().error("batch failed", model=batch.model, **logs.about(error))
+            self._fail(batch, _reason(error))
+            return
+        if summary is not None and not summary.interrupted:
+            self._succeed(batch, summary, tagger.version)
+        elif run.fault is not None:
+            self._fail(batch, run.fault)
+        elif self._stopping.is_set():
+            self._storage.do_now(lambda db: db.execute("UPDATE batches SET state='queued' WHERE id=?", (batch.id,)))
+        else:  # it was deleted
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _succeed(self, batch: Batch, summary: Summary, version: str) -> None:
+        if summary.exit_code == 1:
+            self._fail(batch, summary.failures[0].error)
+            return
+        failures = [asdict(failure) for failure in summary.failures[:_FAILURES_KEPT]]
+        done, failed = summary.done + summary.skipped, summary.failed
+
+        def keep(db: Any) -> bool:
+            batch_table.advance(
+                db, batch.id, fraction=1.0, done=done, failed=failed, utterances=batch.utterances + summary.utterances
+            )
+            batch_table.finish(db, batch.id, failures=failures, model_version=version)
+            return batch_table.exists(db, batch.id)
+
+        folder = self._folder / batch.id
+        kept = self._storage.do_now(keep)
+        # What people wrote is kept no longer than it is needed.
+        shutil.rmtree(folder / "in" if kept else folder, ignore_errors=True)
+        logs.get().info("batch done", model=batch.model, conversations=done + failed, utterances=summary.utterances)
+
+    def _fail(self, batch: Batch, reason: str) -> None:
+        # First the files: where the disk is full, the database needs their room.
+        shutil.rmtree(self._folder / batch.id, ignore_errors=True)
+        self._storage.do_now(lambda db: batch_table.finish(db, batch.id, error=reason))
+
+
+class _Run:
+    """One batch under way: tells the database how far it is, and raises _Ended once it need not go on."""
+
+    def __init__(self, batch: Batch, storage: Storage, stopping: threading.Event) -> None:
+        self._batch = batch
+        self._storage = storage
+        self._stopping = stopping
+        self._told = 0.0
+        self.fault: str | None = None
+
+    def at(self, progress: Progress) -> None:
+        """So far it is."""
+        now = time.monotonic()
+        if now - self._told < _TOLD_SECONDS:
+            return
+        self._told = now
+        done = progress.done + progress.skipped
+        if not self._storage.do_now(
+            lambda db: batch_table.advance(
+                db,
+                self._batch.id,
+                fraction=min(progress.fraction, 0.999),
+                done=done,
+                failed=progress.failed,
+                utterances=self._batch.utterances + progress.utterances,
+            )
+        ):
+            raise _Ended
+        self.check()
+
+    def check(self) -> None:
+        """Raises _Ended where the service stops or the batch was deleted."""
+        if self._stopping.is_set():
+            raise _Ended
+        if not self._storage.do_now(lambda db: batch_table.exists(db, self._batch.id), writes=False):
+            raise _Ended
+
+    def pause(self, seconds: float) -> None:
+        """Waits, unless the service stops."""
+        self._stopping.wait(seconds)
+        self.check()
+
+
+class _ServiceTagger:
+    """What `annotate` needs of a tagger, from the models of the service. It waits for them however long it takes."""
+
+    def __init__(self, model: str, labeller: Labeller, loop: asyncio.AbstractEventLoop, run: _Run) -> None:
+        self._model = model
+        self._labeller = labeller
+        self._loop = loop
+        self._run = run
+        self.version = ""
+
+    def find_version(self) -> None:
+        """To be called before anything else."""
+        about = self._ask(lambda: self._labeller.about(self._model))
+        self._end_where(about.error)
+        self.version = about.version
+
+    def tag(
+        self, conversations: Sequence[Conversation], *, mode: Literal["offline", "live"] = "offline"
+    ) -> list[Conversation]:
+        """The conversations with their predictions; only speakers and texts make the journey."""
+        job = Job(
+            conversations=orjson.dumps([_bare(c) for c in conversations]),
+            n_conversations=len(conversations),
+            longest=max((len(c.utterances) for c in conversations), default=0),
+            model=self._model,
+            mode=mode,
+            causes=True,
+        )
+        labelled: Labelled = self._ask(lambda: self._labeller.label_log(job))
+        self._end_where(labelled.error)
+        answers = orjson.loads(labelled.conversations)
+        return [_labelled(c, answer) for c, answer in zip(conversations, answers, strict=True)]
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        """Its answer. A service that is too busy, or whose replica has died, is asked again."""
+        pause = 0.5
+        while True:
+            future = asyncio.run_coroutine_threadsafe(call(), self._loop)
+            try:
+                while not wait([future], _TOLD_SECONDS).done:
+                    self._run.check()
+                return future.result()
+            except (Refusal, CancelledError):
+                self._run.pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            except _Ended:
+                future.cancel()
+                raise
+
+    def _end_where(self, error: str | None) -> None:
+        """A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one."""
+        if error is not None:
+            self._run.fault = error
+            raise _Ended
+
+
+def _bare(conversation: Conversation) -> dict[str, Any]:
+    told = [{"speaker": _clean(u.speaker), "text": _clean(u.text)} for u in conversation.utterances]
+    return {"id": "", "utterances": told}
+
+
+def _clean(text: str) -> str:
+    """Half a character of a broken file is no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _labelled(conversation: Conversation, answer: dict[str, Any]) -> Conversation:
+    if answer.get("error"):
+        return conversation.with_error(str(answer["error"]))
+    predictions = [Prediction.from_dict(u["prediction"]) for u in answer["utterances"]]
+    warnings = dict.fromkeys([*conversation.warnings, *(answer.get("warnings") or ())])
+    return replace(conversation.with_predictions(predictions), warnings=tuple(warnings))
+
+
+def _reason(error: Exception) -> str:
+    """What its sender may know."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk of the service is full"
+    return str(error) if isinstance(error, ValueError) else "a fault of the service; its log says more"
+
+
+def folder_of(storage: Storage) -> Path:
+    """Where the files of all batches lie."""
+    return storage.folder / BATCHES
+
+
+def output_of(folder: Path, batch: Batch) -> Path:
+    """The labelled log in the folder of a batch."""
+    return folder / f"out.{ENDINGS[batch.output_format]}"
+
+
+class Batches:
+    """The deployment: a worker in a process of its own, so that reading and writing logs delays no answer."""
+
+    def __init__(self, config: AppConfig, emotion: Any) -> None:
+        logs.configure(f"batches-{os.getpid()}", config.data_folder() / "logs", config.log_level)
+        storage = Storage(config.data_folder() / DATABASE)
+        self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits)
+        self._worker.start()
+
+    def check_health(self) -> None:
+        """Ray asks this now and then, and begins anew where it raises."""
+        if self._worker.broken:
+            raise RuntimeError("a thread of the batches has ended")
+
+
+def batches_deployment(config: AppConfig, options: dict[str, Any]) -> Any:
+    """The deployment, to be bound with the configuration and the emotion deployment."""
+    return ray_serve.deployment(
+        Batches,
+        name="Batches",
+        num_replicas=1,
+        ray_actor_options=options,
+        graceful_shutdown_timeout_s=1,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_constructor_retry_count=3,
+    )

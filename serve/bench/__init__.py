@@ -1,0 +1,1 @@
+"""The service measured beside the same model in one process, and overloaded."""

@@ -1,0 +1,1 @@
+"""Live chats over HTTP: labelled message by message, kept until deleted."""

@@ -1,0 +1,112 @@
+"""Live chats: each new message is labelled from what came before it, at a cost that does not grow with the chat."""
+
+import asyncio
+import uuid
+import weakref
+from dataclasses import replace
+
+from serve.edge.limits import Limits
+from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
+from serve.emotion.choice import Choice
+from serve.emotion.deployment import Step, Stepped
+from serve.emotion.labeller import Labeller
+from serve.storage import Chat, Storage, StoredMessage, now
+
+_TRIES = 8
+"""How often a message that another one overtook, in another process, is read again."""
+_REPLAYED = 200
+"""Messages a model of a new version reads first to know a chat that an older version has followed so far."""
+
+
+class Sessions:
+    """The chats of one database. Nothing is kept here but locks: every process sees the same chats."""
+
+    def __init__(self, storage: Storage, labeller: Labeller, choice: Choice, limits: Limits) -> None:
+        self._storage = storage
+        self._labeller = labeller
+        self._choice = choice
+        self._limits = limits
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def start(self, model: str | None, label_set: str | None) -> Chat:
+        """A new, empty chat."""
+        name = self._choice.model(model, label_set, "")
+        about = await self._labeller.about(name)
+        if about.error is not None:
+            raise unavailable(about.error, retry_after=30)
+        chat = Chat(
+            id=uuid.uuid4().hex,
+            created=now(),
+            model=name,
+            labels=about.labels,
+            total=0,
+            model_version=about.version,
+        )
+        await self._storage.add_chat(chat)
+        return chat
+
+    async def get(self, chat_id: str) -> Chat:
+        """The chat; Refusal 404."""
+        chat = await self._storage.chat(chat_id)
+        if chat is None:
+            raise not_found("chat")
+        return chat
+
+    async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
+        """At most `limit` messages with n >= after."""
+        return await self._storage.messages(chat_id, after, min(limit, self._limits.messages_per_page))
+
+    async def add(self, chat_id: str, speaker: str, text: str, time: str | None) -> tuple[StoredMessage, Stepped]:
+        """The message, labelled and kept. Refusal 404, 409 for a full chat, 429 and 503 as the labeller says."""
+        # In one process the messages of a chat queue up here; between processes the database decides.
+        lock = self._locks.setdefault(chat_id, asyncio.Lock())
+        async with lock:
+            for _ in range(_TRIES):
+                chat = await self.get(chat_id)
+                if chat.total >= self._limits.messages_per_chat:
+                    detail = f"the chat is full: it has {chat.total:,} messages"
+                    raise Refusal(409, "chat-full", detail, limit="messages_per_chat")
+                stepped = await self._step(chat, speaker, text)
+                message = StoredMessage(
+                    n=chat.total,
+                    speaker=speaker,
+                    text=text,
+                    time=time,
+                    prediction=stepped.prediction,
+                    error=stepped.error,
+                )
+                if await self._storage.append(chat, message, stepped.state, stepped.model_version):
+                    return message, stepped
+        raise overloaded("too many messages arrive in this chat at once")
+
+    async def correct(self, chat_id: str, n: int, label: str | None) -> tuple[Chat, StoredMessage]:
+        """Message n with the label a person gave it, or without any (None). Refusal 404, and 422 for no label."""
+        chat = await self.get(chat_id)
+        if label is not None and label not in chat.labels:
+            detail = f"not a label of this chat; those are {', '.join(chat.labels)}"
+            raise Refusal(422, "invalid", "1 fault in the request", faults=[Fault(pointer="/emotion", detail=detail)])
+        message = await self._storage.correct(chat_id, n, label)
+        if message is None:
+            raise not_found("message")
+        return chat, message
+
+    async def delete(self, chat_id: str) -> None:
+        """Forgets the chat; Refusal 404."""
+        if not await self._storage.delete_chat(chat_id):
+            raise not_found("chat")
+
+    async def _step(self, chat: Chat, speaker: str, text: str) -> Stepped:
+        step = Step(
+            model=chat.model,
+            state=chat.state,
+            speaker=speaker,
+            text=text,
+            version=chat.model_version,
+            place=chat.total,
+        )
+        stepped = await self._labeller.step(step)
+        if stepped.stale:  # a new version was put in place since the last message
+            recent = await self._storage.messages(chat.id, max(0, chat.total - _REPLAYED), _REPLAYED)
+            replay = tuple((m.speaker, m.text) for m in recent)
+            stepped = await self._labeller.step(replace(step, state=None, version=None, replay=replay))
+        return stepped

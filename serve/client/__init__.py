@@ -1,0 +1,20 @@
+"""A typed client of the service: conversations, chats, batches and pictures."""
+
+from serve.client.batches import Batch
+from serve.client.client import Chat, Client, EmotionsAnswer, Label, Message, Mode, Model, ServiceError
+from serve.client.pictures import Round, VisualAnswer, VisualDialog
+
+__all__ = [
+    "Batch",
+    "Chat",
+    "Client",
+    "EmotionsAnswer",
+    "Label",
+    "Message",
+    "Mode",
+    "Model",
+    "Round",
+    "ServiceError",
+    "VisualAnswer",
+    "VisualDialog",
+]

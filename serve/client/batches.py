@@ -1,0 +1,80 @@
+"""Batches, as the client of the service sees them."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import httpx
+from pydantic import ConfigDict
+
+from serve.batches.schemas import BatchOut
+
+_CHUNK = 1024**2
+
+
+class Batch(BatchOut):
+    """A log that the service labels in the background, as it crosses the wire."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("done", "failed")
+
+
+class BatchCalls:
+    """The part of the client about batches. Every method raises ServiceError."""
+
+    @abstractmethod
+    def _call(self, method: str, path: str, body: Any = None, *, params: Any = None, twice: bool = True) -> Any: ...
+
+    @abstractmethod
+    def _send(self, path: str, content: Iterator[bytes], params: dict[str, Any]) -> Any: ...
+
+    @abstractmethod
+    def _stream(self, path: str) -> AbstractContextManager[httpx.Response]: ...
+
+    def start_batch(
+        self,
+        log: str | Path,
+        *,
+        filename: str | None = None,
+        input_format: str = "auto",
+        to: str = "jsonl",
+        model: str | None = None,
+        label_set: str | None = None,
+        anonymise: bool = False,
+    ) -> Batch:
+        """Uploads a log to be labelled. It is read piece by piece; tried once only, since a try may be a gigabyte."""
+        options = {"filename": filename or Path(log).name, "input_format": input_format, "to": to}
+        options |= {name: value for name, value in (("model", model), ("label_set", label_set)) if value is not None}
+        if anonymise:
+            options["anonymise"] = "true"
+        with Path(log).open("rb") as file:
+            return Batch.model_validate(self._send("/batches", _pieces(file), options))
+
+    def batch(self, batch_id: str) -> Batch:
+        """How far it is."""
+        return Batch.model_validate(self._call("GET", f"/batches/{batch_id}"))
+
+    def batches(self) -> tuple[Batch, ...]:
+        """All batches, the newest first. ServiceError 403 where the service keeps them secret."""
+        return tuple(Batch.model_validate(b) for b in self._call("GET", "/batches")["batches"])
+
+    def save_batch(self, batch_id: str, path: str | Path) -> None:
+        """Writes the labelled log to a file. ServiceError 409 while there is none."""
+        with self._stream(f"/batches/{batch_id}/output") as response, Path(path).open("wb") as file:
+            for piece in response.iter_bytes(_CHUNK):
+                file.write(piece)
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Stops it and deletes the log and what was made of it. ServiceError 404 where there is none any more."""
+        self._call("DELETE", f"/batches/{batch_id}")
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(_CHUNK):
+        yield piece

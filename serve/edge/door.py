@@ -1,0 +1,325 @@
+"""What every request passes first: an id and a bounded body; for the API bounded waiting, and problem+json for errors.
+
+`Door` is plain ASGI. It stands twice: in the HTTP proxy, which otherwise buffers whatever is sent to it, and around
+the API itself, so that the limits hold wherever the API runs.
+"""
+
+import asyncio
+import os
+import re
+import uuid
+from pathlib import Path
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.responses import FileResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve.edge.limits import Limits
+from serve.edge.problems import Refusal, of_status, overloaded, too_large, unavailable
+from serve.edge.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
+
+API_PREFIX = "/v1"
+PICTURE_PATHS = ("/visual-dialogs", "/visual-answers")
+"""Where a body may have a picture in it."""
+LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
+"""Where the HTTP proxy, which Ray starts and not we, finds its limits."""
+SPOOL_VARIABLE = "RAPPORT_PROXY_SPOOL"
+"""And the folder for what is too large for its memory."""
+
+_GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_HIDDEN = ("/-/routes",)  # Serve's map of every application; nobody outside needs it
+
+
+class Door:
+    """Around an ASGI app. Bodies under `prefix` are read here, whole, before the app sees the request: into memory, or
+    with a `spool` into a file where they are logs. Bodies for anything else are counted while they pass.
+
+    `front` is the door in the proxy, which has another one behind it.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limits: Limits, prefix: str = API_PREFIX, *, spool: Spool | None = None, front: bool = False
+    ) -> None:
+        self._app = app
+        self._limits = limits
+        self._prefix = prefix
+        self._spool = spool
+        self._front = front
+        self._api_bytes = _Room("waiting_bytes", limits.waiting_bytes)
+        self._page_bytes = _Room("page_waiting_bytes", limits.page_waiting_bytes)
+        self._waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        path = scope["path"]
+        is_api = path == self._prefix or path.startswith(self._prefix + "/")
+        answer = _Answer(scope, receive, send, request_id, is_api=is_api, spool=self._sends_files(scope))
+        try:
+            if path in _HIDDEN:
+                raise Refusal(404, "not-found", "there is nothing at this address")
+            if is_api:
+                await self._admit(scope, receive, answer)
+            else:
+                await self._pass(scope, receive, answer)
+            await answer.send_file()
+        except Refusal as refusal:
+            await answer.refuse(refusal)
+
+    def _sends_files(self, scope: Scope) -> Spool | None:
+        """The spool, unless another door between us and the client sends the files that the app names."""
+        headers = MutableHeaders(scope=scope)
+        if self._front:
+            for name in (FRONT_HEADER, LOG_HEADER):
+                del headers[name]
+            headers[FRONT_HEADER] = "1"
+            return self._spool
+        return None if FRONT_HEADER in headers else self._spool
+
+    async def _pass(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        """To anything but the API: the body goes on while it arrives, and ends where it becomes too large."""
+        held = _Held(self._page_bytes, "page_bytes", self._limits.page_bytes)
+        held.expect(Headers(scope=scope))
+
+        async def counted() -> Message:
+            message = await receive()
+            try:
+                held.take(len(message.get("body", b"")))
+            except Refusal as refusal:
+                # The app has the request already; to it the sender has gone.
+                await answer.refuse(refusal)
+                return {"type": "http.disconnect"}
+            return message
+
+        try:
+            await self._app(scope, counted, answer)
+        finally:
+            held.release()
+
+    async def _admit(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        headers = MutableHeaders(scope=scope)
+        if self._is_log(scope, headers):
+            try:
+                async with self._spool.receive(headers.get("content-length", ""), receive) as name:  # type: ignore[union-attr]
+                    headers[LOG_HEADER] = name
+                    headers["content-length"] = "0"
+                    del headers["transfer-encoding"]
+                    await self._wait_for(scope, _replay(b"", receive), answer)
+            except SenderLeft:
+                pass
+            return
+        held = _Held(self._api_bytes, *self._most(scope))
+        try:
+            await self._wait_for(scope, receive, answer, held)
+        finally:
+            held.release()
+
+    def _most(self, scope: Scope) -> tuple[str, int]:
+        """The limit of a body and its name: there is more room where pictures come in."""
+        with_picture = scope["path"].removeprefix(self._prefix) in PICTURE_PATHS
+        limit = "picture_body_bytes" if with_picture else "body_bytes"
+        return limit, getattr(self._limits, limit)
+
+    def _is_log(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the body is a log that is not in a file yet."""
+        if self._spool is None or scope["method"] != "POST" or scope["path"] != f"{self._prefix}/batches":
+            return False
+        return self._front or not (FRONT_HEADER in headers and LOG_HEADER in headers)
+
+    async def _wait_for(self, scope: Scope, receive: Receive, answer: "_Answer", held: "_Held | None" = None) -> None:
+        """The app's answer, while one of the places for waiting requests is taken."""
+        if self._waiting >= self._limits.waiting_requests:
+            raise overloaded("too many requests are waiting", limit="waiting_requests")
+        self._waiting += 1
+        try:
+            if held is not None:
+                body = await self._read(Headers(scope=scope), receive, held)
+                if body is None:
+                    return
+                receive = _replay(body, receive)
+            await self._app(scope, receive, answer)
+        finally:
+            self._waiting -= 1
+
+    async def _read(self, headers: Headers, receive: Receive, held: "_Held") -> bytes | None:
+        """The body; None if the sender went away. Refusal 408, 413 or 429."""
+        held.expect(headers)
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._limits.upload_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    chunk = message.get("body", b"")
+                    held.take(len(chunk))
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        return b"".join(chunks)
+        except TimeoutError:
+            detail = f"the body did not arrive within {self._limits.upload_seconds:g} s"
+            raise Refusal(408, "too-slow", detail, headers={"Connection": "close"}) from None
+
+
+class _Room:
+    """Bytes that all requests of a kind may hold together."""
+
+    def __init__(self, limit: str, n_bytes: int) -> None:
+        self.limit = limit
+        self.n_bytes = n_bytes
+        self.taken = 0
+
+
+class _Held:
+    """The bytes one request holds, at most `n_bytes` and what the room has left."""
+
+    def __init__(self, room: _Room, limit: str, n_bytes: int) -> None:
+        self._room = room
+        self._limit = limit
+        self._allowed = n_bytes
+        self._bytes = 0
+
+    def expect(self, headers: Headers) -> None:
+        """Refusal 413 where the request says beforehand that it is too large."""
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._allowed:
+            raise too_large(self._limit, self._allowed)
+
+    def take(self, n_bytes: int) -> None:
+        """So many more. Refusal 413 or 429."""
+        self._bytes += n_bytes
+        self._room.taken += n_bytes
+        if self._bytes > self._allowed:
+            raise too_large(self._limit, self._allowed)
+        if n_bytes and self._room.taken > self._room.n_bytes:
+            raise overloaded("too much is waiting already", limit=self._room.limit)
+
+    def release(self) -> None:
+        """All of them are given back."""
+        self._room.taken -= self._bytes
+        self._bytes = 0
+
+
+class _Answer:
+    """`send`, with our headers; under the API an error in another shape than problem+json is put into that shape.
+
+    With a spool, an answer that names a file is sent with that file as its body.
+    """
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, *, is_api: bool, spool: Spool | None
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._is_api = is_api
+        self._spool = spool
+        self._replaced: Refusal | None = None
+        self._file: FileResponse | None = None
+        self._started = False
+        self._refused = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._refused:
+            return
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            kind = headers.get("content-type", "")
+            if self._is_api and message["status"] >= 400 and "json" not in kind:
+                self._replaced = _from_elsewhere(message["status"], headers.get("retry-after"))
+                return
+            headers["X-Request-ID"] = self._request_id
+            if self._is_api:
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Cache-Control", "no-store")
+            if self._spool is not None and self._is_api and FILE_HEADER in headers:
+                try:
+                    self._file = self._answer_of(self._spool, headers)
+                except Refusal as refusal:
+                    self._replaced = refusal
+                return
+            self._started = True
+        elif self._file is not None:
+            return
+        elif self._replaced is not None:
+            if not message.get("more_body", False):
+                await self._respond(self._replaced)
+            return
+        await self._send(message)
+
+    async def send_file(self) -> None:
+        """The file that the app named, if it did. To be called once the app is done: a slow reader takes no place."""
+        if self._file is not None:
+            self._started = True
+            await self._file(self._scope, self._receive, self._send)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answers with the refusal, unless an answer has begun. What the app says after that is dropped."""
+        if self._started or self._refused:
+            return
+        self._refused = True
+        await self._respond(refusal)
+
+    @staticmethod
+    def _answer_of(spool: Spool, headers: MutableHeaders) -> FileResponse:
+        path = spool.file(headers[FILE_HEADER])
+        told = {name: value for name, value in headers.items() if name not in (FILE_HEADER, "content-length")}
+        return FileResponse(path, headers=told, media_type=told.get("content-type"))
+
+    async def _respond(self, refusal: Refusal) -> None:
+        response = refusal.response(self._request_id)
+        headers = [*response.raw_headers, (b"x-request-id", self._request_id.encode())]
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": bytes(response.body)})
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that a door gave this request."""
+    return Headers(scope=scope)["x-request-id"]
+
+
+def for_proxy() -> list[Middleware]:
+    """The middlewares of the HTTP proxy. Ray calls this by its import path, in the proxy's process."""
+    limits = Limits.model_validate_json(os.environ.get(LIMITS_VARIABLE, "{}"))
+    folder = os.environ.get(SPOOL_VARIABLE)
+    spool = Spool(Path(folder), limits) if folder else None
+    return [Middleware(Door, limits=limits, spool=spool, front=True)]
+
+
+def _request_id(scope: Scope) -> str:
+    """The sender's id where it is harmless in a log, a new one otherwise; the request carries it from here on."""
+    headers = MutableHeaders(scope=scope)
+    sent = headers.getlist("x-request-id")
+    good = len(sent) == 1 and _GOOD_ID.fullmatch(sent[0])
+    headers["X-Request-ID"] = found = sent[0] if good else uuid.uuid4().hex
+    return found
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """`receive` for an app behind us: the body that was read already, then whatever comes (the disconnect)."""
+    told = False
+
+    async def replayed() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replayed
+
+
+def _from_elsewhere(status: int, retry_after: str | None) -> Refusal:
+    """The refusal to say instead of an error that Serve or a library answered in plain text."""
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
+    if status == 429:
+        return overloaded("too many requests are waiting", retry_after=seconds)
+    if status in (408, 502, 503, 504):
+        return unavailable("the service cannot answer now", retry_after=seconds)
+    if status >= 500:
+        return Refusal(500, "internal", "something went wrong here; the log has the request's id")
+    return of_status(status)

@@ -1,0 +1,98 @@
+"""The OpenAPI document, complete: bodies we read ourselves, every error, examples; and a page for it without a CDN."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from serve.edge.limits import Limits
+from serve.edge.problems import Problem
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def body(model: type[BaseModel], example: Any) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads this body with `reading.read`."""
+    schema = {"$ref": _REFERENCE.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
+
+
+def describe(
+    app: FastAPI,
+    description: str,
+    bodies: Sequence[type[BaseModel]],
+    words: Mapping[str, Sequence[str]],
+    limits: Limits,
+) -> None:
+    """Gives the app its OpenAPI document, made once.
+
+    `bodies` are the requests that routes read themselves; `words` says which values a field of theirs can have in this
+    service, such as the names of its models; `limits` how long things may be.
+    """
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                routes=app.routes,
+                description=description,
+                servers=app.servers,
+            )
+            known = document.setdefault("components", {}).setdefault("schemas", {})
+            known.update(_schemas(Problem, *bodies))
+            _tell(known, words, limits)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def add_docs(app: FastAPI, path: str) -> None:
+    """A page to read and try the API at `path`; its scripts come from an installed package, not from another host."""
+    static = f"{path}/static"
+    # The package holds Swagger UI 5, which reads OpenAPI 3.1; its own FastAPI class is not used.
+    app.mount(static, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-static")
+
+    @app.get(path, include_in_schema=False)
+    async def docs(request: Request) -> HTMLResponse:
+        root = request.scope.get("root_path", "").rstrip("/")
+        return get_swagger_ui_html(
+            openapi_url=f"{root}{app.openapi_url}",
+            title=app.title,
+            swagger_js_url=f"{root}{static}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{static}/swagger-ui.css",
+            swagger_favicon_url="data:,",
+        )
+
+
+def _tell(known: dict[str, Any], names: Mapping[str, Sequence[str]], limits: Limits) -> None:
+    """Writes into the schemas what differs between services: which models there are, and how long is too long."""
+    lengths = {
+        **dict.fromkeys(("speaker", "id", "time"), limits.characters_per_name),
+        "text": limits.characters_per_utterance,
+    }
+    for body_of in ("EmotionOptions", "NewChat", "NewMessage", "UtteranceIn", "ConversationIn"):
+        for field, schema in known[body_of]["properties"].items():
+            for member in schema.get("anyOf", [schema]):
+                if member.get("type") != "string":
+                    continue
+                if field in names:
+                    member["enum"] = list(names[field])
+                if field in lengths:
+                    member["maxLength"] = lengths[field]
+    known["EmotionsRequest"]["properties"]["conversations"]["maxItems"] = limits.conversations_per_request
+    known["ConversationIn"]["properties"]["utterances"]["maxItems"] = limits.utterances_per_request
+
+
+def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
+    _, found = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+    definitions: dict[str, Any] = found["$defs"]
+    return definitions

@@ -1,0 +1,120 @@
+"""Bodies too large for the memory: a log goes to the disk while it arrives, and a result comes from there.
+
+Ray's HTTP proxy passes messages on as fast as they come and lets them pile up behind it, so a gigabyte would stand in
+its memory. The door in the proxy therefore writes a log to a file and passes on its name alone; in the other direction
+the API names a file, and the door sends it at the pace of whoever reads.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from starlette.types import Receive
+
+from serve.edge.limits import Limits
+from serve.edge.problems import Refusal, disk_full, overloaded, too_large
+
+FRONT_HEADER = "x-rapport-front"
+"""On a request that a door in the proxy has passed on; that door takes it off whatever a client sends."""
+LOG_HEADER = "x-rapport-log"
+"""On such a request: the name of the file with its body."""
+FILE_HEADER = "x-rapport-file"
+"""On an answer: the file to send as its body, relative to the spool's folder."""
+
+_NAME = re.compile(r"[0-9a-f]{32}")
+_AT_ONCE = 1024**2  # bytes gathered before they are written
+
+
+class SenderLeft(Exception):
+    """Whoever sent the body hung up."""
+
+
+class Spool:
+    """Files under a folder: `uploads/` are logs that have arrived and that nobody has taken yet."""
+
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self.folder = folder
+        self._limits = limits
+        self._arriving = 0
+
+    @contextlib.asynccontextmanager
+    async def receive(self, length: str, receive: Receive) -> AsyncIterator[str]:
+        """The name of the file that holds the body, deleted afterwards unless somebody has moved it away.
+
+        length is what Content-Length says, "" for nothing. Refusal 408, 413, 429, 507; SenderLeft.
+        """
+        if length.isdigit() and int(length) > self._limits.log_bytes:
+            raise too_large("log_bytes", self._limits.log_bytes)
+        if self._arriving >= self._limits.logs_arriving:
+            raise overloaded("too many logs arrive at once", limit="logs_arriving", retry_after=5)
+        self._arriving += 1
+        name = uuid.uuid4().hex
+        path = self._upload(name)
+        try:
+            with _room_on_disk():
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                async with asyncio.timeout(self._limits.log_seconds):
+                    await self._write(path, receive)
+            yield name
+        except TimeoutError:
+            detail = f"the log did not arrive within {self._limits.log_seconds:g} s"
+            raise Refusal(408, "too-slow", detail, headers={"Connection": "close"}) from None
+        finally:
+            self._arriving -= 1
+            path.unlink(missing_ok=True)
+
+    def arrived(self, name: str) -> Path:
+        """The file of that name, which a header brought. Refusal 400 for any that is not there."""
+        path = self._upload(name)
+        if not _NAME.fullmatch(name) or not path.is_file():
+            raise Refusal(400, "no-log", "there is no log in this request")
+        return path
+
+    def file(self, name: str) -> Path:
+        """A file under the folder, for an answer. Refusal 404 where there is none."""
+        path = (self.folder / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
+            raise Refusal(404, "not-found", "there is no such file any more")
+        return path
+
+    def _upload(self, name: str) -> Path:
+        return self.folder / "uploads" / name
+
+    async def _write(self, path: Path, receive: Receive) -> None:
+        n_bytes, waiting, more = 0, bytearray(), True
+        with path.open("xb", buffering=0) as file:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise SenderLeft
+                waiting += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(waiting) >= _AT_ONCE or not more:
+                    n_bytes += len(waiting)
+                    if n_bytes > self._limits.log_bytes:
+                        raise too_large("log_bytes", self._limits.log_bytes)
+                    await asyncio.to_thread(_write_all, file.fileno(), bytes(waiting))
+                    waiting.clear()
+            # What is accepted outlives a loss of power.
+            await asyncio.to_thread(os.fsync, file.fileno())
+
+
+def _write_all(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+@contextlib.contextmanager
+def _room_on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full() from None
+        raise

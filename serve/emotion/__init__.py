@@ -1,0 +1,1 @@
+"""Emotions over HTTP."""

@@ -1,0 +1,288 @@
+"""Emotions as a service: the taggers of one process, and the thin Ray Serve deployment around them."""
+
+import asyncio
+import importlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from ray import serve as ray_serve
+
+from dialog.conversation import Conversation, MalformedConversation, Prediction
+from dialog.language import FOREIGN, unfamiliar
+from serve.config import AppConfig
+from serve.edge import logs
+from serve.edge.threads import use_threads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One request: conversations as a JSON array of their objects, and how to label them."""
+
+    conversations: bytes
+    n_conversations: int
+    longest: int
+    """Utterances in the longest of them; a batch is padded to it."""
+    model: str
+    mode: str
+    causes: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelled:
+    """The answer to a job: its conversations in order, as a JSON array. `error` where there is no answer at all."""
+
+    conversations: bytes = b"[]"
+    model_version: str = ""
+    warnings: tuple[str, ...] = ()
+    n_errors: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One message of a live chat. `state` is the chat so far as this model sees it; None at its beginning.
+
+    `version` is that of the model the state comes from; None for any. `replay` are (speaker, text) to read first.
+    """
+
+    model: str
+    state: bytes | None
+    speaker: str
+    text: str
+    version: str | None = None
+    replay: tuple[tuple[str, str], ...] = ()
+    place: int | None = None
+    """The message's number in its chat. A state made by a replay counts from where the replay began."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stepped:
+    """The prediction as its JSON object and the chat's new state; or an `error`, and the state as it was.
+
+    `stale`: nothing was done, since the state comes from another version of the model.
+    """
+
+    prediction: dict[str, Any] | None
+    state: bytes | None
+    model_version: str
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What a loaded model says of itself. `error` where it cannot be loaded."""
+
+    labels: tuple[str, ...] = ()
+    version: str = ""
+    error: str | None = None
+
+
+class Taggers:
+    """The taggers of this process, each loaded when it is first asked for and then kept."""
+
+    def __init__(self, tagger: str, folders: Mapping[str, str] = MappingProxyType({})) -> None:
+        """tagger is `module:name` of a class like EmotionTagger; folders are those of models by name."""
+        module, _, name = tagger.partition(":")
+        self._module = importlib.import_module(module)
+        self._class = getattr(self._module, name)
+        self._folders = dict(folders)
+        self._loaded: dict[str, Any] = {}
+        self._loading = threading.Lock()
+
+    def get(self, model: str) -> Any:
+        """The tagger of that name."""
+        with self._loading:
+            if model not in self._loaded:
+                self._loaded[model] = self._class.load(self._folders.get(model, model))
+            return self._loaded[model]
+
+    def about(self, model: str) -> About:
+        """Labels and version of a model; loads it if need be."""
+        try:
+            tagger = self.get(model)
+        except Exception as error:  # its weights are missing or broken: the other models are not
+            logs.get().error("model failed to load", model=model, **logs.about(error))
+            return About(error=f"the model {model} cannot be loaded")
+        return About(labels=tuple(tagger.labels), version=str(tagger.version))
+
+    def label(self, jobs: Sequence[Job]) -> list[Labelled]:
+        """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
+        answers: dict[int, Labelled] = {}
+        groups: dict[tuple[str, str, bool], list[int]] = {}
+        for i, job in enumerate(jobs):
+            groups.setdefault((job.model, job.mode, job.causes), []).append(i)
+        for (model, mode, causes), members in groups.items():
+            about = self.about(model)
+            if about.error is not None:
+                answers |= {i: Labelled(error=about.error) for i in members}
+                continue
+            tagger = self.get(model)
+            if not causes and hasattr(tagger, "without_causes"):
+                tagger = tagger.without_causes()
+            read = [_read(jobs[i].conversations) for i in members]
+            tagged = iter(_tag(tagger, [c for conversations in read for c in conversations], mode))
+            for i, conversations in zip(members, read, strict=True):
+                mine = [next(tagged) for _ in conversations]
+                answers[i] = _written(mine, str(tagger.version), jobs[i].causes)
+        return [answers[i] for i in range(len(jobs))]
+
+    def step(self, step: Step) -> Stepped:
+        """Reads one message of a chat. The cost does not depend on the chat's length, but for a replay."""
+        about = self.about(step.model)
+        if about.error is not None:
+            return Stepped(prediction=None, state=step.state, model_version="", error=about.error)
+        if step.state is not None and step.version not in (None, about.version):
+            return Stepped(prediction=None, state=step.state, model_version=about.version, stale=True)
+        try:
+            tagger = self.get(step.model)
+            state = tagger.start()
+            if step.state is not None:
+                state = type(state).from_bytes(step.state, tagger)
+            for speaker, text in step.replay:
+                _, state = tagger.step(state, speaker, text)
+            prediction, state = tagger.step(state, step.speaker, step.text)
+            counted = getattr(state, "n_messages", None)
+            if step.place is not None and counted is not None:
+                prediction = prediction.moved(step.place + 1 - counted)
+            return Stepped(
+                prediction=prediction.to_dict(),
+                state=state.to_bytes(),
+                model_version=about.version,
+                warnings=(FOREIGN,) if unfamiliar([step.text]) else (),
+            )
+        except Exception as error:  # one message that cannot be labelled must not end the chat
+            logs.get().error("message failed", model=step.model, **logs.about(error))
+            return Stepped(prediction=None, state=step.state, model_version=about.version, error=_reason(error))
+
+
+def _read(conversations: bytes) -> list[Conversation]:
+    """Conversations from their JSON objects; one that is none after all becomes an empty one with an error."""
+    found = []
+    for i, value in enumerate(orjson.loads(conversations)):
+        try:
+            # An error or a warning that came in is about an earlier labelling, not about this one.
+            found.append(replace(Conversation.from_dict(value, default_id=str(i)), error=None, warnings=()))
+        except MalformedConversation as error:
+            found.append(Conversation(id=str(i), utterances=(), error=str(error)))
+    return found
+
+
+def _tag(tagger: Any, conversations: list[Conversation], mode: str) -> list[Conversation]:
+    """As tagger.tag, but an exception falls on the conversation that caused it and on no other."""
+    todo = [c for c in conversations if c.error is None]
+    if not todo:
+        return conversations
+    try:
+        tagged = list(tagger.tag(todo, mode=mode))
+        if len(tagged) != len(todo):
+            raise RuntimeError(f"{len(tagged)} labelled conversations for {len(todo)}")
+    except Exception as error:
+        logs.get().error("batch failed", mode=mode, conversations=len(todo), **logs.about(error))
+        if len(todo) == 1:
+            tagged = [todo[0].with_error(_reason(error))]
+        else:
+            tagged = [labelled for one in todo for labelled in _tag(tagger, [one], mode)]
+    done = iter(tagged)
+    return [next(done) if c.error is None else c for c in conversations]
+
+
+def _written(conversations: list[Conversation], version: str, causes: bool) -> Labelled:
+    warnings = dict.fromkeys(w for c in conversations for w in c.warnings)
+    if not causes:
+        conversations = [_without_causes(c) for c in conversations]
+    return Labelled(
+        conversations=orjson.dumps([c.to_dict() for c in conversations]),
+        model_version=version,
+        warnings=tuple(warnings),
+        n_errors=sum(c.error is not None for c in conversations),
+    )
+
+
+def _without_causes(conversation: Conversation) -> Conversation:
+    def bare(prediction: Prediction | None) -> Prediction | None:
+        return None if prediction is None else replace(prediction, causes=())
+
+    utterances = tuple(replace(u, prediction=bare(u.prediction)) for u in conversation.utterances)
+    return replace(conversation, utterances=utterances)
+
+
+def _reason(error: Exception) -> str:
+    """What its sender may know: our own ValueErrors say what came and what was expected, others are our fault."""
+    return str(error) if isinstance(error, ValueError) else "this could not be labelled: a fault of the service"
+
+
+CALLS = 2
+"""Batches of one caller for each replica: one that is labelled, and one that is there when that is done."""
+
+
+def padded_work(jobs: list[Job]) -> int:
+    """Utterances in a batch of these jobs once every conversation is as long as the longest."""
+    return sum(job.n_conversations for job in jobs) * max((job.longest for job in jobs), default=0)
+
+
+class Emotion:
+    """The deployment: runs jobs in a thread, and nothing else. A `Gatherer` on the other side makes batches of them."""
+
+    def __init__(self, config: AppConfig) -> None:
+        logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
+        use_threads(config.emotion.threads)
+        self._taggers = Taggers(config.tagger, {config.model_name: config.model})
+        self._taggers.get(config.model_name)
+        # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
+        self._batches = ThreadPoolExecutor(1, "batches")
+        self._steps = ThreadPoolExecutor(1, "steps")
+        self._logs = ThreadPoolExecutor(1, "logs")
+        version = self._taggers.about(config.model_name).version
+        logs.get().info("emotion ready", model=config.model_name, model_version=version)
+
+    async def label(self, jobs: list[Job]) -> list[Labelled]:
+        """An answer a job. Whoever calls has put together what came together."""
+        return await asyncio.get_running_loop().run_in_executor(self._batches, self._taggers.label, jobs)
+
+    async def label_log(self, job: Job) -> Labelled:
+        """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
+        answers = await asyncio.get_running_loop().run_in_executor(self._logs, self._taggers.label, [job])
+        return answers[0]
+
+    async def step(self, step: Step) -> Stepped:
+        """One message of a live chat."""
+        return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.step, step)
+
+    async def about(self, model: str) -> About:
+        """Labels and version of a model; loads it if need be."""
+        return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.about, model)
+
+
+def emotion_deployment(config: AppConfig) -> Any:
+    """The deployment as the configuration wants it, to be bound with the configuration."""
+    wanted = config.emotion
+    scaling: dict[str, Any] = {"num_replicas": wanted.replicas}
+    if wanted.max_replicas is not None:
+        scaling = {
+            "autoscaling_config": {
+                "min_replicas": wanted.replicas,
+                "max_replicas": max(wanted.replicas, wanted.max_replicas),
+                # A caller has at most CALLS a replica under way.
+                "target_ongoing_requests": CALLS / 2,
+            }
+        }
+    return ray_serve.deployment(
+        Emotion,
+        name="Emotion",
+        max_ongoing_requests=wanted.ongoing,
+        max_queued_requests=wanted.queued,
+        ray_actor_options={"num_cpus": wanted.cpus, "num_gpus": wanted.gpus},
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_constructor_retry_count=3,
+        health_check_period_s=5,
+        **scaling,
+    )

@@ -1,0 +1,126 @@
+"""POST /v1/emotions: conversations in, the same conversations with a prediction on every utterance out."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from serve.edge import logs
+from serve.edge.admission import Admission
+from serve.edge.limits import Limits
+from serve.edge.openapi import body
+from serve.edge.problems import declared, unavailable
+from serve.edge.reading import pointer, read, refuse_long
+from serve.edge.replies import reply
+from serve.emotion.choice import Choice
+from serve.emotion.deployment import Job
+from serve.emotion.labeller import Labeller
+from serve.emotion.schemas import EmotionsReply, EmotionsRequest
+
+_EXAMPLE: dict[str, Any] = {
+    "conversations": [
+        {
+            "id": "a",
+            "utterances": [
+                {"speaker": "Ann", "text": "I finally got the job!!"},
+                {"speaker": "Bo", "text": "No way, that is wonderful news!"},
+            ],
+        }
+    ],
+    "options": {"causes": True, "label_set": "ekman"},
+}
+_PROBABILITIES = {
+    "anger": 0.01, "disgust": 0.01, "fear": 0.01, "joy": 0.9, "neutral": 0.03, "sadness": 0.01, "surprise": 0.03,
+}  # fmt: skip
+_PREDICTION = {"emotion": "joy", "probability": 0.9, "probabilities": _PROBABILITIES, "sentiment": "positive"}
+_ANSWER: dict[str, Any] = {
+    "conversations": [
+        {
+            "id": "a",
+            "utterances": [
+                {"speaker": "Ann", "text": "I finally got the job!!", "prediction": {**_PREDICTION, "causes": []}},
+                {
+                    "speaker": "Bo",
+                    "text": "No way, that is wonderful news!",
+                    "prediction": {
+                        **_PREDICTION,
+                        "causes": [{"utterance": 0, "start": 10, "end": 21, "span": "got the job", "probability": 0.7}],
+                    },
+                },
+            ],
+        }
+    ],
+    "model_version": "emotion/ekman@1f0c7ad2b3e4",
+    "mode": "offline",
+    "warnings": [],
+    "request_id": "6f1d8c3e9b7a4d22",
+}
+
+
+def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRouter:
+    """The router. Every limit is checked before a model is asked."""
+    router = APIRouter(tags=["emotions"])
+    admission = Admission(limits)
+
+    @router.post(
+        "/emotions",
+        summary="Label conversations",
+        operation_id="label_emotions",
+        response_model=EmotionsReply,
+        responses={200: {"content": {"application/json": {"example": _ANSWER}}}, **declared(400, 408, 413, 415, 422)},
+        openapi_extra=body(EmotionsRequest, _EXAMPLE),
+    )
+    async def emotions(request: Request) -> Response:
+        """Every utterance gets an emotion, its calibrated probability, those of all labels, and its causes.
+
+        A body of the wrong shape is refused whole. What fails later fails alone: its conversation comes back with an
+        `error`. Fields we do not know come back as they were.
+        """
+        asked, value = await read(request, EmotionsRequest, limits)
+        conversations = value["conversations"]
+        n_utterances = sum(len(c.utterances) for c in asked.conversations)
+        refuse_long(_lengths(asked, n_utterances), limits)
+        options = asked.options
+        job = Job(
+            conversations=orjson.dumps(conversations),
+            n_conversations=len(conversations),
+            longest=max((len(c.utterances) for c in asked.conversations), default=0),
+            model=choice.model(options.model, options.label_set, "/options"),
+            mode=options.mode,
+            causes=options.causes,
+        )
+        with admission.admit(n_utterances):
+            try:
+                async with asyncio.timeout(limits.answer_seconds):
+                    labelled = await labeller.label(job)
+            except TimeoutError:
+                raise unavailable(f"no answer within {limits.answer_seconds:g} s") from None
+        if labelled.error is not None:
+            raise unavailable(labelled.error, retry_after=30)
+        logs.get().info(
+            "labelled", conversations=len(conversations), utterances=n_utterances, model=job.model, mode=job.mode
+        )
+        told = {
+            "conversations": orjson.Fragment(labelled.conversations),
+            "model_version": labelled.model_version,
+            "mode": options.mode,
+            "warnings": list(labelled.warnings),
+        }
+        return reply(request, told)
+
+    return router
+
+
+def _lengths(asked: EmotionsRequest, n_utterances: int) -> Iterator[tuple[str, str, int]]:
+    """Everything that has a limit: where it is, the limit's name, its length."""
+    yield "/conversations", "conversations_per_request", len(asked.conversations)
+    yield "/conversations", "utterances_per_request", n_utterances
+    for i, conversation in enumerate(asked.conversations):
+        yield pointer("conversations", i, "id"), "characters_per_name", len(str(conversation.id))
+        for n, utterance in enumerate(conversation.utterances):
+            place = ("conversations", i, "utterances", n)
+            if len(utterance.text) > 1000:  # pointers cost more than the comparison, and most texts are short
+                yield pointer(*place, "text"), "characters_per_utterance", len(utterance.text)
+            yield pointer(*place, "speaker"), "characters_per_name", len(str(utterance.speaker))

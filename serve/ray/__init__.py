@@ -1,0 +1,1 @@
+"""How the service stands on Ray: its cluster, its processes, its applications."""

@@ -1,0 +1,227 @@
+"""The service: its Ray Serve applications, and a `run` that starts them, says when they answer, and stops cleanly."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from ray import serve as ray_serve
+
+from serve.api import create_api
+from serve.batches.worker import batches_deployment
+from serve.config import AppConfig, UnusableConfig
+from serve.edge import logs
+from serve.edge.door import API_PREFIX
+from serve.emotion.choice import Choice
+from serve.emotion.deployment import CALLS, emotion_deployment
+from serve.emotion.labeller import RemoteLabeller
+from serve.pictures.deployment import visual_deployment
+from serve.pictures.viewer import RemoteViewer
+from serve.ray.cluster import cluster
+from serve.ray.processes import kill_all
+from serve.storage import DATABASE, Storage
+
+Ready = Callable[[str], None]
+_STOP_SECONDS = 45.0
+
+
+class Api:
+    """The deployment that speaks HTTP: no model in it, state on disk."""
+
+    def __init__(self, config: AppConfig, emotion: Any, visual: Any, _batches: Any) -> None:
+        # The batches find their work in the database; their handle comes so that Ray starts them with us.
+        folder = config.data_folder()
+        logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
+        self._config = config
+        replicas = max(config.emotion.replicas, config.emotion.max_replicas or 1)
+        self._labeller = RemoteLabeller(
+            emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
+        )
+        self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
+        self._storage = Storage(folder / DATABASE)
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
+        config = self._config
+        choice = Choice.of(config)
+        return create_api(
+            self._labeller, self._viewer, choice, self._storage, config.limits, lists_batches=config.is_private
+        )
+
+
+def build_app(config: AppConfig) -> Any:
+    """The API, its models and its batches as a Ray Serve application, to be run at the prefix /v1."""
+    options: dict[str, Any] = {"num_cpus": config.api.cpus}
+    if config.api.on_head_node:
+        options["resources"] = {"node:__internal_head__": 0.001}
+    api: Any = ray_serve.deployment(
+        ray_serve.ingress()(Api),
+        name="Api",
+        num_replicas=config.api.replicas,
+        # The door refuses in our own words what exceeds the limits; Serve's own bound stands a little behind it.
+        max_ongoing_requests=2 * config.limits.waiting_requests,
+        max_queued_requests=config.limits.waiting_requests,
+        ray_actor_options=options,
+        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_constructor_retry_count=3,
+    )
+    emotion = emotion_deployment(config).bind(config)
+    visual = visual_deployment(config).bind(config)
+    return api.bind(config, emotion, visual, batches_deployment(config, options).bind(config, emotion))
+
+
+def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:
+    """Starts the service, tells `ready` once everything answers (by default on stdout), blocks until it is stopped.
+
+    SIGINT and SIGTERM stop it. extra_apps are further Ray Serve applications by route prefix (the page, at `/`).
+    Returns the exit status: 0 after a stop that was asked for, 1 where the service cannot start or breaks down, with
+    the reason on stderr. No process is left in either case. To be called from the main thread, where signals arrive.
+    """
+    try:
+        config.data_folder()
+        _expect_free(config.host, config.port)
+    except UnusableConfig as error:
+        print(f"rapport: {error}", file=sys.stderr)
+        return 1
+    # Signals arrive in this thread and all work is done in the other: an exception in the middle of Ray's own
+    # start or stop would leave processes behind.
+    service = _Service(config, dict(extra_apps or {}), ready or _say)
+    with _signals(service.stop) as listen:
+        service.start()
+        while service.is_alive() and not service.stop.is_set():
+            listen()  # again: once Ray has started, SIGTERM is answered by a handler of its own, which aborts
+            service.join(0.1)
+        service.stop.set()
+        print("rapport: stopping", file=sys.stderr, flush=True)
+        service.join(_STOP_SECONDS)
+    if service.is_alive():
+        print(f"rapport: still not stopped after {_STOP_SECONDS:g} s; ending its processes", file=sys.stderr)
+        kill_all()
+        return 1
+    return service.status
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # stdout may be a file, which whoever waits for us reads
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM set `stop`. Gives a function that sees to it once more."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def listen() -> None:
+        for number in before:
+            signal.signal(number, lambda *_: stop.set())
+
+    listen()
+    try:
+        yield listen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Service(threading.Thread):
+    """The life of the service, from Ray's start to its end. `status` is the exit status once it has ended."""
+
+    def __init__(self, config: AppConfig, extra_apps: dict[str, Any], ready: Ready) -> None:
+        super().__init__(name="service", daemon=True)
+        self.stop = threading.Event()
+        self.status = 1
+        self._config = config
+        self._extra_apps = extra_apps
+        self._ready = ready
+
+    def run(self) -> None:
+        config = self._config
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        url = f"http://{host}:{config.port}"
+        print(f"rapport is starting on {url} ...", file=sys.stderr, flush=True)
+        try:
+            with cluster(config):
+                prefixes = {} if self.stop.is_set() else _deploy(config, self._extra_apps)
+                _wait_until_ready(config, prefixes, self.stop)
+                if not self.stop.is_set():
+                    self._ready(f"rapport is ready: {url}/ (the API: {url}{API_PREFIX}/docs); Ctrl-C stops it")
+                self.status = _watch(self.stop)
+        except Exception as error:
+            print(f"rapport: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"rapport: it could not go on; logs are in {config.data_folder() / 'logs'}", file=sys.stderr)
+
+
+def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
+    """Starts the applications; where each is, by its name."""
+    location = "HeadOnly" if config.ray.address is None else "EveryNode"
+    ray_serve.start(
+        proxy_location=location,
+        http_options={"host": config.host, "port": config.port, "keep_alive_timeout_s": 75},
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+    targets = [ray_serve.RunTarget(build_app(config), name="api", route_prefix=API_PREFIX)]
+    for prefix, app in extra_apps.items():
+        name = prefix.strip("/").replace("/", "-") or "page"
+        targets.append(ray_serve.RunTarget(app, name=name, route_prefix=prefix))
+    ray_serve.run_many(targets, wait_for_applications_running=False)
+    return {str(target.name): str(target.route_prefix) for target in targets}
+
+
+def _wait_until_ready(
+    config: AppConfig, prefixes: dict[str, str], stop: threading.Event, seconds: float = 900.0
+) -> None:
+    """Until every application answers, or `stop`. RuntimeError where one fails, TimeoutError when it takes long."""
+    # Asked over HTTP, as a user would: Ray calls an application running before its proxy can find it.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    base = httpx.URL(scheme="http", host=host, port=config.port)
+    waiting = {API_PREFIX + "/health/ready" if name == "api" else prefix for name, prefix in prefixes.items()}
+    deadline = time.monotonic() + seconds
+    with httpx.Client(base_url=base, timeout=10.0, trust_env=False) as client:
+        while waiting:
+            waiting = {path for path in waiting if not _answers(client, path)}
+            for name in prefixes:
+                status = ray_serve.status().applications.get(name)
+                if status is not None and status.status == "DEPLOY_FAILED":
+                    raise RuntimeError(f"{name}: {status.message}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer within {seconds:g} s from {', '.join(sorted(waiting))}")
+            if stop.wait(0.2 if waiting else 0):
+                return
+
+
+def _answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code < 400
+    except httpx.HTTPError:
+        return False
+
+
+def _watch(stop: threading.Event) -> int:
+    """Until it is asked to stop: 0. When a part of Ray that nobody restarts has died: 1."""
+    import ray
+
+    while not stop.wait(1.0):
+        node = ray._private.worker._global_node
+        dead: list[Any] = node.dead_processes() if node is not None else []
+        if dead:
+            names = ", ".join(name for name, _ in dead)
+            print(f"rapport: {names} ended unexpectedly", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _expect_free(host: str, port: int) -> None:
+    """UnusableConfig where something listens there already, or the host is none of ours."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}") from None

@@ -1,0 +1,101 @@
+"""Whole logs on every core of a Ray cluster: taggers in actors, behind the call that one tagger has."""
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+from dialog.conversation import Conversation
+from serve.config import AppConfig
+from serve.ray.cluster import cluster
+
+Mode = Literal["offline", "live"]
+
+
+class RayTagger:
+    """Labels conversations in parts, one a worker. A worker that dies is started again, and its part with it."""
+
+    def __init__(self, workers: Sequence[Any]) -> None:
+        import ray
+
+        self._workers = tuple(workers)
+        self.version: str = ray.get(self._workers[0].version.remote())
+
+    @property
+    def n_workers(self) -> int:
+        """How many parts are labelled at once."""
+        return len(self._workers)
+
+    def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
+        """The conversations labelled, in the same order. Raises what a worker raised."""
+        import ray
+        from ray.exceptions import RayTaskError
+
+        shared = parts(conversations, len(self._workers))
+        asked = [w.tag.remote(part, mode) for w, part in zip(self._workers, shared, strict=False)]
+        try:
+            return [labelled for part in ray.get(asked) for labelled in part]
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else RuntimeError("a worker failed") from None
+
+
+class Worker:
+    """One tagger on one core, in a process of its own."""
+
+    def __init__(self, tagger: str, model: str, causes: bool | None) -> None:
+        """tagger is `module:name` of a class like dialog.emotion.tagger.EmotionTagger."""
+        import torch
+
+        torch.set_num_threads(1)
+        module, _, name = tagger.partition(":")
+        self._tagger = getattr(importlib.import_module(module), name).load(model, causes=causes)
+
+    def version(self) -> str:
+        """Of the model."""
+        return str(self._tagger.version)
+
+    def tag(self, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
+        """A part, labelled."""
+        return list(self._tagger.tag(conversations, mode=mode))
+
+
+@contextlib.contextmanager
+def ray_tagger(
+    model: str, *, causes: bool | None = None, config: AppConfig | None = None, workers: int | None = None
+) -> Iterator[RayTagger]:
+    """A tagger with a worker on every core: of the cluster at RAY_ADDRESS, else of this machine. Ends with the block.
+
+    The model is loaded by every worker, so a folder must be on a disk that all machines share.
+    """
+    import ray
+
+    chosen = config or AppConfig.load(None)
+    if chosen.ray.address is None and os.environ.get("RAY_ADDRESS"):
+        chosen = chosen.model_copy(update={"ray": chosen.ray.model_copy(update={"address": os.environ["RAY_ADDRESS"]})})
+    with cluster(chosen):
+        n = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        make: Any = ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)(Worker)
+        started = [make.remote(chosen.tagger, model, causes) for _ in range(n)]
+        try:
+            yield RayTagger(started)
+        except ray.exceptions.RayActorError as error:
+            raise RuntimeError(f"the workers could not start or died: {_why(error)}") from None
+
+
+def parts(conversations: Sequence[Conversation], n: int) -> list[list[Conversation]]:
+    """At most n stretches of the conversations, in order, alike in utterances; none is empty."""
+    total = sum(len(c.utterances) + 1 for c in conversations)
+    found: list[list[Conversation]] = []
+    before = 0
+    for c in conversations:
+        if not found or before * n >= total * len(found):
+            found.append([])
+        found[-1].append(c)
+        before += len(c.utterances) + 1
+    return found
+
+
+def _why(error: Exception) -> str:
+    """The last line of what Ray tells, which is the exception in the worker."""
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -1,0 +1,90 @@
+"""The suites of mixers and kernels in a small form: every row has its peer from the same run."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from dialog.bench import SUITES, kernels
+from dialog.bench.kernel_cases import Case, Size, cases
+from dialog.evaluation.recall import COMPARED, TIERS, Task, Tier
+from kernels.backend import Backend
+
+SMALL = Size(B=1, H=2, T=16, K=4, dtype=torch.float32, device=torch.device("cpu"))
+
+
+def test_the_mixers_suite_has_a_row_for_each_mixer_and_length() -> None:
+    answer = SUITES["mixers"](mixers=("gla", "rat", "brnn", "identity_attention"), lengths=(16, 32), repeats=1)
+    json.dumps(answer)
+    assert answer["suite"] == "mixers"
+    rows = {row["name"]: row for row in answer["rows"]}
+    assert list(rows) == [f"{m}, T = {T}" for m in ("gla", "rat", "brnn", "identity_attention") for T in (16, 32)]
+    for row in rows.values():
+        assert row["ratio"] == pytest.approx(row["seconds"] / row["peer_seconds"])
+        assert row["forward_ratio"] > 0
+        assert row["parameters"] > 0
+    gla, rat = (rows[f"{name}, T = 32"] for name in ("gla", "rat"))
+    assert gla["state_bytes"] == rows["gla, T = 16"]["state_bytes"] == 4 * 128**2 // 8
+    assert rat["state_bytes"] - rows["rat, T = 16"]["state_bytes"] == 4 * 2 * 128
+    assert gla["step_ratio"] > 0
+    assert "step_ratio" not in rows["brnn, T = 16"]
+
+
+def test_a_slow_mixer_is_not_asked_for_longer_sequences() -> None:
+    rows = SUITES["mixers"](mixers=("rhn",), lengths=(8, 16), repeats=1, longest=0.0)["rows"]
+    assert [row["T"] for row in rows] == [8]
+
+
+def test_recall_stands_in_the_suite_with_softmax_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(T=16, N=2, V=32)
+    monkeypatch.setitem(TIERS, "smoke", Tier(train=(task,), test=(task,), steps=2, batch=8, n_test=16, every=2))
+    rows = SUITES["mixers"](mixers=("gla", "gru", "brnn"), lengths=(), recall=("smoke",), repeats=1)["rows"]
+    assert [row["mixer"] for row in rows] == [*COMPARED, "gru"]
+    assert rows[0]["ratio"] == pytest.approx(rows[0]["recall"] / max(rows[0]["recall"], 1e-9))
+    assert all(0 <= row["recall"] <= 100 and row["state_floats"] > 0 for row in rows)
+
+
+def test_a_mixer_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no mixer nonesuch"):
+        SUITES["mixers"](mixers=("nonesuch",))
+    with pytest.raises(ValueError, match="no tier huge"):
+        SUITES["mixers"](mixers=("gla",), lengths=(), recall=("huge",))
+    with pytest.raises(ValueError, match="a length of 0"):
+        SUITES["mixers"](mixers=("gla",), lengths=(16, 0))
+
+
+def test_the_kernels_suite_measures_every_op_forwards_and_backwards() -> None:
+    answer = SUITES["kernels"](size=SMALL, repeats=1)
+    json.dumps(answer)
+    names = [row["name"] for row in answer["rows"]]
+    for case in cases(SMALL):
+        assert f"{case.name}, forward" in names
+    assert sum("forward and backward" in name for name in names) >= 11
+    for row in answer["rows"]:
+        assert "error" not in row, row
+        assert row["peer"] == "the reference"
+        assert row["ratio"] == pytest.approx(row["seconds"] / row["peer_seconds"])
+
+
+@pytest.mark.parametrize("case", list(cases(SMALL)), ids=lambda case: case.name)
+def test_what_is_timed_computes_the_same(case: Case) -> None:
+    ours, peers = case.ours("torch")(*case.inputs), case.ours("reference")(*case.inputs)
+    torch.testing.assert_close(ours, peers, rtol=1e-5, atol=1e-5)
+
+
+def test_what_cannot_run_is_a_row_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(size: Size) -> Iterator[Case]:
+        def ours(backend: Backend) -> Any:
+            def run(x: torch.Tensor) -> torch.Tensor:
+                raise ValueError("no such luck")
+
+            return run
+
+        yield Case(name="broken", shape="", inputs=(torch.ones(1),), ours=ours, peers={}, n_bytes=1, flops=1)
+
+    monkeypatch.setattr(kernels, "cases", broken)
+    (row,) = kernels.measure(size=SMALL)["rows"]
+    assert row["error"] == "ValueError: no such luck"
+    assert kernels.measure(size=SMALL, only="whole")["rows"] == []

@@ -1,0 +1,25 @@
+"""The default model on everyday chats, written and labelled by hand by one of us."""
+
+from pathlib import Path
+
+from dialog.conversation import Conversation
+from dialog.emotion.tagger import EmotionTagger
+from dialog.evaluation.emotion import evaluate_emotion
+
+CHATS = Path(__file__).parents[1] / "everyday.jsonl"
+
+
+def test_the_default_reads_everyday_chats_far_better_than_the_commonest_answer() -> None:
+    """Measured 69.8 accuracy and 60.9 macro F1; "neutral" throughout is right on 36 %."""
+    scored = evaluate_emotion([CHATS], live=False)
+    assert scored["n"] == 245
+    assert scored["metrics"]["accuracy"] >= 65
+    assert scored["metrics"]["macro_f1"] >= 55
+    assert scored["baselines"]["majority"]["accuracy"] < 40
+
+
+def test_a_message_in_another_language_colours_none_of_its_neighbours() -> None:
+    said = [("Ann", "I finally got the job!!"), ("Bo", "No way, that is wonderful news!"), ("Ann", "你好 😢")]
+    chat = Conversation.from_dict({"utterances": [{"speaker": s, "text": t} for s, t in said]})
+    labels = [u.prediction.emotion for u in EmotionTagger.load().tag([chat])[0].utterances if u.prediction]
+    assert labels[:2] == ["joy", "joy"]

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import save_file
+
+from dialog.pictures.match import BANK, PictureMatch
+from models import checkpoint
+from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
+from models.encoders.text import EncoderUnavailable
+
+SMALL = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=64, grid=2, d_text=6)
+
+
+@pytest.fixture
+def match() -> PictureMatch:
+    torch.manual_seed(0)
+    return PictureMatch(ResidualNetwork(SMALL).eval(), torch.randn(20, 6))
+
+
+def test_a_picture_and_its_mirror_image_are_one_to_it(match: PictureMatch) -> None:
+    picture = Image.effect_noise((64, 64), 90).convert("RGB")
+    plain, mirrored = match.vectors([picture, picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)])
+    torch.testing.assert_close(plain, mirrored, rtol=1e-3, atol=1e-4)
+    assert plain.norm() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_fit_is_the_logarithm_of_a_share_of_the_bank(match: PictureMatch) -> None:
+    pictures = F.normalize(torch.randn(1, 6), dim=-1)
+    fits = match.fits(pictures.expand(20, -1), match.captions)
+    assert fits.exp().sum() == pytest.approx(1, abs=1e-4)
+    assert fits.argmax() == (pictures @ match.captions.T).argmax()
+
+
+def test_a_folder_without_a_bank_says_so(match: PictureMatch, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, match.network, SMALL)
+    with pytest.raises(EncoderUnavailable, match="no bank of captions"):
+        PictureMatch.load(tmp_path)
+    save_file({"captions": match.captions}, tmp_path / BANK)
+    torch.testing.assert_close(PictureMatch.load(tmp_path).captions, match.captions)
+
+
+def test_a_bank_of_other_vectors_is_refused(match: PictureMatch) -> None:
+    with pytest.raises(ValueError, match=r"expected captions \(M, 6\), got \(3, 4\)"):
+        PictureMatch(match.network, torch.ones(3, 4))

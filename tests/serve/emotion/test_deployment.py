@@ -1,0 +1,147 @@
+"""The taggers of one process: grouping, isolation, and what a batch costs."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.config import AppConfig
+from serve.emotion.choice import Choice
+from serve.emotion.deployment import Job, Step, Taggers, padded_work
+from tests.serve.conftest import CATALOGUE, TAGGER
+from tests.serve.fake import FakeState, FakeTagger
+
+
+def job(*conversations: list[str], model: str = "emotion/ekman", mode: str = "offline") -> Job:
+    value = [{"utterances": [{"speaker": "a", "text": text} for text in texts]} for texts in conversations]
+    longest = max((len(c) for c in conversations), default=0)
+    return Job(
+        conversations=orjson.dumps(value),
+        n_conversations=len(conversations),
+        longest=longest,
+        model=model,
+        mode=mode,
+        causes=True,
+    )
+
+
+def emotions(labelled: bytes) -> list[list[str | None]]:
+    return [
+        [u.get("prediction", {}).get("emotion") for u in c["utterances"]] if "error" not in c else [None]
+        for c in orjson.loads(labelled)
+    ]
+
+
+def test_jobs_of_one_model_run_together_and_answers_keep_their_order() -> None:
+    taggers = Taggers(TAGGER)
+    answers = taggers.label(
+        [
+            job(["great"], ["sad"]),
+            job(["x"], model="emotion/emorynlp"),
+            job(),
+            job(["hate"], mode="live"),
+            job(["hate"]),
+        ]
+    )
+    assert [emotions(a.conversations) for a in answers] == [
+        [["joy"], ["sadness"]],
+        [["neutral"]],
+        [],
+        [["anger"]],
+        [["anger"]],
+    ]
+    assert taggers.get("emotion/ekman").batches == [3, 1]
+    assert answers[1].model_version == "emotion/emorynlp@1"
+
+
+def test_one_poisoned_job_among_64_spoils_none_of_the_others() -> None:
+    jobs = [job(["great"]) for _ in range(64)]
+    jobs[17] = job(["fine"], ["crash"])
+    answers = Taggers(TAGGER).label(jobs)
+    assert [i for i, a in enumerate(answers) if a.n_errors] == [17]
+    assert emotions(answers[17].conversations) == [["neutral"], [None]]
+
+
+def test_a_model_that_cannot_be_loaded_is_an_answer_and_no_exception() -> None:
+    lost, fine = Taggers(TAGGER).label([job(["x"], model="emotion/missing"), job(["x"])])
+    assert lost.error == "the model emotion/missing cannot be loaded"
+    assert fine.error is None
+
+
+def test_a_model_is_loaded_once() -> None:
+    taggers = Taggers(TAGGER)
+    assert taggers.get("emotion/ekman") is taggers.get("emotion/ekman")
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=6))
+def test_work_counts_padding(sizes: list[tuple[int, int]]) -> None:
+    jobs = [
+        Job(conversations=b"[]", n_conversations=n, longest=longest, model="m", mode="offline", causes=True)
+        for n, longest in sizes
+    ]
+    assert padded_work(jobs) == sum(n for n, _ in sizes) * max(longest for _, longest in sizes)
+
+
+def test_a_state_of_another_version_is_told_and_not_used() -> None:
+    taggers = Taggers(TAGGER)
+    first = taggers.step(Step(model="emotion/ekman", state=None, speaker="a", text="great"))
+    stale = taggers.step(
+        Step(model="emotion/ekman", state=first.state, speaker="a", text="x", version="emotion/ekman@0")
+    )
+    assert first.prediction is not None
+    assert (stale.stale, stale.prediction) == (True, None)
+
+
+def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:
+    taggers = Taggers(TAGGER)
+    first = taggers.step(Step(model="emotion/ekman", state=None, speaker="a", text="great"))
+    failed = taggers.step(Step(model="emotion/ekman", state=first.state, speaker="a", text="crash"))
+    garbage = taggers.step(Step(model="emotion/ekman", state=b"\xff", speaker="a", text="x"))
+    assert failed.state == first.state
+    assert failed.error == "this could not be labelled: a fault of the service"
+    assert garbage.error is not None
+
+
+def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, model=str(folder))
+    choice = Choice.of(config)
+    assert choice.default == choice.model(None, None, "") == "mine"
+    assert not any(str(tmp_path) in name for name in choice.cards)
+    taggers = Taggers(TAGGER, {config.model_name: config.model})
+    assert taggers.get("mine").name == str(folder)
+
+
+def test_causes_count_in_the_chat_also_where_its_state_began_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a new version the state is made again from the last messages, and counts from the first of those."""
+
+    @dataclass(frozen=True)
+    class Counting(FakeState):
+        @property
+        def n_messages(self) -> int:
+            return self.n
+
+    monkeypatch.setattr(FakeTagger, "start", lambda self: Counting())
+    real = FakeTagger.step
+
+    def step(self: FakeTagger, state: FakeState, speaker: str, text: str) -> tuple[Any, FakeState]:
+        prediction, after = real(self, state, speaker, text)
+        return prediction, Counting(after.n, after.last)
+
+    monkeypatch.setattr(FakeTagger, "step", step)
+    taggers = Taggers(TAGGER)
+    replayed = Step(
+        model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")), place=70
+    )
+    for place, cause in ((70, 69), (2, 1), (None, 1)):
+        prediction = taggers.step(replace(replayed, place=place)).prediction
+        assert prediction
+        assert [c["utterance"] for c in prediction["causes"]] == [cause]
+    first = taggers.step(replace(replayed, replay=(), place=70)).prediction
+    assert first
+    assert [c["utterance"] for c in first["causes"]] == [None]

@@ -1,0 +1,81 @@
+"""Requests that come together."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from serve.emotion.deployment import Job, Labelled
+from serve.emotion.gathering import Gatherer
+
+
+def job(name: str, longest: int = 1) -> Job:
+    return Job(conversations=name.encode(), n_conversations=1, longest=longest, model="m", mode="offline", causes=False)
+
+
+@dataclass
+class Calls:
+    """Answers each job with its own name once it may; remembers which came together."""
+
+    seen: list[list[str]] = field(default_factory=list)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, jobs: list[Job]) -> list[Labelled]:
+        self.seen.append([job.conversations.decode() for job in jobs])
+        await self.go.wait()
+        if any(job.conversations == b"bad" for job in jobs):
+            raise ValueError("bad")
+        return [Labelled(conversations=job.conversations) for job in jobs]
+
+
+async def start(gatherer: Gatherer, *names: str, longest: int = 1) -> list["asyncio.Task[Labelled]"]:
+    tasks = [asyncio.create_task(gatherer.label(job(name, longest))) for name in names]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+async def test_what_waits_goes_together_and_everybody_gets_his_own_answer() -> None:
+    calls = Calls()
+    tasks = await start(Gatherer(calls, calls=2, work=100), *"abcdef")
+    assert calls.seen == [["a"], ["b"]]
+    calls.go.set()
+    assert [answer.conversations for answer in await asyncio.gather(*tasks)] == [name.encode() for name in "abcdef"]
+    assert calls.seen == [["a"], ["b"], ["c", "d", "e", "f"]]
+
+
+async def test_a_call_holds_only_so_much_work_or_one_job() -> None:
+    calls = Calls()
+    gatherer = Gatherer(calls, calls=1, work=6)
+    tasks = await start(gatherer, "a", "b", "c", "d", longest=2)
+    tasks += await start(gatherer, "e", longest=50)
+    calls.go.set()
+    await asyncio.gather(*tasks)
+    assert calls.seen == [["a"], ["b", "c", "d"], ["e"]]
+
+
+async def test_whoever_has_gone_away_is_left_out() -> None:
+    calls = Calls()
+    tasks = await start(Gatherer(calls, calls=1, work=100), "a", "b", "c")
+    tasks[0].cancel()
+    tasks[1].cancel()
+    calls.go.set()
+    assert (await tasks[2]).conversations == b"c"
+    assert calls.seen == [["a"], ["c"]]
+
+
+async def test_a_call_that_fails_is_told_to_all_in_it_and_to_no_other() -> None:
+    calls = Calls()
+    tasks = await start(Gatherer(calls, calls=1, work=100), "a", "bad", "b")
+    calls.go.set()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(answers[0], Labelled)
+    assert [str(answer) for answer in answers[1:]] == ["bad", "bad"]
+
+
+async def test_it_goes_on_after_a_fault() -> None:
+    calls = Calls()
+    calls.go.set()
+    gatherer = Gatherer(calls, calls=1, work=100)
+    with pytest.raises(ValueError, match="bad"):
+        await gatherer.label(job("bad"))
+    assert (await gatherer.label(job("a"))).conversations == b"a"

@@ -1,0 +1,348 @@
+"""The page in a real browser, on plain uvicorn with a client that answers from memory: no Ray, no model.
+
+Whatever is asked of a host other than this one fails and is counted; the count must be zero.
+"""
+
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Response
+
+from serve.client import ServiceError
+from tests.dialog.tiny_visual import picture
+from tests.ui.fake import MemoryClient
+from ui.page import conversation_tab
+from ui.page.app import mount_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.browser
+PAYLOADS = [
+    "<script>alert('xss')</script>",
+    "<img src=x onerror=alert('xss')>",
+    "<svg onload=alert('xss')><a href=\"javascript:alert('xss')\">x</a>",
+    "![x](http://tracker.example/pixel.png) [click](javascript:alert('xss'))",
+    "${alert('xss')} {{constructor.constructor('alert(1)')()}}",
+    "'\"><iframe srcdoc=\"<script>parent.alert('xss')</script>\">",
+]
+
+
+if CHROMIUM is None:
+    pytest.skip("CHROMIUM IS MISSING: NO BROWSER TEST HAS RUN (apt-get install chromium)", allow_module_level=True)
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def client() -> MemoryClient:
+    return MemoryClient()
+
+
+@pytest.fixture(scope="module")
+def address(client: MemoryClient) -> Iterator[str]:
+    """The page on a free port of this machine, served from a thread."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    app = FastAPI()
+
+    @app.get("/v1/batches/{batch_id}/output")
+    def output(batch_id: str) -> Response:
+        """What the API beside the page answers."""
+        name = f"attachment; filename={client.kept[batch_id].filename}.out"
+        return Response(client.logs[batch_id], headers={"content-disposition": name})
+
+    app = mount_page(app, client)  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as starter:
+        # No name resolves, so that nothing foreign can be reached. (A route that aborts would also turn the cache off.)
+        nowhere = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", nowhere]
+        browser = starter.chromium.launch(executable_path=CHROMIUM, args=arguments, headless=True)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page with a watch on it: foreign requests, dialogs and errors are collected, and none may remain."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.foreign: list[str] = []
+        self.dialogs: list[str] = []
+        self.errors: list[str] = []
+        page.set_default_timeout(20_000)
+        page.on("request", lambda request: self._watch(request.url, address))
+        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#rp-message textarea")
+        page.wait_for_selector(".rp-empty, .rp-message")
+
+    def _watch(self, url: str, address: str) -> None:
+        if not url.startswith((address, "data:", "blob:")):
+            self.foreign.append(url)
+
+    def say(self, text: str) -> None:
+        """Types a message and waits for its label."""
+        before = self.page.locator(".rp-message").count()
+        self.page.fill("#rp-message textarea", text)
+        self.page.press("#rp-message textarea", "Enter")
+        self.page.wait_for_function(
+            "n => document.querySelectorAll('.rp-label').length > n && !document.querySelector('.rp-pending')",
+            arg=before,
+        )
+
+    def labels(self) -> list[str]:
+        """What stands beside the messages of the chat."""
+        return [" ".join(text.split()) for text in self.page.locator(".rp-label").all_inner_texts()]
+
+    def tab(self, name: str) -> None:
+        """Opens a tab, from the menu where the screen is too narrow for it."""
+        tab = self.page.get_by_role("tab", name=name)
+        if not tab.is_visible():
+            self.page.click(".overflow-menu > button")
+            tab = self.page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
+
+    def upload(self, name: str, content: bytes, button: str = "#rp-upload") -> None:
+        """Chooses a file for an upload button."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.click(button)
+        chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content})
+
+    def save(self, button: str) -> tuple[str, str]:
+        """Clicks a download button: the file's name and content."""
+        with self.page.expect_download() as download:
+            self.page.click(button)
+        return download.value.suggested_filename, Path(download.value.path()).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def context(browser: Any) -> Iterator[Any]:
+    """One for all tests: the scripts are fetched and compiled once."""
+    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def visit(context: Any, address: str, client: MemoryClient) -> Iterator[Visit]:
+    client.failing = None
+    visit = Visit(context.new_page(), address)
+    yield visit
+    visit.page.evaluate("() => localStorage.clear()")
+    visit.page.close()
+    assert visit.foreign == []
+    assert visit.dialogs == []
+    assert visit.errors == []
+
+
+def test_the_page_is_ours_and_asks_no_foreign_host(visit: Visit) -> None:
+    assert visit.page.title() == "rapport"
+    for name in ("Picture", "Conversation", "About", "Chat"):
+        visit.tab(name)
+        visit.page.wait_for_timeout(300)
+    assert visit.page.locator("footer a").count() == 0
+
+
+def test_headers_forbid_foreign_hosts(address: str) -> None:
+    answer = httpx.get(address)
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    favicon = httpx.get(f"{address}/favicon.ico")
+    assert b"<svg" in favicon.content
+
+
+def test_people_chat_and_every_message_gets_its_label(visit: Visit) -> None:
+    visit.say("I got the job!!")
+    visit.say("That means leaving you")
+    page = visit.page
+    assert page.locator(".rp-name").all_inner_texts() == ["Ann", "Bo"]
+    assert visit.labels() == ["😊 joy 93 %", "😢 sadness 78 %"]
+    assert page.locator("#rp-chat-timeline circle").count() == 2
+    assert page.input_value("#rp-message textarea") == ""
+
+
+def test_enter_is_heard_while_a_message_is_being_read(visit: Visit) -> None:
+    for text in ("one", "two", "three"):
+        visit.page.fill("#rp-message textarea", text)
+        visit.page.press("#rp-message textarea", "Enter")
+        visit.page.wait_for_function("() => document.querySelector('#rp-message textarea').value === ''")
+    visit.page.wait_for_function("() => document.querySelectorAll('.rp-text').length === 3")
+    assert visit.page.locator(".rp-text").all_inner_texts() == ["one", "two", "three"]
+
+
+def test_a_label_is_looked_into_corrected_and_exported(visit: Visit) -> None:
+    visit.say("I got the job!!")
+    page = visit.page
+    page.focus('[data-n="0"]')
+    page.keyboard.press("Enter")
+    page.wait_for_selector('[data-n="0"][aria-pressed="true"]')
+    assert page.locator(".rp-bars dt").count() == 7
+    page.locator("#rp-correction label", has_text="fear").click()
+    page.wait_for_selector(".rp-label:has-text('by hand')")
+    assert visit.labels() == ["😨 fear by hand"]
+    name, text = visit.save("#rp-export")
+    line = json.loads(text)
+    assert name.endswith(".jsonl")
+    assert line["utterances"][0]["emotion"] == "fear"
+    assert line["utterances"][0]["prediction"]["emotion"] == "joy"
+    page.click("#rp-uncorrect")
+    page.wait_for_selector(".rp-label:has-text('joy 93 %')")
+
+
+def test_a_reload_brings_the_chat_back_and_deleting_does_not(visit: Visit) -> None:
+    visit.say("I got the job!!")
+    visit.page.reload()
+    visit.page.wait_for_selector(".rp-message")
+    assert "I got the job!!" in visit.page.locator(".rp-log").inner_text()
+    visit.page.click("#rp-new-chat")
+    visit.page.wait_for_selector(".rp-empty-sign")
+    visit.page.reload()
+    visit.page.wait_for_selector("#rp-chat-log .rp-empty")
+
+
+def test_a_busy_service_is_told_and_the_message_kept(visit: Visit, client: MemoryClient) -> None:
+    visit.say("hi")
+    client.failing = ServiceError(429, "overloaded", "full", retry_after=2)
+    visit.page.fill("#rp-message textarea", "are you there?")
+    visit.page.press("#rp-message textarea", "Enter")
+    visit.page.wait_for_selector("#rp-chat-notice .rp-busy")
+    visit.page.wait_for_function("() => document.querySelector('#rp-message textarea').value === 'are you there?'")
+    assert visit.page.locator(".rp-message").count() == 1
+
+
+def test_texts_and_names_never_become_code_or_requests(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#rp-new-name textarea, #rp-new-name input", PAYLOADS[1])
+    page.press("#rp-new-name textarea, #rp-new-name input", "Enter")
+    page.wait_for_function("() => document.querySelectorAll('#rp-speaker label').length === 3")
+    for payload in PAYLOADS:
+        visit.say(payload)
+    page.click('[data-n="3"]')
+    page.wait_for_selector(".rp-bars")
+    visit.tab("Conversation")
+    visit.upload("<img src=x onerror=alert(1)>.txt", "".join(f"{p[:30]}: {p}\n" for p in PAYLOADS).encode())
+    page.wait_for_selector(".rp-table tbody tr")
+    page.wait_for_timeout(300)
+    assert page.locator("#rp-table img, #rp-table script, #rp-table iframe, #rp-chat-log img").count() == 0
+
+
+def test_a_pasted_log_is_labelled_filtered_and_downloaded(visit: Visit) -> None:
+    page = visit.page
+    visit.tab("Conversation")
+    page.locator("#rp-log-notice .rp-empty").wait_for()
+    page.fill("#rp-paste textarea", "Ann: I got the job!!\nBo: I hate it\nAnn: what?\n")
+    page.click("#rp-go")
+    page.wait_for_selector(".rp-table tbody tr")
+    assert page.locator(".rp-table tbody tr").count() == 3
+    page.locator("#rp-mark label", has_text="anger").click()
+    page.wait_for_function("() => document.querySelectorAll('.rp-faint').length === 2")
+    for button, opening in (("jsonl", '{"id"'), ("csv", "conversation,"), ("html", "<!doctype html>")):
+        name, text = visit.save(f"#rp-save-{button}")
+        assert name.endswith(button)
+        assert text.lower().startswith(opening)
+
+
+def test_an_upload_is_labelled_and_what_could_not_be_read_is_listed(visit: Visit) -> None:
+    visit.tab("Conversation")
+    good = json.dumps({"id": "x", "utterances": [{"speaker": "Ann", "text": "great!"}]})
+    visit.upload("log.jsonl", f"{good}\n{{broken\n{good}\n".encode())
+    visit.page.wait_for_selector(".rp-table tbody tr")
+    assert "1 line could not be read" in visit.page.locator("#rp-log-notice").inner_text()
+    visit.page.click("#rp-log-notice summary")
+    assert visit.page.locator("#rp-log-notice li").get_attribute("value") == "2"
+    assert visit.page.locator("#rp-which").is_visible()
+
+
+def test_an_upload_that_is_too_large_is_refused(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation_tab, "LARGEST_LOG", 1024)
+    visit.tab("Conversation")
+    visit.upload("big.txt", b"Ann: hi\n" * 200)
+    visit.page.wait_for_selector("#rp-log-notice .rp-error")
+    assert "rapport annotate big.txt" in visit.page.locator("#rp-log-notice").inner_text()
+    assert visit.page.locator(".rp-table").count() == 0
+
+
+def test_a_batch_is_uploaded_watched_fetched_and_deleted(visit: Visit, client: MemoryClient) -> None:
+    page = visit.page
+    visit.tab("Batch")
+    page.locator("#rp-batches .rp-empty").wait_for()
+    visit.upload("<img src=x onerror=alert(1)>.txt", b"Ann: great\nbroken\n" * 500, "#rp-batch-upload")
+    page.wait_for_selector(".rp-batch-done")
+    assert "1,000 messages" in page.locator(".rp-batch-state").inner_text()
+    assert page.locator("#rp-batches img").count() == 0
+    page.click(".rp-batch summary")
+    assert "chat-2, line 2: no name <b>before</b>" in page.locator(".rp-batch details li").inner_text()
+    with page.expect_download() as download:
+        page.click(".rp-batch a.rp-main")
+    assert Path(download.value.path()).read_bytes() == b"Ann: great\nbroken\n" * 500
+    page.reload()
+    page.wait_for_selector("#rp-message textarea")
+    visit.tab("Batch")
+    page.locator(".rp-batch button", has_text="Delete").click()
+    page.locator(".rp-batch button", has_text="No").click()
+    page.locator(".rp-batch button", has_text="Delete").click()
+    page.locator(".rp-batch button", has_text="Yes, delete").click()
+    page.locator("#rp-batches .rp-empty").wait_for()
+    assert client.kept == {}
+
+
+def test_a_picture_is_shown_asked_about_and_forgotten(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    visit.tab("Picture")
+    page.wait_for_selector("#rp-picture .rp-empty")
+    picture(1, (320, 240)).save(tmp_path / "photo.png")
+    with page.expect_file_chooser() as chooser:
+        page.click("#rp-picture-upload")
+    chooser.value.set_files(str(tmp_path / "photo.png"))
+    page.wait_for_selector("#rp-picture svg image")
+    for n, question in enumerate(("what is it?", PAYLOADS[1])):
+        page.fill("#rp-question textarea", question)
+        page.press("#rp-question textarea", "Enter")
+        page.wait_for_selector(f'#rp-rounds button[data-n="{n}"]')
+    assert page.locator("#rp-picture .rp-looked").count() == 3
+    assert "Earlier rounds it used" in page.locator("#rp-answer").inner_text()
+    assert page.locator("#rp-rounds img").count() == 0
+    page.click('#rp-rounds button[data-n="0"]')
+    page.wait_for_selector('#rp-rounds button[data-n="0"][aria-pressed="true"]')
+    page.reload()
+    page.wait_for_selector("#rp-message textarea")
+    visit.tab("Picture")
+    page.wait_for_selector('#rp-rounds button[data-n="1"]')
+    page.click("#rp-picture-forget")
+    page.wait_for_selector("#rp-picture .rp-empty")
+
+
+def test_it_fits_a_narrow_screen(visit: Visit) -> None:
+    visit.page.emulate_media(color_scheme="dark")
+    visit.say("A" * 200 + " is a long word, " + "and these are many " * 20)
+    for width in (768, 360):
+        visit.page.set_viewport_size({"width": width, "height": 780})
+        for name in ("Chat", "Picture", "Conversation", "Batch", "About"):
+            visit.tab(name)
+            visit.page.wait_for_timeout(100)
+            document = "document.documentElement"
+            wide = visit.page.evaluate(f"() => {document}.scrollWidth - {document}.clientWidth")
+            assert wide <= 0, f"{name} at {width}"

@@ -1,0 +1,200 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialog.conversation import Cause, Conversation
+from serve.client import EmotionsAnswer, ServiceError
+from tests.ui.fake import MemoryClient
+from ui.page.conversation_tab import (
+    EXAMPLE,
+    LARGEST_LOG,
+    LONGEST_CONVERSATION,
+    LONGEST_TEXT,
+    MOST_UTTERANCES,
+    Log,
+    TabState,
+    TooLarge,
+    read_log,
+    run,
+    save,
+    shown_conversation,
+    taken,
+)
+
+
+@pytest.fixture
+def client() -> MemoryClient:
+    return MemoryClient()
+
+
+def labelled(data: str | bytes, client: MemoryClient, filename: str = "", format: str = "auto") -> TabState:
+    *_, state = run(data.encode() if isinstance(data, str) else data, filename=filename, format=format, client=client)
+    return state
+
+
+def transcript(n: int, text: str = "great") -> str:
+    return "".join(f"{'Ann' if i % 2 else 'Bo'}: {text} {i}\n" for i in range(n))
+
+
+def test_the_example_is_labelled(client: MemoryClient) -> None:
+    state = labelled(EXAMPLE, client)
+    overview, plot, table = shown_conversation(state)
+    assert state.done
+    assert "<b>12</b> messages, <b>2</b> speakers" in overview
+    assert "<svg" in plot
+    assert table.count("<tr") == 13
+    assert state.model_version == "emotion/ekman@1"
+
+
+def test_the_page_says_how_far_it_is(client: MemoryClient) -> None:
+    log = "\n".join(json.dumps({"id": str(i), "utterances": [{"speaker": "a", "text": "hi"}] * 800}) for i in range(6))
+    states = list(run(log.encode(), filename="a.jsonl", format="auto", client=client))
+    assert [s.done for s in states] == [False, False, False, True]
+    assert 'value="33"' in states[1].notices
+    assert [len(r) for r in client.requests] == [2, 2, 2]
+
+
+def test_lines_that_cannot_be_read_are_listed_with_their_numbers(client: MemoryClient) -> None:
+    good = json.dumps({"id": "a", "utterances": [{"speaker": "Ann", "text": "great!"}]})
+    state = labelled(f"{good}\n{{broken\n{good}\n", client, "log.jsonl")
+    assert len(state.log.conversations) == 2
+    assert "1 line could not be read" in state.notices
+    assert 'value="2"' in state.notices
+    assert save(state, "jsonl")[1].count("\n") == 3, "output lines match input lines"
+
+
+def test_a_long_conversation_is_read_from_its_end_and_says_so(client: MemoryClient) -> None:
+    state = labelled(transcript(LONGEST_CONVERSATION + 300), client, "my chat.txt")
+    assert len(client.requests[0][0].utterances) == LONGEST_CONVERSATION
+    whole = state.log.conversations[0]
+    assert len(whole.utterances) == LONGEST_CONVERSATION + 300
+    assert [u.prediction is None for u in whole.utterances] == [True] * 300 + [False] * LONGEST_CONVERSATION
+    assert "only the last 2,000 of 2,300 messages" in state.notices
+    assert "rapport annotate &#39;my chat.txt&#39;" in state.notices
+    assert "<td>301</td>" in shown_conversation(state)[2]
+
+
+class Blaming(MemoryClient):
+    """A service to which the first message it was sent caused every emotion."""
+
+    def emotions(self, conversations: Any, **options: Any) -> EmotionsAnswer:
+        answer = super().emotions(conversations, **options)
+        cause = Cause(utterance=0, start=None, end=None, span=None, probability=0.9)
+        blamed = []
+        for c in answer.conversations:
+            predictions = [replace(u.prediction, causes=(cause,)) for u in c.utterances if u.prediction]
+            blamed.append(c.with_predictions(predictions))
+        return replace(answer, conversations=tuple(blamed))
+
+
+def test_causes_in_a_long_conversation_are_counted_in_all_of_it() -> None:
+    state = labelled(transcript(LONGEST_CONVERSATION + 300), Blaming())
+    last = state.log.conversations[0].utterances[-1].prediction
+    assert last is not None
+    assert [c.utterance for c in last.causes] == [300]
+    assert "because of message 301, Bo: “great 300”" in shown_conversation(state)[2]
+
+
+def test_a_message_whose_causes_are_marked_is_chosen_by_its_number() -> None:
+    state = labelled("Ann: great\nBo: great news\n", Blaming())
+    assert "a cause of" not in shown_conversation(state)[2]
+    table = shown_conversation(replace(state, selected=1))[2]
+    assert table.count("a cause of the emotion of message 2, 90 %") == 1
+    assert table.count("rp-selected") == 1
+
+
+def many_messages() -> bytes:
+    line = json.dumps({"utterances": [{"speaker": "a", "text": "b"}] * 1500})
+    return "\n".join([line] * 8).encode()
+
+
+@pytest.mark.parametrize("data", [b"x" * (LARGEST_LOG + 1), many_messages()], ids=["bytes", "messages"])
+def test_a_log_that_is_too_large_is_refused_with_a_way_out(data: bytes, client: MemoryClient) -> None:
+    state = labelled(data, client, "big.jsonl")
+    assert not state.done
+    assert "too large" in state.notices
+    assert "rapport annotate big.jsonl" in state.notices
+    assert client.requests == []
+    with pytest.raises(TooLarge, match=f"{LARGEST_LOG // 1024**2} MB|{MOST_UTTERANCES:,}"):
+        read_log(data, filename="big.jsonl")
+
+
+def test_an_enormous_message_is_read_in_part_and_kept_whole(client: MemoryClient) -> None:
+    text = "great " * LONGEST_TEXT
+    state = labelled(f"Ann: {text}\nBo: hi\n", client)
+    assert len(client.requests[0][0].utterances[0].text) == LONGEST_TEXT
+    assert state.log.conversations[0].utterances[0].text == text.strip()
+    assert f"first {LONGEST_TEXT:,} characters" in state.notices
+
+
+@pytest.mark.parametrize("data", ["", "  \n ", "\x00\x01\x02", "[]", "no name here", "{}"])
+def test_what_is_no_log_is_refused_in_words(data: str, client: MemoryClient) -> None:
+    state = labelled(data, client)
+    assert not state.done
+    assert "rp-notice" in state.notices
+    assert client.requests == []
+    assert shown_conversation(state) == ("", "", "")
+    assert save(state, "jsonl") == ("", "")
+
+
+def test_a_busy_service_is_told_and_nothing_is_shown(client: MemoryClient) -> None:
+    client.failing = ServiceError(429, "overloaded", "full", retry_after=2)
+    state = labelled(EXAMPLE, client)
+    assert not state.done
+    assert "busy" in state.notices
+
+
+def test_one_conversation_that_fails_leaves_the_others(client: MemoryClient) -> None:
+    log = "\n".join(json.dumps({"id": t, "utterances": [{"speaker": "a", "text": t}]}) for t in ("poison", "great"))
+    state = labelled(log, client, "a.jsonl")
+    assert "poison: this text is poison" in state.notices
+    lines = [json.loads(line) for line in save(state, "jsonl")[1].splitlines()]
+    assert lines[0]["error"] == "this text is poison"
+    assert lines[1]["utterances"][0]["prediction"]["emotion"] == "joy"
+
+
+def test_downloads_have_every_field_that_came_in_and_name_the_mode(client: MemoryClient) -> None:
+    log = json.dumps({"id": "a", "topic": "work", "utterances": [{"speaker": "A", "text": "great!", "mood": 3}]})
+    state = labelled(log, client, "log.jsonl")
+    name, text = save(state, "jsonl")
+    line = json.loads(text)
+    assert name == "log-emotions.jsonl"
+    assert line["topic"] == "work"
+    assert line["utterances"][0]["mood"] == 3
+    assert line["mode"] == "offline"
+    assert line["model_version"] == "emotion/ekman@1"
+    assert "mood" not in client.requests[0][0].utterances[0].extra, "the service need not see it"
+
+
+def test_a_csv_cannot_run_formulas_and_a_report_is_one_page(client: MemoryClient) -> None:
+    state = labelled("Ann: =1+1\nBo: great!\n", client, "chat.txt")
+    name, csv = save(state, "csv")
+    assert name == "chat-emotions.csv"
+    assert ",=1+1" not in csv
+    name, html = save(state, "html")
+    assert name == "chat-emotions.html"
+    assert html.lower().startswith("<!doctype html")
+    assert "great!" in html
+
+
+def test_only_the_asked_for_emotion_stands_out(client: MemoryClient) -> None:
+    state = labelled(EXAMPLE, client)
+    assert "rp-faint" in shown_conversation(replace(state, marked="joy"))[2]
+
+
+def test_an_upload_is_deleted_once_it_is_read(tmp_path: Path) -> None:
+    upload = tmp_path / "chat.txt"
+    upload.write_text("Ann: hi", encoding="utf-8")
+    assert taken(str(upload)) == (b"Ann: hi", "chat.txt")
+    assert not upload.exists()
+
+
+def test_an_empty_conversation_among_others_is_no_problem(client: MemoryClient) -> None:
+    log = '{"id": "e", "utterances": []}\n{"id": "a", "utterances": [{"speaker": "A", "text": "great"}]}'
+    state = labelled(log, client, "log.jsonl")
+    assert state.chosen == 1
+    assert [isinstance(item, Conversation) for item in state.log.items] == [True, True]
+    assert Log().conversations == ()

@@ -1,0 +1,1 @@
+"""The command `rapport`, one file a command."""

@@ -1,0 +1,5 @@
+"""`python -m ui.commands` is `rapport`."""
+
+from ui.commands.main import main
+
+main()

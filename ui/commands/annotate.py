@@ -1,0 +1,87 @@
+"""`rapport annotate`: whole logs, labelled."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ui.commands.options import DEFAULT_MODEL, AsJson, ModelName
+
+FAILURES_SHOWN = 20
+
+
+def annotate(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Logs to label; - is stdin.")],
+    out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
+    input_format: Annotated[str, typer.Option(help="auto, or a format's name.")] = "auto",
+    to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was stopped left off.")] = False,
+    anonymise: Annotated[bool, typer.Option("--anonymise", help="Names, numbers and addresses do not go out.")] = False,
+    causes: Annotated[
+        bool | None,
+        typer.Option("--causes/--no-causes", help="Say what caused each emotion.  [default: where the model can]"),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
+    ] = "local",
+    model: ModelName = DEFAULT_MODEL,
+    as_json: AsJson = False,
+) -> int:
+    """Label whole logs: any format in, labelled out, in the same order."""
+    from dataclasses import asdict
+
+    from dialog.annotation.annotate import annotate as annotate_logs
+    from dialog.formats import WRITERS
+    from ui.commands.terminal import complain, note, pick, progress, write_json
+    from ui.messages import number
+
+    if as_json and out == "-":
+        raise ValueError("--json and -o - would both write to stdout; choose one")
+    start = pick(engine, {"local": _local_tagger, "ray": _ray_tagger}, "engine")
+    ending = Path(out).suffix.lstrip(".").lower()
+    with progress("Loading the model") as bar, start(model, causes) as (tagger, n_workers):
+        bar.describe("Labelling")
+        summary = annotate_logs(
+            [sys.stdin.buffer if i == "-" else Path(i) for i in inputs],
+            sys.stdout.buffer if out == "-" else Path(out),
+            tagger=tagger,
+            input_format=input_format,
+            to=to or (ending if ending in WRITERS else "jsonl"),
+            resume=resume,
+            anonymise=anonymise,
+            progress=lambda p: bar.at(p.fraction, number(p.utterances, "message")),
+            batch_utterances=1024 * n_workers,
+        )
+    if as_json:
+        write_json({**asdict(summary), "out": out, "model": tagger.version, "exit_code": summary.exit_code})
+    for failure in summary.failures[:FAILURES_SHOWN]:
+        place = f"{failure.id}, line {failure.line}" if failure.line else failure.id
+        complain(f"{place}: {failure.error}")
+    if summary.failed > FAILURES_SHOWN:
+        complain(f"and {summary.failed - FAILURES_SHOWN:,} more; each has an `error` in the output")
+    if summary.interrupted:
+        complain("interrupted" + ("; the same command with --resume goes on here" if summary.journal else ""))
+    else:
+        skipped = f", {summary.skipped:,} were done before" if summary.skipped else ""
+        failed = f", {summary.failed:,} failed" if summary.failed else ""
+        rate = f"{number(summary.utterances, 'message')} in {summary.seconds:.1f} s"
+        note(f"rapport: labelled {number(summary.done, 'conversation')} ({rate}){skipped}{failed} -> {out}")
+    return summary.exit_code
+
+
+@contextmanager
+def _local_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+    from dialog.emotion.tagger import EmotionTagger
+
+    yield EmotionTagger.load(model, causes=causes), 1
+
+
+@contextmanager
+def _ray_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+    from serve.ray.tagger import ray_tagger
+
+    with ray_tagger(model, causes=causes) as tagger:
+        yield tagger, tagger.n_workers

@@ -1,0 +1,60 @@
+"""`rapport bench`: speed, as ratios in one run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ui.commands.options import AsJson, refuse
+
+
+def bench(
+    suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
+    model: Annotated[str | None, typer.Option(help="emotion, annotate, visual, serve: the model to measure.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
+    ] = None,
+    mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
+    length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,
+    recall: Annotated[
+        list[str] | None, typer.Option(help="mixers: train on this tier of MQAR as well, minutes a mixer.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="kernels: the ops whose names contain this.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="mixers, kernels, visual, serve: times a row is measured.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Measure speed: ratios against peers in the same run."""
+    from dialog.bench import SUITES, TAKES
+    from ui.commands.terminal import pick, progress, write_bench, write_json
+
+    # The service stands above the suites of `dialog`, which cannot know it.
+    suites, takes = {**SUITES, "serve": _bench_serve}, {**TAKES, "serve": {"model": "model", "repeats": "rounds"}}
+    if list_them:
+        print("\n".join(suites))
+        return 0
+    if suite is None:
+        raise ValueError(f"expected a suite: one of {', '.join(suites)}")
+    measure = pick(suite, suites, "suite")
+    given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
+    given |= {"only": only, "repeats": repeats}
+    named = [name for name, value in given.items() if value not in (None, [])]
+    argument = takes.get(suite, {})
+    refuse([name for name in named if name not in argument], suite)
+    options = {argument[name]: given[name] for name in named}
+    with progress(f"Measuring {suite}"):
+        result = measure(**options)
+    if as_json:
+        write_json(result)
+    else:
+        write_bench(result)
+    return 0
+
+
+def _bench_serve(**options: Any) -> dict[str, Any]:
+    from serve.bench.suite import measure
+
+    return measure(**options)

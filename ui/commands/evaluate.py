@@ -1,0 +1,62 @@
+"""`rapport evaluate`: what a model is worth."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.commands.options import DEFAULT_MODEL, AsJson, refuse
+
+
+def evaluate(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="What to measure; `causes`, `emotion`, `recall`, `visual`.")
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {DEFAULT_MODEL}]")
+    ] = None,
+    without: Annotated[
+        list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
+    ] = None,
+    live: Annotated[bool | None, typer.Option("--live/--no-live", help="Score the live mode as well.")] = None,
+    strays: Annotated[
+        bool | None, typer.Option("--strays", help="emotion: with messages out of other conversations among them.")
+    ] = None,
+    emotions: Annotated[
+        str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {DEFAULT_MODEL}]")
+    ] = None,
+    tier: Annotated[str | None, typer.Option(help="recall: smoke, rank, standard, hard.  [default: smoke]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Measure a model on labelled conversations: every published metric of the task."""
+    from dialog.evaluation.tasks import TASKS, takes
+    from ui.commands.terminal import pick, progress, write_json, write_report
+
+    measure = pick(task, TASKS, "task")
+    given = {
+        "model": model,
+        "without": without or None,
+        "live": live,
+        "strays": strays,
+        "emotions": emotions,
+        "tier": tier,
+        "steps": steps,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    refuse([name for name in options if not takes(measure, name)], task)
+    if not data and task != "recall":
+        raise typer.BadParameter(f"{task} is measured on files: expected --data FILE", param_hint="--data")
+    with progress("Measuring") as bar:
+        result = measure(data or (), **options, progress=lambda done, n: bar.at(done / max(n, 1), f"{n:,}"))
+    if as_json:
+        write_json(result)
+    else:
+        write_report(result)
+    return 0

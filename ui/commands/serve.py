@@ -1,0 +1,24 @@
+"""`rapport serve`: the page and the service."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.commands.options import DEFAULT_MODEL
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8000]")] = None,
+    config: Annotated[str | None, typer.Option(help="A YAML file, or a profile: laptop, gpu, cluster.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where chats are kept.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"The model that answers.  [default: {DEFAULT_MODEL}]")] = None,
+) -> int:
+    """Start the web page and the REST service."""
+    from serve.config import AppConfig
+
+    settings = AppConfig.load(config, host=host, port=port, data_dir=data_dir, model=model)
+    from ui.commands.service import serve_everything
+
+    return serve_everything(settings)

@@ -1,0 +1,101 @@
+"""The chat in the terminal: lines of `Name: text` in, each answered with its emotion, read as a live chat."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Protocol, TextIO
+
+from dialog.conversation import Prediction
+from dialog.language import FOREIGN, unfamiliar
+from ui.commands.terminal import note, printable
+from ui.messages import UNSURE_BELOW, colour, percent, symbol
+
+_NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
+_BAR = 24
+FIRST_SPEAKER = "A"
+
+
+class LiveTagger(Protocol):
+    """What follows a chat message by message."""
+
+    version: str
+
+    def start(self) -> Any: ...
+
+    def step(self, state: Any, speaker: str, text: str) -> tuple[Prediction, Any]: ...
+
+
+def spoken(line: str, last_speaker: str) -> tuple[str, str] | None:
+    """Who says what in a line: `Name: text`, or just text by whoever spoke last. None for an empty line."""
+    line = line.strip()
+    if not line:
+        return None
+    named = _NAMED.fullmatch(line)
+    # An address such as https://example.org or a time such as 12:30 has no space after its colon.
+    return (named["speaker"], named["text"]) if named else (last_speaker, line)
+
+
+def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int:
+    """Reads lines to their end and answers each. With as_json every message is one JSON object on a line."""
+    if lines.isatty():
+        note("Type `Name: text`; a line without a name goes on with the last speaker. Ctrl-D ends the chat.")
+    show = _JsonLines(tagger.version) if as_json else _Coloured()
+    state, speaker = tagger.start(), FIRST_SPEAKER
+    for line in _typed(lines):
+        said = spoken(line, speaker)
+        if said is None:
+            continue
+        speaker, text = said
+        prediction, state = tagger.step(state, speaker, text)
+        show(speaker, text, prediction, FOREIGN if unfamiliar([text]) else None, typed=lines.isatty())
+    return 0
+
+
+def _typed(lines: TextIO) -> Iterable[str]:
+    """The lines; on a terminal with editing and history, where Python has them."""
+    if not lines.isatty():
+        yield from lines
+        return
+    with suppress(ImportError):
+        import readline  # noqa: F401 (makes input() editable)
+    while True:
+        try:
+            yield input()
+        except EOFError:
+            return
+
+
+class _JsonLines:
+    def __init__(self, version: str) -> None:
+        self._told = {"mode": "live", "model_version": version}
+
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
+        line = {"speaker": speaker, "text": text, "prediction": prediction.to_dict(), **self._told}
+        if warning:
+            line["warnings"] = [warning]
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+class _Coloured:
+    """`      😊 joy 93 % ██████████████      `: the label in words and symbol, and its colour where there are any."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
+        from rich.text import Text
+
+        full = round(_BAR * prediction.probability)
+        guess = "?" if prediction.probability < UNSURE_BELOW else ""
+        label = f"{prediction.emotion}{guess}"
+        line = Text() if typed else Text(printable(f"{speaker}: {text}\n"))
+        line.append(f"    {symbol(prediction.emotion)} {label:<10} {percent(prediction.probability):>6} ")
+        line.append("█" * full, style=colour(prediction.emotion))
+        line.append("░" * (_BAR - full), style="dim")
+        if warning:
+            line.append(f"\n    ⚠ {warning}", style="yellow")
+        self._console.print(line, soft_wrap=True)

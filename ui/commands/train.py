@@ -1,0 +1,60 @@
+"""`rapport train`: models made anew."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.commands.options import AsJson
+
+
+def train(
+    recipe: Annotated[str | None, typer.Argument(metavar="RECIPE", help="What to train; see --list.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder with the corpora.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the model goes, and an unfinished run waits.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option("--start", help="A folder `emotion/encoder` was trained into.")] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    list_them: Annotated[bool, typer.Option("--list", help="Print the recipes.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train a model. The same command goes on where a run was stopped."""
+    from dialog.training import RECIPES
+    from ui.commands.terminal import complain, pick, progress, write_json, write_report
+
+    if list_them:
+        print("\n".join(f"{name:32} {known.summary}" for name, known in RECIPES.items()))
+        return 0
+    chosen = None if recipe is None else pick(recipe, RECIPES, "recipe")
+    if chosen is None or out is None or (data is None and chosen.reads_data):
+        raise ValueError("expected RECIPE --data DIR --out DIR; `rapport train --list` names the recipes")
+    if data is not None and not chosen.reads_data:
+        raise ValueError(f"the recipe {recipe} makes its examples and takes no --data")
+    if data is not None and not data.is_dir():
+        raise ValueError(f"{data} is no folder; expected one with the corpora")
+    if teacher and not chosen.takes_teachers:
+        raise ValueError(f"the recipe {recipe} takes no --teacher")
+    more = {"teachers": teacher} if teacher else {}
+    try:
+        with progress(f"Training {recipe}") as bar:
+            scores = chosen.train(
+                data or Path(),
+                out,
+                seed,
+                start,
+                lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
+                **more,
+            )
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on here")
+        return 130
+    result = {"recipe": recipe, "out": str(out), "seed": seed, "metrics": scores}
+    if as_json:
+        write_json(result)
+    else:
+        write_report(result)
+    return 0

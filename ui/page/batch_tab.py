@@ -1,0 +1,205 @@
+"""The Batch tab: logs too large to wait for, labelled in the background, fetched when they are done.
+
+What happens is in plain functions from a `BatchesState` and a client to the next state; `build` wires them up.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from dialog.formats import READERS
+from serve.client import Batch, Client, ServiceError
+from ui.page import render
+
+LARGEST_UPLOAD = 100 * 1024**2
+"""Bytes the page takes; the API takes ten times as many."""
+OUTPUTS = (
+    ("Report (html)", "html"),
+    ("Table (csv)", "csv"),
+    ("jsonl", "jsonl"),
+    ("Parquet", "parquet"),
+    ("Label Studio", "label-studio"),
+)
+REMEMBERED = 50
+"""Batches a browser remembers, for a service that does not list them."""
+_LOOK_SECONDS = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchesState:
+    """What the tab shows. `own` are the ids this browser began, the newest first."""
+
+    own: tuple[str, ...] = ()
+    batches: tuple[Batch, ...] = ()
+    asked: str | None = None
+    """The batch of which the visitor is asked whether it shall really be deleted."""
+    notice: str = ""
+    known: bool = False
+    """Whether the service has been asked yet."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything may still change by itself."""
+        return any(not batch.ended for batch in self.batches)
+
+
+def begin(
+    state: BatchesState, path: str, *, input_format: str, to: str, anonymise: bool, client: Client
+) -> BatchesState:
+    """The state with one more batch, of the uploaded file; or why there is none. The upload is deleted."""
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        if size > LARGEST_UPLOAD:
+            told = f"It has {size / 1024**2:,.0f} MB; this page takes {LARGEST_UPLOAD // 1024**2} MB."
+            lines = [told, "The API takes more, and the command line any size:"]
+            return replace(state, notice=render.notice("error", "This log is too large for the page.", lines, _COMMAND))
+        if not size:
+            return replace(state, notice=render.notice("error", "This file is empty."))
+        batch = client.start_batch(file, filename=file.name, input_format=input_format, to=to, anonymise=anonymise)
+    except ServiceError as error:
+        return replace(state, notice=_problem(error))
+    finally:
+        with suppress(OSError):
+            file.unlink()
+    return look(replace(state, own=(batch.id, *state.own)[:REMEMBERED], notice=""), client)
+
+
+def look(state: BatchesState, client: Client) -> BatchesState:
+    """The state as the service knows it now."""
+    try:
+        return replace(state, batches=_batches(state, client), known=True)
+    except ServiceError as error:
+        return replace(state, notice=render.problem(error))
+
+
+def delete(state: BatchesState, batch_id: str, client: Client) -> BatchesState:
+    """The state without that batch, which is stopped if it runs."""
+    try:
+        client.delete_batch(batch_id)
+    except ServiceError as error:
+        if error.status != 404:
+            return replace(state, asked=None, notice=render.problem(error))
+    own = tuple(known for known in state.own if known != batch_id)
+    return look(replace(state, own=own, asked=None, notice=""), client)
+
+
+def restore(kept: Any, client: Client) -> BatchesState:
+    """What this browser began, and what else there is."""
+    own = tuple(i for i in kept if isinstance(i, str))[:REMEMBERED] if isinstance(kept, list) else ()
+    return look(BatchesState(own=own), client)
+
+
+def _batches(state: BatchesState, client: Client) -> tuple[Batch, ...]:
+    try:
+        return client.batches()
+    except ServiceError as error:
+        if error.status != 403:
+            raise
+    return tuple(_own(state.own, client))
+
+
+def _own(ids: Sequence[str], client: Client) -> list[Batch]:
+    found = []
+    for batch_id in ids:
+        try:
+            found.append(client.batch(batch_id))
+        except ServiceError as error:
+            if error.status not in (404, 422):
+                raise
+    return found
+
+
+def _problem(error: ServiceError) -> str:
+    if error.kind == "overloaded" and error.limit == "batches_waiting":
+        return render.notice(
+            "busy", "Many batches are waiting already.", ["Begin this one when some of them are done."]
+        )
+    if error.status == 507:
+        return render.notice("error", "The disk of the service is full.", ["Delete batches you no longer need."])
+    return render.problem(error)
+
+
+_COMMAND = "curl -X POST -T chat.txt http://127.0.0.1:8000/v1/batches\nrapport annotate chat.txt -o labelled.jsonl"
+
+
+# The components
+
+
+_ON_LOAD = """
+element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-batch]');
+  if (button) trigger('select', {batch: button.dataset.batch, act: button.dataset.act});
+});
+"""
+
+
+def build(page: gr.Blocks, client: Client) -> None:
+    """The tab's components and events, inside whatever block of the page is open."""
+    state = gr.State(BatchesState())
+    kept = gr.BrowserState(None, storage_key="rapport-batches", secret="rapport")
+    gr.HTML(render.batch_intro(LARGEST_UPLOAD), apply_default_css=False)
+    with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
+        input_format = gr.Dropdown(
+            [("Any format", "auto"), *((name, name) for name in READERS)],
+            value="auto",
+            label="The log is in",
+            filterable=False,
+            min_width=150,
+            elem_id="rp-batch-from",
+        )
+        to = gr.Dropdown(
+            list(OUTPUTS), value="html", label="Make it a", filterable=False, min_width=150, elem_id="rp-batch-to"
+        )
+    with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
+        anonymise = gr.Checkbox(
+            False, label="Leave out names and numbers", container=False, min_width=230, elem_id="rp-batch-anonymise"
+        )
+        upload = gr.UploadButton(
+            "Upload a log",
+            type="filepath",
+            file_count="single",
+            variant="primary",
+            min_width=150,
+            scale=0,
+            elem_id="rp-batch-upload",
+        )
+    notice = gr.HTML("", elem_id="rp-batch-notice", apply_default_css=False)
+    listed = gr.HTML(
+        render.batches((), known=False), elem_id="rp-batches", js_on_load=_ON_LOAD, apply_default_css=False
+    )
+    clock = gr.Timer(_LOOK_SECONDS, active=False)
+
+    shown = [state, notice, listed, clock, kept]
+
+    def show(s: BatchesState) -> list[Any]:
+        return [
+            s,
+            s.notice,
+            render.batches(s.batches, known=s.known, asked=s.asked),
+            gr.Timer(_LOOK_SECONDS, active=s.waiting),
+            list(s.own),
+        ]
+
+    def on_upload(s: BatchesState, path: str | None, chosen: str, made: str, hide: bool) -> list[Any]:
+        if not path:
+            return show(s)
+        return show(begin(s, path, input_format=chosen, to=made, anonymise=hide, client=client))
+
+    def on_select(s: BatchesState, event: gr.EventData) -> list[Any]:
+        batch, act = getattr(event, "batch", None), getattr(event, "act", None)
+        if not isinstance(batch, str):
+            return show(s)
+        if act == "delete":
+            return show(delete(s, batch, client))
+        return show(replace(s, asked=batch if act == "ask" else None))
+
+    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    upload.upload(on_upload, [state, upload, input_format, to, anonymise], shown, concurrency_limit=4, **quiet)
+    listed.select(on_select, state, shown, **quiet)
+    clock.tick(lambda s: show(look(replace(s, notice=""), client)), state, shown, **quiet)
+    page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)

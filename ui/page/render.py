@@ -1,0 +1,234 @@
+"""Replies of the service to what the page shows: pure functions from values to escaped HTML."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from dialog.conversation import Cause
+from serve.client import Batch, ServiceError
+from ui.messages import UNSURE_BELOW, Message, colour, named, number, percent, symbol
+from ui.page.templates import render
+
+CHAT_SHOWN = 200
+"""The page shows this many of a chat's messages; the file that is exported has all of them."""
+TABLE_SHOWN = 2_000
+
+
+def chip(label: str, probability: float | None = None, *, corrected: bool = False) -> Markup:
+    """A label: symbol, word, and how probable. Colour is an ornament of it."""
+    return render(
+        "chip.html.j2",
+        label=label,
+        symbol=symbol(label),
+        colour=colour(label),
+        percent=None if probability is None else percent(probability),
+        unsure=probability is not None and probability < UNSURE_BELOW,
+        corrected=corrected,
+    )
+
+
+def message_chip(message: Message) -> Markup:
+    """The label of a message: the person's if there is one, else the model's; or that there is none yet."""
+    if message.correction:
+        return chip(message.correction, corrected=True)
+    if message.prediction:
+        return chip(message.prediction.emotion, message.prediction.probability)
+    return render("no_chip.html.j2", error=message.error)
+
+
+def transcript(messages: Sequence[Message], selected: int | None = None) -> Markup:
+    """A chat, its last messages; the selected one is marked, and in words and colour what caused its emotion."""
+    shown = messages[-CHAT_SHOWN:]
+    chosen = next((m for m in shown if m.n == selected), None)
+    causes = _causes_by_place(chosen)
+    rows = [
+        (m, message_chip(m), m.speaker != before, _pieces(m.text, causes.get(m.n)), _because(causes.get(m.n), selected))
+        for m, before in zip(shown, _before(shown), strict=True)
+    ]
+    return render("transcript.html.j2", rows=rows, hidden=len(messages) - len(shown), selected=selected)
+
+
+def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup:
+    """Everything known of one message: each label's probability, most probable first, and the causes."""
+    bars, causes = [], []
+    if message and message.prediction:
+        ranked = sorted(message.prediction.probabilities.items(), key=lambda pair: -pair[1])
+        bars = [(named(label), colour(label), round(100 * p, 1), percent(p)) for label, p in ranked]
+        causes = _causes(message, messages)
+    return render("details.html.j2", message=message, bars=bars, causes=causes)
+
+
+def table(messages: Sequence[Message], marked: str | None = None, selected: int | None = None) -> Markup:
+    """A log as a table with each message's label and what caused it; those labelled `marked` stand out, and the causes
+    of the selected one are marked in words and colour."""
+    shown = messages[:TABLE_SHOWN]
+    chosen = next((m for m in shown if m.n == selected), None)
+    causes = _causes_by_place(chosen)
+    rows = [
+        {
+            "m": m,
+            "chip": message_chip(m),
+            "colour": colour(m.emotion or ""),
+            "faint": marked is not None and m.emotion != marked,
+            "pieces": _pieces(m.text, causes.get(m.n)),
+            "because": _because(causes.get(m.n), selected),
+            "causes": _causes(m, messages),
+        }
+        for m in shown
+    ]
+    return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown), selected=selected)
+
+
+def overview(messages: Sequence[Message]) -> Markup:
+    """How often each label occurs, in all and for each speaker: most frequent first."""
+    total = Counter(m.emotion for m in messages if m.emotion)
+    speakers = list(dict.fromkeys(m.speaker for m in messages))
+    shares = [
+        (
+            name,
+            [
+                (named(e), colour(e), n)
+                for e, n in Counter(m.emotion for m in messages if m.speaker == name and m.emotion).most_common()
+            ],
+        )
+        for name in speakers[:12]
+    ]
+    return render(
+        "overview.html.j2",
+        counts=[(chip(label), n) for label, n in total.most_common()],
+        n=len(messages),
+        n_speakers=len(speakers),
+        shares=shares,
+    )
+
+
+def notice(kind: str, title: str, lines: Sequence[str] = (), command: str | None = None) -> Markup:
+    """A box that says what happened and what to do. kind is `error`, `warning`, `info` or `busy`."""
+    return render("notice.html.j2", kind=kind, title=title, lines=lines, command=command)
+
+
+def progress(what: str, share: float) -> Markup:
+    """How far a piece of work is, 0 to 1."""
+    return render("progress.html.j2", what=what, percent=round(100 * share))
+
+
+def nothing_labelled() -> Markup:
+    """The Conversation tab before its first log."""
+    return render("nothing_labelled.html.j2")
+
+
+def batch_intro(largest: int) -> Markup:
+    """What the Batch tab is for; `largest` in bytes."""
+    return render("batch_intro.html.j2", megabytes=largest // 1024**2)
+
+
+def batches(found: Sequence[Batch], *, known: bool = True, asked: str | None = None) -> Markup:
+    """Batches with how far they are; `asked` is the one whose deletion is to be confirmed."""
+    return render("batches.html.j2", rows=[_batch_row(batch, asked) for batch in found], known=known)
+
+
+def problem(error: ServiceError, gone: str = "This is no longer there.") -> Markup:
+    """What went wrong in the service, in the visitor's words, and whether waiting helps."""
+    reference = [f"Reference: {error.request_id}"] if error.request_id else []
+    if error.overloaded:
+        wait = f" Try again in {error.retry_after:.0f} s." if error.retry_after else " Try again in a moment."
+        return notice("busy", "Very busy just now.", [f"Nothing is lost.{wait}"])
+    if error.status == 0:
+        return notice("error", "The service does not answer.", ["It may be starting still. Try again in a moment."])
+    if error.status == 404:
+        return notice("info", gone)
+    if error.status == 413:
+        return notice("error", "This is too large.", [error.detail])
+    if error.status < 500:
+        return notice("error", "The service refused this.", [str(error), *reference])
+    return notice("error", "Something went wrong in the service.", [error.detail, *reference])
+
+
+def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup:
+    """The lines that could not be read, as (number, reason, text)."""
+    return render("unreadable.html.j2", lines=lines[:shown], left_out=max(0, len(lines) - shown), n=len(lines))
+
+
+_SIGNS = {"queued": "⏳", "running": "⚙️", "done": "✅", "failed": "⚠️"}
+_MADE = {"html": "report", "label-studio": "Label Studio"}
+
+
+def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
+    places = [f"{f.id}, line {f.line}" if f.line else f.id for f in batch.failures]
+    return {
+        "id": batch.id,
+        "filename": batch.filename,
+        "state": batch.state,
+        "size": _size(batch.bytes),
+        "made": _MADE.get(batch.to, batch.to) + (", anonymised" if batch.anonymise else ""),
+        "created": batch.created,
+        "when": batch.created.replace("T", " ").removesuffix("Z")[:16] + " UTC",
+        "sign": _SIGNS.get(batch.state, "•"),
+        "told": _told(batch),
+        "percent": round(100 * batch.fraction),
+        "failed": batch.failed,
+        "failures": [f"{place}: {f.error}" for place, f in zip(places, batch.failures, strict=True)],
+        "asked": batch.id == asked,
+    }
+
+
+def _told(batch: Batch) -> str:
+    if batch.state == "queued":
+        return f"Waiting; {batch.ahead} before it." if batch.ahead else "Waiting; it is the next."
+    if batch.state == "failed":
+        return f"Failed: {batch.error}."
+    n = f"{number(batch.utterances, 'message')} of {number(batch.conversations, 'conversation')}"
+    if batch.state == "running":
+        return f"{n} so far, {batch.fraction:.0%} of the log.".replace("%", " %")
+    return f"Done: {n}."
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return number(n_bytes, "byte")
+
+
+def _before(messages: Sequence[Message]) -> list[str | None]:
+    return [None, *(m.speaker for m in messages[:-1])] if messages else []
+
+
+def _causes(message: Message, messages: Sequence[Message]) -> list[str]:
+    """The causes of a message's emotion in words."""
+    return [_cause(c, message.n, messages) for c in message.prediction.causes] if message.prediction else []
+
+
+def _causes_by_place(message: Message | None) -> dict[int | None, Cause]:
+    return {c.utterance: c for c in message.prediction.causes} if message and message.prediction else {}
+
+
+def _cause(cause: Cause, n: int, messages: Sequence[Message]) -> str:
+    """A cause of message n in words."""
+    sure = percent(cause.probability).replace(" ", "\u00a0")
+    if cause.utterance is None:
+        return f"something outside the conversation ({sure})"
+    place = "the message itself" if cause.utterance == n else f"message {cause.utterance + 1}"
+    # The messages at hand may be the last ones of a longer conversation.
+    at = cause.utterance - messages[0].n if messages else -1
+    if not 0 <= at < len(messages):
+        return f"{place} ({sure})"
+    said = messages[at]
+    whom = "" if cause.utterance == n else f", {said.speaker}"
+    return f"{place}{whom}: “{cause.span or said.text}” ({sure})"
+
+
+def _pieces(text: str, cause: Cause | None) -> tuple[str, str, str]:
+    """The text before the words that are a cause, those words, and the text after them."""
+    if cause is None or cause.start is None or cause.end is None:
+        return text, "", ""
+    return text[: cause.start], text[cause.start : cause.end], text[cause.end :]
+
+
+def _because(cause: Cause | None, selected: int | None) -> str:
+    if cause is None or selected is None:
+        return ""
+    whose = "its own emotion" if cause.utterance == selected else f"the emotion of message {selected + 1}"
+    return f"a cause of {whose}, {percent(cause.probability)}"

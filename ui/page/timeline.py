@@ -1,0 +1,144 @@
+"""The mood of a conversation over time, as inline SVG. Positions are per cent, so it fits any width undistorted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from markupsafe import Markup
+
+from ui.messages import Message, colour, mood, named, percent, symbol
+from ui.page.templates import render
+
+FACES_UP_TO = 40
+"""More messages than this are dots: their symbols would cover each other."""
+POINTS = 240
+"""A longer conversation is drawn as the means of this many stretches of it."""
+LINES = 4
+"""Each of the first speakers has a line in a stroke of its own; more would be a tangle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """One message, or the mean of several, in per cent of the drawing."""
+
+    x: float
+    y: float
+    colour: str
+    symbol: str
+    title: str
+    speaker: str
+    newest: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """From one message of a speaker to the next of the same one."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    stroke: int
+
+
+def timeline(messages: Sequence[Message], *, window: int | None = None) -> Markup:
+    """The drawing; only the last `window` messages where that is given. Messages without a label leave a gap."""
+    shown = messages[-window:] if window else messages
+    points = _points(shown)
+    speakers = list(dict.fromkeys(p.speaker for p in points if p.speaker))[:LINES]
+    lines = [line for n, name in enumerate(speakers) for line in _lines([p for p in points if p.speaker == name], n)]
+    faces = len(shown) <= FACES_UP_TO
+    return render(
+        "timeline.html.j2",
+        points=points,
+        # Lines from dot to dot would be a thicket; the mean of the neighbours shows where the mood goes.
+        lines=lines if faces else [],
+        mean=[] if faces else _lines(_smoothed(points), 0),
+        speakers=speakers if faces else [],
+        faces=faces,
+        summary=_summary(messages),
+        first=shown[0].n + 1 if shown else 1,
+        last=shown[-1].n + 1 if shown else 1,
+    )
+
+
+def _points(messages: Sequence[Message]) -> list[Point]:
+    if len(messages) > POINTS:
+        return _means(messages)
+    # A short chat starts on the left and grows; it is not stretched over the whole width.
+    places = max(len(messages), 12)
+    found = []
+    for i, message in enumerate(messages):
+        if message.prediction is None or message.emotion is None:
+            continue
+        found.append(
+            Point(
+                x=_x(i, places),
+                # A correction is certain, the model's own view is a matter of degree.
+                y=_y(mood({message.correction: 1.0} if message.correction else message.prediction.probabilities)),
+                colour=colour(message.emotion),
+                symbol=symbol(message.emotion),
+                title=_title(message),
+                speaker=message.speaker,
+                newest=i == len(messages) - 1,
+            )
+        )
+    return found
+
+
+def _means(messages: Sequence[Message]) -> list[Point]:
+    found = []
+    for i in range(POINTS):
+        stretch = messages[i * len(messages) // POINTS : (i + 1) * len(messages) // POINTS]
+        labelled = [m for m in stretch if m.prediction and m.emotion]
+        if not labelled:
+            continue
+        emotions = [m.emotion or "" for m in labelled]
+        # What is not neutral says more about a stretch than what is.
+        telling = [e for e in emotions if e != "neutral"] or emotions
+        most = max(dict.fromkeys(telling), key=telling.count)
+        mean = sum(mood(m.prediction.probabilities) for m in labelled if m.prediction) / len(labelled)
+        title = f"messages {stretch[0].n + 1} to {stretch[-1].n + 1}: mostly {most}"
+        found.append(
+            Point(x=_x(i, POINTS), y=_y(mean), colour=colour(most), symbol=symbol(most), title=title, speaker="")
+        )
+    return found
+
+
+def _x(i: int, places: int) -> float:
+    return round(3 + 94 * i / max(places - 1, 1), 2)
+
+
+def _y(value: float) -> float:
+    return round(50 - 38 * value, 2)
+
+
+def _lines(points: Sequence[Point], stroke: int) -> list[Line]:
+    pairs = pairwise(points)
+    return [Line(x1=a.x, y1=a.y, x2=b.x, y2=b.y, stroke=stroke) for a, b in pairs]
+
+
+def _smoothed(points: Sequence[Point]) -> list[Point]:
+    """Each point at the mean height of its neighbours, a twelfth of them to either side."""
+    reach = max(2, len(points) // 12)
+    found = []
+    for i, point in enumerate(points):
+        near = points[max(0, i - reach) : i + reach + 1]
+        found.append(replace(point, y=round(sum(p.y for p in near) / len(near), 2)))
+    return found
+
+
+def _title(message: Message) -> str:
+    said = message.text if len(message.text) <= 80 else f"{message.text[:79]}…"
+    p = None if message.correction or message.prediction is None else message.prediction.probability
+    sure = "by hand" if p is None else percent(p)
+    return f"{message.n + 1}. {message.speaker}: {named(message.emotion or '')} {sure}: {said}"
+
+
+def _summary(messages: Sequence[Message]) -> str:
+    emotions = [m.emotion for m in messages if m.emotion]
+    if not emotions:
+        return "No labelled message yet."
+    counts = sorted(((emotions.count(e), e) for e in dict.fromkeys(emotions)), key=lambda pair: -pair[0])
+    total = f"{len(emotions):,} message{'s' * (len(emotions) != 1)}"
+    return f"{total}: " + ", ".join(f"{count:,} {emotion}" for count, emotion in counts) + "."
