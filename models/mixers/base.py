@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from models.mixers import door
+
 State = TypeVar("State", bound=tuple[Any, ...])
 
 
@@ -26,6 +28,33 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
 
     takes_ids: bool = False
 
+    def __call__(
+        self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: State | None = None
+    ) -> tuple[Tensor, State]:
+        """`forward`, past the door: ValueError for what does not fit together, and padding's contents cleared.
+
+        What stands at padded steps, NaN or infinity included, reaches no real token, no state and no gradient.
+        """
+        if not torch.compiler.is_compiling():  # a compiled graph looks at no values, and was traced from a checked call
+            door.check(type(self).__name__, x, mask, ids, state, self._width(), self._new_state())
+        if mask is not None:
+            x = x.masked_fill(~mask[..., None], 0.0)
+        y: tuple[Tensor, State] = super().__call__(x, mask=mask, ids=ids, state=state)
+        return y
+
+    def _width(self) -> int | None:
+        """D where the mixer says it in its config."""
+        return getattr(getattr(self, "config", None), "d_model", None)
+
+    def _new_state(self) -> tuple[type, tuple[door.Shape, ...]]:
+        """Type and shapes of a state of one row, worked out once."""
+        known: tuple[type, tuple[door.Shape, ...]] | None = self.__dict__.get("_state_like")
+        if known is None:
+            with torch.no_grad():
+                fresh = self.initial_state(1)
+            known = self.__dict__["_state_like"] = (type(fresh), door.shapes_of(fresh))
+        return known
+
     @abstractmethod
     def forward(
         self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: State | None = None
@@ -41,7 +70,7 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
         """
         if not self.streams:
             raise ValueError(f"{type(self).__name__} needs later tokens here, so it has no step")
-        y, state = self.forward(x_t[:, None], ids=None if ids_t is None else ids_t[:, None], state=state)
+        y, state = self(x_t[:, None], ids=None if ids_t is None else ids_t[:, None], state=state)
         return y[:, 0], state
 
     def state_floats(self, n_tokens: int) -> int:

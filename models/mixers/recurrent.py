@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.backend import choose
+from models.mixers.attention import AttentionState
 from models.mixers.base import SequenceMixer
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 from models.residual import Residual, ResidualKind
@@ -154,7 +155,7 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
 
     def __init__(self, config: RecurrentConfig, cell: type[Cell]) -> None:
         super().__init__()
-        self.recurrent_config = c = config
+        self.config = c = config
         widths = [c.d_model] + [c.width] * (c.n_layers - 1)
         self.cells = nn.ModuleList(cell(config, d_in) for d_in in widths)  # type: ignore[call-arg]
         self.n_states = cell.n_states
@@ -173,7 +174,7 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
             self.feedback = nn.Linear(c.width, c.d_model, bias=False)
 
     def initial_state(self, batch: int) -> RecurrentState:
-        c, weight = self.recurrent_config, next(self.parameters())
+        c, weight = self.config, next(self.parameters())
         wide = torch.promote_types(weight.dtype, torch.float32)
         zero = torch.zeros(batch, c.width, dtype=wide, device=weight.device)
         start = self.start.to(wide) if c.learned_start else zero.new_zeros(c.n_layers, self.n_states, c.width)
@@ -182,7 +183,7 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
         return RecurrentState(layers, attention, zero.clone() if c.attention == "feedback" else zero[:, :0])
 
     def state_floats(self, n_tokens: int) -> int:
-        c = self.recurrent_config
+        c = self.config
         cells = c.width * (self.n_states * c.n_layers + (c.attention == "feedback"))
         return cells + (0 if c.attention == "none" else self.attention.state_floats(n_tokens))
 
@@ -192,13 +193,13 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
         self.refuse_ids(ids)
         state = self.initial_state(len(x)) if state is None else state
         lengths = None if mask is None else mask.sum(1)
-        if self.recurrent_config.attention == "feedback":
+        if self.config.attention == "feedback":
             y, state = self._with_feedback(x, lengths, state)
         else:
             y, layers = self._layers(x, lengths, state.layers)
             y, seen = y.to(x.dtype), state.attention
-            if self.recurrent_config.attention == "after":
-                found, seen = self.attention(y, mask=mask, state=seen)
+            if self.config.attention == "after":
+                found, seen = self.attention(y, mask=mask, state=cast(AttentionState, seen))
                 y = self.join(y, found)
             state = RecurrentState(layers, seen, state.found)
         y = self.out(y)
@@ -223,10 +224,12 @@ class RecurrentMixer(SequenceMixer[RecurrentState]):
             real = None if lengths is None else t < lengths
             heard = (x_t + self.feedback(state.found.to(x.dtype)))[:, None]
             h, layers = self._layers(heard, None if real is None else real.long(), state.layers)
-            m, seen = self.attention(h, mask=None if real is None else real[:, None], state=state.attention)
+            m, seen = self.attention(
+                h, mask=None if real is None else real[:, None], state=cast(AttentionState, state.attention)
+            )
             found = m[:, 0].to(state.found.dtype)
             if real is not None:
                 found = torch.where(real[:, None], found, state.found)
             state = RecurrentState(layers, seen, found)
             outputs.append(self.join(h, m)[:, 0])
-        return (torch.stack(outputs, 1) if outputs else x.new_zeros(len(x), 0, self.recurrent_config.width)), state
+        return (torch.stack(outputs, 1) if outputs else x.new_zeros(len(x), 0, self.config.width)), state

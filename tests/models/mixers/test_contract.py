@@ -1,5 +1,6 @@
 """What every sequence mixer promises, over all of MIXERS, and over the variants named below."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,6 +228,47 @@ def test_what_stands_at_padding_does_not_matter(case: Case) -> None:
     torch.testing.assert_close(z, y)
     if case.mixer.streams:
         torch.testing.assert_close(case.run(state=other_state)[0], case.run(state=state)[0])
+
+
+@pytest.mark.parametrize("junk", [float("nan"), float("inf"), 1e30])
+def test_nothing_at_padding_reaches_a_token_a_state_or_a_gradient(case: Case, junk: float) -> None:
+    mask = mask_of(LENGTHS)
+    y, state = case.run(mask=mask)
+    x = torch.where(mask[..., None], case.x, junk).requires_grad_()
+    z, other = Case(case.mixer, x, case.ids).run(mask=mask)
+    torch.testing.assert_close(z, y)
+    if case.mixer.streams:
+        torch.testing.assert_close(case.run(state=other)[0], case.run(state=state)[0])
+    z.square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
+    assert not x.grad[~mask].any()
+    for name, parameter in case.mixer.named_parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all(), name
+
+
+def test_what_does_not_belong_together_is_refused(case: Case) -> None:
+    full = mask_of([TOKENS] * BATCH)
+    wrong: dict[str, dict[str, Any]] = {
+        "x is (4, 32)": {"x": case.x[:, 0]},
+        "expected floating": {"x": case.x.long()},
+        "mask is (4, 1)": {"mask": full[:, :1]},
+        "mask is torch.float64": {"mask": full.double()},
+        "padding stands before": {"mask": full & (torch.arange(TOKENS) > 2)},
+        "the state is a tuple": {"state": (case.x,)},
+    }
+    if hasattr(case.mixer, "config"):
+        wrong["x is (4, 13, 31), expected (B, T, 32)"] = {"x": case.x[..., :-1]}
+    _, state = case.run()
+    wrong["of the state is"] = {"state": take_rows(state, torch.tensor([0, 1]))}
+    for match, given in wrong.items():
+        with pytest.raises(ValueError, match=re.escape(match)):
+            case.mixer(given.get("x", case.x), ids=case.ids, mask=given.get("mask"), state=given.get("state"))
+    if case.ids is not None:
+        with pytest.raises(ValueError, match="ids"):
+            case.mixer(case.x, ids=case.ids[:, :-1])
+        with pytest.raises(ValueError, match="ids are torch"):
+            case.mixer(case.x, ids=case.ids.float())
 
 
 def test_a_full_mask_is_no_mask(case: Case) -> None:
