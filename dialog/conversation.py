@@ -6,12 +6,13 @@ know is kept in `extra`. Numbers are accepted where a name or a time is expected
 inside, and numbers again on the way out. A field that is null is the same as none, and comes out null again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 _UTTERANCE_FIELDS = ("speaker", "text", "emotion", "time", "prediction")
 _CONVERSATION_FIELDS = ("id", "utterances", "error", "warnings")
+_PLACES_SHOWN = 8
 
 
 class MalformedConversation(ValueError):
@@ -142,6 +143,52 @@ class Utterance:
         return _merge(known, self.extra, required=("speaker", "text"))
 
 
+class Caveat(str):
+    """What to know of a conversation's labels: a sentence for people, and what programs ask for beside it.
+
+    `code` is its kind and stable, `utterances` are those it is about, counted from 0, and `text` is the sentence
+    without them. Caveat("foreign", "not in English", (0, 7)) == "utterances 0, 7: not in English".
+    """
+
+    code: str
+    text: str
+    utterances: tuple[int, ...]
+
+    def __new__(cls, code: str, text: str, utterances: Iterable[int] = ()) -> Self:
+        places = tuple(utterances)
+        made = super().__new__(cls, _placed(text, places))
+        made.code, made.text, made.utterances = code, text, places
+        return made
+
+    def __getnewargs__(self) -> tuple[str, str, tuple[int, ...]]:  # type: ignore[override]  # for copies
+        return self.code, self.text, self.utterances
+
+    @classmethod
+    def of(cls, value: str | Mapping[str, Any]) -> Self:
+        """A caveat from its JSON object. A plain sentence, as older logs have them, has the code `note`."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str):
+            return cls("note", value)
+        return cls(_encodable(value["code"]), _encodable(value["text"]), value.get("utterances") or ())
+
+    def said_of(self, what: str, first: int) -> str:
+        """The sentence in other words for an utterance, counted from `first`: "messages 1, 8: not in English"."""
+        return _placed(self.text, self.utterances, what, first)
+
+    def map(self, change: Callable[[str], str]) -> Self:
+        """The same with its text changed."""
+        return type(self)(self.code, change(self.text), self.utterances)
+
+    def moved(self, by: int) -> Self:
+        """The same of utterances so many later: for one about a part, in the whole."""
+        return type(self)(self.code, self.text, (n + by for n in self.utterances)) if by else self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object."""
+        return {"code": self.code, "text": self.text, "utterances": list(self.utterances)}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversation:
     """Utterances in order. `error` says why it could not be labelled, `warnings` what to know of its labels."""
@@ -167,7 +214,7 @@ class Conversation:
             extra.pop("id", None)  # it gets the default, so it is not null on the way out
         error, warnings = fields.get("error"), fields.get("warnings")
         # `error` and `warnings` are common words: in a shape that is not ours they are somebody else's fields.
-        ours = isinstance(warnings, list) and all(isinstance(w, str) for w in warnings)
+        ours = isinstance(warnings, list) and all(_is_caveat(w) for w in warnings)
         if error is not None and not isinstance(error, str):
             extra["error"], error = error, None
         if warnings is not None and not ours:
@@ -177,14 +224,14 @@ class Conversation:
             utterances=tuple(Utterance.from_dict(u, f"utterances[{i}]") for i, u in enumerate(utterances)),
             extra=extra,
             error=None if error is None else _encodable(error),
-            warnings=tuple(_encodable(w) for w in warnings) if ours and warnings else (),
+            warnings=tuple(_encodable(w) if isinstance(w, str) else Caveat.of(w) for w in (warnings if ours else ())),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The jsonl object: every field that came in; `error` and `warnings` where there are any."""
         known: dict[str, Any] = {"id": self.id, "utterances": [u.to_dict() for u in self.utterances]}
         known["error"] = self.error
-        known["warnings"] = list(self.warnings) or None
+        known["warnings"] = [w.to_dict() if isinstance(w, Caveat) else w for w in self.warnings] or None
         return _merge(known, self.extra, required=("id", "utterances"))
 
     @property
@@ -204,13 +251,35 @@ class Conversation:
         return replace(self, error=error)
 
     def with_warnings(self, warnings: Iterable[str]) -> Self:
-        """The same conversation with these warnings after its own; none twice."""
+        """The same conversation with these warnings (a Caveat, or a plain sentence) after its own; none twice."""
         return replace(self, warnings=tuple(dict.fromkeys((*self.warnings, *warnings))))
 
 
 def _is_extra(key: str, value: Any, known: tuple[str, ...]) -> bool:
     """Unknown fields, and known ones whose JSON value a string or None inside would not bring back."""
     return key not in known or value is None or (isinstance(value, int | float) and key in ("id", "speaker", "time"))
+
+
+def _is_caveat(value: Any) -> bool:
+    """Whether this is a warning as we write them, and not a field of somebody else's."""
+    if not isinstance(value, dict):
+        return isinstance(value, str)
+    places = value.get("utterances")
+    return (
+        value.keys() == {"code", "text", "utterances"}
+        and isinstance(value.get("code"), str)
+        and isinstance(value.get("text"), str)
+        and isinstance(places, list)
+        and all(type(n) is int and n >= 0 for n in places)
+    )
+
+
+def _placed(text: str, places: Sequence[int], what: str = "utterance", first: int = 0) -> str:
+    if not places:
+        return text
+    shown = ", ".join(str(n + first) for n in places[:_PLACES_SHOWN])
+    more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+    return f"{what}{'s' if len(places) > 1 else ''} {shown}{more}: {text}"
 
 
 def _merge(known: Mapping[str, Any], extra: Mapping[str, Any], *, required: tuple[str, ...]) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """A message as the page shows it, and how emotions are shown: in words and symbols, with colour only beside them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dialog.conversation import Conversation, Prediction
+from dialog.conversation import Caveat, Conversation, Prediction
 from dialog.labels import COLOURS, SENTIMENT, SYMBOLS
 
 UNKNOWN_SYMBOL, UNKNOWN_COLOUR = "•", "#8A8F98"
@@ -36,7 +35,7 @@ class Message:
             prediction=answered.prediction,
             correction=answered.correction,
             error=answered.error or (None if answered.prediction else "not labelled"),
-            warnings=tuple(_PLACES.sub("", warning) for warning in answered.warnings),
+            warnings=tuple(warning.text for warning in answered.warnings),
         )
 
     @property
@@ -59,27 +58,9 @@ def messages_of(conversation: Conversation) -> tuple[Message, ...]:
     )
 
 
-_PLACES = re.compile(r"^utterances? (?P<numbers>\d+(?:, \d+)*)(?P<more> and \d+ more)?: ")
-"""How a warning says where: utterances count from 0."""
-
-
-def moved(warning: str, by: int) -> str:
-    """A warning about a part of a conversation, as one about the whole: the part begins at utterance `by`."""
-    return _PLACES.sub(lambda found: found[0].replace(found["numbers"], _numbers(found, by)), warning)
-
-
 def counted_from_one(warning: str) -> str:
     """A warning in the words of the page, where messages count from 1."""
-
-    def say(found: re.Match[str]) -> str:
-        several = "s" if "," in found["numbers"] or found["more"] else ""
-        return f"message{several} {_numbers(found, 1)}{found['more'] or ''}: "
-
-    return _PLACES.sub(say, warning)
-
-
-def _numbers(found: re.Match[str], by: int) -> str:
-    return ", ".join(str(int(number) + by) for number in found["numbers"].split(", "))
+    return Caveat.of(warning).said_of("message", 1)
 
 
 def symbol(label: str) -> str:

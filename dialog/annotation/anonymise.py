@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats import Item, Unreadable
 from dialog.formats.words import words
 
@@ -55,7 +55,7 @@ class Anonymiser:
             utterances=tuple(self._utterance(u, scrub) for u in item.utterances),
             extra=_everywhere(item.extra, scrub),
             error=None if item.error is None else scrub(item.error),
-            warnings=tuple(scrub(w) for w in item.warnings),
+            warnings=tuple(w.map(scrub) if isinstance(w, Caveat) else scrub(w) for w in item.warnings),
         )
 
     def pseudonym(self, speaker: str) -> str:

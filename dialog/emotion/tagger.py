@@ -12,7 +12,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from dialog.conversation import Cause, Conversation, Prediction
+from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.emotion.causes import DEFAULT as DEFAULT_CAUSES
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.labels import SENTIMENT
@@ -306,11 +306,10 @@ class EmotionTagger:
     ) -> Conversation:
         warnings = []
         if truncated:
-            warnings.append(
-                f"{_places(truncated)}: only the first {self.config.layout.utterance_tokens} tokens were read"
-            )
+            read = f"only the first {self.config.layout.utterance_tokens} tokens were read"
+            warnings.append(Caveat("truncated", read, truncated))
         if foreign:
-            warnings.append(f"{_places(foreign)}: {FOREIGN}")
+            warnings.append(Caveat("foreign", FOREIGN, foreign))
         return c.with_predictions(predictions).with_warnings(warnings)
 
 
@@ -347,9 +346,3 @@ def _tempered(context: EmotionIC, temperature: float) -> EmotionIC:
     copy.load_state_dict(context.state_dict())
     copy.temper(temperature)
     return copy.eval()
-
-
-def _places(places: Sequence[int], shown: int = 8) -> str:
-    first = ", ".join(str(i) for i in places[:shown])
-    more = f" and {len(places) - shown} more" if len(places) > shown else ""
-    return f"utterance{'s' if len(places) > 1 else ''} {first}{more}"

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, wait
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.annotation.annotate import Progress, Summary, annotate
-from dialog.conversation import Conversation, Prediction
+from dialog.conversation import Caveat, Conversation, Prediction
 from serve.batches import table as batch_table
 from serve.batches.table import Batch
 from serve.config import AppConfig
@@ -299,8 +299,8 @@ def _labelled(conversation: Conversation, answer: dict[str, Any]) -> Conversatio
     if answer.get("error"):
         return conversation.with_error(str(answer["error"]))
     predictions = [Prediction.from_dict(u["prediction"]) for u in answer["utterances"]]
-    warnings = dict.fromkeys([*conversation.warnings, *(answer.get("warnings") or ())])
-    return replace(conversation.with_predictions(predictions), warnings=tuple(warnings))
+    warnings = [Caveat.of(w) for w in answer.get("warnings") or ()]
+    return conversation.with_predictions(predictions).with_warnings(warnings)
 
 
 def _reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from serve.edge.schemas import Closed, Label, Mode, Name
+from serve.edge.schemas import CaveatOut, Closed, Label, Mode, Name
 from serve.emotion.schemas import PredictionOut
 
 
@@ -45,7 +45,7 @@ class MessageReply(MessageOut):
     chat: str
     model_version: str
     mode: Mode
-    warnings: list[str] = Field(description="What to know of the label")
+    warnings: list[CaveatOut] = Field(description="What to know of the label")
     request_id: str
 
 

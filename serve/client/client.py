@@ -10,7 +10,7 @@ import httpx
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from dialog.conversation import Conversation, Prediction
+from dialog.conversation import Caveat, Conversation, Prediction
 from serve.client.batches import BatchCalls
 from serve.client.pictures import VisualCalls
 
@@ -56,7 +56,7 @@ class EmotionsAnswer:
     conversations: tuple[Conversation, ...]
     model_version: str
     mode: Mode
-    warnings: tuple[str, ...]
+    warnings: tuple[Caveat, ...]
     request_id: str
 
 
@@ -71,7 +71,7 @@ class Message:
     prediction: Prediction | None
     error: str | None
     correction: str | None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caveat, ...] = ()
 
     @property
     def emotion(self) -> str | None:
@@ -168,7 +168,7 @@ class Client(BatchCalls, VisualCalls):
             conversations=tuple(Conversation.from_dict(c) for c in answer["conversations"]),
             model_version=answer["model_version"],
             mode=answer["mode"],
-            warnings=tuple(answer["warnings"]),
+            warnings=tuple(Caveat.of(w) for w in answer["warnings"]),
             request_id=answer["request_id"],
         )
 
@@ -359,5 +359,5 @@ def _message(value: Mapping[str, Any]) -> Message:
         prediction=None if prediction is None else Prediction.from_dict(prediction),
         error=value["error"],
         correction=value["correction"],
-        warnings=tuple(value.get("warnings", ())),
+        warnings=tuple(Caveat.of(w) for w in value.get("warnings", ())),
     )

@@ -25,6 +25,14 @@ class Closed(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
+class CaveatOut(BaseModel):
+    """What to know of labels."""
+
+    code: str = Field(description="Its kind; stable: `foreign`, `truncated`, `note`")
+    text: str = Field(description="The same for people, in a sentence")
+    utterances: list[int] = Field(description="Those it is about, counted from 0; empty where it is about all")
+
+
 class HealthReply(BaseModel):
     """`ok`: alive, or ready to label."""
 

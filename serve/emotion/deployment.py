@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from ray import serve as ray_serve
 
-from dialog.conversation import Conversation, MalformedConversation, Prediction
+from dialog.conversation import Caveat, Conversation, MalformedConversation, Prediction
 from dialog.language import FOREIGN, unfamiliar
 from serve.config import AppConfig
 from serve.edge import logs
@@ -39,7 +39,7 @@ class Labelled:
 
     conversations: bytes = b"[]"
     model_version: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
     n_errors: int = 0
     error: str | None = None
 
@@ -71,7 +71,7 @@ class Stepped:
     prediction: dict[str, Any] | None
     state: bytes | None
     model_version: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     stale: bool = False
 
@@ -156,7 +156,7 @@ class Taggers:
                 prediction=prediction.to_dict(),
                 state=state.to_bytes(),
                 model_version=about.version,
-                warnings=(FOREIGN,) if unfamiliar([step.text]) else (),
+                warnings=(Caveat("foreign", FOREIGN).to_dict(),) if unfamiliar([step.text]) else (),
             )
         except Exception as error:  # one message that cannot be labelled must not end the chat
             logs.get().error("message failed", model=step.model, **logs.about(error))
@@ -195,13 +195,13 @@ def _tag(tagger: Any, conversations: list[Conversation], mode: str) -> list[Conv
 
 
 def _written(conversations: list[Conversation], version: str, causes: bool) -> Labelled:
-    warnings = dict.fromkeys(w for c in conversations for w in c.warnings)
+    warnings = dict.fromkeys(Caveat.of(w) for c in conversations for w in c.warnings)
     if not causes:
         conversations = [_without_causes(c) for c in conversations]
     return Labelled(
         conversations=orjson.dumps([c.to_dict() for c in conversations]),
         model_version=version,
-        warnings=tuple(warnings),
+        warnings=tuple(w.to_dict() for w in warnings),
         n_errors=sum(c.error is not None for c in conversations),
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.edge.schemas import Closed, Label, Mode, Name, Open
+from serve.edge.schemas import CaveatOut, Closed, Label, Mode, Name, Open
 
 
 class UtteranceIn(Open):
@@ -86,7 +86,7 @@ class EmotionsReply(BaseModel):
     conversations: list[ConversationOut]
     model_version: str
     mode: Mode
-    warnings: list[str]
+    warnings: list[CaveatOut]
     request_id: str
 
 

@@ -1,6 +1,7 @@
 """Conversations from JSON and back: nothing is lost, and what is wrong is said with its place."""
 
 import contextlib
+import copy
 import json
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog.conversation import Cause, Conversation, MalformedConversation, Prediction, Utterance
+from dialog.conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Utterance
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -115,3 +116,28 @@ def test_speakers_come_once_in_order_of_appearance() -> None:
 def test_warnings_add_up_without_repeating_themselves() -> None:
     conversation = Conversation(id="a", utterances=()).with_warnings(["x"]).with_warnings(["x", "y"])
     assert conversation.warnings == ("x", "y")
+
+
+def test_a_caveat_is_a_sentence_with_a_code_and_places_and_survives_every_journey() -> None:
+    caveat = Caveat("foreign", "not in English", (0, 7))
+    assert caveat == "utterances 0, 7: not in English"
+    for again in (Caveat.of(caveat.to_dict()), copy.deepcopy(caveat), caveat.moved(0)):
+        assert (again, again.code, again.text, again.utterances) == (caveat, "foreign", "not in English", (0, 7))
+    conversation = Conversation(id="a", utterances=()).with_warnings([caveat, "a plain sentence"])
+    value = conversation.to_dict()
+    assert value["warnings"] == [
+        {"code": "foreign", "text": "not in English", "utterances": [0, 7]},
+        "a plain sentence",
+    ]
+    assert Conversation.from_dict(value) == conversation
+    assert Conversation.from_dict(value).warnings[0].code == "foreign"  # type: ignore[attr-defined]
+    assert Caveat.of("a plain sentence").code == "note"
+
+
+@pytest.mark.parametrize(
+    "theirs", [[{"code": 1}], [{"code": "a", "text": "b", "utterances": ["x"]}], [{"code": "a", "text": "b"}], [None]]
+)
+def test_warnings_in_another_shape_are_somebody_elses(theirs: list[object]) -> None:
+    value = {"id": "a", "utterances": [], "warnings": theirs}
+    assert Conversation.from_dict(value).warnings == ()
+    assert Conversation.from_dict(value).to_dict() == value

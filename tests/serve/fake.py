@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dialog.conversation import Cause, Conversation, Prediction
+from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.labels import LABEL_SETS, SENTIMENT
 
 WORDS = {"joy": ("job", "wonderful", "great"), "sadness": ("leaving", "sad"), "anger": ("hate",)}
@@ -59,7 +59,8 @@ class FakeTagger:
         tagged = []
         for conversation in conversations:
             predictions = [self._predict(u.text, n) for n, u in enumerate(conversation.utterances)]
-            warnings = ("looks odd",) if any("odd" in u.text for u in conversation.utterances) else ()
+            odd = [n for n, u in enumerate(conversation.utterances) if "odd" in u.text]
+            warnings = [Caveat("odd", "looks odd", odd)] if odd else []
             tagged.append(conversation.with_predictions(predictions).with_warnings(warnings))
         return tagged
 

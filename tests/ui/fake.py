@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dialog.conversation import Cause, Conversation, Prediction
+from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
+from dialog.language import FOREIGN
 from serve.batches.schemas import BatchFailure
 from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
 from tests.ui.fake_pictures import PicturesInMemory
@@ -85,7 +86,7 @@ class MemoryClient(PicturesInMemory):
             prediction=prediction,
             error="this text is poison" if failed else None,
             correction=None,
-            warnings=() if text.isascii() else (f"utterance {n}: not in English, the language the model understands",),
+            warnings=() if text.isascii() else (Caveat("foreign", FOREIGN, (n,)),),
         )
         self.chats[chat_id] = replace(chat, total=n + 1, messages=(*chat.messages, message))
         return message

@@ -1,9 +1,10 @@
 import pytest
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.labels import LABEL_SETS
+from dialog.language import FOREIGN
 from tests.ui.fake import MemoryClient, predict
-from ui.messages import Message, colour, counted_from_one, messages_of, mood, moved, named, percent, symbol
+from ui.messages import Message, colour, counted_from_one, messages_of, mood, named, percent, symbol
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_clients_message_keeps_everything_and_loses_the_place_it_is_itself() -
     sent = client.add_message(chat.id, "Ann", "你好")
     message = Message.of(sent)
     assert (message.n, message.speaker, message.text) == (1, "Ann", "你好")
-    assert message.warnings == ("not in English, the language the model understands",)
+    assert message.warnings == (FOREIGN,)
     assert not message.pending
 
 
@@ -58,8 +59,10 @@ def test_a_message_without_an_answer_says_so() -> None:
 
 
 def test_warnings_are_moved_and_counted_as_the_page_counts() -> None:
-    warning = "utterances 0, 7 and 3 more: not in English"
-    assert moved(warning, 300) == "utterances 300, 307 and 3 more: not in English"
-    assert counted_from_one(warning) == "messages 1, 8 and 3 more: not in English"
-    assert counted_from_one("utterance 4: too long") == "message 5: too long"
+    places = [0, 7, *range(100, 110)]
+    warning = Caveat("foreign", "not in English", places)
+    assert warning == "utterances 0, 7, 100, 101, 102, 103, 104, 105 and 4 more: not in English"
+    assert warning.moved(300).utterances[:2] == (300, 307)
+    assert counted_from_one(warning).startswith("messages 1, 8, 101")
+    assert counted_from_one(Caveat("truncated", "too long", [4])) == "message 5: too long"
     assert counted_from_one("7 system line(s) left out") == "7 system line(s) left out"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
-from dialog.conversation import Prediction
+from dialog.conversation import Caveat, Prediction
 from dialog.language import FOREIGN, unfamiliar
 from ui.commands.terminal import note, printable
 from ui.messages import UNSURE_BELOW, colour, percent, symbol
@@ -49,7 +49,8 @@ def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int
             continue
         speaker, text = said
         prediction, state = tagger.step(state, speaker, text)
-        show(speaker, text, prediction, FOREIGN if unfamiliar([text]) else None, typed=lines.isatty())
+        warning = Caveat("foreign", FOREIGN) if unfamiliar([text]) else None
+        show(speaker, text, prediction, warning, typed=lines.isatty())
     return 0
 
 
@@ -71,10 +72,10 @@ class _JsonLines:
     def __init__(self, version: str) -> None:
         self._told = {"mode": "live", "model_version": version}
 
-    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: Caveat | None, *, typed: bool) -> None:
         line = {"speaker": speaker, "text": text, "prediction": prediction.to_dict(), **self._told}
         if warning:
-            line["warnings"] = [warning]
+            line["warnings"] = [warning.to_dict()]
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
@@ -86,7 +87,7 @@ class _Coloured:
 
         self._console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
-    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: str | None, *, typed: bool) -> None:
+    def __call__(self, speaker: str, text: str, prediction: Prediction, warning: Caveat | None, *, typed: bool) -> None:
         from rich.text import Text
 
         full = round(_BAR * prediction.probability)

@@ -13,10 +13,10 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from dialog.conversation import Conversation
+from dialog.conversation import Caveat, Conversation
 from dialog.formats import READERS, WRITERS, Item, Unreadable, read, write
 from serve.client import Client, ServiceError
-from ui.messages import counted_from_one, messages_of, moved, named
+from ui.messages import counted_from_one, messages_of, named
 from ui.page import render
 from ui.page.download import download_button
 from ui.page.timeline import timeline
@@ -157,13 +157,14 @@ def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversa
     told_of = (None if u.prediction is None else u.prediction.moved(skipped) for u in answer.utterances)
     predictions = [*(None for _ in range(skipped)), *told_of]
     utterances = tuple(replace(u, prediction=p) for u, p in zip(item.utterances, predictions, strict=True))
-    warnings = [moved(warning, skipped) for warning in answer.warnings]
+    warnings = [Caveat.of(warning).moved(skipped) for warning in answer.warnings]
     if skipped:
-        warnings.append(
+        whole = (
             f"only the last {LONGEST_CONVERSATION:,} of {len(item.utterances):,} messages were labelled on this page"
         )
+        warnings.append(Caveat("not-whole", whole))
     if any(len(u.text) > LONGEST_TEXT for u in item.utterances):
-        warnings.append(f"only the first {LONGEST_TEXT:,} characters of a message are read")
+        warnings.append(Caveat("cut", f"only the first {LONGEST_TEXT:,} characters of a message are read"))
     extra = item.extra if answer.error else {**item.extra, **told}
     return replace(item, utterances=utterances, extra=extra, error=answer.error).with_warnings(warnings)
 

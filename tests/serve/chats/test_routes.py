@@ -37,7 +37,9 @@ async def test_each_message_is_labelled_from_what_came_before(client: httpx.Asyn
     second = await say(client, chat, "你好", speaker=2)
     assert (first["n"], first["prediction"]["emotion"], first["mode"], first["warnings"]) == (0, "joy", "live", [])
     assert (second["n"], second["speaker"], second["prediction"]["causes"][0]["utterance"]) == (1, "2", 0)
-    assert "not in English" in second["warnings"][0]
+    (warning,) = second["warnings"]
+    assert (warning["code"], warning["utterances"]) == ("foreign", [])
+    assert "not in English" in warning["text"]
     read = (await client.get(f"/chats/{chat}")).json()
     assert read["total"] == 2
     assert [m["text"] for m in read["messages"]] == ["great", "你好"]

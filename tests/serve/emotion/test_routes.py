@@ -65,7 +65,8 @@ async def test_a_conversation_that_fails_fails_alone(client: httpx.AsyncClient) 
         None,
     ]
     assert got[0]["utterances"][0]["prediction"]["emotion"] == "joy"
-    assert got[3]["warnings"] == reply["warnings"] == ["looks odd"]
+    odd = {"code": "odd", "text": "looks odd", "utterances": [1]}
+    assert got[3]["warnings"] == reply["warnings"] == [odd]
 
 
 async def test_causes_can_be_left_out(client: httpx.AsyncClient) -> None:
