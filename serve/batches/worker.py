@@ -22,14 +22,14 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.annotation.annotate import Progress, Summary, annotate
-from dialog.conversation import Caveat, Conversation, Prediction
+from dialog.conversation import Conversation, Prediction
 from serve.batches import table as batch_table
 from serve.batches.table import Batch
 from serve.config import AppConfig
 from serve.edge import logs
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
-from serve.emotion.deployment import Job, Labelled
+from serve.emotion.deployment import Job, JobAnswer, Labels
 from serve.emotion.labeller import Labeller, RemoteLabeller
 from serve.storage import BATCHES, DATABASE, Storage
 
@@ -249,18 +249,11 @@ class _ServiceTagger:
         self, conversations: Sequence[Conversation], *, mode: Literal["offline", "live"] = "offline"
     ) -> list[Conversation]:
         """The conversations with their predictions; only speakers and texts make the journey."""
-        job = Job(
-            conversations=orjson.dumps([_bare(c) for c in conversations]),
-            n_conversations=len(conversations),
-            longest=max((len(c.utterances) for c in conversations), default=0),
-            model=self._model,
-            mode=mode,
-            causes=True,
-        )
-        labelled: Labelled = self._ask(lambda: self._labeller.label_log(job))
-        self._end_where(labelled.error)
-        answers = orjson.loads(labelled.conversations)
-        return [_labelled(c, answer) for c, answer in zip(conversations, answers, strict=True)]
+        turns = tuple(tuple((_clean(u.speaker), _clean(u.text)) for u in c.utterances) for c in conversations)
+        job = Job(conversations=turns, model=self._model, mode=mode, causes=True)
+        answer: JobAnswer = self._ask(lambda: self._labeller.label_log(job))
+        self._end_where(answer.error)
+        return [_labelled(c, labels) for c, labels in zip(conversations, answer.conversations, strict=True)]
 
     def _ask(self, call: Callable[[], Any]) -> Any:
         """Its answer. A service that is too busy, or whose replica has died, is asked again."""
@@ -285,22 +278,16 @@ class _ServiceTagger:
             raise _Ended
 
 
-def _bare(conversation: Conversation) -> dict[str, Any]:
-    told = [{"speaker": _clean(u.speaker), "text": _clean(u.text)} for u in conversation.utterances]
-    return {"id": "", "utterances": told}
-
-
 def _clean(text: str) -> str:
     """Half a character of a broken file is no UTF-8."""
     return text.encode("utf-8", "replace").decode()
 
 
-def _labelled(conversation: Conversation, answer: dict[str, Any]) -> Conversation:
-    if answer.get("error"):
-        return conversation.with_error(str(answer["error"]))
-    predictions = [Prediction.from_dict(u["prediction"]) for u in answer["utterances"]]
-    warnings = [Caveat.of(w) for w in answer.get("warnings") or ()]
-    return conversation.with_predictions(predictions).with_warnings(warnings)
+def _labelled(conversation: Conversation, labels: Labels) -> Conversation:
+    if labels.error is not None:
+        return conversation.with_error(labels.error)
+    predictions = [Prediction.from_dict(orjson.loads(p)) for p in labels.predictions]
+    return conversation.with_predictions(predictions).with_warnings(labels.warnings)
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,8 @@ from serve.edge.problems import Fault, Refusal
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_DEEPEST = 250
+"""Arrays and objects in one another: what can be read can be nested deeper than the 254 that can be written back."""
 _BIG = 200_000  # bytes; checking more than this in the event loop would be felt by the other requests
 
 
@@ -27,17 +29,31 @@ async def read(request: Request, model: type[Model], limits: Limits) -> tuple[Mo
     body = await request.body()
     try:
         value = orjson.loads(body)
-        orjson.dumps(value)  # what can be read can be nested deeper than what can be written back
     except orjson.JSONDecodeError as error:
         raise Refusal(400, "malformed-json", str(error)) from None
-    except TypeError:
-        raise Refusal(400, "malformed-json", "the value is nested too deeply") from None
+    if len(body) > _BIG:
+        return await asyncio.to_thread(_checked, value, model, limits), value
+    return _checked(value, model, limits), value
+
+
+def _checked(value: Any, model: type[Model], limits: Limits) -> Model:
+    if _deeper_than(_DEEPEST, value):
+        raise Refusal(400, "malformed-json", "the value is nested too deeply")
     try:
-        if len(body) > _BIG:
-            return await asyncio.to_thread(model.model_validate, value), value
-        return model.model_validate(value), value
+        return model.model_validate(value)
     except ValidationError as error:
         raise invalid(faults_of(error), limits) from None
+
+
+def _deeper_than(depth: int, value: Any) -> bool:
+    """Whether arrays and objects stand in one another more often than that; looks at one level after the other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
+        inside = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [v for values in inside for v in values if isinstance(v, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def invalid(faults: Sequence[Fault], limits: Limits, *, limit: str | None = None) -> Refusal:

@@ -6,41 +6,54 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 from ray import serve as ray_serve
 
-from dialog.conversation import Caveat, Conversation, MalformedConversation, Prediction
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.language import FOREIGN, unfamiliar
 from serve.config import AppConfig
 from serve.edge import logs
+from serve.edge.schemas import Mode
 from serve.edge.threads import use_threads
+
+Turns = tuple[tuple[str, str], ...]
+"""What a model reads of a conversation: (speaker, text) in order. Nothing else of a request makes the journey."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One request: conversations as a JSON array of their objects, and how to label them."""
+    """One request: what is to be labelled, and how."""
 
-    conversations: bytes
-    n_conversations: int
-    longest: int
-    """Utterances in the longest of them; a batch is padded to it."""
+    conversations: tuple[Turns, ...]
     model: str
-    mode: str
+    mode: Mode
     causes: bool
+    longest: int = field(init=False)
+    """Utterances in the longest of them; a batch is padded to it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "longest", max(map(len, self.conversations), default=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labelled:
-    """The answer to a job: its conversations in order, as a JSON array. `error` where there is no answer at all."""
+class Labels:
+    """Those of one conversation: a prediction's JSON object for each utterance; or why there are none."""
 
-    conversations: bytes = b"[]"
+    predictions: tuple[bytes, ...] = ()
+    warnings: tuple[Caveat, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobAnswer:
+    """The labels of a job's conversations, in order. `error` where there is no answer at all."""
+
+    conversations: tuple[Labels, ...] = ()
     model_version: str = ""
-    warnings: tuple[dict[str, Any], ...] = ()
-    n_errors: int = 0
     error: str | None = None
 
 
@@ -113,25 +126,25 @@ class Taggers:
             return About(error=f"the model {model} cannot be loaded")
         return About(labels=tuple(tagger.labels), version=str(tagger.version))
 
-    def label(self, jobs: Sequence[Job]) -> list[Labelled]:
+    def label(self, jobs: Sequence[Job]) -> list[JobAnswer]:
         """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
-        answers: dict[int, Labelled] = {}
-        groups: dict[tuple[str, str, bool], list[int]] = {}
+        answers: dict[int, JobAnswer] = {}
+        groups: dict[tuple[str, Mode, bool], list[int]] = {}
         for i, job in enumerate(jobs):
             groups.setdefault((job.model, job.mode, job.causes), []).append(i)
         for (model, mode, causes), members in groups.items():
             about = self.about(model)
             if about.error is not None:
-                answers |= {i: Labelled(error=about.error) for i in members}
+                answers |= {i: JobAnswer(error=about.error) for i in members}
                 continue
             tagger = self.get(model)
             if not causes and hasattr(tagger, "without_causes"):
                 tagger = tagger.without_causes()
-            read = [_read(jobs[i].conversations) for i in members]
-            tagged = iter(_tag(tagger, [c for conversations in read for c in conversations], mode))
-            for i, conversations in zip(members, read, strict=True):
-                mine = [next(tagged) for _ in conversations]
-                answers[i] = _written(mine, str(tagger.version), jobs[i].causes)
+            read = [_conversation(turns) for i in members for turns in jobs[i].conversations]
+            tagged = iter(_tag(tagger, read, mode))
+            for i in members:
+                mine = tuple(_labels(next(tagged), causes) for _ in jobs[i].conversations)
+                answers[i] = JobAnswer(conversations=mine, model_version=str(tagger.version))
         return [answers[i] for i in range(len(jobs))]
 
     def step(self, step: Step) -> Stepped:
@@ -163,55 +176,33 @@ class Taggers:
             return Stepped(prediction=None, state=step.state, model_version=about.version, error=_reason(error))
 
 
-def _read(conversations: bytes) -> list[Conversation]:
-    """Conversations from their JSON objects; one that is none after all becomes an empty one with an error."""
-    found = []
-    for i, value in enumerate(orjson.loads(conversations)):
-        try:
-            # An error or a warning that came in is about an earlier labelling, not about this one.
-            found.append(replace(Conversation.from_dict(value, default_id=str(i)), error=None, warnings=()))
-        except MalformedConversation as error:
-            found.append(Conversation(id=str(i), utterances=(), error=str(error)))
-    return found
+def _conversation(turns: Turns) -> Conversation:
+    return Conversation(id="", utterances=tuple(Utterance(speaker=speaker, text=text) for speaker, text in turns))
 
 
-def _tag(tagger: Any, conversations: list[Conversation], mode: str) -> list[Conversation]:
+def _tag(tagger: Any, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
     """As tagger.tag, but an exception falls on the conversation that caused it and on no other."""
-    todo = [c for c in conversations if c.error is None]
-    if not todo:
-        return conversations
+    if not conversations:
+        return []
     try:
-        tagged = list(tagger.tag(todo, mode=mode))
-        if len(tagged) != len(todo):
-            raise RuntimeError(f"{len(tagged)} labelled conversations for {len(todo)}")
+        tagged = list(tagger.tag(conversations, mode=mode))
+        if len(tagged) != len(conversations):
+            raise RuntimeError(f"{len(tagged)} labelled conversations for {len(conversations)}")
+        return tagged
     except Exception as error:
-        logs.get().error("batch failed", mode=mode, conversations=len(todo), **logs.about(error))
-        if len(todo) == 1:
-            tagged = [todo[0].with_error(_reason(error))]
-        else:
-            tagged = [labelled for one in todo for labelled in _tag(tagger, [one], mode)]
-    done = iter(tagged)
-    return [next(done) if c.error is None else c for c in conversations]
+        logs.get().error("batch failed", mode=mode, conversations=len(conversations), **logs.about(error))
+        if len(conversations) == 1:
+            return [conversations[0].with_error(_reason(error))]
+        return [labelled for one in conversations for labelled in _tag(tagger, [one], mode)]
 
 
-def _written(conversations: list[Conversation], version: str, causes: bool) -> Labelled:
-    warnings = dict.fromkeys(Caveat.of(w) for c in conversations for w in c.warnings)
-    if not causes:
-        conversations = [_without_causes(c) for c in conversations]
-    return Labelled(
-        conversations=orjson.dumps([c.to_dict() for c in conversations]),
-        model_version=version,
-        warnings=tuple(w.to_dict() for w in warnings),
-        n_errors=sum(c.error is not None for c in conversations),
-    )
-
-
-def _without_causes(conversation: Conversation) -> Conversation:
-    def bare(prediction: Prediction | None) -> Prediction | None:
-        return None if prediction is None else replace(prediction, causes=())
-
-    utterances = tuple(replace(u, prediction=bare(u.prediction)) for u in conversation.utterances)
-    return replace(conversation, utterances=utterances)
+def _labels(conversation: Conversation, causes: bool) -> Labels:
+    warnings = tuple(Caveat.of(w) for w in conversation.warnings)
+    if conversation.error is not None:
+        return Labels(warnings=warnings, error=conversation.error)
+    found = [u.prediction for u in conversation.utterances]
+    told = [p if p is None or causes else replace(p, causes=()) for p in found]
+    return Labels(predictions=tuple(orjson.dumps(None if p is None else p.to_dict()) for p in told), warnings=warnings)
 
 
 def _reason(error: Exception) -> str:
@@ -225,7 +216,7 @@ CALLS = 2
 
 def padded_work(jobs: list[Job]) -> int:
     """Utterances in a batch of these jobs once every conversation is as long as the longest."""
-    return sum(job.n_conversations for job in jobs) * max((job.longest for job in jobs), default=0)
+    return sum(len(job.conversations) for job in jobs) * max((job.longest for job in jobs), default=0)
 
 
 class Emotion:
@@ -243,11 +234,11 @@ class Emotion:
         version = self._taggers.about(config.model_name).version
         logs.get().info("emotion ready", model=config.model_name, model_version=version)
 
-    async def label(self, jobs: list[Job]) -> list[Labelled]:
+    async def label(self, jobs: list[Job]) -> list[JobAnswer]:
         """An answer a job. Whoever calls has put together what came together."""
         return await asyncio.get_running_loop().run_in_executor(self._batches, self._taggers.label, jobs)
 
-    async def label_log(self, job: Job) -> Labelled:
+    async def label_log(self, job: Job) -> JobAnswer:
         """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
         answers = await asyncio.get_running_loop().run_in_executor(self._logs, self._taggers.label, [job])
         return answers[0]

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from serve.emotion.deployment import Job, Labelled, padded_work
+from serve.emotion.deployment import Job, JobAnswer, padded_work
 
 
 class Gatherer:
@@ -13,14 +13,14 @@ class Gatherer:
     A call holds jobs of at most `work` padded utterances together, or one job. Used in one event loop only.
     """
 
-    def __init__(self, call: Callable[[list[Job]], Awaitable[list[Labelled]]], *, calls: int, work: int) -> None:
+    def __init__(self, call: Callable[[list[Job]], Awaitable[list[JobAnswer]]], *, calls: int, work: int) -> None:
         self._call = call
         self._calls = calls
         self._work = work
-        self._waiting: deque[tuple[Job, asyncio.Future[Labelled]]] = deque()
+        self._waiting: deque[tuple[Job, asyncio.Future[JobAnswer]]] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         """The job's answer. What the call raises, every job in it raises."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append((job, answer))
@@ -37,9 +37,9 @@ class Gatherer:
         self._under_way.discard(task)
         self._start()
 
-    def _take(self) -> list[tuple[Job, asyncio.Future[Labelled]]]:
+    def _take(self) -> list[tuple[Job, asyncio.Future[JobAnswer]]]:
         """The next jobs that go together; whoever has gone away in the meantime is left out."""
-        taken: list[tuple[Job, asyncio.Future[Labelled]]] = []
+        taken: list[tuple[Job, asyncio.Future[JobAnswer]]] = []
         while self._waiting:
             job, answer = self._waiting[0]
             if not answer.done():
@@ -49,7 +49,7 @@ class Gatherer:
             self._waiting.popleft()
         return taken
 
-    async def _run(self, taken: list[tuple[Job, asyncio.Future[Labelled]]]) -> None:
+    async def _run(self, taken: list[tuple[Job, asyncio.Future[JobAnswer]]]) -> None:
         try:
             answers = await self._call([job for job, _ in taken])
             for (_, future), answer in zip(taken, answers, strict=True):

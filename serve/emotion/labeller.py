@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from serve.edge.calls import answer_of, late
-from serve.emotion.deployment import CALLS, About, Job, Labelled, Step, Stepped, Taggers
+from serve.emotion.deployment import CALLS, About, Job, JobAnswer, Step, Stepped, Taggers
 from serve.emotion.gathering import Gatherer
 
 T = TypeVar("T")
@@ -14,10 +14,10 @@ T = TypeVar("T")
 class Labeller(Protocol):
     """What the routes need of the models. Any call may raise a Refusal: 429 when full, 503 when nobody answers."""
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         """The job's answer."""
 
-    async def label_log(self, job: Job) -> Labelled:
+    async def label_log(self, job: Job) -> JobAnswer:
         """The same for a part of a log: it may take long, and runs beside the jobs somebody waits for."""
 
     async def step(self, step: Step) -> Stepped:
@@ -33,11 +33,11 @@ class LocalLabeller:
     def __init__(self, taggers: Taggers) -> None:
         self._taggers = taggers
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         """The job's answer."""
         return (await asyncio.to_thread(self._taggers.label, [job]))[0]
 
-    async def label_log(self, job: Job) -> Labelled:
+    async def label_log(self, job: Job) -> JobAnswer:
         """The same."""
         return await self.label(job)
 
@@ -62,7 +62,7 @@ class RemoteLabeller:
         self._answer_seconds = answer_seconds
         self._gatherer = Gatherer(self._label_together, calls=calls, work=work)
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         """The job's answer."""
         try:
             async with asyncio.timeout(self._answer_seconds):
@@ -70,10 +70,10 @@ class RemoteLabeller:
         except TimeoutError:
             raise late(self._answer_seconds) from None
 
-    async def _label_together(self, jobs: list[Job]) -> list[Labelled]:
+    async def _label_together(self, jobs: list[Job]) -> list[JobAnswer]:
         return await self._call(lambda: self._handle.label.remote(jobs))
 
-    async def label_log(self, job: Job) -> Labelled:
+    async def label_log(self, job: Job) -> JobAnswer:
         """The same for a part of a log."""
         return await self._call(lambda: self._handle.label_log.remote(job))
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from dialog.conversation import Conversation
 from serve.edge import logs
 from serve.edge.admission import Admission
 from serve.edge.limits import Limits
@@ -15,7 +17,7 @@ from serve.edge.problems import declared, unavailable
 from serve.edge.reading import pointer, read, refuse_long
 from serve.edge.replies import reply
 from serve.emotion.choice import Choice
-from serve.emotion.deployment import Job
+from serve.emotion.deployment import Job, Labels
 from serve.emotion.labeller import Labeller
 from serve.emotion.schemas import EmotionsReply, EmotionsRequest
 
@@ -79,14 +81,11 @@ def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRou
         `error`. Fields we do not know come back as they were.
         """
         asked, value = await read(request, EmotionsRequest, limits)
-        conversations = value["conversations"]
         n_utterances = sum(len(c.utterances) for c in asked.conversations)
         refuse_long(_lengths(asked, n_utterances), limits)
         options = asked.options
         job = Job(
-            conversations=orjson.dumps(conversations),
-            n_conversations=len(conversations),
-            longest=max((len(c.utterances) for c in asked.conversations), default=0),
+            conversations=tuple(tuple((str(u.speaker), u.text) for u in c.utterances) for c in asked.conversations),
             model=choice.model(options.model, options.label_set, "/options"),
             mode=options.mode,
             causes=options.causes,
@@ -94,23 +93,37 @@ def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRou
         with admission.admit(n_utterances):
             try:
                 async with asyncio.timeout(limits.answer_seconds):
-                    labelled = await labeller.label(job)
+                    answer = await labeller.label(job)
             except TimeoutError:
                 raise unavailable(f"no answer within {limits.answer_seconds:g} s") from None
-        if labelled.error is not None:
-            raise unavailable(labelled.error, retry_after=30)
+        if answer.error is not None:
+            raise unavailable(answer.error, retry_after=30)
         logs.get().info(
-            "labelled", conversations=len(conversations), utterances=n_utterances, model=job.model, mode=job.mode
+            "labelled", conversations=len(job.conversations), utterances=n_utterances, model=job.model, mode=job.mode
         )
+        pairs = zip(value["conversations"], answer.conversations, strict=True)
+        warnings = dict.fromkeys(w for labels in answer.conversations for w in labels.warnings)
         told = {
-            "conversations": orjson.Fragment(labelled.conversations),
-            "model_version": labelled.model_version,
+            "conversations": [_labelled(i, sent, labels) for i, (sent, labels) in enumerate(pairs)],
+            "model_version": answer.model_version,
             "mode": options.mode,
-            "warnings": list(labelled.warnings),
+            "warnings": [w.to_dict() for w in warnings],
         }
         return reply(request, told)
 
     return router
+
+
+def _labelled(i: int, sent: dict[str, Any], labels: Labels) -> dict[str, Any]:
+    """The conversation as it was sent, with its labels: the fields no model knows never left this process."""
+    # An error or a warning that came in is about an earlier labelling, not about this one.
+    shell = Conversation.from_dict({**sent, "utterances": []}, default_id=str(i))
+    told = replace(shell, error=labels.error, warnings=labels.warnings).to_dict()
+    told["utterances"] = sent["utterances"]
+    if labels.error is None:
+        pairs = zip(sent["utterances"], labels.predictions, strict=True)
+        told["utterances"] = [{**u, "prediction": orjson.Fragment(p)} for u, p in pairs]
+    return told
 
 
 def _lengths(asked: EmotionsRequest, n_utterances: int) -> Iterator[tuple[str, str, int]]:

@@ -19,7 +19,7 @@ from serve.batches.schemas import InputFormat, OutputFormat
 from serve.batches.worker import ENDINGS, Worker, folder_of
 from serve.edge.limits import Limits
 from serve.edge.problems import overloaded
-from serve.emotion.deployment import Job, Labelled, Taggers
+from serve.emotion.deployment import Job, JobAnswer, Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
@@ -38,7 +38,7 @@ class Gate(LocalLabeller):
         self.refusals = refusals
         self.calls = self.free = 0
 
-    async def label_log(self, job: Job) -> Labelled:
+    async def label_log(self, job: Job) -> JobAnswer:
         self.calls += 1
         self.asked.set()
         if self.calls <= self.refusals:

@@ -10,29 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.config import AppConfig
+from serve.edge.schemas import Mode
 from serve.emotion.choice import Choice
-from serve.emotion.deployment import Job, Step, Taggers, padded_work
+from serve.emotion.deployment import Job, JobAnswer, Step, Taggers, padded_work
 from tests.serve.conftest import CATALOGUE, TAGGER
 from tests.serve.fake import FakeState, FakeTagger
 
 
-def job(*conversations: list[str], model: str = "emotion/ekman", mode: str = "offline") -> Job:
-    value = [{"utterances": [{"speaker": "a", "text": text} for text in texts]} for texts in conversations]
-    longest = max((len(c) for c in conversations), default=0)
-    return Job(
-        conversations=orjson.dumps(value),
-        n_conversations=len(conversations),
-        longest=longest,
-        model=model,
-        mode=mode,
-        causes=True,
-    )
+def job(*conversations: list[str], model: str = "emotion/ekman", mode: Mode = "offline") -> Job:
+    turns = tuple(tuple(("a", text) for text in texts) for texts in conversations)
+    return Job(conversations=turns, model=model, mode=mode, causes=True)
 
 
-def emotions(labelled: bytes) -> list[list[str | None]]:
+def emotions(answer: JobAnswer) -> list[list[str | None]]:
     return [
-        [u.get("prediction", {}).get("emotion") for u in c["utterances"]] if "error" not in c else [None]
-        for c in orjson.loads(labelled)
+        [orjson.loads(p)["emotion"] for p in labels.predictions] if labels.error is None else [None]
+        for labels in answer.conversations
     ]
 
 
@@ -47,7 +40,7 @@ def test_jobs_of_one_model_run_together_and_answers_keep_their_order() -> None:
             job(["hate"]),
         ]
     )
-    assert [emotions(a.conversations) for a in answers] == [
+    assert [emotions(a) for a in answers] == [
         [["joy"], ["sadness"]],
         [["neutral"]],
         [],
@@ -62,8 +55,8 @@ def test_one_poisoned_job_among_64_spoils_none_of_the_others() -> None:
     jobs = [job(["great"]) for _ in range(64)]
     jobs[17] = job(["fine"], ["crash"])
     answers = Taggers(TAGGER).label(jobs)
-    assert [i for i, a in enumerate(answers) if a.n_errors] == [17]
-    assert emotions(answers[17].conversations) == [["neutral"], [None]]
+    assert [i for i, a in enumerate(answers) if any(labels.error for labels in a.conversations)] == [17]
+    assert emotions(answers[17]) == [["neutral"], [None]]
 
 
 def test_a_model_that_cannot_be_loaded_is_an_answer_and_no_exception() -> None:
@@ -80,10 +73,11 @@ def test_a_model_is_loaded_once() -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=6))
 def test_work_counts_padding(sizes: list[tuple[int, int]]) -> None:
     jobs = [
-        Job(conversations=b"[]", n_conversations=n, longest=longest, model="m", mode="offline", causes=True)
+        Job(conversations=((("a", "x"),) * longest,) * n, model="m", mode="offline", causes=True)
         for n, longest in sizes
     ]
-    assert padded_work(jobs) == sum(n for n, _ in sizes) * max(longest for _, longest in sizes)
+    longest = max((length for n, length in sizes if n), default=0)
+    assert padded_work(jobs) == sum(n for n, _ in sizes) * longest
 
 
 def test_a_state_of_another_version_is_told_and_not_used() -> None:

@@ -5,12 +5,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from serve.emotion.deployment import Job, Labelled
+from serve.emotion.deployment import Job, JobAnswer
 from serve.emotion.gathering import Gatherer
 
 
 def job(name: str, longest: int = 1) -> Job:
-    return Job(conversations=name.encode(), n_conversations=1, longest=longest, model="m", mode="offline", causes=False)
+    """A conversation of `longest` utterances by the person called so."""
+    return Job(conversations=(((name, "x"),) * longest,), model="m", mode="offline", causes=False)
+
+
+def name_of(job: Job) -> str:
+    return job.conversations[0][0][0]
 
 
 @dataclass
@@ -20,15 +25,15 @@ class Calls:
     seen: list[list[str]] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def __call__(self, jobs: list[Job]) -> list[Labelled]:
-        self.seen.append([job.conversations.decode() for job in jobs])
+    async def __call__(self, jobs: list[Job]) -> list[JobAnswer]:
+        self.seen.append([name_of(job) for job in jobs])
         await self.go.wait()
-        if any(job.conversations == b"bad" for job in jobs):
+        if any(name_of(job) == "bad" for job in jobs):
             raise ValueError("bad")
-        return [Labelled(conversations=job.conversations) for job in jobs]
+        return [JobAnswer(model_version=name_of(job)) for job in jobs]
 
 
-async def start(gatherer: Gatherer, *names: str, longest: int = 1) -> list["asyncio.Task[Labelled]"]:
+async def start(gatherer: Gatherer, *names: str, longest: int = 1) -> list["asyncio.Task[JobAnswer]"]:
     tasks = [asyncio.create_task(gatherer.label(job(name, longest))) for name in names]
     await asyncio.sleep(0.01)
     return tasks
@@ -39,7 +44,7 @@ async def test_what_waits_goes_together_and_everybody_gets_his_own_answer() -> N
     tasks = await start(Gatherer(calls, calls=2, work=100), *"abcdef")
     assert calls.seen == [["a"], ["b"]]
     calls.go.set()
-    assert [answer.conversations for answer in await asyncio.gather(*tasks)] == [name.encode() for name in "abcdef"]
+    assert [answer.model_version for answer in await asyncio.gather(*tasks)] == list("abcdef")
     assert calls.seen == [["a"], ["b"], ["c", "d", "e", "f"]]
 
 
@@ -59,7 +64,7 @@ async def test_whoever_has_gone_away_is_left_out() -> None:
     tasks[0].cancel()
     tasks[1].cancel()
     calls.go.set()
-    assert (await tasks[2]).conversations == b"c"
+    assert (await tasks[2]).model_version == "c"
     assert calls.seen == [["a"], ["c"]]
 
 
@@ -68,7 +73,7 @@ async def test_a_call_that_fails_is_told_to_all_in_it_and_to_no_other() -> None:
     tasks = await start(Gatherer(calls, calls=1, work=100), "a", "bad", "b")
     calls.go.set()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
-    assert isinstance(answers[0], Labelled)
+    assert isinstance(answers[0], JobAnswer)
     assert [str(answer) for answer in answers[1:]] == ["bad", "bad"]
 
 
@@ -78,4 +83,4 @@ async def test_it_goes_on_after_a_fault() -> None:
     gatherer = Gatherer(calls, calls=1, work=100)
     with pytest.raises(ValueError, match="bad"):
         await gatherer.label(job("bad"))
-    assert (await gatherer.label(job("a"))).conversations == b"a"
+    assert (await gatherer.label(job("a"))).model_version == "a"

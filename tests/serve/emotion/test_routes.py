@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from serve.edge.limits import Limits
 from serve.edge.problems import overloaded
-from serve.emotion.deployment import Job, Labelled, Taggers
+from serve.emotion.deployment import Job, JobAnswer, Taggers
 from serve.emotion.labeller import LocalLabeller
 from tests.serve.conftest import client_of
 
@@ -197,7 +198,7 @@ class SlowLabeller(LocalLabeller):
         super().__init__(taggers)
         self.go = asyncio.Event()
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         await self.go.wait()
         return await super().label(job)
 
@@ -229,14 +230,14 @@ async def test_an_answer_that_takes_too_long_is_given_up(make_api: Callable[...,
 class FullLabeller(LocalLabeller):
     """Has always too much to do."""
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         raise overloaded("full", retry_after=7)
 
 
 class BrokenLabeller(LocalLabeller):
     """Breaks in a way nobody foresaw."""
 
-    async def label(self, job: Job) -> Labelled:
+    async def label(self, job: Job) -> JobAnswer:
         raise KeyError("words of a user")
 
 
@@ -255,3 +256,29 @@ async def test_the_same_conversation_gets_the_same_answer_alone_and_in_company(c
     alone = (await post(client, {"conversations": [one]})).json()["conversations"]
     company = (await post(client, {"conversations": [other, one, other]})).json()["conversations"]
     assert json.dumps(company[1]) == json.dumps(alone[0])
+
+
+async def test_a_body_is_parsed_once_and_written_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is read or written on the way: the words of a request cross JSON once in and once out."""
+    parsed: list[int] = []
+    written: list[int] = []
+    loads, dumps = orjson.loads, orjson.dumps
+
+    def read(data: bytes) -> Any:
+        parsed.append(data.count(b"unmistakable"))
+        return loads(data)
+
+    def write(value: Any, *rest: Any) -> bytes:
+        data = dumps(value, *rest)
+        written.append(data.count(b"unmistakable"))
+        return data
+
+    monkeypatch.setattr(orjson, "loads", read)
+    monkeypatch.setattr(orjson, "dumps", write)
+    sent = {"conversations": [conversation("unmistakable", "great", note="unmistakable"), conversation("unmistakable")]}
+    response = await post(client, sent)
+    assert response.status_code == 200
+    assert response.text.count("unmistakable") == 3
+    assert [n for n in parsed if n] == [n for n in written if n] == [3]
