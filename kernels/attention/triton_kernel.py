@@ -23,6 +23,7 @@ from kernels.attention.triton_tile import (
     tile_scores,
     weigh,
 )
+from kernels.first_order import first_order
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
@@ -72,7 +73,7 @@ class _Attention(torch.autograd.Function):
         return o
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, d_o: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, o, log_sum, k_other, relative, bias, offset, ids, start, end, allowed = ctx.saved_tensors
         pattern: Pattern = ctx.pattern

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from kernels.crf.structure import Chain
+from kernels.first_order import first_order
 
 
 class Expectations(NamedTuple):
@@ -56,7 +56,7 @@ class _LogPartition(torch.autograd.Function):
         return found.log_partition
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         labels, transition, context, last = (x.double() for x in ctx.saved_tensors)
         grads = (

@@ -9,6 +9,7 @@ import torch
 import triton
 from torch import Tensor
 
+from kernels.first_order import first_order
 from kernels.gla import triton_backward as backward
 from kernels.gla import triton_forward as forward
 
@@ -55,7 +56,7 @@ class _Chunked(torch.autograd.Function):
         return o, last
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, do: Tensor, dlast: Tensor) -> tuple[Tensor, ...]:
         q, k, v, log_f, S = ctx.saved_tensors
         do, dlast = do.contiguous(), dlast.contiguous()

@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.first_order import first_order
 from kernels.gla.triton_forward import load_gate, load_tile
 
 CHUNK = 32
@@ -38,7 +39,7 @@ class _Chunked(torch.autograd.Function):
         return o, last
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, do: Tensor, dlast: Tensor) -> tuple[Tensor, ...]:
         q, k, v, log_g, S = ctx.saved_tensors
         do, dlast = do.contiguous(), dlast.contiguous()

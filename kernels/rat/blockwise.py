@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kernels.first_order import first_order
 from kernels.scan import chunked
 
 BLOCK = 512
@@ -67,7 +68,7 @@ class _ChunkAttention(torch.autograd.Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         q, k_own, v_own, k_ends, v_ends, first, end, y, lse = ctx.saved_tensors
         wide, scale = lse.dtype, q.shape[-1] ** -0.5

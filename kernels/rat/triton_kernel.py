@@ -6,6 +6,7 @@ import torch
 import triton
 from torch import Tensor
 
+from kernels.first_order import first_order
 from kernels.rat import blockwise
 from kernels.rat import triton_attention as between
 from kernels.rat import triton_scan as within
@@ -38,7 +39,7 @@ class _ChunkScan(torch.autograd.Function):
         return k_out, v_out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, dk_out: Tensor, dv_out: Tensor) -> tuple[Tensor | None, ...]:
         k, v, g, phase, k_before, v_before, k_out, v_out = ctx.saved_tensors
         dk_heads, dv, dg = torch.empty_like(k_out), torch.empty_like(v), torch.empty_like(g)
@@ -84,7 +85,7 @@ class _ChunkAttention(torch.autograd.Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         q, k_own, v_own, k_ends, v_ends, first, end, y, lse = ctx.saved_tensors
         batch, n_tokens, heads, _ = q.shape

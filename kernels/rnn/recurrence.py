@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from kernels.first_order import first_order
 
 
 def dialog_gru(*args: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class _DialogGRU(torch.autograd.Function):
         return states[n_slots:].clone()
 
     @staticmethod
-    @once_differentiable
+    @first_order
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         states, acts, h_inertia, c_n, i_n, rows, p_inertia, p_contagion, w_contagion, w_inertia = ctx.saved_tensors
         n_tokens, batch, width = d_out.shape

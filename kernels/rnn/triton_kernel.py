@@ -12,6 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.first_order import first_order
+
 PRECISION = tl.constexpr("tf32x3")
 """Three TF32 products make up one of float32, at tensor cores' speed."""
 
@@ -64,7 +66,7 @@ class _DialogGRU(torch.autograd.Function):
         return states[:, n_slots:].clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         w_contagion, w_inertia, p_inertia, p_contagion, source, lengths, states, acts = ctx.saved_tensors
         batch, n_tokens, width = d_out.shape

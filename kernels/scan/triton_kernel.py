@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.first_order import first_order
+
 MAX_SEGMENTS = 64
 PROGRAMS_WANTED = 512
 """About four a multiprocessor on a Hopper chip: enough loads in flight to keep its memory busy."""
@@ -32,7 +34,7 @@ class _LinearScan(torch.autograd.Function):
         return states
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, h, states = ctx.saved_tensors
         dy = dy.contiguous()

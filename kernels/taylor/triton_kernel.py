@@ -7,6 +7,7 @@ import torch
 import triton
 from torch import Tensor
 
+from kernels.first_order import first_order
 from kernels.taylor import chunked
 from kernels.taylor import triton_backward as backward
 from kernels.taylor import triton_forward as forward
@@ -33,7 +34,7 @@ class _Chunked(torch.autograd.Function):
         return o, last
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, do: Tensor, dlast: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, S = ctx.saved_tensors
         do, dlast = do.contiguous(), dlast.contiguous()
