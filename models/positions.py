@@ -39,6 +39,7 @@ def alibi(n_heads: int, n_distances: int, causal: bool, device: torch.device | N
     slope_h = 2^(-8h/H), h = 1..H (Press et al. 2022). Distances are 0 .. P-1 if causal, else -(P//2) .. P//2, with
     P = n_distances or 2 n_distances - 1.
     """
+    n_distances = max(n_distances, 1)  # of no tokens
     slopes = 2.0 ** (-8.0 * torch.arange(1, n_heads + 1, device=device) / n_heads)
     distances = torch.arange(0 if causal else 1 - n_distances, n_distances, device=device).abs()
     return -(slopes[:, None] * distances)[None]

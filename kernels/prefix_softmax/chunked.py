@@ -8,43 +8,51 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
+
+from kernels.first_order import first_order
 
 CHUNK = 64
 
 
 def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.prefix_softmax`."""
-    o, log_sums = _PrefixSoftmax.apply(scores, v.to(mean.dtype), log_sum, mean)
-    return o.to(v.dtype), log_sums[..., -1], o[..., -1, :]
+    o, log_sum, mean = _PrefixSoftmax.apply(scores, v.to(scores.dtype), log_sum, mean)
+    return o.to(v.dtype), log_sum, mean
 
 
 class _PrefixSoftmax(torch.autograd.Function):
+    """Sums of exponentials, and what one chunk hands to the next, in float64; within a chunk the scores' dtype."""
+
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
-        log_sums = torch.cat([log_sum[..., None], scores], -1).logcumsumexp(-1)[..., 1:]
+    def forward(ctx: Any, scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_sums = torch.cat([log_sum[..., None], scores.double()], -1).logcumsumexp(-1)[..., 1:]
         within, decay, _, v_chunks = _weights(scores, v, log_sums, log_sum)
         inside = within @ v_chunks  # (B, H, n, C, V)
         carry, carries = mean, []
         for end, kept in zip(inside[..., -1, :].unbind(2), decay[..., -1, None].unbind(2), strict=True):
             carries.append(carry)
             carry = end + kept * carry
-        o = (inside + decay[..., None] * torch.stack(carries, 2)[..., None, :]).flatten(2, 3)[:, :, : scores.shape[2]]
+        before = torch.stack(carries, 2)[..., None, :]
+        o = (inside + (decay[..., None] * before).to(v.dtype)).flatten(2, 3)[:, :, : scores.shape[2]]
         ctx.save_for_backward(scores, v, log_sums, log_sum, mean, o)
-        return o, log_sums
+        return o, log_sums[..., -1], carry
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_o: Tensor, d_log_sums: Tensor) -> tuple[Tensor, ...]:
+    @first_order
+    def backward(ctx: Any, d_o: Tensor, d_log_sum: Tensor, d_last: Tensor) -> tuple[Tensor, ...]:
         """With r_t = do_t . o_t - dL_t: dv_i = sum_{t>=i} e^{s_i - L_t} do_t,
 
         ds_i = sum_{t>=i} e^{s_i - L_t} (do_t . v_i - r_t); the state before is one more such token, (L_0, o_0).
         """
         scores, v, log_sums, log_sum, mean, o = ctx.saved_tensors
         n_tokens = scores.shape[2]
+        # The state after the last token is its output and its log-sum.
+        d_o = torch.cat([d_o[:, :, :-1], d_o[:, :, -1:] + d_last[:, :, None].to(d_o.dtype)], 2)
+        r = (d_o * o).sum(-1)
+        r = torch.cat([r[..., :-1], r[..., -1:] - d_log_sum[..., None].to(r.dtype)], -1)
         within, decay, to_end, v_chunks = _weights(scores, v, log_sums, log_sum)
-        r = (d_o * o).sum(-1) - d_log_sums
+        decay = decay.to(v.dtype)
         d_chunks, r_chunks = _chunked(d_o, 0.0), _chunked(r[..., None], 0.0)
         d_v = within.transpose(-1, -2) @ d_chunks
         d_s = (within * (d_chunks @ v_chunks.transpose(-1, -2) - r_chunks)).sum(-2)
@@ -60,7 +68,7 @@ class _PrefixSoftmax(torch.autograd.Function):
         a, b = after[..., :-1], after[..., -1]
         d_v = d_v + to_end[..., None] * a
         d_s = d_s + to_end * ((v_chunks * a).sum(-1) - b)
-        d_mean, b = later[..., :-1], later[..., -1]
+        d_mean, b = later[..., :-1].double(), later[..., -1].double()
         return (
             d_s.flatten(2, 3)[..., :n_tokens],
             d_v.flatten(2, 3)[:, :, :n_tokens],
@@ -70,15 +78,19 @@ class _PrefixSoftmax(torch.autograd.Function):
 
 
 def _weights(scores: Tensor, v: Tensor, log_sums: Tensor, log_sum: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """e^{s_i - L_t} for i <= t in a chunk (B, H, n, C, C); e^{L_before - L_t} and e^{s_i - L_end} (B, H, n, C); v."""
+    """e^{s_i - L_t} for i <= t in a chunk (B, H, n, C, C); e^{L_before - L_t} (B, H, n, C), float64; e^{s_i - L_end}
+    (B, H, n, C); v."""
     chunks = _chunked(scores[..., None], -torch.inf)[..., 0]
     sums = _chunked(log_sums[..., None], None)[..., 0]
     before = torch.cat([log_sum[..., None], sums[..., :-1, -1]], -1)  # (B, H, n)
     sums = torch.where(sums > -torch.inf, sums, 0.0)  # where nothing has been seen, every exponent is -inf
+    # Less the chunk's own end, the differences that matter are small, and survive the scores' dtype.
+    end = sums[..., -1:]
+    near, near_sums = (chunks - end).to(v.dtype), (sums - end).to(v.dtype)
     size = chunks.shape[-1]
     past = torch.ones(size, size, dtype=torch.bool, device=scores.device).tril()
-    within = (chunks[..., None, :] - sums[..., :, None]).masked_fill(~past, -torch.inf).exp()
-    return within, (before[..., None] - sums).exp(), (chunks - sums[..., -1:]).exp(), _chunked(v, 0.0)
+    within = (near[..., None, :] - near_sums[..., :, None]).masked_fill(~past, -torch.inf).exp()
+    return within, (before[..., None] - sums).exp(), near.exp(), _chunked(v, 0.0)
 
 
 def _chunked(x: Tensor, filler: float | None) -> Tensor:

@@ -11,6 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.first_order import first_order
+
 
 def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.prefix_softmax`; everything float32, except v, which may have 16 bits."""
@@ -33,7 +35,7 @@ class _PrefixSoftmax(torch.autograd.Function):
         return o, log_sums
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_order
     def backward(ctx: Any, d_o: Tensor, d_log_sums: Tensor) -> tuple[Tensor, ...]:
         scores, v, log_sum, mean, o, log_sums = ctx.saved_tensors
         batch, n_heads, n_tokens, width = v.shape

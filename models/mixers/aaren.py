@@ -29,8 +29,8 @@ class AarenConfig:
 
 
 class AarenState(NamedTuple):
-    log_sum: Tensor  # (B, H) float32 or wider: log of the sum of exp(score); -inf before the first token
-    mean: Tensor  # (B, H, K) float32 or wider: the values' weighted mean so far
+    log_sum: Tensor  # (B, H) float64: log of the sum of exp(score); -inf before the first token
+    mean: Tensor  # (B, H, K) float64: the values' weighted mean so far
 
 
 class Aaren(SequenceMixer[AarenState]):
@@ -55,8 +55,7 @@ class Aaren(SequenceMixer[AarenState]):
 
     def initial_state(self, batch: int) -> AarenState:
         c, weight = self.config, self.out.weight
-        dtype = torch.promote_types(weight.dtype, torch.float32)
-        mean = weight.new_zeros(batch, c.n_heads, c.d_model // c.n_heads, dtype=dtype)
+        mean = weight.new_zeros(batch, c.n_heads, c.d_model // c.n_heads, dtype=torch.float64)
         return AarenState(mean.new_full((batch, c.n_heads), -torch.inf), mean)
 
     def forward(
@@ -74,7 +73,7 @@ class Aaren(SequenceMixer[AarenState]):
         query = self.w_query(self.query) if self.config.keep_wq else self.query
         # The query being constant, q . (W x) is (W^T q) . x: one vector a head in place of a D x D product.
         folded = torch.einsum("hk,hkd->hd", query.view(n_heads, -1), self.w_key.weight.unflatten(0, (n_heads, -1)))
-        scores = nn.functional.linear(x, folded * self.scale).to(state.log_sum.dtype).transpose(1, 2)  # (B, H, T)
+        scores = nn.functional.linear(x, folded * self.scale).transpose(1, 2)  # (B, H, T)
         if mask is not None:
             # The scan's identity: a token of weight 0 changes neither the sum nor the mean.
             scores = scores.masked_fill(~mask[:, None], -torch.inf)

@@ -103,4 +103,4 @@ class BRNN(SequenceMixer[BRNNState]):
         read = x.unsqueeze(2).expand(-1, -1, ahead + 1, -1).take_along_dim(places.clamp(min=0)[..., None], 1)
         states = self._run(self.right, read.flatten(0, 1), n_read.flatten())
         newest = states.take_along_dim(n_read.reshape(-1, 1, 1) - 1, 1)
-        return newest.view(len(x), n_tokens, -1)
+        return newest.view(len(x), n_tokens, self.right.width)

@@ -96,7 +96,7 @@ class IdentityAttention(SequenceMixer[IdentityAttentionState]):
         if ids is None or ids.shape != x.shape[:2]:
             raise ValueError(f"ids is {None if ids is None else tuple(ids.shape)}, expected {(batch, n_tokens)}")
         lengths = None if mask is None else mask.sum(1)
-        heads = self.project(x).view(batch, n_tokens, 4, self.config.n_heads, -1)
+        heads = self.project(x).view(batch, n_tokens, 4, self.config.n_heads, d // self.config.n_heads)
         q, k_same, k_other, v = heads.unbind(2)  # (B, T, H, K)
         ids = ids.long()
         start, before = None, 0
@@ -124,7 +124,7 @@ class IdentityAttention(SequenceMixer[IdentityAttentionState]):
 
         if not self.config.causal:
             return y, self.initial_state(batch) if state is None else state
-        n_seen = torch.zeros_like(ids[:, 0]) if state is None else state.n_seen
+        n_seen = ids.new_zeros(batch) if state is None else state.n_seen
         n_seen = (n_seen + (n_tokens if lengths is None else lengths)).clamp(max=self.config.window)
         k_same, k_other, v, ids = (last(z, self.config.window, n_tokens, lengths) for z in (k_same, k_other, v, ids))
         return y, IdentityAttentionState(k_same, k_other, v, ids, n_seen)

@@ -271,6 +271,14 @@ def test_what_does_not_belong_together_is_refused(case: Case) -> None:
             case.mixer(case.x, ids=case.ids.float())
 
 
+def test_no_tokens_and_no_rows_are_fine(case: Case) -> None:
+    y, state = case.run(steps=slice(0))
+    assert y.shape == (BATCH, 0, WIDTH)
+    if case.mixer.streams:
+        torch.testing.assert_close(case.run(state=state)[0], case.run()[0])
+    assert case.run(slice(0))[0].shape == (0, TOKENS, WIDTH)
+
+
 def test_a_full_mask_is_no_mask(case: Case) -> None:
     torch.testing.assert_close(case.run(mask=mask_of([TOKENS] * BATCH))[0], case.run()[0])
 
