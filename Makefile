@@ -12,14 +12,16 @@ WANTED := $(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 CORE := $(VENV)/.core-$(WANTED)
 DEV := $(VENV)/.dev-$(WANTED)
 
-.PHONY: serve test test-slow lint format bench clean help
+.PHONY: serve test test-slow lint format coverage docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve      the page and the API on http://$(HOST):$(PORT), Ctrl-C stops them"
 	@echo "make test       the tests that need minutes"
 	@echo "make test-slow  the tests that need longer: overload, kills, large inputs"
+	@echo "make coverage   the same tests as make test, and which lines they do not reach"
 	@echo "make lint       style, format and types      make format   mends what can be mended"
+	@echo "make docs       writes the tables of README and docs/ anew, from scores, bench runs and settings"
 	@echo "make bench      the measurements             make clean    removes .venv and caches"
 
 $(BIN)/python:
@@ -44,6 +46,9 @@ test: $(DEV)
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -m slow --timeout 3600
 
+coverage: $(DEV)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
 lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +57,9 @@ lint: $(DEV)
 format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(DEV)
+	$(BIN)/python -m tests.docs
 
 bench: $(CORE)
 	@for suite in $$($(BIN)/rapport bench --list); do $(BIN)/rapport bench $$suite || exit 1; done

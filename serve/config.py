@@ -33,7 +33,9 @@ class ApiConfig(_Part):
     """The replicas that speak HTTP."""
 
     replicas: int = Field(default=1, ge=1)
+    """Processes; each has the limits of waiting for itself."""
     cpus: float = Field(default=0.1, ge=0)
+    """Cores that Ray sets aside for each when it places them; nothing holds a replica to that."""
     on_head_node: bool = True
     """The database lies on the head node's disk; set to False only where --data-dir is on a disk all nodes share."""
 
@@ -45,14 +47,19 @@ class EmotionConfig(_Part):
     """
 
     replicas: int = Field(default=1, ge=1)
+    """Processes, each with its own copy of the models."""
     max_replicas: int | None = None
     """With a number here the replicas scale between the two with the load."""
     cpus: float = Field(default=0.5, ge=0)
+    """Cores that Ray sets aside for each."""
     gpus: float = Field(default=0.0, ge=0)
+    """GPUs, or a part of one, that Ray sets aside for each."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one forward pass; by default every core of the machine."""
     ongoing: int = Field(default=64, ge=1)
+    """Calls under way at once, in each replica."""
     queued: int = Field(default=64, ge=0)
+    """Calls that wait for a replica; one more is 429."""
     batch_work: int = Field(default=4_096, ge=1)
     """A batch holds this much padded work: conversations x the longest of them, in utterances."""
 
@@ -67,12 +74,17 @@ class VisualConfig(_Part):
     key: SecretStr | None = None
     """The key to it; by default in RAPPORT_VISUAL_KEY."""
     replicas: int = Field(default=1, ge=1)
+    """Processes, each with its own copy of the engine."""
     cpus: float = Field(default=0.2, ge=0)
+    """Cores that Ray sets aside for each."""
     gpus: float = Field(default=0.0, ge=0)
+    """GPUs, or a part of one, that Ray sets aside for each."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one forward pass; by default every core of the machine."""
     ongoing: int = Field(default=8, ge=1)
+    """Pictures and questions under way at once, in each replica."""
     queued: int = Field(default=32, ge=0)
+    """The same that wait for a replica; one more is 429."""
 
 
 class RayConfig(_Part):
@@ -83,10 +95,13 @@ class RayConfig(_Part):
     auth: Literal["token", "disabled"] = "token"
     """token: only processes of this service, which share a random secret, may talk to its Ray cluster."""
     cpus: int | None = Field(default=None, ge=1)
+    """Cores Ray counts on in a cluster of our own; by default those of the machine."""
     object_store_mb: int = Field(default=100, ge=80)
+    """Memory set aside for what processes hand each other."""
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     """Prometheus metrics on a port of their own; none by default."""
     log_to_console: bool = False
+    """Whether what Ray and its workers say comes out on the console too."""
 
 
 class AppConfig(BaseSettings):
@@ -97,7 +112,9 @@ class AppConfig(BaseSettings):
     )
 
     host: str = "127.0.0.1"
+    """The address it listens on; 0.0.0.0 for all of the machine's."""
     port: int = Field(default=8000, ge=1, le=65535)
+    """The port it listens on, for the page and the API."""
     data_dir: Path | None = None
     """Chats and logs. By default the platform's folder for user data."""
     model: str = "emotion/ekman"
@@ -107,6 +124,7 @@ class AppConfig(BaseSettings):
     catalogue: str = "models.catalogue:shipped"
     """`module:name` of the function that lists the models."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is written into the logs, and all that is worse."""
     limits: Limits = Field(default_factory=Limits)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)

@@ -159,7 +159,7 @@ def test_only_agreed_folders_stand_at_the_top() -> None:
         names = {name for name in names if not name.startswith(".") and name != "build"}
     else:
         names = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
-    assert names <= {*LAYERS, "tests", ".ci"}
+    assert names <= {*LAYERS, "tests", "docs", ".ci"}
 
 
 def test_no_file_of_weights_can_hold_code() -> None:

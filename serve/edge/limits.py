@@ -12,12 +12,16 @@ class Limits(BaseModel):
     """A JSON body, counted while it arrives. More is 413."""
 
     conversations_per_request: int = Field(default=2_000, gt=0)
+    """More is 422, with the place."""
     utterances_per_request: int = Field(default=2_000, gt=0)
+    """Of all its conversations together. More is 422."""
     characters_per_utterance: int = Field(default=4_000, gt=0)
+    """The text of one. More is 422, with the place."""
     characters_per_name: int = Field(default=200, gt=0)
-    """A speaker, an id, a time. More of any of these four is 422, with the place."""
+    """A speaker, an id, a time. More is 422, with the place."""
 
     messages_per_chat: int = Field(default=100_000, gt=0)
+    """One more is 409."""
     messages_per_page: int = Field(default=2_000, gt=0)
     """How much of a chat one GET gives back at most."""
 

@@ -1,4 +1,4 @@
-"""A newcomer adds a mixer as the README shows it: its file and its row are taken from there, then held to the promises
+"""A newcomer adds a mixer as docs/extending.md shows it: its file and its row are taken from there, then held to the promises
 of test_contract.py, put in a backbone, and sent to disk and back."""
 
 import importlib.util
@@ -17,8 +17,8 @@ from models.backbone import Backbone, BackboneConfig
 from models.mixers import MIXERS, build_mixer
 from tests.models.mixers import test_contract as contract
 
-README = Path(__file__).parents[3] / "README.md"
-SOURCE, ROW = re.findall(r"```python\n(.*?)```", README.read_text("utf-8").split("**A mixer**")[1], re.DOTALL)[:2]
+EXTENDING = (Path(__file__).parents[3] / "docs" / "extending.md").read_text("utf-8")
+SOURCE, ROW = re.findall(r"```python\n(.*?)```", EXTENDING.split("## A mixer")[1], re.DOTALL)[:2]
 NAME = "models.mixers.running_mean"
 
 

@@ -1,0 +1,145 @@
+"""Tables of what things cost, from the runs kept in docs/measured/bench: one file a suite, each with machine and date.
+
+A file is what `rapport bench SUITE --json` printed. A run replaces the one before it: no two stand side by side.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tests.docs.tables import ratio, table
+
+RUNS = Path(__file__).parents[2] / "docs" / "measured" / "bench"
+LENGTHS = (256, 4096, 16384)
+COSTS = ("emotion", "annotate", "visual")
+"""The suites whose rows stand together in one table of ratios."""
+_RECALL_NAMES = {
+    "rat": "rat (L=16)",
+    "exp_l2": "exp_norm (`exp_l2`)",
+    "taylor_1": "softmax_rnn, order 1 (`taylor_1`)",
+    "taylor_2": "softmax_rnn, order 2, wide keys (`taylor_2`)",
+    "rat_2": "rat, L=2 (`rat_2`)",
+    "rat_8": "rat, L=8 (`rat_8`)",
+}
+
+
+def run_of(suite: str) -> dict[str, Any]:
+    """The run of a suite that is kept."""
+    told: dict[str, Any] = json.loads((RUNS / f"{suite}.json").read_text(encoding="utf-8"))
+    return told
+
+
+def row_of(suite: str, name: str) -> dict[str, Any]:
+    """One row of it. KeyError where no row is called so."""
+    found = [row for row in run_of(suite)["rows"] if row["name"] == name]
+    if not found:
+        raise KeyError(f"the run of {suite} has no row {name!r}")
+    return dict(found[0])
+
+
+def made_by(suites: Iterable[str]) -> str:
+    """A sentence each: which command on which machine on which day."""
+    said = []
+    for suite in suites:
+        run = run_of(suite)
+        clock = f", {run['clock']}" if "clock" in run else ""
+        note = f" {run['note']}" if "note" in run else ""
+        said.append(f"* `{run['command']}`: {run['device']}, {_threads(run)}, {run['date']}{clock}.{note}")
+    return "\n".join(said)
+
+
+def ratios() -> str:
+    """What is measured against a peer in the same run, less is better."""
+    rows = [
+        [row["name"], row["peer"], ratio(row["ratio"]), f"`rapport bench {suite}`"]
+        for suite in COSTS
+        for row in run_of(suite)["rows"]
+        if "ratio" in row
+    ]
+    return table(["what", "against", "ratio", "command"], rows) + "\n\n" + made_by(COSTS)
+
+
+def service() -> str:
+    """Throughput beside the same model in one process."""
+    rows = []
+    for row in run_of("serve")["rows"]:
+        if row["name"].startswith("throughput"):
+            pace = [f"{row[key]:.0f}" for key in ("utterances_per_second", "peer_utterances_per_second")]
+            rows.append(
+                [row["name"].removeprefix("throughput, "), *pace, ratio(row["ratio"]), f"{row['p99_ms'] / 1000:.1f} s"]
+            )
+    head = ["requests", "messages a second", "in process", "ratio, more is better", "slowest hundredth"]
+    return table(head, rows) + "\n\n" + _overload() + "\n\n" + made_by(["serve"])
+
+
+def pointers() -> str:
+    """A row for each recipe and number of points."""
+    rows = []
+    for row in run_of("pointer")["rows"]:
+        published = next(iter(row.get("published", {}).values()), {})
+        metrics = [m for m in ("accuracy", "length", "coverage") if m in row]
+        optimal = f" (optimal {row['optimal']:.3f})" if "optimal" in row else ""
+        told = ", ".join(_pointed(m, row[m]) for m in metrics) + optimal
+        rows.append([row["name"], told, ", ".join(_pointed(m, v) for m, v in published.items())])
+    return (
+        table(["recipe, points", "ours", "published (256 or 512 wide, a million examples)"], rows)
+        + "\n\n"
+        + made_by(["pointer"])
+    )
+
+
+def mixers() -> str:
+    """A row for each mixer and each variant the sheet has: recall, state, and costs beside SDPA's."""
+    costs = {(row["mixer"], row["T"]): row for row in run_of("mixers")["rows"]}
+    recalls = {(row["variant"], row["tier"]): row for row in run_of("recall")["rows"]}
+    order = dict.fromkeys((row["mixer"], row["variant"]) for row in run_of("recall")["rows"])
+    order |= dict.fromkeys((name, name) for name, _ in costs if name not in {mixer for mixer, _ in order})
+    shown, rows = set(), []
+    for mixer, variant in order:
+        recall = [recalls.get((variant, tier)) for tier in ("smoke", "rank")]
+        floats = next((f"{r['state_floats']:,}" for r in recall if r), "")
+        asked = any(recall)
+        cells = [f"{r['recall']} ({r['reached_at_step']})" if r else "" if asked else "not asked" for r in recall]
+        cells.append(floats)
+        for metric in ("forward_ratio", "ratio", "step_ratio"):
+            known = [costs.get((mixer, T), {}).get(metric) for T in LENGTHS] if mixer not in shown else []
+            cells.append(" / ".join(_short(value) for value in known if value is not None))
+        shown.add(mixer)
+        rows.append([_RECALL_NAMES.get(variant, variant), *cells])
+    lengths = "T=256/4k/16k"
+    head = ["mixer", "recall N=4", "recall N=16", "state floats", f"forward ratio {lengths}"]
+    head += [f"training ratio {lengths}", f"step ratio {lengths}"]
+    return table(head, rows) + "\n\n" + made_by(["recall", "mixers"])
+
+
+def kernels() -> str:
+    """A row for each op: forward, and forward and backward."""
+    found: dict[str, dict[str, str]] = {}
+    for row in run_of("kernels")["rows"]:
+        op, _, which = row["name"].rpartition(", forward")
+        found.setdefault(op, {})[which] = ratio(row.get("ratio")) or row.get("error", "")
+    rows = [[op, both.get("", ""), both.get(" and backward", "")] for op, both in found.items()]
+    return table(["op", "forward", "forward and backward"], rows) + "\n\n" + made_by(["kernels"])
+
+
+def _overload() -> str:
+    row = next(row for row in run_of("serve")["rows"] if row["name"].startswith("overload"))
+    early, late = row["memory_mb"]
+    return (
+        f"At {row['offered_to_capacity']:.1f} times what it can take, the slowest hundredth of the answers took "
+        f"{row['p99_ms'] / 1000:.1f} s, of the refusals (429) {row['p99_ms_of_429']:.0f} ms; memory went from "
+        f"{early:,} to {late:,} MB, and {row['recovered_seconds']:.1f} s after the end a request was answered."
+    )
+
+
+def _pointed(metric: str, value: float) -> str:
+    return f"length {value:.3f}" if metric == "length" else f"{metric} {value:.1f} %"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1g}" if value < 0.1 else f"{value:.1f}"
+
+
+def _threads(run: dict[str, Any]) -> str:
+    return "1 thread" if run["threads"] == 1 else f"{run['threads']} threads"

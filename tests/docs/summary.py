@@ -1,0 +1,77 @@
+"""README's eight rows: what is asked of rapport and what it reaches, shortfalls first."""
+
+from typing import Any, NamedTuple
+
+from tests.docs import benches, scores
+from tests.docs.tables import percent, ratio, table
+
+
+class Row(NamedTuple):
+    """One figure beside what it is to reach. `short` is by how much it falls short, as a share; 0 where it does not."""
+
+    what: str
+    score: str
+    wanted: str
+    short: float
+    where: str
+
+
+def how_good() -> str:
+    """The rows as a table: what falls short first, by how much it does."""
+    rows = sorted(all_rows(), key=lambda row: -row.short)
+    reached = [[row.what, row.score, row.wanted, "**short**" if row.short else "reached", row.where] for row in rows]
+    return table(["what", "measured (95 %)", "to reach", "", "more"], reached)
+
+
+def all_rows() -> list[Row]:
+    """The eight, in the order of the capabilities."""
+    meld, emory = (_emotion(f"emotion/{n.lower()}", n, "weighted_f1") for n in ("MELD", "EmoryNLP"))
+    daily = _emotion("emotion/dailydialog", "DailyDialog", "micro_f1_without_neutral")
+    return [meld, emory, daily, _causes(), _photographs(), _drawings(), _annotate(), _service()]
+
+
+def _emotion(model: str, part: str, metric: str) -> Row:
+    figures, wanted = scores.scores_of(model)["test"][part], scores.TO_REACH[model, part]
+    name = metric.replace("_", " ").replace("f1", "F1")
+    return _higher(f"emotions, {part}, {name}", figures, metric, wanted, "emotion")
+
+
+def _causes() -> Row:
+    figures = scores.scores_of("causes/reccon")["test"]["RECCON-DD"]
+    return _higher(
+        "causes, RECCON-DD, positive F1", figures, "positive_f1", scores.CAUSES_TO_REACH["RECCON-DD"], "causes"
+    )
+
+
+def _photographs() -> Row:
+    test = scores.scores_of("visual/seqdialn")["test"]
+    figures = {key.replace("daquar_exact_over_blind", "gain"): value for key, value in test.items()}
+    what = "photographs, DAQUAR: points over the same model without the picture"
+    return _higher(what, figures, "gain", scores.OVER_BLIND, "pictures")
+
+
+def _drawings() -> Row:
+    figures = scores.scores_of("visual/seqdialn")["test"]
+    return _higher("drawings, easy-VQA, exact match", figures, "easyvqa_accuracy", scores.DRAWINGS, "pictures")
+
+
+def _annotate() -> Row:
+    worst = max(row["ratio"] for row in benches.run_of("annotate")["rows"])
+    what = "`annotate`: time beside encoding each message once (less is better)"
+    return Row(what, ratio(worst), "1.25", max(0.0, worst / 1.25 - 1), _link("service"))
+
+
+def _service() -> Row:
+    rows = [row for row in benches.run_of("serve")["rows"] if row["name"].startswith("throughput")]
+    worst = min(row["ratio"] for row in rows)
+    what = "the service beside the same model in one process, a message a request"
+    return Row(what, ratio(worst), "0.6", max(0.0, 1 - worst / 0.6), _link("service"))
+
+
+def _higher(what: str, figures: dict[str, Any], metric: str, wanted: float, page: str) -> Row:
+    value = figures[metric]
+    return Row(what, percent(figures, metric), f"{wanted:g}", max(0.0, 1 - value / wanted), _link(page))
+
+
+def _link(page: str) -> str:
+    return f"[{page}](docs/measured/{page}.md)"
