@@ -1,5 +1,5 @@
-"""A newcomer adds a mixer as docs/extending.md shows it: its file and its row are taken from there, then held to the promises
-of test_contract.py, put in a backbone, and sent to disk and back."""
+"""A newcomer adds a mixer as docs/extending.md shows it: its file and its row are taken from there, then held to the
+promises of test_contract.py, put in a backbone, and sent to disk and back."""
 
 import importlib.util
 import inspect
