@@ -3,6 +3,7 @@
 Reading goes on past what it cannot read: an `Unreadable` with its line stands where a conversation would.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from dialog.formats.discord import read_discord
 from dialog.formats.html import write_html
 from dialog.formats.jsonl import read_json, write_jsonl
 from dialog.formats.label_studio import write_label_studio
+from dialog.formats.left_out import counts_of, sentence
 from dialog.formats.parquet import read_parquet, write_parquet
 from dialog.formats.plain import read_plain
 from dialog.formats.slack import read_slack
@@ -93,12 +95,29 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
         except UnknownFormat as unknown:
             yield Unreadable.at(0, str(unknown), source=source.name)
             return
-    empty = True
+    anything = said = False
+    silent: list[Conversation] = []  # chats without a word are passed on once somebody says something
     for item in READERS[format](source):
-        empty = False
-        yield replace(item, source=source.name) if isinstance(item, Unreadable) else item
-    if empty:
+        if isinstance(item, Unreadable):
+            anything = True
+            yield replace(item, source=source.name)
+        elif item.utterances or said or format == "jsonl":
+            anything = said = True
+            yield from silent
+            silent.clear()
+            yield item
+        else:
+            silent.append(item)
+    if silent:
+        yield Unreadable.at(0, _nobody_speaks(silent), source=source.name)
+    elif not anything:
         yield Unreadable.at(0, f"no conversation in it, read as {format}", source=source.name)
+
+
+def _nobody_speaks(silent: list[Conversation]) -> str:
+    """Why a log is refused that has conversations, but none with an utterance: what was left out of them."""
+    counts = sum((Counter(counts_of(c.extra)) for c in silent), Counter())
+    return "nobody says anything in it" + (f"; left out: {sentence(counts)}" if counts else "")
 
 
 def write(items: Iterable[Item], out: BinaryIO, format: str, **options: Any) -> None:

@@ -7,55 +7,131 @@
     Cem: Another conversation.
 
 An indented line goes on with the utterance above it; blank lines mean nothing; a line of three or more - = * or #
-begins another conversation. A time before the name (`[12:30]`, `(12:30:05)`, `00:12:30`) is kept. Any other line
-without a name is unreadable, and costs only itself.
+begins another conversation. A date and a time before the name, or in brackets behind it, are kept (`stamp`). Any other
+line without a name is unreadable, and costs only itself; where most lines are like that the file is refused, since
+it is no transcript.
 """
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
+from dialog.formats.date_order import read_stamps
+from dialog.formats.left_out import EMPTY, LeftOut
 from dialog.formats.source import Source, Unreadable
+from dialog.formats.stamp import Found, find_stamp
 
-_TURN = re.compile(
-    r"(?:[\[(]?(?P<time>\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d{1,3})?)[\])]?\s*[-–]?\s*)?"
-    r"(?P<speaker>[^\s:：][^:：]{0,59}?)\s*(?::(?=\s|$)|(?<=\w):(?=[^\W\d])|：)\s*(?P<text>.*)",
+_NAMED = re.compile(
+    r"(?P<speaker>[^\s:：][^:：]{0,59}?)\s*(?::(?=\s|$)|(?<=[\w)\]]):(?=[^\W\d])|：)\s*(?P<text>.*)", re.DOTALL
+)
+_STAMP_BEHIND = re.compile(
+    r"(?P<speaker>[^\s:：\[(][^:：\[(]{0,59}?),?\s{0,3}(?P<stamp>[\[(][^\[\]()]{3,40}[\])])\s{0,3}[:：](?P<text>.*)",
     re.DOTALL,
 )
+_REST_OF_A_STAMP = re.compile(
+    r"[,;.)\]}]|(?:\d{4}|\d{1,2})\s?[./\-年년]\s?\d{1,2}\s?[./\-月월]\s?(?:\d{4}|\d{1,2})(?![\d./\-])"
+    r"|\d{1,2}\s?[h:]\s?\d{2}(?!\d)\W|\d[^\n]*\b(?:19|20)\d\d\b"
+)
+"""How a name never begins: with what is left of a date or a time."""
 _CUT = re.compile(r"([-=*#])\1{2,}\s*$")
+_NO_TURN = "no name before the text; expected `Name: text`"
+
+
+class Turn(NamedTuple):
+    """One `Name: text` line."""
+
+    speaker: str
+    text: str
+    found: Found | None
+
+
+class _Open(NamedTuple):
+    """A turn that may go on."""
+
+    turn: Turn
+    lines: list[str]
 
 
 def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     """One conversation a section, called after the file and its number."""
-    turns: list[tuple[str, str | None, list[str]]] = []
-    number = 1
+    sections: list[list[_Open]] = [[]]
+    wrong: list[Unreadable] = []
+    n_lines = n_wrong = 0
     for line in source.lines():
         if line.fault:
-            yield Unreadable.at(line.number, line.fault)
+            wrong.append(Unreadable.at(line.number, line.fault))
         elif not line.text.strip():
             continue
         elif _CUT.match(line.text):
-            if turns:
-                yield _conversation(source, number, turns)
-                number, turns = number + 1, []
-        elif line.text[0] in " \t" and turns:
-            turns[-1][2].append(line.text.strip())
-        elif turn := turn_of(line.text):
-            turns.append((turn["speaker"].strip(), turn["time"], [turn["text"].rstrip()]))
+            if sections[-1]:
+                sections.append([])
         else:
-            yield Unreadable.at(line.number, "no name before the text; expected `Name: text`", line.text)
-    if turns:
-        yield _conversation(source, number, turns)
+            n_lines += 1
+            if line.text[0] in " \t" and sections[-1]:
+                sections[-1][-1].lines.append(line.text.strip())
+            elif turn := turn_of(line.text):
+                sections[-1].append(_Open(turn, [turn.text.rstrip()]))
+            else:
+                n_wrong += 1
+                wrong.append(Unreadable.at(line.number, _NO_TURN, line.text))
+    if 2 * n_wrong > n_lines:
+        first = next(w for w in wrong if w.reason == _NO_TURN)
+        reason = f"{n_wrong:,} of {n_lines:,} lines are no turns ({_NO_TURN}), beginning with line {first.line}"
+        yield Unreadable.at(0, reason, first.text)
+        return
+    yield from wrong
+    turns = [opened.turn for section in sections for opened in section]
+    times, told = times_of(turns)
+    time = iter(times)
+    warnings = (*source.take_warnings(), *told)
+    for number, section in enumerate((s for s in sections if s), 1):
+        yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings)
 
 
-def turn_of(text: str) -> re.Match[str] | None:
-    """The parts of a `Name: text` line (time, speaker, text), or None where there is no name."""
-    return _TURN.match(text.lstrip("\ufeff\u200e\u200f "))
+def turn_of(text: str) -> Turn | None:
+    """The parts of a `Name: text` line, or None where there is no name."""
+    text = text.lstrip("\ufeff\u200e\u200f ")
+    found = find_stamp(text)
+    named = _NAMED.match(found.rest.lstrip() if found else text)
+    if named is None and found is None and (behind := _STAMP_BEHIND.match(text)):
+        found = find_stamp(f"{behind['stamp']} ")
+        named = behind if found else None
+    if named is None or _REST_OF_A_STAMP.match(named["speaker"]):
+        return None
+    if found and found.stamp.hour is None and named["speaker"][0].isdigit():
+        return None  # a date, and then a time in a form nobody knows
+    return Turn(named["speaker"].strip(), named["text"].strip(" \t"), found)
 
 
-def _conversation(source: Source, number: int, turns: list[tuple[str, str | None, list[str]]]) -> Conversation:
+def times_of(turns: list[Turn]) -> tuple[list[str | None], list[str]]:
+    """Each turn's time: ISO where there is a date, as it was written where there is none. And what to warn of."""
+    dated = [t.found.stamp for t in turns if t.found and t.found.stamp.numbers is not None]
+    read, warnings = read_stamps(dated)
+    iso = iter(read)
+    times: list[str | None] = []
+    for turn in turns:
+        if turn.found is None:
+            times.append(None)
+        elif turn.found.stamp.numbers is None:
+            times.append(turn.found.clock)
+        else:
+            times.append(next(iso))
+    return times, warnings
+
+
+def _conversation(id: str, section: list[_Open], times: list[str | None], warnings: tuple[str, ...]) -> Conversation:
+    left_out = LeftOut()
+    utterances = []
+    for (turn, lines), time in zip(section, times, strict=True):
+        text = "\n".join(lines).strip()
+        if text:
+            utterances.append(Utterance(speaker=turn.speaker, time=time, text=text))
+        else:
+            left_out.add(EMPTY)
     return Conversation(
-        id=f"{source.name}-{number}",
-        utterances=tuple(Utterance(speaker=s, time=time, text="\n".join(text)) for s, time, text in turns),
-        warnings=source.take_warnings(),
+        id=id,
+        utterances=tuple(utterances),
+        warnings=(*warnings, *left_out.warnings()),
+        extra=left_out.extra(),
     )

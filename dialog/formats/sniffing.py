@@ -88,7 +88,7 @@ def _by_marks(lines: list[str]) -> str:
         return "vtt"
     if any(_TIMING.match(line) for line in lines[:3]):
         return "srt"
-    if header_of(lines[0]) or sum(header_of(line) is not None for line in lines[:100]) > 1:
+    if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
         return "whatsapp"
     head = "\n".join(lines[:100])
     if not re.match(r"[\s\ufeff]*(?:\{|\[\s*(?:[\[{\]]|$))", head):
@@ -112,6 +112,12 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     turns = sum(turn_of(line) is not None for line in candidates)
     needed = len(candidates) if named == "csv" else max(1, len(candidates) / 2)
     return "plain" if turns and turns >= needed else ""
+
+
+def _is_dated(line: str) -> bool:
+    """A message with date and time; one that is set off by nothing but a space must have a name as well."""
+    header = header_of(line)
+    return header is not None and (header.style in ("bracket", "dash", "colon") or turn_of(header.rest) is not None)
 
 
 def _is_conversation(line: str) -> bool:

@@ -96,7 +96,7 @@ def _utterances(caption: webvtt.Caption) -> Iterator[Utterance]:
     for words in _turns(_clean(before)):
         speaker, said = "unknown", words
         if _NAMED.match(words) and (turn := turn_of(words.removeprefix("-").lstrip())):
-            speaker, said = turn["speaker"], turn["text"]
+            speaker, said = turn.speaker, turn.text
         yield Utterance(speaker=speaker, text=said, time=caption.start, extra=extra)
     for name, words in zip(voices[::2], voices[1::2], strict=True):
         yield Utterance(

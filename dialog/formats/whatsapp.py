@@ -1,110 +1,110 @@
-"""WhatsApp's "Export chat", from Android and iOS, in any language and any date order.
+"""WhatsApp's "Export chat", from Android and iOS, in any language and any date order; and logs that look like one.
 
     31/12/2020, 21:41 - Ann: Happy new year!            Android
     [12/31/20, 9:41:05 PM] Ann: Happy new year!         iOS
+    [21:41, 31/12/2020] Ann: Happy new year!            copied out of WhatsApp Web
+    2020-12-31 21:41:05 Ann: Happy new year!            other programs
 
-A line that begins with a date is a message; other lines go on with the message above. The order of day, month and year
-is told from the whole file (`whatsapp_dates`). What nobody wrote is left out and counted in a warning: system lines (no
-name, or one of the known notices), and media without a caption. A caption stays, with the file's name in `extra.media`.
+A line that begins with a date and a time (`stamp`) is a message; other lines go on with the message above. The order of
+day, month and year is told from the whole file (`date_order`). After the stamp everything with a name and a colon is
+speech. What nobody wrote is left out and counted by its kind: system lines (no name, or one of the known notices), and
+media without a caption. A caption stays, with the file's name in `extra.media`; so does a poll's question.
 """
 
-import re
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
+from dialog.formats.date_order import read_stamps
+from dialog.formats.left_out import LeftOut
 from dialog.formats.source import Source, Unreadable
-from dialog.formats.whatsapp_dates import Stamp, read_stamps
-from dialog.formats.whatsapp_notices import ACTION, ATTACHED_WORDS, EDITED, MEDIA, NOTICE
+from dialog.formats.stamp import Found, find_stamp, house_styles
+from dialog.formats.whatsapp_message import has_gap, read_message
+from dialog.formats.words import words
 
-_MARK = "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff"
-_GAP = rf"[\s{_MARK}]{{0,4}}"  # bounded, or a line of spaces would take for ever
-_HEADER = re.compile(
-    rf"{_GAP}(?P<open>\[)?{_GAP}"
-    rf"(?P<a>\d{{1,4}})(?P<sep>[./\-]|年|년)\s?(?P<b>\d{{1,2}})(?:[./\-]|月|월)\s?(?P<c>\d{{1,4}})[.日일]?{_GAP}"
-    rf"(?:[,،]|at|um|klo|kl\.?|às|a las|à|alle)?{_GAP}"
-    rf"(?P<before>[^\W\d_]{{1,4}})?{_GAP}"
-    rf"(?P<hour>\d{{1,2}})[:.](?P<minute>\d{{2}})(?:[:.](?P<second>\d{{2}}))?{_GAP}"
-    rf"(?P<after>[^\W\d_](?:[^\W\d_]|[.\s״׳'{_MARK}]){{0,14}}?)?{_GAP}"
-    rf"(?(open)\] ?|(?:\s[-–—](?:\s|$)|:\s))(?P<rest>.*)",
-    re.DOTALL,
-)
-_NAMED = re.compile(rf"(?P<speaker>[^\n]{{1,100}}?)\s?:(?: (?P<mark>[{_MARK}]*)|$|(?=\n))(?P<text>.*)", re.DOTALL)
-_SPEAKER_MARKS = re.compile(rf"[{_MARK}]")
-_IOS_FILE = re.compile(rf"[{_MARK}]*<[^<>:\n]{{2,30}}: ?(?P<file>[^<>:\n]{{1,200}}\.\w{{2,5}})>")
-_ANDROID_FILE = re.compile(
-    rf"[{_MARK}]*(?:(?P<file>[^<>:\n]{{1,200}}\.\w{{2,5}}) \((?:{ATTACHED_WORDS})\)|"
-    r"(?P<made>(?:IMG|VID|AUD|PTT|STK|DOC)-\d{8}-WA\d{4,}\.\w{2,5}) \([^()\n]{2,40}\))(?:\n|$)"
-)
+_LEVELS = frozenset(words("info warn warning error debug trace fatal critical notice severe fine verbose"))
+_NO_HEADER = "no date at the beginning, and no message above it to go on with"
 
 
-SYSTEM = "system line(s)"
-MEDIA_ALONE = "media message(s)"
+class _Message(NamedTuple):
+    """A line with a stamp, and the lines that go on with it."""
+
+    number: int
+    found: Found
+    lines: list[str]
+    """The first is what follows the stamp."""
+    raw: str
+    """The first line with its stamp."""
 
 
-def header_of(text: str) -> re.Match[str] | None:
-    """The parts of a line that begins a message: a, b, c (the date's numbers), the time's, the rest; or None."""
-    return _HEADER.match(text) if text[:12].strip() and any(c.isdigit() for c in text[:12]) else None
+def header_of(text: str) -> Found | None:
+    """The stamp of a line that begins a message: one with a date and a time; or None."""
+    found = find_stamp(text)
+    return found if found is not None and found.whole else None
 
 
 def read_whatsapp(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of an export, with ISO times (no zone: the export names none)."""
-    messages: list[tuple[int, Stamp, list[str]]] = []
+    messages: list[_Message] = []
     for line in source.lines():
         if line.fault:
             yield Unreadable.at(line.number, line.fault)
         elif header := header_of(line.text):
-            messages.append((line.number, Stamp.of(header), [header["rest"]]))
+            messages.append(_Message(line.number, header, [header.rest], line.text))
         elif messages:
-            messages[-1][2].append(line.text)
+            messages[-1].lines.append(line.text)
         elif line.text.strip():
-            yield Unreadable.at(
-                line.number, "no date at the beginning, and no message above it to go on with", line.text
-            )
-    warnings = list(source.take_warnings())
-    times, told = read_stamps([stamp for _, stamp, _ in messages])
-    warnings += told
-    left_out: Counter[str] = Counter()
+            yield Unreadable.at(line.number, _NO_HEADER, line.text)
+    warnings = source.take_warnings()
+    messages, strays = _of_one_house(messages)
+    yield from strays
+    if not messages:
+        return
+    times, told = read_stamps([message.found.stamp for message in messages])
+    left_out = LeftOut()
     utterances = []
-    for (_, stamp, lines), time in zip(messages, times, strict=True):
-        utterance = _utterance("\n".join(lines).rstrip(), ios=stamp.ios)
-        if isinstance(utterance, str):
-            left_out[utterance] += 1
+    rests = ["\n".join(message.lines).rstrip() for message in messages]
+    gap = has_gap(rests)
+    for message, rest, time in zip(messages, rests, times, strict=True):
+        said = read_message(rest, ios=message.found.style == "bracket", gap=gap)
+        if isinstance(said, str):
+            left_out.add(said)
         else:
-            speaker, text, extra = utterance
-            utterances.append(Utterance(speaker=speaker, text=text, time=time, extra=extra))
-    if left_out:
-        counts = " and ".join(f"{n} {kind}" for kind, n in sorted(left_out.items()))
-        warnings.append(f"left out: {counts}")
-    if messages:
-        yield Conversation(id=f"{source.name}-1", utterances=tuple(utterances), warnings=tuple(warnings))
+            utterances.append(Utterance(speaker=said.speaker, text=said.text, time=time, extra=said.extra))
+    if reason := _no_chat(messages, utterances):
+        yield Unreadable.at(0, reason, messages[0].raw)
+        return
+    yield Conversation(
+        id=f"{source.name}-1",
+        utterances=tuple(utterances),
+        warnings=(*warnings, *told, *left_out.warnings()),
+        extra=left_out.extra(),
+    )
 
 
-def _utterance(rest: str, *, ios: bool) -> tuple[str, str, dict[str, Any]] | str:
-    """Speaker, text and extra of a message; or what kind of thing it is that nobody wrote."""
-    named = _NAMED.match(rest)
-    if named is None or NOTICE.match(rest) or ACTION.match(rest) or _in_quotes(named["speaker"]):
-        return SYSTEM
-    speaker = " ".join(_SPEAKER_MARKS.sub("", named["speaker"]).split()).removeprefix("~").strip()
-    text = named["text"]
-    extra: dict[str, Any] = {}
-    if not speaker:
-        return SYSTEM
-    if edited := EDITED.search(text):
-        text, extra["edited"] = text[: edited.start()], True
-    if MEDIA.fullmatch(_SPEAKER_MARKS.sub("", text).strip()):
-        return MEDIA_ALONE
-    if attached := _IOS_FILE.search(text) or _ANDROID_FILE.match(text):
-        extra["media"] = attached.groupdict().get("made") or attached["file"]
-        text = (text[: attached.start()] + text[attached.end() :]).strip()
-        return (speaker, text, extra) if _SPEAKER_MARKS.sub("", text) else MEDIA_ALONE
-    if NOTICE.match(text) or (ios and "\u200e" in (named["mark"] or "")):
-        # iOS puts a left-to-right mark before what it wrote itself, in every language.
-        return SYSTEM
-    return speaker, text, extra
+def _of_one_house(messages: Sequence[_Message]) -> tuple[list[_Message], list[Unreadable]]:
+    """Only the stamps of the file's own style begin a message; a date inside somebody's words does not."""
+    styles = house_styles(message.found for message in messages)
+    kept: list[_Message] = []
+    strays = []
+    for message in messages:
+        if message.found.style in styles:
+            kept.append(message)
+        elif kept:
+            kept[-1].lines.extend((message.raw, *message.lines[1:]))
+        else:
+            strays.append(Unreadable.at(message.number, _NO_HEADER, message.raw))
+            lines = enumerate(message.lines[1:], message.number + 1)
+            strays += [Unreadable.at(number, _NO_HEADER, text) for number, text in lines if text.strip()]
+    return kept, strays
 
 
-def _in_quotes(speaker: str) -> bool:
-    """A colon inside quotation marks belongs to a notice: Ann changed the subject to "Plan: lunch"."""
-    return speaker.count('"') % 2 == 1 or any(o in speaker and c not in speaker for o, c in ("“”", "„“", "«»"))
+def _no_chat(messages: Sequence[_Message], utterances: Sequence[Utterance]) -> str:
+    """Why dated lines are no chat, if they are none: a program's log, or mostly lines without a name."""
+    levels = sum(u.speaker.casefold().split()[0].strip("[]") in _LEVELS for u in utterances)
+    if levels * 2 > len(utterances):
+        return "this is a program's log (INFO, ERROR …), not a conversation"
+    loose = sum(message.found.style in ("bare", "loose") for message in messages)
+    if loose * 2 > len(messages) and len(utterances) * 2 < len(messages):
+        return f"{len(messages) - len(utterances):,} of {len(messages):,} dated lines have no name and no colon"
+    return ""

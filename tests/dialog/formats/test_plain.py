@@ -45,7 +45,9 @@ def test_what_is_rendered_is_read_again(conversations: list[list[Utterance]]) ->
 
 def test_indented_lines_go_on_and_rules_cut() -> None:
     first, second = parsed("Ann: one\n\n   two\nBo: \n***\nAnn: three\n", format="auto")
-    assert said(first) == [("Ann", "one\ntwo"), ("Bo", "")]
+    assert said(first) == [("Ann", "one\ntwo")]
+    assert first.warnings == ("left out: 1 empty message",)
+    assert first.extra == {"left_out": {"empty message": 1}}
     assert said(second) == [("Ann", "three")]
     assert (first.id, second.id) == ("log-1", "log-2")
 
@@ -69,3 +71,13 @@ def test_a_time_before_the_name_is_kept() -> None:
     (conversation,) = parsed("[12:30] Ann: a\n(12:30:05) Bo: b\n00:01:02.500 Ann: c\n12:31 - Bo: d\n", format="auto")
     assert [u.time for u in conversation.utterances] == ["12:30", "12:30:05", "00:01:02.500", "12:31"]
     assert [u.speaker for u in conversation.utterances] == ["Ann", "Bo", "Ann", "Bo"]
+
+
+def test_a_file_most_of_whose_lines_are_no_turns_is_refused() -> None:
+    text = "Minutes: the third meeting\nWe met at noon and talked.\nNothing was decided.\nThen we left again.\n"
+    (wrong,) = parsed(text)
+    assert isinstance(wrong, Unreadable)
+    assert wrong.line == 0
+    assert "3 of 4 lines are no turns" in wrong.reason
+    assert "beginning with line 2" in wrong.reason
+    assert wrong.text == "We met at noon and talked."

@@ -166,33 +166,93 @@ def test_lines_before_the_first_message_are_unreadable_and_cost_nothing_else() -
         "I messaggi e le chiamate sono crittografati end-to-end.",
         "Сообщения и звонки защищены сквозным шифрованием.",
         f"Group name: {LRM}Messages and calls are end-to-end encrypted.",
-        "Ann: This message was deleted",
-        "Ann: You deleted this message.",
-        "Ann: Diese Nachricht wurde gelöscht.",
-        "Ann: Missed voice call",
+        "Ann: Ann changed the group name to “Plan: lunch”",
+        "Ann: changed the group name to “Plan: lunch”",
+        "Ann: You changed this group's icon",
+        "Ann: Ann hat den Gruppennamen zu „Plan: Essen“ geändert.",
+        "Ann: Ann cambió el nombre del grupo a «Plan: comida»",
+        "Ann: Ann a changé le nom du groupe en « Plan : midi »",
+        "Ann: Ann mudou o nome do grupo para “Plano: almoço”",
+        "Ann: Ann ha cambiato il nome del gruppo in “Piano”",
+        "Ann: Waiting for this message. This may take a while.",
+        "Ann: Your security code with Bo changed. Tap to learn more.",
     ],
 )
 def test_system_lines_are_left_out_and_counted(line: str) -> None:
     conversation = one(f"31/12/20, 21:40 - Bo: before\n31/12/20, 21:41 - {line}\n31/12/20, 21:42 - Ann: after\n")
     assert said(conversation) == [("Bo", "before"), ("Ann", "after")]
-    assert conversation.warnings == ("left out: 1 system line(s)",)
+    assert conversation.warnings == ("left out: 1 system line",)
+
+
+MEDIA = {
+    "media message": [
+        "<Media omitted>", "<Medien ausgeschlossen>", "<Multimedia omitido>", "<Médias omis>", "<Mídia oculta>",
+        "<Media omessi>", "<Media weggelaten>", "<Medya dahil edilmedi>", "<Без медиафайлов>", "null",
+    ],
+    "picture": [
+        f"{LRM}image omitted", f"{LRM}Bild weggelassen", "imagen omitida", "изображение опущено", "画像を省略",
+        f"{LRM}<attached: 00000012-PHOTO-2020-12-31-21-41-05.jpg>", f"PHOTO-2018-01-02-10-20-30.jpg <{LRM}attached>",
+        f"{LRM}<Anhang: 00000012-PHOTO-2020-12-31.jpg>", "IMG-20201231-WA0001.jpg (file attached)",
+        "PHOTO-2018.jpg <adjunto>",
+    ],
+    "GIF": [f"{LRM}GIF omitted", "GIF weggelassen"],
+    "sound": [f"{LRM}audio omitido", f"{LRM}PTT-20201231-WA0003.opus (Datei angehängt)", "Audio weggelassen"],
+    "video": ["video omitted", "vidéo absente", "видео пропущено"],
+    "sticker": ["sticker omitted", "figurinha omitida", "STK-20201231-WA0003.webp (archivo adjunto)"],
+    "document": [f"{LRM}report.pdf • {LRM}3 pages {LRM}document omitted", "plan.pdf (file attached)"],
+    "contact": ["Contact card omitted", "Bo.vcf (file attached)"],
+    "view-once message": [
+        "<View once voice message omitted>",
+        "You received a view once message. For added privacy, open it on your phone.",
+        "Foto zum einmaligen Anzeigen", "Foto para ver una vez",
+    ],
+    "deleted message": [
+        "This message was deleted", "You deleted this message.", "Diese Nachricht wurde gelöscht.",
+        "Eliminaste este mensaje.", "Это сообщение удалено", "此消息已删除", "Dit bericht is verwijderd",
+    ],
+    "call": ["Missed voice call", "Verpasster Videoanruf um 21:40", "Llamada perdida", "Appel vocal manqué"],
+    "location": [
+        "location: https://maps.google.com/?q=1.5,2.5", f"{LRM}Location: Café X (Main St 1): https://foursquare.com/v/1",
+        "Standort: https://maps.google.com/?q=1,2", "Ubicación: https://maps.google.com/?q=1,2", "live location shared",
+        "Live-Standort wird geteilt", "Localisation : https://maps.google.com/?q=1,2", "Konum: https://maps.google.com/?q=1",
+    ],
+    "poll": [],
+    "empty message": ["", " ", LRM],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in MEDIA.items() for text in texts])
+def test_what_nobody_said_is_left_out_and_counted_by_its_kind(kind: str, text: str) -> None:
+    conversation = one(f"31/12/20, 21:40 - Bo: before\n31/12/20, 21:41 - Ann: {text}\n")
+    assert said(conversation) == [("Bo", "before")]
+    assert conversation.warnings == (f"left out: 1 {kind}",)
+    assert conversation.extra == {"left_out": {kind: 1}}
 
 
 @pytest.mark.parametrize(
-    "text",
+    "poll",
     [
-        "<Media omitted>", "<Medien ausgeschlossen>", "<Multimedia omitido>", "<Médias omis>", "<Mídia oculta>",
-        "<Media omessi>", "<Media weggelaten>", "<Medya dahil edilmedi>", "<Без медиафайлов>", "null",
-        f"{LRM}image omitted", f"{LRM}GIF omitted", f"{LRM}Bild weggelassen", f"{LRM}audio omitido",
-        f"{LRM}<attached: 00000012-PHOTO-2020-12-31-21-41-05.jpg>",
-        f"{LRM}report.pdf • {LRM}3 pages {LRM}document omitted",
-        "IMG-20201231-WA0001.jpg (file attached)", f"{LRM}PTT-20201231-WA0003.opus (Datei angehängt)",
+        f"POLL:\n{LRM}Where do we eat?\n{LRM}OPTION: At home ({LRM}2 votes)\n{LRM}OPTION: Out ({LRM}1 vote)",
+        "UMFRAGE:\nWhere do we eat?\nOPTION: At home (2 Stimmen)\nOPTION: Out (1 Stimme)",
+        "ENCUESTA: Where do we eat?\nOPCIÓN: At home (2 votos)\nOPCIÓN: Out (1 voto)",
     ],
-)  # fmt: skip
-def test_media_without_words_are_left_out_and_counted(text: str) -> None:
-    conversation = one(f"31/12/20, 21:40 - Bo: before\n31/12/20, 21:41 - Ann: {text}\n")
-    assert said(conversation) == [("Bo", "before")]
-    assert conversation.warnings == ("left out: 1 media message(s)",)
+)
+def test_a_poll_is_its_question(poll: str) -> None:
+    conversation = one(f"[31/12/20, 21:41:05] Ann: {LRM}{poll}\n[31/12/20, 21:42:05] Bo: home: always\n")
+    assert said(conversation) == [("Ann", "Where do we eat?"), ("Bo", "home: always")]
+    assert conversation.utterances[0].extra == {"media": "poll", "options": ["At home", "Out"]}
+
+
+def test_a_list_of_ones_own_is_no_poll() -> None:
+    text = "Plan:\nmonday: swim (2 hours)\ntuesday: rest (8 hours)"
+    assert said(one(f"31/12/20, 21:41 - Ann: {text}\n")) == [("Ann", text)]
+
+
+def test_an_export_in_which_nobody_says_anything_is_refused_with_the_counts() -> None:
+    (wrong,) = parsed("31/12/20, 21:40 - Ann added Bo\n31/12/20, 21:41 - Ann: <Media omitted>\n")
+    assert isinstance(wrong, Unreadable)
+    assert wrong.line == 0
+    assert wrong.reason == "nobody says anything in it; left out: 1 media message and 1 system line"
 
 
 def test_a_caption_is_kept_with_the_name_of_its_file() -> None:
@@ -209,6 +269,9 @@ def test_a_caption_is_kept_with_the_name_of_its_file() -> None:
         "I left", "she added sugar", "He removed it: gone", "see main.py (very good)", "<3 <3", "<big hug>", "Null",
         "the image omitted a lot", "my plan: lunch", "12:30?", "http://example.org/a:b", '"so: what"',
         "Missed voice call? No, I was asleep and then I forgot all about it, sorry",
+        "changed the group name, do you like it?", "I changed the group name to fun: see?", "Bo changed the group name",
+        "here: https://maps.google.com/?q=1,2", "you can only view once what I sent you", "image omitted?",
+        "location: the old mill", "Let us vote: tea (2 votes)",
     ],
 )  # fmt: skip
 def test_words_that_look_like_notices_are_kept(text: str) -> None:

@@ -6,56 +6,17 @@ back. Where both leave more than one, a warning says so, and the order is taken 
 not months), or else the usual one for the separator.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import NamedTuple, Self
 
-from dialog.formats.words import words
+from dialog.formats.stamp import Stamp
+from dialog.formats.stamp_words import AM, PM, key_of
 
 ORDERS = ("dmy", "mdy", "ymd")
 _MUCH_SHORTER = 5
 _EARLIEST = datetime(2009, 1, 1)  # WhatsApp's first year; and no export is from the future
 _SHOWN = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, month, day"}
-
-
-_AM = words(
-    "am a vorm vormittags ap fm dop ам πμ ص قظ öö 上午 午前 오전 凌晨 清晨 早上 sa पूर्वाह्न prije de pg до пр дп לפנהצ "
-    "damanhã damadrugada demañana"
-)
-_PM = words(
-    "pm p nachm nachmittags ip em odp пм μμ م بظ ös 下午 午後 오후 晚上 中午 傍晚 ch अपराह्न du ptg после сл пп אחהצ "
-    "datarde danoite delatarde delanoche"
-)
-
-
-class Stamp(NamedTuple):
-    """Date and time as they stand in the file: three numbers with their lengths, and what says morning or evening."""
-
-    numbers: tuple[int, int, int]
-    digits: tuple[int, int, int]
-    separator: str
-    hour: int
-    minute: int
-    second: int
-    marker: str
-    ios: bool
-
-    @classmethod
-    def of(cls, header: re.Match[str]) -> Self:
-        """From a header's groups. Digits may be of any script."""
-        a, b, c = header["a"], header["b"], header["c"]
-        return cls(
-            numbers=(int(a), int(b), int(c)),
-            digits=(len(a), len(b), len(c)),
-            separator=header["sep"].strip(),
-            hour=int(header["hour"]),
-            minute=int(header["minute"]),
-            second=int(header["second"] or 0),
-            marker=header["before"] or header["after"] or "",
-            ios=bool(header["open"]),
-        )
 
 
 def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
@@ -73,7 +34,11 @@ def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
         warnings.append(f"times with {unknown!r} were read as they stand: morning or evening is not known")
     if missing := sum(time is None for time in times):
         warnings.append(f"{missing} date(s) do not exist when read as {_SHOWN[order]}; their messages have no time")
-    return [None if time is None else time.isoformat(timespec="seconds") for time in times], warnings
+    return [None if t is None else _iso(t, stamp) for t, stamp in zip(times, stamps, strict=True)], warnings
+
+
+def _iso(time: datetime, stamp: Stamp) -> str:
+    return time.date().isoformat() if stamp.hour is None else time.isoformat(timespec="seconds")
 
 
 def choose_order(stamps: Sequence[Stamp], clocks: Sequence[tuple[int, int, int] | None]) -> tuple[str, list[str]]:
@@ -102,7 +67,7 @@ def choose_order(stamps: Sequence[Stamp], clocks: Sequence[tuple[int, int, int] 
 def _usual(stamps: Sequence[Stamp]) -> tuple[str, ...]:
     """Orders by how usual they are: a slash with capital AM or PM is American; most others begin with the day."""
     first = stamps[0]
-    if first.separator in ("年", "년"):
+    if first.separator in ("年", "년", "name"):
         return ("ymd", "dmy", "mdy")
     american = first.separator == "/" and any(s.marker in ("AM", "PM") for s in stamps[:100])
     return ("mdy", "dmy", "ymd") if american else ("dmy", "mdy", "ymd")
@@ -112,9 +77,16 @@ def _time(stamp: Stamp, clock: tuple[int, int, int] | None, order: str) -> datet
     """The moment, if the order fits the digits and the date exists. Years of two digits are of this century."""
     at = order.index("y")
     lengths = stamp.digits
-    if clock is None or lengths[at] not in (2, 4) or any(lengths[i] > 2 for i in range(3) if i != at):
+    if (
+        clock is None
+        or stamp.numbers is None
+        or lengths[at] not in (2, 4)
+        or any(lengths[i] > 2 for i in range(3) if i != at)
+    ):
         return None
     year = stamp.numbers[at] + (2000 if lengths[at] == 2 else 0)
+    if 2500 < year < 2700:
+        year -= 543  # counted from the Buddha's death, as in Thailand
     month, day = stamp.numbers[order.index("m")], stamp.numbers[order.index("d")]
     try:
         return datetime(year, month, day, *clock)
@@ -127,12 +99,12 @@ def _clocks(stamps: Sequence[Stamp]) -> tuple[list[tuple[int, int, int] | None],
     clocks: list[tuple[int, int, int] | None] = []
     unknown = ""
     for stamp in stamps:
-        marker = "".join(c for c in stamp.marker.casefold() if c.isalpha() or "\u0900" <= c <= "\u097f")
-        hour = stamp.hour
+        marker = key_of(stamp.marker)
+        hour = stamp.hour or 0
         if marker and hour <= 12:
-            if marker in _PM:
+            if marker in PM:
                 hour = hour % 12 + 12
-            elif marker in _AM:
+            elif marker in AM:
                 hour %= 12
             else:
                 unknown = unknown or stamp.marker
