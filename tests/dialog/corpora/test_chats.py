@@ -23,11 +23,11 @@ def test_there_are_chats_and_pairs_and_every_id_is_its_own(conversations: list[C
     assert not [i for i, times in ids.items() if times > 1]
     whole = [c for c in conversations if "pair" not in c.extra]
     pairs = Counter(c.extra["pair"] for c in conversations if "pair" in c.extra)
-    assert len(whole) >= 600
+    assert len(whole) >= 650
     assert all(3 <= len(c.utterances) <= 14 for c in whole)
     assert sum(pairs.values()) >= 570
     assert min(pairs.values()) >= 2
-    assert sum(len(c.utterances) for c in conversations) >= 4900
+    assert sum(len(c.utterances) for c in conversations) >= 5100
 
 
 def test_every_message_has_a_known_label_that_is_among_those_accepted(conversations: list[Conversation]) -> None:
