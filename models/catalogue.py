@@ -1,4 +1,4 @@
-"""What is shipped: the models under models/weights, each with its card."""
+"""What is shipped: the models under models/weights, each with its card; and what a model's files are called."""
 
 import json
 import re
@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 WEIGHTS = Path(__file__).parent / "weights"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+"""The two files of every model's folder."""
+
+EMOTION, CAUSES, VISUAL = "emotion/ekman", "causes/reccon", "visual/seqdialn"
+"""The model of each task that is used where none is named."""
+EYES = "built-in"
+"""The picture encoder of our own, shipped as vision/built-in."""
 
 
 class UnknownModel(ValueError):
@@ -24,11 +33,13 @@ class Card:
     scores: dict[str, Any] = field(hash=False)
     path: Path
     text: str
+    fault: str = ""
+    """Why the model cannot be loaded, in a line; empty where its files are whole."""
 
 
 def shipped() -> list[Card]:
     """Every shipped model, the tasks in alphabetical order."""
-    return [_card(config.parent) for config in sorted(WEIGHTS.glob("*/*/config.json"))]
+    return [_card(folder) for folder in _folders()]
 
 
 def path_of(name: str) -> Path:
@@ -37,31 +48,71 @@ def path_of(name: str) -> Path:
     UnknownModel says which names there are.
     """
     for folder in (WEIGHTS / name, Path(name)):
-        if (folder / "config.json").is_file():
-            if not (folder / "model.safetensors").is_file():
-                raise UnknownModel(f"{folder} has a config.json but no model.safetensors")
+        if (folder / CONFIG_FILE).is_file():
+            if not (folder / WEIGHTS_FILE).is_file():
+                raise UnknownModel(f"{folder} has a {CONFIG_FILE} but no {WEIGHTS_FILE}")
             return folder.resolve()
-    known = [str(c.parent.relative_to(WEIGHTS)) for c in sorted(WEIGHTS.glob("*/*/config.json"))]
+    known = [str(folder.relative_to(WEIGHTS)) for folder in _folders()]
     alike = [other for other in known if other.partition("/")[0] == name.partition("/")[0]]  # of the same task
+    names = ", ".join(alike or known) or "none shipped"
     raise UnknownModel(
-        f"no model {name!r}: expected one of {', '.join(alike or known) or 'none shipped'}, "
-        "or a folder with config.json and model.safetensors"
+        f"no model {name!r}{_what_is_there(Path(name))}: expected one of {names}, "
+        f"or a folder with {CONFIG_FILE} and {WEIGHTS_FILE}"
     )
+
+
+def eyes_folder(name: str | Path = EYES) -> Path:
+    """The folder of a picture network of ours: the shipped one, or the folder itself."""
+    return WEIGHTS / "vision" / EYES if str(name) == EYES else Path(name)
+
+
+def fault_of(folder: Path) -> str:
+    """Why a model's folder cannot be loaded, in a line, as far as that shows without loading it; empty if it can."""
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            return f"{folder / name} is missing; install rapport again"
+    try:
+        json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except ValueError as error:
+        return f"{folder / CONFIG_FILE} is not JSON ({error}); install rapport again"
+    try:
+        with safe_open(folder / WEIGHTS_FILE, "np"):  # the header says how long the file has to be
+            return ""
+    except (OSError, SafetensorError) as error:
+        return f"{folder / WEIGHTS_FILE} is cut off or damaged ({error}); install rapport again"
+
+
+def _folders() -> list[Path]:
+    return sorted(config.parent for config in WEIGHTS.glob(f"*/*/{CONFIG_FILE}"))
+
+
+def _what_is_there(path: Path) -> str:
+    if path.is_dir():
+        return f" (that folder has no {CONFIG_FILE})"
+    return " (that is a file)" if path.is_file() else ""
 
 
 def _card(folder: Path) -> Card:
     text = (folder / "card.md").read_text(encoding="utf-8") if (folder / "card.md").is_file() else ""
-    labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("labels", [])
-    scores = folder / "scores.json"
     return Card(
         name=f"{folder.parent.name}/{folder.name}",
         task=folder.parent.name,
-        labels=tuple(labels),
+        labels=tuple(_json(folder / CONFIG_FILE).get("labels", [])),
         summary=_summary(text),
-        scores=json.loads(scores.read_text(encoding="utf-8")) if scores.is_file() else {},
+        scores=_json(folder / "scores.json"),
         path=folder,
         text=text,
+        fault=fault_of(folder),
     )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _summary(text: str) -> str:

@@ -1,21 +1,20 @@
-"""A model on disk: a folder with config.json and model.safetensors. Nothing in it is executed when it is read."""
+"""A model on disk: a folder with its config and its weights. Nothing in it is executed when it is read.
+
+Every model is saved and loaded here. What is wrong with a folder is a CheckpointError, a ValueError in one line that
+names the file, says what is wrong with it, and what to do.
+"""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import safetensors
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models import config as configs
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
+from models import tensors as files
+from models.catalogue import CONFIG_FILE, WEIGHTS_FILE
 
 C = TypeVar("C")
 M = TypeVar("M", bound=nn.Module)
@@ -28,11 +27,8 @@ class CheckpointError(ValueError):
 def save(folder: Path | str, model: nn.Module, config: Any, *, dtype: torch.dtype | None = None) -> Path:
     """Writes the folder, made if absent. With `dtype` (float16, say) floating tensors are stored in it.
 
-    Each file is written aside and then renamed, so a reader finds the old file or the new one, never half of one.
     A parameter that several modules share is stored once.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     stored: set[tuple[Any, ...]] = set()
     for name, tensor in model.state_dict().items():
@@ -40,12 +36,45 @@ def save(folder: Path | str, model: nn.Module, config: Any, *, dtype: torch.dtyp
         if tensor.numel() and place in stored:
             continue
         stored.add(place)
-        kept = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-        tensors[name] = kept.detach().cpu().contiguous()
-    text = configs.dumps(config)
-    _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-    _replace(folder / CONFIG, lambda path: Path(path).write_text(text, encoding="utf-8"))
+        tensors[name] = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+    return write(folder, tensors, config)
+
+
+def write(folder: Path | str, tensors: Mapping[str, Tensor], config: Any) -> Path:
+    """Writes the folder, made if absent, of a model that is more than one module.
+
+    Each file is written aside and then renamed, so a reader finds the old file or the new one, never half of one.
+    """
+    folder, text = Path(folder), configs.dumps(config)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_file(folder / WEIGHTS_FILE, tensors)
+    files.write_aside(folder / CONFIG_FILE, lambda path: Path(path).write_text(text, encoding="utf-8"))
     return folder
+
+
+def read(folder: Path | str, *known: type[C]) -> tuple[C, dict[str, Tensor]]:
+    """The config in a folder, one of the classes `known`, and the tensors. Raises CheckpointError."""
+    return read_config(folder, *known), read_weights(folder)
+
+
+def read_config(folder: Path | str, *known: type[C]) -> C:
+    """The config in a folder, one of the classes `known`. Raises CheckpointError."""
+    path = Path(folder) / CONFIG_FILE
+    try:
+        return configs.loads(path.read_text(encoding="utf-8"), *known)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}; expected a model's folder") from error
+    except ValueError as error:  # not JSON, not a text, another model's config, or a value that its class refuses
+        wanted = " or ".join(c.__name__ for c in known) or "model"
+        raise CheckpointError(f"{path} does not describe a {wanted}: {error}") from error
+
+
+def read_weights(folder: Path | str) -> dict[str, Tensor]:
+    """The tensors in a folder, on the CPU. Raises CheckpointError."""
+    try:
+        return files.read_file(Path(folder) / WEIGHTS_FILE)
+    except files.DamagedTensors as error:
+        raise CheckpointError(str(error)) from error
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -53,42 +82,40 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def read_config(folder: Path | str, *known: type[C]) -> C:
-    """The config in a folder, one of the classes `known`. Raises CheckpointError, or ConfigError for a bad file."""
-    path = Path(folder) / CONFIG
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise CheckpointError(f"cannot read {path}: {e.strerror}") from e
-    return configs.loads(text, *known)
+def one(tensors: Mapping[str, Tensor], name: str, folder: Path | str, shape: tuple[int, ...] | None = None) -> Tensor:
+    """The tensor of that name. CheckpointError where the folder's weights lack it, or it has another shape."""
+    if name not in tensors:
+        raise _misfit(folder, [f"{name} is missing"])
+    if shape is not None and tuple(tensors[name].shape) != shape:
+        raise _misfit(folder, [f"{name} is {tuple(tensors[name].shape)}, expected {shape}"])
+    return tensors[name]
 
 
-def load_weights(model: M, folder: Path | str) -> M:
-    """Fills the model with the folder's weights, in the model's own dtypes and on its devices, and returns it.
+def fill(model: M, tensors: Mapping[str, Tensor], folder: Path | str, *, prefix: str = "") -> M:
+    """Gives the model its tensors, those under the prefix, in its own dtypes and on its devices, and returns it.
 
-    Raises CheckpointError when a weight is missing, left over or of another shape.
+    Raises CheckpointError when one is missing, left over or of another shape; `folder` is what that is said of.
     """
-    path = Path(folder) / WEIGHTS
-    try:
-        stored = load_file(path)
-    except (OSError, safetensors.SafetensorError) as e:
-        raise CheckpointError(f"cannot read {path}: {e}") from e
-    own = model.state_dict()
+    stored, own = part(tensors, prefix), model.state_dict()
     homes = {_place(own[name]) for name in stored if name in own}
-    faults = [f"{name} is not in the model" for name in stored if name not in own]
-    faults += [f"{name} is missing" for name, t in own.items() if name not in stored and _place(t) not in homes]
+    faults = [f"{prefix}{name} is not in the model" for name in stored if name not in own]
+    faults += [f"{prefix}{name} is missing" for name, t in own.items() if name not in stored and _place(t) not in homes]
     faults += [
-        f"{name} is {tuple(t.shape)}, expected {tuple(own[name].shape)}"
+        f"{prefix}{name} is {tuple(t.shape)}, expected {tuple(own[name].shape)}"
         for name, t in stored.items()
         if name in own and own[name].shape != t.shape
     ]
     if faults:
-        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise CheckpointError(f"{path} does not fit the model: {'; '.join(faults[:5])}{more}")
+        raise _misfit(folder, faults)
     with torch.no_grad():
         for name, tensor in stored.items():
             own[name].copy_(tensor)
     return model
+
+
+def load_weights(model: M, folder: Path | str) -> M:
+    """`fill` with all of the folder's weights."""
+    return fill(model, read_weights(folder), folder)
 
 
 def load(folder: Path | str, build: Callable[[C], M], *known: type[C]) -> M:
@@ -96,28 +123,29 @@ def load(folder: Path | str, build: Callable[[C], M], *known: type[C]) -> M:
     return load_weights(build(read_config(folder, *known)), folder).eval()
 
 
+def is_model(folder: Path | str) -> bool:
+    """Whether both files of a model are there."""
+    return all((Path(folder) / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
+
+
 def content_hash(folder: Path | str) -> str:
-    """The first 12 hex digits of the SHA-256 over config.json and model.safetensors: the same model, the same hash."""
+    """The first 12 hex digits of the SHA-256 over the config and the weights: the same model, the same hash."""
     digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
         with open(Path(folder) / name, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()[:12]
 
 
+def _misfit(folder: Path | str, faults: list[str]) -> CheckpointError:
+    more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+    return CheckpointError(
+        f"{Path(folder) / WEIGHTS_FILE} does not fit the model that {CONFIG_FILE} beside it describes: "
+        f"{'; '.join(faults[:5])}{more}; copy or train both files together"
+    )
+
+
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Equal for two names of one tensor."""
     return tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
-
-
-def _replace(path: Path, write: Callable[[str], Any]) -> None:
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(aside)
-        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide the model from a service that runs as another user
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise

@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from models.catalogue import EMOTION, VISUAL
 from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
@@ -67,7 +68,7 @@ class EmotionConfig(_Part):
 class VisualConfig(_Part):
     """The replicas that answer about pictures. The engine is loaded when the first picture comes."""
 
-    engine: str = "visual/seqdialn"
+    engine: str = VISUAL
     """The built-in model, a folder of such a model, `transformers:<folder or hub name>`, or `openai:<model>`."""
     url: str | None = None
     """Where the service of an `openai:` engine is; by default in RAPPORT_VISUAL_URL."""
@@ -117,7 +118,7 @@ class AppConfig(BaseSettings):
     """The port it listens on, for the page and the API."""
     data_dir: Path | None = None
     """Chats and logs. By default the platform's folder for user data."""
-    model: str = "emotion/ekman"
+    model: str = EMOTION
     """The model that answers where a request names none."""
     tagger: str = "dialog.emotion.tagger:EmotionTagger"
     """`module:name` of the class that labels; it has `load(name)`, `tag`, `start` and `step`."""

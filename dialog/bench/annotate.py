@@ -12,8 +12,9 @@ from dialog.annotation.annotate import annotate
 from dialog.bench.chats import made_up_chats
 from dialog.bench.timing import row, side_by_side, suite, without_cache
 from dialog.conversation import Conversation
-from dialog.emotion.tagger import DEFAULT, EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
 from dialog.formats import read, write
+from models.catalogue import EMOTION
 from models.encoders.text import TextEncoder
 
 BATCH = 32
@@ -21,7 +22,7 @@ BATCH = 32
 
 
 def measure(
-    *, model: str | Path = DEFAULT, data: Path | None = None, n_utterances: int = 4_000, repeats: int = 3
+    *, model: str | Path = EMOTION, data: Path | None = None, n_utterances: int = 4_000, repeats: int = 3
 ) -> dict[str, Any]:
     """The object of `rapport bench annotate --json`.
 

@@ -15,9 +15,10 @@ from dialog.bench.official_emotionic import PlainEmotionIC
 from dialog.bench.timing import row, side_by_side, suite, without_cache
 from dialog.conversation import Conversation
 from dialog.emotion.causes import NEUTRAL, CauseFinder
-from dialog.emotion.tagger import DEFAULT, EmotionTagger, LiveState
+from dialog.emotion.tagger import EmotionTagger, LiveState
 from dialog.reading.batching import bucket, collate, cut
 from dialog.reading.encoding import BATCH_TOKENS
+from models.catalogue import EMOTION
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.emotionic.skip_chain_crf import SkipChainCRF
 
@@ -28,7 +29,7 @@ HISTORIES = (10, 100, 1_000, 10_000)
 @torch.inference_mode()
 def measure(
     *,
-    model: str | Path = DEFAULT,
+    model: str | Path = EMOTION,
     causes: str | Path | None = None,
     data: Path | None = None,
     n_dialogues: int = 96,

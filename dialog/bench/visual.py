@@ -7,16 +7,17 @@ import numpy as np
 from PIL import Image
 
 from dialog.bench.timing import row, side_by_side, suite
-from dialog.pictures.seqdialn import DEFAULT, VisualDialog, VisualState
+from dialog.pictures.seqdialn import VisualDialog, VisualState
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader
+from models.catalogue import VISUAL
 
 QUESTIONS = ("what is on the table ?", "what color is it ?", "how many chairs are there ?", "is there a dog ?")
 PICTURES = 8
 """In the batch whose pictures a second are measured."""
 
 
-def measure(model: str | Path = DEFAULT, *, late: int = 50, repeats: int = 5) -> dict[str, Any]:
+def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5) -> dict[str, Any]:
     """A question at round 1 and at round `late`; pictures with a first answer against the picture encoder alone."""
     dialog = VisualDialog.load(model)
     rng = np.random.default_rng(0)

@@ -1,7 +1,6 @@
 """Causes of emotions: which earlier messages made a message feel as it does, and by which words."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,8 +16,8 @@ from models.catalogue import path_of
 from models.mixers.base import leaves, rebuilt
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, ReadState, join, pad_tokens
 from models.pointer.spans import best_spans
+from models.tensors import pack, unpack
 
-DEFAULT = "causes/reccon"
 STRETCH = 64
 """Utterances that are asked for their causes at once; a longer conversation is read in such stretches."""
 BATCH_UTTERANCES = 1024
@@ -100,16 +99,16 @@ class CausesState(NamedTuple):
     n: int = 0
     """How many utterances there were in all."""
 
-    def to_tensors(self) -> tuple[dict[str, Tensor], str]:
-        """The state for a file of tensors, and a note beside them; `CauseFinder.restore` reads both."""
-        tensors = {f"read.{i:03d}": leaf.clone() for i, leaf in enumerate(leaves(self.read))}
+    def to_bytes(self) -> bytes:
+        """For a database; `CauseFinder.restore` reads it."""
+        tensors = {f"read.{i:03d}": leaf for i, leaf in enumerate(leaves(self.read))}
         if self.recent is not None:
             kept = self.recent._asdict()
             mask, tokens = kept.pop("token_mask"), kept.pop("tokens")
-            tensors |= {name: leaf.clone(memory_format=torch.contiguous_format) for name, leaf in kept.items()}
+            tensors |= kept
             # Without the padding, and in the half precision they came in.
             tensors |= {"lengths": mask.sum(2), "tokens": tokens[mask].half()}
-        return tensors, json.dumps({"texts": self.texts, "n": self.n})
+        return pack(tensors, {"texts": self.texts, "n": self.n})
 
 
 class _Stretch(NamedTuple):
@@ -157,7 +156,7 @@ class CauseFinder:
 
     @classmethod
     def load(cls, name: str | Path, encoder: ConversationEncoder, labels: Sequence[str]) -> Self:
-        """A shipped model by name, or any folder with config.json and model.safetensors, to read what `encoder` reads.
+        """A shipped model by name, or any folder that holds one, to read what `encoder` reads.
 
         `labels` are the emotion model's. ValueError as path_of's; WrongEncoder where one does not fit the other.
         """
@@ -235,17 +234,22 @@ class CauseFinder:
         """Before the first utterance."""
         return CausesState(self.model.start_reading(1), None)
 
-    def restore(self, tensors: Mapping[str, Tensor], note: str) -> CausesState:
-        """The state that `CausesState.to_tensors` gave. ValueError or KeyError for anything else."""
-        told, fresh = json.loads(note), self.start()
-        stored = [tensors[f"read.{i:03d}"] for i in range(len(leaves(fresh.read)))]
+    def restore(self, data: bytes) -> CausesState:
+        """The state that `to_bytes` wrote. ValueError for anything else."""
+        fresh = self.start()
+        try:
+            tensors, told = unpack(data)
+            stored = [tensors[f"read.{i:03d}"] for i in range(len(leaves(fresh.read)))]
+            texts, n = tuple(map(str, told["texts"])), int(told["n"])
+            recent = None
+            if "own" in tensors:
+                tokens, mask = pad_tokens(tensors["tokens"].float(), tensors["lengths"])
+                recent = Candidates(tensors["own"], tensors["emotions"], tensors["speakers"], tokens, mask)
+        except Exception as error:
+            raise ValueError(f"not the state of causes: {error!r}") from error
         if [leaf.shape for leaf in stored] != [leaf.shape for leaf in leaves(fresh.read)]:
             raise ValueError("the state of another causes model")
-        recent = None
-        if "own" in tensors:
-            tokens, mask = pad_tokens(tensors["tokens"].float(), tensors["lengths"])
-            recent = Candidates(tensors["own"], tensors["emotions"], tensors["speakers"], tokens, mask)
-        return CausesState(rebuilt(fresh.read, iter(stored)), recent, tuple(told["texts"]), int(told["n"]))
+        return CausesState(rebuilt(fresh.read, iter(stored)), recent, texts, n)
 
     @torch.inference_mode()
     def step(

@@ -1,35 +1,33 @@
 """Emotions of conversations: load a model by name, label logs as a whole, or follow a chat message by message."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from dialog.conversation import Cause, Caveat, Conversation, Prediction
-from dialog.emotion.causes import DEFAULT as DEFAULT_CAUSES
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.labels import SENTIMENT
 from dialog.language import FOREIGN
 from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
 from models import checkpoint
-from models.catalogue import UnknownModel, path_of
+from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.mixers.base import leaves, rebuilt
+from models.tensors import pack, unpack
 
 Mode = Literal["offline", "live"]
-DEFAULT = "emotion/ekman"
 BATCH_UTTERANCES = 2048
 """Utterances of the context model in one batch, padding included."""
+_CAUSES = "causes"
+"""The tensor in a stored chat that holds what its causes need, as bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,36 +72,12 @@ class LiveState:
     """What later messages can be caused by, where causes are asked for."""
 
     def to_bytes(self) -> bytes:
-        """The state as safetensors, for a database."""
-        stored = {f"{i:03d}": leaf.contiguous() for i, leaf in enumerate(leaves(self.model))}
-        recent = [[u.speaker, list(u.text)] for u in self.recent]
-        told = {"recent": json.dumps(recent), "n_messages": str(self.n_messages), "version": self.version}
+        """For a database; `EmotionTagger.restore` reads it."""
+        tensors = {f"{i:03d}": leaf for i, leaf in enumerate(leaves(self.model))}
         if self.causes is not None:
-            tensors, told["causes"] = self.causes.to_tensors()
-            stored |= {f"causes.{name}": tensor for name, tensor in tensors.items()}
-        return save(stored, told)
-
-    @classmethod
-    def from_bytes(cls, data: bytes, tagger: "EmotionTagger") -> Self:
-        """The state that `to_bytes` wrote, for the tagger that made it. ValueError for anything else."""
-        try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            tensors = load_tensors(data)
-            recent = tuple(Tokens(speaker, text) for speaker, text in json.loads(header["recent"]))
-            n_messages, version = int(header["n_messages"]), header["version"]
-            of_causes = {k.removeprefix("causes."): tensors.pop(k) for k in list(tensors) if k.startswith("causes.")}
-        except Exception as error:
-            raise ValueError(f"not the state of a live chat: {error}") from error
-        fresh = tagger.start().model
-        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in leaves(fresh)]
-        stored = [tensors[key] for key in sorted(tensors)]
-        if version != tagger.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
-            raise ValueError(f"the state belongs to {version!r}, not to {tagger.version!r}")
-        try:
-            causes = tagger.causes.restore(of_causes, header["causes"]) if tagger.causes else None
-        except Exception as error:
-            raise ValueError(f"not the state of a live chat: its causes: {error!r}") from error
-        return cls(recent, rebuilt(fresh, iter(stored)), n_messages, version, causes)
+            tensors[_CAUSES] = torch.frombuffer(bytearray(self.causes.to_bytes()), dtype=torch.uint8)
+        recent = [[u.speaker, list(u.text)] for u in self.recent]
+        return pack(tensors, {"recent": recent, "n_messages": self.n_messages, "version": self.version})
 
 
 class EmotionTagger:
@@ -138,23 +112,24 @@ class EmotionTagger:
         self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT, *, causes: bool | str | Path | None = None) -> Self:
-        """A shipped model by name, or any folder with config.json and model.safetensors.
+    def load(cls, name: str | Path = EMOTION, *, causes: bool | str | Path | None = None) -> Self:
+        """A shipped model by name, or any folder that holds one.
 
         `causes` names the model that says what caused each emotion; True is the shipped one, False none, and None the
         shipped one where it was trained on this model's encoder. Raises ValueError that says which names there are, or
         which file is missing, and WrongEncoder where the causes named do not fit.
         """
         folder = path_of(str(name))
-        config = checkpoint.read_config(folder, EmotionModelConfig)
-        tensors = load_file(folder / checkpoint.WEIGHTS)
+        config, tensors = checkpoint.read(folder, EmotionModelConfig)
         network = TextEncoder.load(config.encoder)
         deltas = checkpoint.part(tensors, "encoder.")
-        network.add_deltas(deltas)
+        try:
+            network.add_deltas(deltas)
+        except ValueError as error:
+            raise checkpoint.CheckpointError(f"{folder}: {error}") from error
         hashed = encoder_hash(config.encoder, config.layout, deltas)
         encoder = ConversationEncoder(network.eval(), config.layout, version=hashed)
-        context = EmotionIC(config.context)
-        context.load_state_dict(checkpoint.part(tensors, "context."))
+        context = checkpoint.fill(EmotionIC(config.context), tensors, folder, prefix="context.")
         label = str(name) if not Path(name).is_dir() else folder.name
         finder = _finder(causes, encoder, config.labels)
         return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, encoder, context, finder)
@@ -199,6 +174,27 @@ class EmotionTagger:
         """A chat before its first message."""
         causes = self.causes.start() if self.causes else None
         return LiveState((), self._tempered["live"].initial_state(1), version=self.version, causes=causes)
+
+    def restore(self, data: bytes) -> LiveState:
+        """The state that `to_bytes` wrote, of this tagger. ValueError for anything else, or another version's."""
+        try:
+            tensors, told = unpack(data)
+            recent = tuple(Tokens(speaker, text) for speaker, text in told["recent"])
+            n_messages, version = int(told["n_messages"]), told["version"]
+            of_causes = tensors.pop(_CAUSES, None)
+        except Exception as error:
+            raise ValueError(f"not the state of a live chat: {error!r}") from error
+        fresh = self.start().model
+        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in leaves(fresh)]
+        stored = [tensors[key] for key in sorted(tensors)]
+        if version != self.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
+            raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
+        causes = None
+        if self.causes is not None:
+            if of_causes is None:
+                raise ValueError("not the state of a live chat: it has no causes")
+            causes = self.causes.restore(of_causes.numpy().tobytes())
+        return LiveState(recent, rebuilt(fresh, iter(stored)), n_messages, version, causes)
 
     @torch.inference_mode()
     def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
@@ -330,7 +326,7 @@ def _finder(
     if causes is False:
         return None
     try:
-        return CauseFinder.load(DEFAULT_CAUSES if causes in (None, True) else str(causes), encoder, labels)
+        return CauseFinder.load(CAUSES if causes in (None, True) else str(causes), encoder, labels)
     except (WrongEncoder, UnknownModel):
         if causes is None:
             return None

@@ -10,10 +10,10 @@ from dialog.conversation import Cause, Conversation, Prediction
 from dialog.corpora import read
 from dialog.corpora.cause_pairs import fold_1, targets
 from dialog.corpora.ekman import in_ekman
-from dialog.emotion.causes import DEFAULT, NEUTRAL, CauseFinder
-from dialog.emotion.tagger import DEFAULT as DEFAULT_EMOTIONS
+from dialog.emotion.causes import NEUTRAL, CauseFinder
 from dialog.emotion.tagger import EmotionTagger, Mode, speaker_ids
 from dialog.evaluation.cause_scores import RULES, Answer, by_rule, cause_scores, intervals, pair_scores
+from models.catalogue import CAUSES, EMOTION
 
 Found = list[tuple[Cause, ...]]
 """The causes of each utterance of a conversation, those too unlikely to be named among them."""
@@ -23,9 +23,9 @@ _WITH_INTERVALS = ("positive_f1", "macro_f1", "far_positive_f1", "span_exact_mat
 
 def evaluate_causes(
     data: Sequence[Path],
-    model: str | Path = DEFAULT,
+    model: str | Path = CAUSES,
     *,
-    emotions: str | Path = DEFAULT_EMOTIONS,
+    emotions: str | Path = EMOTION,
     live: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:

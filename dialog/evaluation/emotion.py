@@ -12,8 +12,9 @@ from dialog.corpora import read
 from dialog.corpora.derived.leaks import normal
 from dialog.corpora.derived.strays import with_strangers
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
-from dialog.emotion.tagger import DEFAULT, EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
+from models.catalogue import EMOTION
 
 Progress = Callable[[int, int], None]
 """Told how many utterances are done, and of how many."""
@@ -25,7 +26,7 @@ class NothingToScore(ValueError):
 
 def evaluate_emotion(
     data: Sequence[Path],
-    model: str | Path = DEFAULT,
+    model: str | Path = EMOTION,
     *,
     without: Sequence[Path] = (),
     live: bool = True,

@@ -20,21 +20,23 @@ from dialog.corpora.pictures import read_pictures, read_table
 from dialog.pictures.match import PictureMatch
 from dialog.reading.captions import caption_vectors, class_sentence
 from dialog.reading.pictures import open_picture
-from models.encoders.image import BUILT_IN, ImageEncoder
+from models.catalogue import EYES
+from models.encoders.base import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.text import EncoderUnavailable, TextEncoder
 
 NEGATIVES = 3
 """To every pair judged to match, so many judged not to."""
 
 
-def evaluate_encoder(data: Path, model: str | Path = BUILT_IN, *, split: str = "test", seed: int = 0) -> dict[str, Any]:
+def evaluate_encoder(data: Path, model: str | Path = EYES, *, split: str = "test", seed: int = 0) -> dict[str, Any]:
     """The scores of a picture encoder that is aligned with MiniLM's captions, with their 95 % intervals and baselines.
 
     `data` holds the picture collections. Judged captions are on Flickr8k's test pictures alone; retrieval and
     Caltech-101 follow `split` ("test", or for retrieval alone "dev"). Pictures and their captions are drawn whole for
     the intervals. ValueError for an encoder whose pictures have no vector among sentences.
     """
-    encoder, reader = ImageEncoder.load(model).eval(), TextEncoder.load()
+    encoder, reader = load_image_encoder(model).eval(), TextEncoder.load()
     if encoder.d_text != reader.d_model:
         raise ValueError(
             f"encoder {str(model)!r} is not aligned with captions: expected pooled vectors {reader.d_model}"

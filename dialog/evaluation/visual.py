@@ -23,9 +23,9 @@ from dialog.evaluation.visual_validation import PHOTOGRAPHED, Predicted, predict
 from dialog.metrics import calibration_error, mean_interval
 from dialog.pictures.bank import Bank
 from dialog.pictures.familiarity import picture_features
-from dialog.pictures.seqdialn import DEFAULT, TWIN, VisualDialog
+from dialog.pictures.seqdialn import TWIN, VisualDialog
 from dialog.reading.seeing import see
-from models.catalogue import path_of
+from models.catalogue import CONFIG_FILE, VISUAL, path_of
 
 NAMES = {"daquar": "daquar", "statement": "statements", "nlvr": "nlvr", "easyvqa": "easyvqa"}
 """Kind of round -> how its metrics are called."""
@@ -35,7 +35,7 @@ STRANGE = 200
 
 def evaluate_visual(
     data: Sequence[Path],
-    model: str | Path = DEFAULT,
+    model: str | Path = VISUAL,
     *,
     bank: Bank | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -49,7 +49,7 @@ def evaluate_visual(
     folder, begun = vision_folder(data[0]), time.perf_counter()
     dialog = VisualDialog.load(model)
     twin = path_of(str(model)) / TWIN
-    blind = VisualDialog.load(twin) if (twin / "config.json").is_file() else None
+    blind = VisualDialog.load(twin) if (twin / CONFIG_FILE).is_file() else None
     talks = load_talks(folder, "test")
     judged = _judged(folder)
     bank = Bank(exact=True) if bank is None else bank

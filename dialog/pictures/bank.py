@@ -1,20 +1,18 @@
 """What the frozen encoders make of every picture and text of a training run, made once and kept on disk."""
 
 import io
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dialog.corpora.pictures import read_pictures
 from dialog.reading.seeing import Encoding, Seen, see
 from dialog.reading.text_vectors import TextReader, TextVectors
+from models.tensors import read_file, read_note, write_file
 
 PICTURES, TEXTS = "pictures.safetensors", "texts.safetensors"
 BATCH = 64
@@ -113,19 +111,17 @@ class Bank:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], counts: list[int], names: Sequence[object], version: str) -> None:
-    save_file(tensors, path, {"names": json.dumps(names), "counts": json.dumps(counts), "version": version})
+    write_file(path, tensors, {"names": names, "counts": counts, "version": version})
 
 
 def _read(path: Path, version: str) -> tuple[dict[str, Tensor], list[int], list[Any]] | None:
     """Tensors, rows of each name, names; None where there is no such file or it is another encoder's."""
     if not path.is_file():
         return None
-    with safe_open(path, "pt") as file:
-        told = file.metadata()
-        if told["version"] != version:
-            return None
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    return tensors, json.loads(told["counts"]), json.loads(told["names"])
+    told = read_note(path)
+    if told is None or told["version"] != version:
+        return None
+    return read_file(path), told["counts"], told["names"]
 
 
 def padded(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

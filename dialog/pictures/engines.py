@@ -7,7 +7,6 @@ pictures; where it is and the key to it are configuration, and no request can na
 
 import base64
 import io
-import json
 import os
 import threading
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save
 
 from dialog.pictures.answers import Answer, Candidate, VisualEngine, checked
+from models.tensors import pack, unpack
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,7 +86,7 @@ class WholeState:
     def to_bytes(self) -> bytes:
         told = {"rounds": self.rounds, "caption": self.caption, "version": self.version}
         picture = torch.frombuffer(bytearray(self.look.jpeg), dtype=torch.uint8)
-        return save({"jpeg": picture}, {"told": json.dumps(told)})
+        return pack({"jpeg": picture}, told)
 
 
 class _WholeDialog:
@@ -111,12 +109,10 @@ class _WholeDialog:
 
     def restore(self, data: bytes) -> WholeState:
         try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            told = json.loads(header["told"])
+            tensors, told = unpack(data)
             rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
-            state = WholeState(
-                KeptPicture(load_tensors(data)["jpeg"].numpy().tobytes()), rounds, told["caption"], told["version"]
-            )
+            picture = KeptPicture(tensors["jpeg"].numpy().tobytes())
+            state = WholeState(picture, rounds, told["caption"], told["version"])
         except Exception as error:
             raise ValueError(f"not the state of a dialogue about a picture: {error}") from error
         if state.version != self.version:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor
 
-from models.catalogue import WEIGHTS
-from models.encoders.image import BUILT_IN
+from models import tensors
+from models.catalogue import EYES, eyes_folder
 from models.encoders.residual_network import ResidualNetwork
 from models.encoders.text import EncoderUnavailable
 
@@ -38,13 +37,13 @@ class PictureMatch:
         self.network, self.captions, self.scale = network, F.normalize(captions.float(), dim=-1), scale
 
     @classmethod
-    def load(cls, name: str | Path = BUILT_IN) -> "PictureMatch":
+    def load(cls, name: str | Path = EYES) -> "PictureMatch":
         """The shipped network, or that of a folder, with its bank. EncoderUnavailable where either is missing."""
         network = ResidualNetwork.load_folder(name)
-        bank = (WEIGHTS / "vision" / BUILT_IN if str(name) == BUILT_IN else Path(name)) / BANK
+        bank = eyes_folder(name) / BANK
         if not bank.is_file():
             raise EncoderUnavailable(f"{str(name)!r} has no bank of captions: expected {bank}")
-        return cls(network, load_file(bank)["captions"])
+        return cls(network, tensors.read_file(bank)["captions"])
 
     @torch.inference_mode()
     def vectors(self, pictures: "list[Image]") -> Tensor:

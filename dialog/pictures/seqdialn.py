@@ -1,6 +1,5 @@
 """Ask about a picture, in rounds: the built-in SeqDialN behind the port of dialog/pictures/answers.py."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import load_file, save, save_file
 from torch import Tensor
 
 from dialog.language import unfamiliar
@@ -17,24 +14,22 @@ from dialog.pictures.answers import Answer, Candidate, checked
 from dialog.pictures.familiarity import Familiarity, picture_features
 from dialog.reading.seeing import Encoding, Seen, see
 from dialog.reading.text_vectors import TextReader, batched, joined
-from models import config as configs
-from models.catalogue import WEIGHTS, path_of
-from models.checkpoint import content_hash, part
-from models.encoders.image import BUILT_IN as BUILT_IN_EYES
-from models.encoders.image import ImageEncoder
+from models import checkpoint
+from models.catalogue import EYES, VISUAL, eyes_folder, path_of
+from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.mixers.base import leaves, rebuilt
 from models.seqdialn.beam import beam_search
 from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, START, UNKNOWN
 from models.seqdialn.model import LiveState, Looked, SeqDialN, Step
+from models.tensors import pack, unpack
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 TWIN = "blind"
 """The folder, in a model's own, of the same model that sees no picture."""
-DEFAULT = "visual/seqdialn"
 SHOWN = 5
 """Answers given for a question."""
 UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
@@ -53,7 +48,7 @@ class VisualModelConfig:
     """What the discriminative decoder chooses from, the commonest first."""
     words: tuple[str, ...] = ()
     """The generative decoder's vocabulary."""
-    picture_encoder: str = BUILT_IN_EYES
+    picture_encoder: str = EYES
     picture_encoder_version: str = ""
     """Of the encoder trained with, where that is a folder of ours; another one's regions would mean nothing here."""
     text_encoder: str = BUILT_IN
@@ -94,6 +89,7 @@ class VisualState:
     version: str = ""
 
     def to_bytes(self) -> bytes:
+        """For a database; `VisualDialog.restore` reads it."""
         seen = {"v": self.look.seen.v} | ({} if self.look.seen.pooled is None else {"pooled": self.look.seen.pooled})
         tensors = seen | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
         told = {
@@ -103,7 +99,7 @@ class VisualState:
             "boxes": self.look.boxes,
             "strangeness": self.look.strangeness,
         }
-        return save({k: v.contiguous() for k, v in tensors.items()}, {"told": json.dumps(told)})
+        return pack(tensors, told)
 
 
 class VisualDialog:
@@ -131,33 +127,34 @@ class VisualDialog:
         self._yes_or_no = yes_or_no
 
     @classmethod
-    def load(cls, name: str | Path = DEFAULT) -> Self:
-        """A shipped model by name, or any folder with config.json and model.safetensors.
+    def load(cls, name: str | Path = VISUAL) -> Self:
+        """A shipped model by name, or any folder that holds one.
 
         Raises ValueError that says which names there are, or which file or encoder is missing.
         """
         folder = path_of(str(name))
-        config = configs.loads((folder / "config.json").read_text(encoding="utf-8"), VisualModelConfig)
+        config, tensors = checkpoint.read(folder, VisualModelConfig)
+        eyes = load_image_encoder(config.picture_encoder)
         found = eyes_version(config.picture_encoder)
         if config.picture_encoder_version not in ("", found):
             raise ValueError(
                 f"{folder} was trained with picture encoder {config.picture_encoder!r} of version "
                 f"{config.picture_encoder_version}, but the one there is {found or 'none of ours'}"
             )
-        tensors = load_file(folder / "model.safetensors")
-        network = SeqDialN(config.network)
-        network.load_state_dict(part(tensors, "network."))
-        kin = part(tensors, "familiarity.")
+        network = checkpoint.fill(SeqDialN(config.network), tensors, folder, prefix="network.")
+        kin = any(name.startswith("familiarity.") for name in tensors)
+        known = {k: checkpoint.one(tensors, f"familiarity.{k}", folder) for k in Familiarity._fields if kin}
+        options = checkpoint.one(tensors, "options", folder, (len(config.answers), config.network.d_answer))
         label = str(name) if not Path(name).is_dir() else folder.name
         return cls(
             label,
-            f"{label}@{content_hash(folder)}",
+            f"{label}@{checkpoint.content_hash(folder)}",
             config,
             network,
-            tensors["options"].float(),
-            ImageEncoder.load(config.picture_encoder),
+            options.float(),
+            eyes,
             TextReader(TextEncoder.load(config.text_encoder)),
-            Familiarity(**kin) if kin else None,
+            Familiarity(**known) if known else None,
         )
 
     def look(self, picture: "Image") -> SeqDialNLook:
@@ -219,8 +216,7 @@ class VisualDialog:
     def restore(self, data: bytes) -> VisualState:
         """The state that `to_bytes` wrote, for the model that made it. ValueError for anything else."""
         try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            told, tensors = json.loads(header["told"]), load_tensors(data)
+            tensors, told = unpack(data)
             rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
             boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in told["boxes"])
             strangeness, caption, version = told["strangeness"], str(told["caption"]), str(told["version"])
@@ -249,17 +245,13 @@ class VisualDialog:
         return kept / kept.sum().clamp(min=1e-12)
 
     def save(self, folder: Path | str) -> Path:
-        """config.json and model.safetensors, in half precision."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        """A model's folder, in half precision."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()} | {"options": self.options}
-        kept = {k: v.detach().half().contiguous() for k, v in tensors.items()}
+        kept = {k: v.detach().half() for k, v in tensors.items()}
         if self.familiarity is not None:
             # Squares of many small numbers: half precision would not do.
-            kept |= {f"familiarity.{k}": v.contiguous() for k, v in self.familiarity._asdict().items()}
-        save_file(kept, folder / "model.safetensors")
-        (folder / "config.json").write_text(configs.dumps(self.config), encoding="utf-8")
-        return folder
+            kept |= {f"familiarity.{k}": v for k, v in self.familiarity._asdict().items()}
+        return checkpoint.write(folder, kept, self.config)
 
     @torch.inference_mode()
     def _said(self, state: VisualState, question: str, answer: str) -> tuple[Step, VisualState]:
@@ -293,9 +285,8 @@ class VisualDialog:
 
 def eyes_version(name: str) -> str:
     """The content hash of a picture encoder that is a folder of ours; empty for any other."""
-    folder = WEIGHTS / "vision" / name if name == BUILT_IN_EYES else Path(name)
-    files = [folder / part for part in ("config.json", "model.safetensors")]
-    return content_hash(folder) if all(file.is_file() for file in files) else ""
+    folder = eyes_folder(name)
+    return checkpoint.content_hash(folder) if checkpoint.is_model(folder) else ""
 
 
 def blinded(seen: Seen) -> Seen:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dialog.conversation import Conversation, Utterance
@@ -33,8 +32,7 @@ from dialog.training.examples import (
 )
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.starting import cut_deltas, start_classifier, start_context, start_labels, start_tensors
-from models import config as configs
-from models.checkpoint import part
+from models import checkpoint
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, make_low_rank, trained_deltas
@@ -192,7 +190,7 @@ def train_emotion(
     labels = LABEL_SETS[recipe.label_set]
     encoder = TextEncoder.load()
     given = start_tensors(start) if start is not None else {}
-    deltas = part(given, "encoder.")
+    deltas = checkpoint.part(given, "encoder.")
     if recipe.rank:
         make_low_rank(encoder, recipe.rank, cut_deltas(deltas, recipe.rank) or None)
     else:
@@ -244,12 +242,10 @@ def train_emotion(
 
 
 def save_model(folder: Path, config: EmotionModelConfig, deltas: dict[str, Tensor], context: EmotionIC) -> None:
-    """config.json and model.safetensors: the deltas and the context model, in half precision."""
+    """A model's folder: the deltas and the context model, in half precision."""
     tensors = {f"encoder.{k}": v for k, v in deltas.items()}
     tensors |= {f"context.{k}": v.detach() for k, v in context.state_dict().items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in tensors.items()}, folder / "model.safetensors")
-    (folder / "config.json").write_text(configs.dumps(config))
+    checkpoint.write(folder, {k: v.half() for k, v in tensors.items()}, config)
 
 
 class _Batches:

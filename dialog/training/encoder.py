@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dialog.conversation import Conversation
@@ -20,7 +19,9 @@ from dialog.labels import LABEL_SETS
 from dialog.reading.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, SpeakerMarks, bucket, collate
 from dialog.training.examples import Example, Source, load_source, make_examples, random_spans
 from dialog.training.loop import Progress, Schedule, finish, run
+from dialog.training.starting import ENCODER_FILE
 from models.encoders.text import TextEncoder, low_rank_deltas
+from models.tensors import write_file
 
 FRIENDS = (
     ("meld", "validation"),
@@ -115,7 +116,7 @@ class EncoderTraining(nn.Module):
 def train_encoder(
     recipe: EncoderRecipe, data: Path, out: Path, *, seed: int = 0, report: Callable[[Progress], None] | None = None
 ) -> Path:
-    """Trains the shared encoder into `out/encoder.safetensors`: deltas, the classifiers, the vectors' scale."""
+    """Trains the shared encoder into `out`: deltas, the classifiers, the vectors' scale."""
     torch.manual_seed(seed)
     encoder = TextEncoder.load().eval()
     encoder.network.get_submodule("embeddings").requires_grad_(False)
@@ -152,7 +153,7 @@ def train_encoder(
     }
     tensors |= {f"head.{k}": v.detach() for k, v in module.heads.state_dict().items()}
     tensors["vector_std"] = _vector_std(encoder, items[:200])
-    save_file({k: v.contiguous() for k, v in tensors.items()}, out / "encoder.safetensors")
+    write_file(out / ENCODER_FILE, tensors)
     finish(out)
     return out
 

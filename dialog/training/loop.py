@@ -4,15 +4,14 @@ Every step draws its randomness from (seed, step), so a run resumed at step k co
 Checkpoints are safetensors and JSON, written beside and then renamed, so a kill while writing loses nothing.
 """
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from models.tensors import read_file, read_note, write_file
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -112,12 +111,7 @@ def _save(
             tensors |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
     note = {"schedule": asdict(schedule), "seed": seed, "step": step, "loss": mean}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(
-        {k: v.contiguous() for k, v in tensors.items()},
-        folder / f"{CHECKPOINT}.new",
-        {"note": json.dumps(note)},
-    )
-    os.replace(folder / f"{CHECKPOINT}.new", folder / CHECKPOINT)
+    write_file(folder / CHECKPOINT, tensors, note)
 
 
 def _resume(
@@ -131,14 +125,12 @@ def _resume(
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0, None
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    note = json.loads(header["__metadata__"]["note"])
+    note = read_note(path)
     if (note["schedule"], note["seed"]) != (asdict(schedule), seed):
         raise ValueError(
             f"{path} belongs to another run (seed {note['seed']}, {note['schedule']}); remove it, or choose another"
         )
-    tensors = load_file(path)
+    tensors = read_file(path)
     with torch.no_grad():
         for name, b in module.named_buffers():
             if f"b.{name}" in tensors:

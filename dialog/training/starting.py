@@ -4,28 +4,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dialog.emotion.tagger import EmotionModelConfig
-from models import config as configs
-from models.checkpoint import part
+from models import checkpoint
+from models.catalogue import WEIGHTS_FILE
 from models.emotionic.model import EmotionIC
+from models.tensors import read_file
+
+ENCODER_FILE = "encoder.safetensors"
+"""What a run of the shared encoder leaves in its folder."""
 
 
 def start_tensors(start: Path) -> dict[str, Tensor]:
-    """What a folder to start from holds: `encoder.safetensors` of the shared encoder, or a model's own."""
-    for name in ("encoder.safetensors", "model.safetensors"):
+    """What a folder to start from holds: the shared encoder's file, or a model's own."""
+    for name in (ENCODER_FILE, WEIGHTS_FILE):
         if (start / name).is_file():
-            return load_file(start / name)
-    raise ValueError(f"{start} holds neither encoder.safetensors (rapport train emotion/encoder) nor model.safetensors")
+            return read_file(start / name)
+    raise ValueError(f"{start} holds neither {ENCODER_FILE} (rapport train emotion/encoder) nor {WEIGHTS_FILE}")
 
 
 def start_labels(start: Path | None) -> tuple[str, ...]:
     """The labels of the model in a folder, none where it holds no whole model."""
-    if start is None or not (start / "model.safetensors").is_file():
+    if start is None or not (start / WEIGHTS_FILE).is_file():
         return ()
-    return configs.loads((start / "config.json").read_text(), EmotionModelConfig).labels
+    return checkpoint.read_config(start, EmotionModelConfig).labels
 
 
 def start_context(context: EmotionIC, given: dict[str, Tensor], theirs: Sequence[str], labels: Sequence[str]) -> None:
@@ -33,7 +36,7 @@ def start_context(context: EmotionIC, given: dict[str, Tensor], theirs: Sequence
     if tuple(theirs) != tuple(labels):
         raise ValueError(f"the start has labels {', '.join(theirs) or 'none'}; to go on takes {', '.join(labels)}")
     try:
-        context.load_state_dict(part(given, "context."))
+        context.load_state_dict(checkpoint.part(given, "context."))
     except RuntimeError as error:
         raise ValueError(f"the start's context model has another shape: {error}") from error
 

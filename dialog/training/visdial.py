@@ -25,8 +25,9 @@ from dialog.pictures.batches import Batcher
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.loop import Progress, Schedule, finish, run
-from models.encoders.image import BUILT_IN as BUILT_IN_EYES
-from models.encoders.image import ImageEncoder
+from models.catalogue import EYES
+from models.encoders.base import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.seqdialn.config import SeqDialNConfig
 from models.seqdialn.decoders import adjusted_relevance, dense_loss, n_pair_loss
@@ -43,7 +44,7 @@ class VisDialRecipe:
     """The published schedule of the discriminative models, at any size."""
 
     network: dict[str, object] = field(default_factory=dict)
-    picture_encoder: str = BUILT_IN_EYES
+    picture_encoder: str = EYES
     text_encoder: str = BUILT_IN
     epochs: float = 15.0
     lr: float = 2e-4
@@ -115,7 +116,7 @@ def train_visdial(
 ) -> dict[str, float]:
     """Trains into `out`: config.json, model.safetensors, scores.json; returns the validation scores. Resumes."""
     parts = {split: load_dialogues(data, split) for split in SPLITS}
-    eyes, reader = ImageEncoder.load(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
+    eyes, reader = load_image_encoder(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
     bank = fill(data, [d for some in parts.values() for d in some], eyes, reader)
     torch.manual_seed(seed)
     fields: dict[str, Any] = {"d_text": reader.width, "d_region": eyes.d_model}

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dialog.evaluation.picture_encoder import evaluate_encoder
@@ -26,6 +25,7 @@ from dialog.training.vision_data import Photographs, augment, load_photographs, 
 from models import checkpoint
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig, normalise
 from models.encoders.text import TextEncoder
+from models.tensors import write_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,8 +167,7 @@ def train_vision(
     checkpoint.save(out, network, recipe.network, dtype=torch.float16)
     # A bank of captions of training pictures, one of each few groups, against which fits are measured.
     bank = flat[:: max(1, len(flat) // recipe.bank)][: recipe.bank]
-    save_file({"captions": bank.half().contiguous()}, out / BANK)
-    (out / BANK).chmod(0o644)
+    write_file(out / BANK, {"captions": bank.half()})
     scores = dict(evaluate_encoder(data, out, split="dev")["metrics"])
     write_vision_card(out, seed=seed, collections=[name for name, _ in recipe.batch], validation=scores)
     finish(out)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dialog.corpora.derived.visual_examples import Talk, limited, load_talks
@@ -22,9 +21,10 @@ from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
-from models.checkpoint import part
-from models.encoders.image import BUILT_IN as BUILT_IN_EYES
-from models.encoders.image import ImageEncoder
+from models import checkpoint
+from models.catalogue import EYES, VISUAL
+from models.encoders.base import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, SCALE, UNKNOWN
@@ -47,7 +47,7 @@ class VisualRecipe:
 
     network: dict[str, object]
     """Fields of SeqDialNConfig that differ from its defaults."""
-    picture_encoder: str = BUILT_IN_EYES
+    picture_encoder: str = EYES
     text_encoder: str = BUILT_IN
     blind: bool = False
     twin: bool = True
@@ -154,7 +154,7 @@ def train_visual(
     seed: int = 0,
     start: Path | None = None,
     report: Callable[[Progress], None] | None = None,
-    name: str = "visual/seqdialn",
+    name: str = VISUAL,
 ) -> dict[str, float]:
     """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json; returns validation scores.
 
@@ -167,7 +167,7 @@ def train_visual(
         "validation": limited(load_talks(data, "validation"), [(c, -(-n // 5)) for c, n in recipe.pictures]),
     }
     answers, words = vocabulary(parts["train"], recipe.least_count)
-    eyes, reader = ImageEncoder.load(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
+    eyes, reader = load_image_encoder(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
     bank = filled_bank(data, [t for some in parts.values() for t in some], answers, eyes, reader, out, start)
     twin = dict[str, float]()
     if recipe.twin:
@@ -177,7 +177,7 @@ def train_visual(
     scores |= {f"blind_{name}": value for name, value in twin.items()}
     write_card(
         out,
-        name="visual/seqdialn",
+        name=VISUAL,
         task="visual",
         summary="Answers questions about a picture, in rounds: SeqDialN over the built-in picture and text encoders.",
         command=f"rapport train {name} --data ../shared/data --out DIR",
@@ -234,8 +234,7 @@ def _train_one(
 
 def begin_with(network: SeqDialN, folder: Path) -> None:
     """Gives the network the weights of the model in the folder, of the same shape."""
-    tensors = load_file(folder / "model.safetensors")
-    network.load_state_dict(part(tensors, "network."))
+    checkpoint.fill(network, checkpoint.read_weights(folder), folder, prefix="network.")
 
 
 def vocabulary(talks: Sequence[Talk], least: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -302,7 +301,7 @@ def build(
     )
     network = SeqDialN(config.network)
     options = torch.zeros(len(answers), config.network.d_answer)
-    dialog = VisualDialog("visual/seqdialn", "training", config, network, options, eyes, reader)
+    dialog = VisualDialog(VISUAL, "training", config, network, options, eyes, reader)
     return dialog, VisualTraining(dialog, Batcher(bank, blind=recipe.blind), recipe)
 
 

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
-import safetensors
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FasterRCNN
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from models.encoders.image import TORCHVISION, ImageEncoder, Regions, as_regions, squashed, unavailable
+from models import tensors
+from models.encoders.base import TORCHVISION, ImageEncoder, Regions, as_regions, squashed, unavailable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,9 +111,9 @@ def _from_file(name: str, file: Path) -> dict[str, Tensor]:
     if file.suffix != ".safetensors":
         raise unavailable(name, f"expected a file of safetensors after the @, got {file.name!r}")
     try:
-        return load_file(file)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise unavailable(name, f"cannot read {file}: {error}") from error
+        return tensors.read_file(file)
+    except tensors.DamagedTensors as error:
+        raise unavailable(name, str(error)) from error
 
 
 def _from_cache(name: str, model_name: str, weights: Any) -> dict[str, Tensor]:

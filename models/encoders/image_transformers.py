@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from models.encoders.image import ImageEncoder, Regions, as_regions, squashed, unavailable
+from models.encoders.base import ImageEncoder, Regions, as_regions, squashed, unavailable
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import checkpoint
-from models.catalogue import WEIGHTS
-from models.encoders.image import BUILT_IN, ImageEncoder, Regions, as_regions, squashed, unavailable
+from models.catalogue import CONFIG_FILE, EYES, eyes_folder
+from models.encoders.base import ImageEncoder, Regions, as_regions, squashed, unavailable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,7 +75,7 @@ class ResidualNetwork(ImageEncoder):
     region_mean: Tensor
     region_std: Tensor
 
-    def __init__(self, config: ResidualNetworkConfig, name: str = BUILT_IN) -> None:
+    def __init__(self, config: ResidualNetworkConfig, name: str = EYES) -> None:
         super().__init__()
         self.config, self.name = config, name
         widths = config.widths
@@ -97,11 +97,11 @@ class ResidualNetwork(ImageEncoder):
         self.register_buffer("region_std", torch.ones(self.d_model))
 
     @classmethod
-    def load_folder(cls, name: str | Path = BUILT_IN) -> "ResidualNetwork":
+    def load_folder(cls, name: str | Path = EYES) -> "ResidualNetwork":
         """The shipped network, or that of a folder. EncoderUnavailable where there is none."""
-        folder = WEIGHTS / "vision" / BUILT_IN if str(name) == BUILT_IN else Path(name)
-        if not (folder / checkpoint.CONFIG).is_file():
-            raise unavailable(name, f"expected {folder / checkpoint.CONFIG}")
+        folder = eyes_folder(name)
+        if not (folder / CONFIG_FILE).is_file():
+            raise unavailable(name, f"expected {folder / CONFIG_FILE}")
         return checkpoint.load(folder, lambda config: cls(config, str(name)), ResidualNetworkConfig)
 
     def prepare(self, picture: "Image", side: int | None = None) -> Tensor:
@@ -140,6 +140,6 @@ def normalise(pixels: Tensor) -> Tensor:
 def is_residual_network(folder: Path) -> bool:
     """Whether a folder holds a network of this file."""
     try:
-        return ResidualNetworkConfig.__name__ in (folder / checkpoint.CONFIG).read_text(encoding="utf-8")
+        return ResidualNetworkConfig.__name__ in (folder / CONFIG_FILE).read_text(encoding="utf-8")
     except OSError:
         return False

@@ -145,12 +145,12 @@ class TextEncoder(nn.Module):
         modules = dict(self.network.named_modules())
         for key in deltas:
             module, _, part = key.rpartition(".")
+            if module not in modules or not {f"{module}.A", f"{module}.B"} <= deltas.keys():
+                raise ValueError(
+                    f"delta {key!r} does not fit encoder {self.name!r}: no linear layer {module!r}, or no A and B"
+                )
             if part != "A":
                 continue
-            if module not in modules or f"{module}.B" not in deltas:
-                raise ValueError(
-                    f"delta {key!r} does not fit encoder {self.name!r}: no linear layer {module!r}, or no B"
-                )
             weight = cast(Tensor, modules[module].weight)
             a, b = deltas[key].float(), deltas[f"{module}.B"].float()
             if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import ValidationError
 
+from models.catalogue import EMOTION
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
 from serve.batches.table import Batch, TooManyBatches
@@ -45,7 +46,7 @@ _STATE: dict[str, Any] = {
     "filename": "chat.txt",
     "input_format": "auto",
     "to": "jsonl",
-    "model": "emotion/ekman",
+    "model": EMOTION,
     "model_version": None,
     "anonymise": False,
     "bytes": 8_388_608,

@@ -29,7 +29,8 @@ import torch
 from dialog.bench.chats import made_up_chats
 from dialog.bench.timing import suite
 from dialog.conversation import Conversation
-from dialog.emotion.tagger import DEFAULT, EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
+from models.catalogue import EMOTION
 from serve.bench.load import Load, ask_all, ask_at
 from serve.edge.limits import Limits
 from serve.ray.processes import processor_seconds, resident_bytes
@@ -42,7 +43,7 @@ _OVERLOAD = 10
 
 def measure(
     *,
-    model: str | Path = DEFAULT,
+    model: str | Path = EMOTION,
     n_utterances: int = 2_000,
     rounds: int = 3,
     seconds: float = 20.0,

@@ -156,9 +156,10 @@ class Taggers:
             return Stepped(prediction=None, state=step.state, model_version=about.version, stale=True)
         try:
             tagger = self.get(step.model)
-            state = tagger.start()
-            if step.state is not None:
-                state = type(state).from_bytes(step.state, tagger)
+            try:
+                state = tagger.start() if step.state is None else tagger.restore(step.state)
+            except ValueError:  # written by an earlier release of the service: it is made anew from the messages
+                return Stepped(prediction=None, state=step.state, model_version=about.version, stale=True)
             for speaker, text in step.replay:
                 _, state = tagger.step(state, speaker, text)
             prediction, state = tagger.step(state, step.speaker, step.text)

@@ -9,6 +9,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from dialog.conversation import Conversation
+from models.catalogue import EMOTION
 from serve.edge import logs
 from serve.edge.admission import Admission
 from serve.edge.limits import Limits
@@ -54,7 +55,7 @@ _ANSWER: dict[str, Any] = {
             ],
         }
     ],
-    "model_version": "emotion/ekman@1f0c7ad2b3e4",
+    "model_version": f"{EMOTION}@1f0c7ad2b3e4",
     "mode": "offline",
     "warnings": [],
     "request_id": "6f1d8c3e9b7a4d22",

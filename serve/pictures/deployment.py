@@ -136,7 +136,11 @@ class Pictures:
         if asked.version != version:
             return Asked(model_version=version, stale=True)
         try:
-            answer, state = engine.ask(engine.restore(asked.state), asked.question)
+            before = engine.restore(asked.state)
+        except ValueError:  # written by an earlier release of the service: it is made anew from the picture
+            return Asked(model_version=version, stale=True)
+        try:
+            answer, state = engine.ask(before, asked.question)
         except EngineUnavailable as error:
             logs.get().error("engine silent", model=self._shown(), **logs.about(error))
             return Asked(model_version=version, silent=True)

@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
+from models.catalogue import VISUAL
 from serve.edge import logs
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
@@ -48,7 +49,7 @@ _LOOK: dict[str, Any] = {
     "strangeness": 0.4,
 }
 _ROUND = {"n": 0, "question": "what is on the grass?", "answer": _ANSWER}
-_VERSIONS = {"model_version": "visual/seqdialn@1f0c7ad2b3e4", "request_id": "6f1d8c3e9b7a4d22"}
+_VERSIONS = {"model_version": f"{VISUAL}@1f0c7ad2b3e4", "request_id": "6f1d8c3e9b7a4d22"}
 _ID = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 _DIALOG = {
     **_LOOK,
@@ -224,7 +225,7 @@ def _pictures(limits: Limits) -> dict[int | str, dict[str, Any]]:
 
 
 def _no_model() -> dict[int | str, dict[str, Any]]:
-    example = missing("the model visual/seqdialn, which answers about pictures, cannot be loaded")
+    example = missing(f"the model {VISUAL}, which answers about pictures, cannot be loaded")
     return declared_as("No model for pictures here, or not able to answer now; see Retry-After", example)
 
 

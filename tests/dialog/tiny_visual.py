@@ -12,7 +12,7 @@ from dialog.pictures.seqdialn import VisualDialog, VisualModelConfig, eyes_versi
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader, batched
 from models.checkpoint import save
-from models.encoders.image import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
 from models.encoders.text import TextEncoder
 from models.seqdialn.config import SeqDialNConfig
@@ -41,7 +41,7 @@ def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **
     """The model in folder / "model", its encoders beside it."""
     text = make_encoder(folder / "text")
     make_eyes(folder / "eyes")
-    eyes, reader = ImageEncoder.load(folder / "eyes"), TextReader(TextEncoder.load(text))
+    eyes, reader = load_image_encoder(folder / "eyes"), TextReader(TextEncoder.load(text))
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_answer": 16, "dropout": 0.0, "d_sentence": 32}
     config = SeqDialNConfig(d_text=32, d_region=eyes.d_model, n_words=len(WORDS), **(small | fields))
     model = SeqDialN(config).eval()

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from models.backbone import Backbone, BackboneConfig
 from models.block import Block
 from models.checkpoint import CheckpointError
-from models.config import ConfigError
 from models.feedforward import MLP, FeedForwardConfig
 from models.mixers import MIXERS
 from models.mixers.base import detach, state_numbers, take_rows
@@ -152,7 +151,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     backbone("gla").save(tmp_path)
     config = (tmp_path / "config.json").read_text()
     (tmp_path / "config.json").write_text(config.replace('"GLAConfig"', '"Unheard"'))
-    with pytest.raises(ConfigError, match="no config is called 'Unheard'"):
+    with pytest.raises(CheckpointError, match="no config is called 'Unheard'"):
         Backbone.load(tmp_path)
     (tmp_path / "config.json").write_text(config.replace('"gate_rank": 16', '"gate_rank": 8'))
     with pytest.raises(CheckpointError, match="does not fit the model"):

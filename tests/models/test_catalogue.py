@@ -1,11 +1,14 @@
 """What is shipped, and what a name leads to."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from models import catalogue
+from models import catalogue, tensors
 from models.catalogue import UnknownModel, path_of, shipped
 
 
@@ -22,7 +25,7 @@ def put(weights: Path, name: str, *, card: str = "", scores: dict[str, float] | 
     folder = weights / name
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"labels": ["joy", "neutral"]}))
-    (folder / "model.safetensors").write_bytes(b"")
+    tensors.write_file(folder / "model.safetensors", {"w": torch.zeros(100)})
     if card:
         (folder / "card.md").write_text(card)
     if scores:
@@ -62,6 +65,45 @@ def test_a_config_without_weights_is_no_model(weights: Path) -> None:
     (put(weights, "emotion/b") / "model.safetensors").unlink()
     with pytest.raises(UnknownModel, match=r"no model\.safetensors"):
         path_of("emotion/b")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "said"),
+    [
+        ("model.safetensors", cut, "model.safetensors is cut off or damaged"),
+        ("model.safetensors", lambda path: path.write_bytes(b""), "model.safetensors is cut off or damaged"),
+        ("model.safetensors", Path.unlink, "model.safetensors is missing"),
+        ("config.json", cut, "config.json is not JSON"),
+        ("config.json", lambda path: path.write_bytes(b"\xff"), "config.json is not JSON"),
+    ],
+)
+def test_a_damaged_model_is_listed_with_one_line_that_says_so(
+    weights: Path, file: str, damage: Callable[[Path], Any], said: str
+) -> None:
+    put(weights, "emotion/a")
+    damage(put(weights, "emotion/b", card="# B\n\nFeels.") / file)
+    whole, damaged = shipped()
+    assert whole.fault == ""
+    assert said in damaged.fault
+    assert "install rapport again" in damaged.fault
+    assert "\n" not in damaged.fault
+    assert damaged.summary == "Feels."
+
+
+def test_a_path_that_is_no_models_folder_is_named_for_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match=r"that folder has no config\.json"):
+        path_of(str(tmp_path))
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(UnknownModel, match="that is a file"):
+        path_of(str(tmp_path / "a.txt"))
+
+
+def test_what_is_shipped_is_whole() -> None:
+    assert [card.fault for card in shipped() if card.fault] == []
 
 
 def test_what_is_shipped_fits_the_weight_allowance() -> None:

@@ -26,11 +26,6 @@ class FakeState:
     def to_bytes(self) -> bytes:
         return f"{self.n}|{self.last}".encode()
 
-    @classmethod
-    def from_bytes(cls, data: bytes, tagger: "FakeTagger") -> "FakeState":
-        n, _, last = data.decode().partition("|")
-        return cls(int(n), last)
-
 
 class FakeTagger:
     """As dialog.emotion.tagger.EmotionTagger.
@@ -66,6 +61,10 @@ class FakeTagger:
 
     def start(self) -> FakeState:
         return FakeState()
+
+    def restore(self, data: bytes) -> FakeState:
+        n, _, last = data.decode().partition("|")
+        return FakeState(int(n), last)
 
     def step(self, state: FakeState, speaker: str, text: str) -> tuple[Prediction, FakeState]:
         prediction = self._predict(text, state.n)

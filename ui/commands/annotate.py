@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ui.commands.options import DEFAULT_MODEL, AsJson, ModelName
+from models.catalogue import EMOTION
+from ui.commands.options import AsJson, ModelName
 
 FAILURES_SHOWN = 20
 
@@ -27,7 +28,7 @@ def annotate(
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
     ] = "local",
-    model: ModelName = DEFAULT_MODEL,
+    model: ModelName = EMOTION,
     as_json: AsJson = False,
 ) -> int:
     """Label whole logs: any format in, labelled out, in the same order."""

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import DEFAULT_EYES, AsJson
+from models.catalogue import VISUAL
+from ui.commands.options import AsJson
 
 
 def ask(
@@ -16,7 +17,7 @@ def ask(
     ] = None,
     engine: Annotated[
         str, typer.Option(help="A model, `transformers:FOLDER`, or `openai:MODEL` at RAPPORT_VISUAL_URL.")
-    ] = DEFAULT_EYES,
+    ] = VISUAL,
     caption: Annotated[str, typer.Option(help="What is known of the picture before the first question.")] = "",
     as_json: AsJson = False,
 ) -> int:

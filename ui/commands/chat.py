@@ -2,10 +2,11 @@
 
 import sys
 
-from ui.commands.options import DEFAULT_MODEL, AsJson, ModelName
+from models.catalogue import EMOTION
+from ui.commands.options import AsJson, ModelName
 
 
-def chat(model: ModelName = DEFAULT_MODEL, as_json: AsJson = False) -> int:
+def chat(model: ModelName = EMOTION, as_json: AsJson = False) -> int:
     """Chat in the terminal: type `Name: text`, see each message's emotion at once."""
     from dialog.emotion.tagger import EmotionTagger
     from ui.commands.terminal import progress

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import DEFAULT_MODEL, AsJson, refuse
+from models.catalogue import EMOTION
+from ui.commands.options import AsJson, refuse
 
 
 def evaluate(
@@ -17,7 +18,7 @@ def evaluate(
         typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {DEFAULT_MODEL}]")
+        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {EMOTION}]")
     ] = None,
     without: Annotated[
         list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
@@ -27,7 +28,7 @@ def evaluate(
         bool | None, typer.Option("--strays", help="emotion: with messages out of other conversations among them.")
     ] = None,
     emotions: Annotated[
-        str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {DEFAULT_MODEL}]")
+        str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {EMOTION}]")
     ] = None,
     tier: Annotated[str | None, typer.Option(help="recall: smoke, rank, standard, hard.  [default: smoke]")] = None,
     steps: Annotated[

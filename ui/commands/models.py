@@ -21,7 +21,7 @@ def models(
             write_json({"models": [_card(card) for card in cards]})
         else:
             write_models(cards)
-        return 0
+        return 2 if any(card.fault for card in cards) else 0
     card = pick(name, {c.name: c for c in cards}, "model")
     if as_json:
         write_json({**_card(card), "card": card.text})
@@ -38,4 +38,5 @@ def _card(card: Any) -> dict[str, Any]:
         "summary": card.summary,
         "scores": card.scores,
         "path": str(card.path),
+        "fault": card.fault,
     }

@@ -6,8 +6,6 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 ModelName = Annotated[str, typer.Option("--model", help="A shipped model (see `rapport models`) or a folder.")]
-DEFAULT_MODEL = "emotion/ekman"
-DEFAULT_EYES = "visual/seqdialn"
 
 
 def refuse(names: list[str], what: str) -> None:

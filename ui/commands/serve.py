@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import DEFAULT_MODEL
+from models.catalogue import EMOTION
 
 
 def serve(
@@ -13,7 +13,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8000]")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a profile: laptop, gpu, cluster.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where chats are kept.")] = None,
-    model: Annotated[str | None, typer.Option(help=f"The model that answers.  [default: {DEFAULT_MODEL}]")] = None,
+    model: Annotated[str | None, typer.Option(help=f"The model that answers.  [default: {EMOTION}]")] = None,
 ) -> int:
     """Start the web page and the REST service."""
     from serve.config import AppConfig

@@ -106,6 +106,8 @@ def write_models(cards: Sequence[Any]) -> None:
         note("rapport: no model is shipped")
     width = max((len(card.name) for card in cards), default=0)
     for card in cards:
+        if card.fault:
+            note(f"rapport: {card.name} cannot be loaded: {card.fault}")
         print(f"{card.name:{width}}  {card.summary}")
         if card.labels:
             print(f"{'':{width}}  labels: {', '.join(card.labels)}")
@@ -116,6 +118,8 @@ def write_models(cards: Sequence[Any]) -> None:
 
 def write_card(card: Any) -> None:
     """A model's card: laid out on a terminal, as it is in a file."""
+    if card.fault:
+        note(f"rapport: {card.name} cannot be loaded: {card.fault}")
     if not sys.stdout.isatty():
         print(card.text)
         return

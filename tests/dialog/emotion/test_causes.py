@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from dialog.conversation import Cause, Conversation
 from dialog.emotion.causes import STRETCH, Calibration, CauseFinder, CausesModelConfig, WrongEncoder
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, LiveState, Mode, speaker_ids
+from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, Mode, speaker_ids
 from dialog.reading.encoding import encoder_hash
 from models.catalogue import UnknownModel, path_of
 from models.checkpoint import read_config
@@ -105,7 +105,7 @@ def test_a_long_conversation_is_read_in_stretches_and_says_what_live_steps_do(fi
         prediction, state = finding.step(state, u.speaker, u.text)
         said.append(prediction)
         if i % 20 == 0:  # As the service does between two messages.
-            state = LiveState.from_bytes(state.to_bytes(), finding)
+            state = finding.restore(state.to_bytes())
     assert_same(whole, c.with_predictions(said))
     assert any(cause.utterance and cause.utterance > STRETCH for by in causes(whole) for cause in by)
 
@@ -149,9 +149,9 @@ def test_the_state_of_a_live_chat_is_bounded(finding: EmotionTagger) -> None:
 def test_a_state_belongs_to_the_model_that_made_it(finding: EmotionTagger, tagger: EmotionTagger) -> None:
     _, state = finding.step(finding.start(), "A", "so sad")
     with pytest.raises(ValueError, match="belongs to"):
-        LiveState.from_bytes(state.to_bytes(), tagger)
+        tagger.restore(state.to_bytes())
     with pytest.raises(ValueError, match="belongs to"):
-        LiveState.from_bytes(tagger.start().to_bytes(), finding)
+        finding.restore(tagger.start().to_bytes())
 
 
 def test_another_encoder_or_other_emotions_are_refused(

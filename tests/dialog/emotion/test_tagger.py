@@ -1,6 +1,7 @@
 """EmotionTagger: what an emotion model promises, with random weights, for which no promise holds by luck."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from dialog.conversation import Conversation, Prediction, Utterance
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, LiveState, Mode, speaker_ids
+from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, Mode, speaker_ids
 from dialog.labels import LABEL_SETS, SENTIMENT
 from dialog.reading.batching import Layout
 from dialog.reading.encoding import ConversationEncoder
-from models.config import ConfigError
+from models.checkpoint import CheckpointError
 from models.emotionic.config import EmotionICConfig
 from tests.dialog.tiny import LAYOUT, WORDS, chat, longer, make_model, probabilities, renamed
 
@@ -37,7 +38,7 @@ def stream(tagger: EmotionTagger, c: Conversation, *, stored: bool = False) -> l
     state, predictions = tagger.start(), []
     for u in c.utterances:
         if stored:
-            state = LiveState.from_bytes(state.to_bytes(), tagger)
+            state = tagger.restore(state.to_bytes())
         p, state = tagger.step(state, u.speaker, u.text)
         predictions.append(p)
     return predictions
@@ -135,10 +136,10 @@ def test_the_state_of_another_model_and_what_is_no_state_are_refused(
     same_shape = EmotionTagger("other", "other@1", tagger.config, tagger.encoder, tagger.context)
     for other in (wider, same_shape):
         with pytest.raises(ValueError, match="belongs to"):
-            LiveState.from_bytes(state.to_bytes(), other)
+            other.restore(state.to_bytes())
     for junk in (b"", b"abc", b"\xff" * 200, state.to_bytes()[:-7], json.dumps({}).encode()):
         with pytest.raises(ValueError, match="not the state of a live chat"):
-            LiveState.from_bytes(junk, tagger)
+            tagger.restore(junk)
 
 
 def test_live_the_future_changes_no_label_and_offline_it_may(tagger: EmotionTagger) -> None:
@@ -311,7 +312,7 @@ def test_a_config_says_what_is_wrong_with_it(tmp_path: Path, model_folder: Path)
             EmotionModelConfig(**({"context": context, "layout": Layout()} | fields))  # type: ignore[arg-type]
     (tmp_path / "model.safetensors").write_bytes((model_folder / "model.safetensors").read_bytes())
     (tmp_path / "config.json").write_text('{"config": "EmotionModelConfig"}')
-    with pytest.raises(ConfigError, match="needs labels, context, layout"):
+    with pytest.raises(CheckpointError, match=r"describe a EmotionModelConfig: .* needs labels, context, layout"):
         EmotionTagger.load(tmp_path)
 
 
@@ -321,3 +322,26 @@ def test_speakers_are_told_apart_by_name_alone() -> None:
     assert len(set(ids.tolist())) == 4
     assert speaker_ids(["Bob"])[0] == ids[1]
     assert speaker_ids([]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.pop("context.classify.bias"), "context.classify.bias is missing"),
+        (lambda t: t.update({"context.stray": torch.zeros(1)}), "context.stray is not in the model"),
+        (lambda t: t.update({"context.classify.bias": torch.zeros(3)}), r"bias is \(3,\), expected \(7,\)"),
+        (lambda t: t.pop(next(k for k in t if k.endswith(".B"))), "no linear layer .* or no A and B"),
+        (lambda t: t.pop(next(k for k in t if k.endswith(".A"))), "no linear layer .* or no A and B"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line_that_names_the_folder(
+    tmp_path: Path, model_folder: Path, change: Callable[[dict[str, torch.Tensor]], Any], said: str
+) -> None:
+    tensors = load_file(model_folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((model_folder / "config.json").read_text())
+    with pytest.raises(CheckpointError, match=said) as caught:
+        EmotionTagger.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)

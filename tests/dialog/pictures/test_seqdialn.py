@@ -1,6 +1,8 @@
 """Asking about pictures with the built-in kind of model: rounds, states, honesty, files."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from dialog.pictures.seqdialn import FOREIGN_QUESTION, NOT_KNOWN, UNKNOWN_PICTUR
 from dialog.reading.seeing import n_tiles, see
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models.encoders.text import TextEncoder
+from models.tensors import read_file, write_file
 from tests.dialog.tiny_visual import ANSWERS, make_visual, picture
 
 QUESTIONS = ("is it a dog?", "what is it?", "why is it happy", "is it good?")
@@ -184,6 +187,28 @@ def test_a_text_reads_alike_alone_in_a_batch_and_from_the_cache(tmp_path: Path) 
 def test_a_name_nobody_knows_is_named() -> None:
     with pytest.raises(ValueError, match="no model 'visual/none'"):
         VisualDialog.load("visual/none")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.pop("options"), "options is missing"),
+        (lambda t: t.pop("familiarity.limit"), "familiarity.limit is missing"),
+        (lambda t: t.update({"network.stray": torch.zeros(1)}), "network.stray is not in the model"),
+        (lambda t: t.update({"options": torch.zeros(2, 2)}), r"options is \(2, 2\), expected \(6, 16\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_one_line_that_names_the_folder(
+    tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], Any], said: str
+) -> None:
+    model = make_visual(tmp_path, familiar=True)
+    tensors = read_file(model / "model.safetensors")
+    change(tensors)
+    write_file(model / "model.safetensors", tensors)
+    with pytest.raises(ValueError, match=said) as caught:
+        VisualDialog.load(model)
+    assert str(model) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_model_refuses_a_picture_encoder_it_was_not_trained_with(tmp_path: Path) -> None:

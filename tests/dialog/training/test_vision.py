@@ -15,7 +15,7 @@ from dialog.training.vision import VisionRecipe, VisionTraining, train_vision
 from dialog.training.vision_data import augment, load_photographs, word_targets
 from models import checkpoint
 from models.encoders import text
-from models.encoders.image import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig, normalise
 from tests.dialog.picture_collections import COLOURS, make_vision_data
 
@@ -67,7 +67,7 @@ def test_the_folder_says_what_it_is(trained: Path) -> None:
 
 
 def test_region_vectors_are_standardised_over_the_training_pictures(trained: Path, data: Path) -> None:
-    encoder = ImageEncoder.load(trained)
+    encoder = load_image_encoder(trained)
     pixels = load_photographs(data, COLLECTIONS).pixels
     small = F.interpolate(pixels, size=(64, 64), mode="bilinear", antialias=True)
     with torch.inference_mode():

@@ -26,7 +26,8 @@ from dialog.evaluation.visual_validation import Predicted, correct, judging, pre
 from dialog.pictures.bank import Bank
 from dialog.pictures.seqdialn import VisualDialog
 from dialog.training.visual import TWIN, VisualRecipe, build, filled_bank, train_visual
-from models.encoders.image import ImageEncoder
+from models.encoders.base import ImageEncoder
+from models.encoders.image import load_image_encoder
 from tests.dialog.tiny import make_encoder
 from tests.dialog.tiny_visual import make_eyes
 
@@ -181,7 +182,7 @@ def test_without_its_pictures_a_step_learns_what_the_blind_twin_does(
     data: Path, recipe: VisualRecipe, trained: Path
 ) -> None:
     talks = [t for t in load_talks(data, "train") if t.collection == "daquar"][:4]
-    eyes, reader = ImageEncoder.load(recipe.picture_encoder), VisualDialog.load(trained).reader
+    eyes, reader = load_image_encoder(recipe.picture_encoder), VisualDialog.load(trained).reader
     bank = Bank()
     bank.see(data, {(t.collection, t.image) for t in talks}, eyes)
     bank.read([*COLOURS, "yes", "no", *(x for t in talks for r in t.rounds for x in (r.question, r.answer))], reader)

@@ -10,7 +10,8 @@ import transformers
 from PIL import Image
 from safetensors.torch import save_file
 
-from models.encoders.image import ImageEncoder
+from models.encoders.base import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.text import EncoderUnavailable
 
 
@@ -62,7 +63,7 @@ def load_tower(kind: str, folder: Path) -> ImageEncoder:
     torch.manual_seed(0)
     TOWERS[kind][0](folder)
     transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return ImageEncoder.load(folder)
+    return load_image_encoder(folder)
 
 
 def noise(*sizes: tuple[int, int]) -> list[Image.Image]:
@@ -91,7 +92,7 @@ def test_the_class_token_is_no_region(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "swin_t"])
 def test_a_torchvision_classifier_gives_its_grid(name: str, tmp_path: Path) -> None:
-    encoder = ImageEncoder.load(saved(name, tmp_path))
+    encoder = load_image_encoder(saved(name, tmp_path))
     regions = encoder.encode(noise((100, 80)))
     assert regions.vectors.shape == (1, 49, encoder.d_model)
     assert encoder.d_model == {"resnet18": 512, "mobilenet_v3_small": 576, "swin_t": 768}[name]
@@ -101,7 +102,7 @@ def test_a_torchvision_classifier_gives_its_grid(name: str, tmp_path: Path) -> N
 
 def test_a_detector_gives_its_surest_boxes_and_masks_the_rest(tmp_path: Path) -> None:
     name = "fasterrcnn_mobilenet_v3_large_320_fpn"
-    encoder = ImageEncoder.load(saved(name, tmp_path, weights_backbone=None))
+    encoder = load_image_encoder(saved(name, tmp_path, weights_backbone=None))
     encoder.model.roi_heads.score_thresh = 0.0  # random weights are sure of nothing
     regions = encoder.encode(noise((120, 90), (64, 200)))
     assert regions.vectors.shape == (2, 36, 1024)
@@ -115,7 +116,7 @@ def test_a_detector_gives_its_surest_boxes_and_masks_the_rest(tmp_path: Path) ->
 
 
 def test_a_detector_that_sees_nothing_says_so(tmp_path: Path) -> None:
-    encoder = ImageEncoder.load(saved("fasterrcnn_mobilenet_v3_large_320_fpn", tmp_path, weights_backbone=None))
+    encoder = load_image_encoder(saved("fasterrcnn_mobilenet_v3_large_320_fpn", tmp_path, weights_backbone=None))
     encoder.model.roi_heads.score_thresh = 1.1
     regions = encoder.encode(noise((50, 50)))
     assert not regions.mask.any()
@@ -125,7 +126,7 @@ def test_a_detector_that_sees_nothing_says_so(tmp_path: Path) -> None:
 def test_weights_that_are_not_there_are_never_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(EncoderUnavailable, match=r"checkpoints.*weights='DEFAULT'"):
-        ImageEncoder.load("torchvision:fasterrcnn_resnet50_fpn_v2")
+        load_image_encoder("torchvision:fasterrcnn_resnet50_fpn_v2")
 
 
 @pytest.mark.parametrize(
@@ -139,13 +140,13 @@ def test_weights_that_are_not_there_are_never_made_up(tmp_path: Path, monkeypatc
 )
 def test_a_name_that_leads_nowhere_says_what_was_expected(name: str, said: str) -> None:
     with pytest.raises(EncoderUnavailable, match=said):
-        ImageEncoder.load(name)
+        load_image_encoder(name)
 
 
 def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     name = saved("resnet18", tmp_path).replace("torchvision:resnet18@", "torchvision:resnet34@")
     with pytest.raises(EncoderUnavailable, match="do not fit"):
-        ImageEncoder.load(name)
+        load_image_encoder(name)
 
 
 def test_a_model_of_texts_alone_is_refused(tmp_path: Path) -> None:
@@ -155,11 +156,11 @@ def test_a_model_of_texts_alone_is_refused(tmp_path: Path) -> None:
     transformers.BertModel(config).save_pretrained(tmp_path)
     transformers.ViTImageProcessor().save_pretrained(tmp_path)
     with pytest.raises(EncoderUnavailable, match="takes no pictures"):
-        ImageEncoder.load(tmp_path)
+        load_image_encoder(tmp_path)
 
 
 def test_the_shipped_network_loads_and_is_small_enough() -> None:
-    encoder = ImageEncoder.load()
+    encoder = load_image_encoder()
     regions = encoder.encode(noise((300, 200)))
     assert regions.vectors.shape == (1, 36, 864)
     assert regions.pooled is not None

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 
 from models import checkpoint
-from models.encoders.image import ImageEncoder
+from models.encoders.image import load_image_encoder
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
 from models.encoders.text import EncoderUnavailable
 
@@ -59,7 +59,7 @@ def test_a_region_is_where_its_box_says(network: ResidualNetwork) -> None:
 def test_a_network_is_the_same_after_a_trip_to_disk(network: ResidualNetwork, tmp_path: Path) -> None:
     network.region_mean.normal_()
     checkpoint.save(tmp_path, network, SMALL)
-    again = ImageEncoder.load(tmp_path)
+    again = load_image_encoder(tmp_path)
     assert (again.d_model, again.n_regions, again.d_text) == (network.d_model, 9, 12)
     some = pictures((64, 64))
     torch.testing.assert_close(again.encode(some).vectors, network.encode(some).vectors)
@@ -67,7 +67,7 @@ def test_a_network_is_the_same_after_a_trip_to_disk(network: ResidualNetwork, tm
 
 def test_a_folder_without_a_network_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailable, match="built-in"):
-        ImageEncoder.load(tmp_path / "nothing")
+        load_image_encoder(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("fault", [{"widths": (8, 8)}, {"picture_size": 100}])

@@ -88,6 +88,10 @@ def test_a_state_of_another_version_is_told_and_not_used() -> None:
     )
     assert first.prediction is not None
     assert (stale.stale, stale.prediction) == (True, None)
+    older = taggers.step(
+        Step(model="emotion/ekman", state=b"of an older release", speaker="A", text="hi", version="emotion/ekman@1")
+    )
+    assert (older.stale, older.prediction, older.error) == (True, None, None)
 
 
 def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:

@@ -2,6 +2,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -291,6 +292,10 @@ def test_models_lists_what_is_shipped_and_prints_a_card(
     assert json.loads(capsys.readouterr().out)["models"][0]["scores"] == {"weighted_f1": 64.2}
     assert run(["models", "emotion/none"]) == 1
     assert "expected emotion/ekman" in capsys.readouterr().err
+    damaged = replace(card, fault="model.safetensors is cut off")
+    monkeypatch.setattr(models.catalogue, "shipped", lambda: [damaged])
+    assert run(["models"]) == 2
+    assert capsys.readouterr().err == "rapport: emotion/ekman cannot be loaded: model.safetensors is cut off\n"
 
 
 def test_bench_prints_a_table_or_an_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
