@@ -1,5 +1,6 @@
 """Every setting of the service: defaults, then a YAML file, then RAPPORT_* variables, then the command line."""
 
+import importlib
 import ipaddress
 import os
 import tempfile
@@ -20,6 +21,12 @@ from models.catalogue import EMOTION, VISUAL
 from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
+
+
+def imported(path: str) -> Any:
+    """What `module:name` names, as `tagger` and `catalogue` do."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 class UnusableConfig(ValueError):
@@ -121,7 +128,7 @@ class AppConfig(BaseSettings):
     model: str = EMOTION
     """The model that answers where a request names none."""
     tagger: str = "dialog.emotion.tagger:EmotionTagger"
-    """`module:name` of the class that labels; it has `load(name)`, `tag`, `start` and `step`."""
+    """`module:name` of the class that labels: a dialog.emotion.port.EngineClass."""
     catalogue: str = "models.catalogue:shipped"
     """`module:name` of the function that lists the models."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

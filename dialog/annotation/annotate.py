@@ -14,29 +14,19 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from dialog.annotation.anonymise import Anonymiser
 from dialog.annotation.journal import Journal
 from dialog.conversation import Conversation
+from dialog.emotion.port import Mode, Tagger, label_each
 from dialog.formats import READERS, WRITERS, Item, Source, Unreadable, read_source, write
 from dialog.formats.jsonl import dump
 
-MODE: Literal["offline"] = "offline"
+MODE: Mode = "offline"
 """Logs are read as a whole: the future may inform the past."""
 
 _LISTED = 1000
-
-
-class Tagger(Protocol):
-    """Whatever labels conversations. Anything that changes its answers must change `version`."""
-
-    @property
-    def version(self) -> str: ...
-
-    def tag(
-        self, conversations: Sequence[Conversation], *, mode: Literal["offline", "live"] = "offline"
-    ) -> list[Conversation]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,15 +188,8 @@ class _Run:
         )
 
     def _tag(self, conversations: list[Conversation]) -> list[Conversation]:
-        """The same conversations, labelled or with an error. One bad one never spoils the others."""
-        try:
-            tagged = self._tagger.tag(conversations, mode=MODE) if conversations else []
-            if len(tagged) != len(conversations):
-                raise ValueError(f"the tagger gave {len(tagged)} conversations back for {len(conversations)}")
-        except Exception as error:
-            if len(conversations) == 1:
-                return [conversations[0].with_error(f"{type(error).__name__}: {error}")]
-            return [one for c in conversations for one in self._tag([c])]
+        """The same conversations, labelled or with an error."""
+        tagged = label_each(self._tagger, conversations, mode=MODE, reason=lambda e: f"{type(e).__name__}: {e}")
         told = {"mode": MODE, "model_version": self._tagger.version}
         return [c if c.error else replace(c, extra={**c.extra, **told}) for c in tagged]
 

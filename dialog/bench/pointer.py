@@ -10,7 +10,7 @@ from typing import Any
 
 from dialog.bench.timing import suite
 from dialog.training.pointer import NAMED, PointerRecipe, score, train_pointer
-from models.checkpoint import CONFIG
+from models.catalogue import CONFIG_FILE
 from models.pointer.model import PointerNetwork
 
 PUBLISHED: dict[tuple[str, int], dict[str, dict[str, float | str]]] = {
@@ -62,7 +62,7 @@ def measure(
             if data is None:
                 recipe = replace(recipe, steps=steps)
                 train_pointer(name, recipe, folder, seed=seed)
-            if (folder / CONFIG).is_file():
+            if (folder / CONFIG_FILE).is_file():
                 rows += _rows(name, recipe, folder, n_examples, seed)
     if not rows:
         names = ", ".join(name.rpartition("/")[2] for name in NAMED)

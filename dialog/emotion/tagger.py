@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
+from dialog.emotion.port import Mode
 from dialog.labels import SENTIMENT
 from dialog.language import FOREIGN
 from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
@@ -23,7 +24,6 @@ from models.encoders.text import BUILT_IN, TextEncoder
 from models.mixers.base import leaves, rebuilt
 from models.tensors import pack, unpack
 
-Mode = Literal["offline", "live"]
 BATCH_UTTERANCES = 2048
 """Utterances of the context model in one batch, padding included."""
 _CAUSES = "causes"

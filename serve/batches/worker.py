@@ -16,13 +16,14 @@ from concurrent.futures import CancelledError, wait
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from ray import serve as ray_serve
 
 from dialog.annotation.annotate import Progress, Summary, annotate
 from dialog.conversation import Conversation, Prediction
+from dialog.emotion.port import Mode
 from serve.batches import table as batch_table
 from serve.batches.table import Batch
 from serve.config import AppConfig
@@ -245,9 +246,7 @@ class _ServiceTagger:
         self._end_where(about.error)
         self.version = about.version
 
-    def tag(
-        self, conversations: Sequence[Conversation], *, mode: Literal["offline", "live"] = "offline"
-    ) -> list[Conversation]:
+    def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
         """The conversations with their predictions; only speakers and texts make the journey."""
         turns = tuple(tuple((_clean(u.speaker), _clean(u.text)) for u in c.utterances) for c in conversations)
         job = Job(conversations=turns, model=self._model, mode=mode, causes=True)

@@ -1,12 +1,11 @@
 """Which model answers: the one named, the one with the label set named, or the default."""
 
-import importlib
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
-from serve.config import AppConfig
+from serve.config import AppConfig, imported
 from serve.edge.problems import Fault, Refusal
 from serve.emotion.schemas import LabelOut, LabelSet, ModelCard
 
@@ -25,8 +24,7 @@ class Choice:
     @classmethod
     def of(cls, config: AppConfig) -> "Choice":
         """The models of the configured catalogue, and the default one in any case."""
-        module, _, name = config.catalogue.partition(":")
-        shipped = getattr(importlib.import_module(module), name)()
+        shipped = imported(config.catalogue)()
         default = config.model_name
         in_use = (default, config.visual.engine)
         cards = {card.name: _card(card, in_use) for card in shipped if card.task == TASK}

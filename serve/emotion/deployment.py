@@ -1,12 +1,11 @@
 """Emotions as a service: the taggers of one process, and the thin Ray Serve deployment around them."""
 
 import asyncio
-import importlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -14,10 +13,10 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.conversation import Caveat, Conversation, Utterance
+from dialog.emotion.port import EmotionEngine, EngineClass, Mode, Tagger, label_each
 from dialog.language import FOREIGN, unfamiliar
-from serve.config import AppConfig
+from serve.config import AppConfig, imported
 from serve.edge import logs
-from serve.edge.schemas import Mode
 from serve.edge.threads import use_threads
 
 Turns = tuple[tuple[str, str], ...]
@@ -102,15 +101,13 @@ class Taggers:
     """The taggers of this process, each loaded when it is first asked for and then kept."""
 
     def __init__(self, tagger: str, folders: Mapping[str, str] = MappingProxyType({})) -> None:
-        """tagger is `module:name` of a class like EmotionTagger; folders are those of models by name."""
-        module, _, name = tagger.partition(":")
-        self._module = importlib.import_module(module)
-        self._class = getattr(self._module, name)
+        """tagger is `module:name` of an EngineClass; folders are those of models by name."""
+        self._class: EngineClass = imported(tagger)
         self._folders = dict(folders)
-        self._loaded: dict[str, Any] = {}
+        self._loaded: dict[str, EmotionEngine] = {}
         self._loading = threading.Lock()
 
-    def get(self, model: str) -> Any:
+    def get(self, model: str) -> EmotionEngine:
         """The tagger of that name."""
         with self._loading:
             if model not in self._loaded:
@@ -124,7 +121,7 @@ class Taggers:
         except Exception as error:  # its weights are missing or broken: the other models are not
             logs.get().error("model failed to load", model=model, **logs.about(error))
             return About(error=f"the model {model} cannot be loaded")
-        return About(labels=tuple(tagger.labels), version=str(tagger.version))
+        return About(labels=tagger.labels, version=tagger.version)
 
     def label(self, jobs: Sequence[Job]) -> list[JobAnswer]:
         """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
@@ -138,13 +135,13 @@ class Taggers:
                 answers |= {i: JobAnswer(error=about.error) for i in members}
                 continue
             tagger = self.get(model)
-            if not causes and hasattr(tagger, "without_causes"):
+            if not causes:
                 tagger = tagger.without_causes()
             read = [_conversation(turns) for i in members for turns in jobs[i].conversations]
             tagged = iter(_tag(tagger, read, mode))
             for i in members:
-                mine = tuple(_labels(next(tagged), causes) for _ in jobs[i].conversations)
-                answers[i] = JobAnswer(conversations=mine, model_version=str(tagger.version))
+                mine = tuple(_labels(next(tagged)) for _ in jobs[i].conversations)
+                answers[i] = JobAnswer(conversations=mine, model_version=tagger.version)
         return [answers[i] for i in range(len(jobs))]
 
     def step(self, step: Step) -> Stepped:
@@ -163,9 +160,8 @@ class Taggers:
             for speaker, text in step.replay:
                 _, state = tagger.step(state, speaker, text)
             prediction, state = tagger.step(state, step.speaker, step.text)
-            counted = getattr(state, "n_messages", None)
-            if step.place is not None and counted is not None:
-                prediction = prediction.moved(step.place + 1 - counted)
+            if step.place is not None:
+                prediction = prediction.moved(step.place + 1 - state.n_messages)
             return Stepped(
                 prediction=prediction.to_dict(),
                 state=state.to_bytes(),
@@ -181,29 +177,21 @@ def _conversation(turns: Turns) -> Conversation:
     return Conversation(id="", utterances=tuple(Utterance(speaker=speaker, text=text) for speaker, text in turns))
 
 
-def _tag(tagger: Any, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
-    """As tagger.tag, but an exception falls on the conversation that caused it and on no other."""
-    if not conversations:
-        return []
-    try:
-        tagged = list(tagger.tag(conversations, mode=mode))
-        if len(tagged) != len(conversations):
-            raise RuntimeError(f"{len(tagged)} labelled conversations for {len(conversations)}")
-        return tagged
-    except Exception as error:
-        logs.get().error("batch failed", mode=mode, conversations=len(conversations), **logs.about(error))
-        if len(conversations) == 1:
-            return [conversations[0].with_error(_reason(error))]
-        return [labelled for one in conversations for labelled in _tag(tagger, [one], mode)]
+def _tag(tagger: Tagger, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
+    """The conversations labelled, or with an error."""
+
+    def failed(error: Exception, n: int) -> None:
+        logs.get().error("batch failed", mode=mode, conversations=n, **logs.about(error))
+
+    return label_each(tagger, conversations, mode=mode, reason=_reason, failed=failed)
 
 
-def _labels(conversation: Conversation, causes: bool) -> Labels:
+def _labels(conversation: Conversation) -> Labels:
     warnings = tuple(Caveat.of(w) for w in conversation.warnings)
     if conversation.error is not None:
         return Labels(warnings=warnings, error=conversation.error)
     found = [u.prediction for u in conversation.utterances]
-    told = [p if p is None or causes else replace(p, causes=()) for p in found]
-    return Labels(predictions=tuple(orjson.dumps(None if p is None else p.to_dict()) for p in told), warnings=warnings)
+    return Labels(predictions=tuple(orjson.dumps(None if p is None else p.to_dict()) for p in found), warnings=warnings)
 
 
 def _reason(error: Exception) -> str:

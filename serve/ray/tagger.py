@@ -1,16 +1,14 @@
 """Whole logs on every core of a Ray cluster: taggers in actors, behind the call that one tagger has."""
 
 import contextlib
-import importlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from dialog.conversation import Conversation
-from serve.config import AppConfig
+from dialog.emotion.port import EmotionEngine, EngineClass, Mode
+from serve.config import AppConfig, imported
 from serve.ray.cluster import cluster
-
-Mode = Literal["offline", "live"]
 
 
 class RayTagger:
@@ -44,20 +42,20 @@ class Worker:
     """One tagger on one core, in a process of its own."""
 
     def __init__(self, tagger: str, model: str, causes: bool | None) -> None:
-        """tagger is `module:name` of a class like dialog.emotion.tagger.EmotionTagger."""
+        """tagger is `module:name` of an EngineClass."""
         import torch
 
         torch.set_num_threads(1)
-        module, _, name = tagger.partition(":")
-        self._tagger = getattr(importlib.import_module(module), name).load(model, causes=causes)
+        engine: EngineClass = imported(tagger)
+        self._tagger: EmotionEngine = engine.load(model, causes=causes)
 
     def version(self) -> str:
         """Of the model."""
-        return str(self._tagger.version)
+        return self._tagger.version
 
     def tag(self, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
         """A part, labelled."""
-        return list(self._tagger.tag(conversations, mode=mode))
+        return self._tagger.tag(conversations, mode=mode)
 
 
 @contextlib.contextmanager

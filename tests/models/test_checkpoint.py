@@ -79,11 +79,7 @@ def test_a_folder_that_does_not_fit_is_refused_with_the_reason(tmp_path: Path) -
         ("config.json", None, "config.json: No such file or directory; expected a model's folder"),
         ("config.json", b"{", "config.json does not describe a FeedForwardConfig: not json"),
         ("config.json", b"\xff\xfe", "config.json does not describe a FeedForwardConfig: "),
-        (
-            "config.json",
-            b'{"config": "Other"}',
-            "config.json describe a FeedForwardConfig: no config is called",
-        ),
+        ("config.json", b'{"config": "Other"}', "describe a FeedForwardConfig: no config is called"),
         ("config.json", b'{"config": "FeedForwardConfig"}', "FeedForwardConfig needs d_model"),
     ],
 )

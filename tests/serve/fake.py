@@ -20,11 +20,11 @@ class UnlabellableText(ValueError):
 class FakeState:
     """How many messages there were, and the last one's speaker."""
 
-    n: int = 0
+    n_messages: int = 0
     last: str = ""
 
     def to_bytes(self) -> bytes:
-        return f"{self.n}|{self.last}".encode()
+        return f"{self.n_messages}|{self.last}".encode()
 
 
 class FakeTagger:
@@ -35,17 +35,20 @@ class FakeTagger:
 
     version_of: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, *, causes: bool = True, batches: list[int] | None = None) -> None:
+        self.name, self.names_causes = name, causes
         self.labels = LABEL_SETS["emorynlp"] if name.endswith("emorynlp") else LABEL_SETS["ekman"]
         self.version = self.version_of.get(name, f"{name}@1")
-        self.batches: list[int] = []
+        self.batches: list[int] = [] if batches is None else batches
 
     @classmethod
-    def load(cls, name: str | Path = "emotion/ekman") -> "FakeTagger":
+    def load(cls, name: str | Path = "emotion/ekman", *, causes: bool | None = None) -> "FakeTagger":
         if "missing" in str(name):
             raise ValueError(f"no model {name}")
-        return cls(str(name))
+        return cls(str(name), causes=causes is not False)
+
+    def without_causes(self) -> "FakeTagger":
+        return FakeTagger(self.name, causes=False, batches=self.batches)
 
     def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
         self.batches.append(len(conversations))
@@ -67,10 +70,11 @@ class FakeTagger:
         return FakeState(int(n), last)
 
     def step(self, state: FakeState, speaker: str, text: str) -> tuple[Prediction, FakeState]:
-        prediction = self._predict(text, state.n)
+        prediction = self._predict(text, state.n_messages)
         # The count is visible from outside, so that a test can see which state a message was read with.
-        cause = Cause(utterance=state.n - 1 if state.n else None, start=None, end=None, span=None, probability=0.5)
-        return replace(prediction, causes=(cause,)), FakeState(state.n + 1, speaker)
+        n = state.n_messages
+        cause = Cause(utterance=n - 1 if n else None, start=None, end=None, span=None, probability=0.5)
+        return replace(prediction, causes=(cause,)), FakeState(n + 1, speaker)
 
     def _predict(self, text: str, n: int) -> Prediction:
         if "poison" in text:
@@ -82,7 +86,7 @@ class FakeTagger:
             emotion = self.labels[0]
         rest = 0.2 / (len(self.labels) - 1)
         probabilities = {label: 0.8 if label == emotion else rest for label in self.labels}
-        causes = (Cause(utterance=n - 1, start=0, end=1, span="x", probability=0.6),) if n else ()
+        causes = (Cause(utterance=n - 1, start=0, end=1, span="x", probability=0.6),) if n and self.names_causes else ()
         return Prediction(
             emotion=emotion,
             probability=0.8,

@@ -4,12 +4,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from models.catalogue import EMOTION
 from ui.commands.options import AsJson, ModelName
+
+if TYPE_CHECKING:
+    from dialog.emotion.port import Tagger
 
 FAILURES_SHOWN = 20
 
@@ -74,14 +77,14 @@ def annotate(
 
 
 @contextmanager
-def _local_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+def _local_tagger(model: str, causes: bool | None) -> Iterator["tuple[Tagger, int]"]:
     from dialog.emotion.tagger import EmotionTagger
 
     yield EmotionTagger.load(model, causes=causes), 1
 
 
 @contextmanager
-def _ray_tagger(model: str, causes: bool | None) -> Iterator[tuple[Any, int]]:
+def _ray_tagger(model: str, causes: bool | None) -> Iterator["tuple[Tagger, int]"]:
     from serve.ray.tagger import ray_tagger
 
     with ray_tagger(model, causes=causes) as tagger:

@@ -5,9 +5,10 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Protocol, TextIO
+from typing import TextIO
 
 from dialog.conversation import Caveat, Prediction
+from dialog.emotion.port import LiveTagger
 from dialog.language import FOREIGN, unfamiliar
 from ui.commands.terminal import note, printable
 from ui.messages import UNSURE_BELOW, colour, percent, symbol
@@ -15,16 +16,6 @@ from ui.messages import UNSURE_BELOW, colour, percent, symbol
 _NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
 _BAR = 24
 FIRST_SPEAKER = "A"
-
-
-class LiveTagger(Protocol):
-    """What follows a chat message by message."""
-
-    version: str
-
-    def start(self) -> Any: ...
-
-    def step(self, state: Any, speaker: str, text: str) -> tuple[Prediction, Any]: ...
 
 
 def spoken(line: str, last_speaker: str) -> tuple[str, str] | None:

@@ -1,20 +1,17 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialog.emotion.port import Mode
 from serve.config import AppConfig
-from serve.edge.schemas import Mode
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import Job, JobAnswer, Step, Taggers, padded_work
 from tests.serve.conftest import CATALOGUE, TAGGER
-from tests.serve.fake import FakeState, FakeTagger
 
 
 def job(*conversations: list[str], model: str = "emotion/ekman", mode: Mode = "offline") -> Job:
@@ -101,7 +98,7 @@ def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:
     garbage = taggers.step(Step(model="emotion/ekman", state=b"\xff", speaker="a", text="x"))
     assert failed.state == first.state
     assert failed.error == "this could not be labelled: a fault of the service"
-    assert garbage.error is not None
+    assert (garbage.stale, garbage.prediction) == (True, None)
 
 
 def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None:
@@ -115,23 +112,8 @@ def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None
     assert taggers.get("mine").name == str(folder)
 
 
-def test_causes_count_in_the_chat_also_where_its_state_began_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_causes_count_in_the_chat_also_where_its_state_began_anew() -> None:
     """After a new version the state is made again from the last messages, and counts from the first of those."""
-
-    @dataclass(frozen=True)
-    class Counting(FakeState):
-        @property
-        def n_messages(self) -> int:
-            return self.n
-
-    monkeypatch.setattr(FakeTagger, "start", lambda self: Counting())
-    real = FakeTagger.step
-
-    def step(self: FakeTagger, state: FakeState, speaker: str, text: str) -> tuple[Any, FakeState]:
-        prediction, after = real(self, state, speaker, text)
-        return prediction, Counting(after.n, after.last)
-
-    monkeypatch.setattr(FakeTagger, "step", step)
     taggers = Taggers(TAGGER)
     replayed = Step(
         model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")), place=70

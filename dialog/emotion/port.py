@@ -1,0 +1,103 @@
+"""The port behind which whatever labels conversations stands, and how a call that fails is kept from its neighbours.
+
+Nothing here is heavy to import: who only passes conversations on needs no model.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from dialog.conversation import Conversation, Prediction
+
+Mode = Literal["offline", "live"]
+"""How an utterance is read: with all of its conversation, or with what came before it alone."""
+
+
+class Tagger(Protocol):
+    """Labels whole conversations, which is all a log needs: our models, workers on a cluster, a service."""
+
+    @property
+    def version(self) -> str:
+        """Of the model; whatever changes an answer changes it."""
+        ...
+
+    def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
+        """The conversations with a prediction on every utterance, in the same order."""
+        ...
+
+
+class LiveTagger(Protocol):
+    """Follows a chat message by message."""
+
+    @property
+    def version(self) -> str: ...
+
+    def start(self) -> Any:
+        """A `LiveChat` before its first message."""
+        ...
+
+    def step(self, state: Any, speaker: str, text: str) -> tuple[Prediction, Any]:
+        """The prediction for one new message, and the `LiveChat` after it."""
+        ...
+
+
+class LiveChat(Protocol):
+    """A chat between two messages. A value: a step returns a new one and the old one stays good."""
+
+    @property
+    def n_messages(self) -> int: ...
+
+    def to_bytes(self) -> bytes:
+        """For a database; nothing in it can be executed."""
+        ...
+
+
+class EmotionEngine(Tagger, LiveTagger, Protocol):
+    """What a service puts in front of people: `dialog.emotion.EmotionTagger` is ours."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def without_causes(self) -> "EmotionEngine":
+        """The same model that names no causes, at no second loading; itself where it names none."""
+        ...
+
+    def restore(self, data: bytes) -> Any:
+        """The `LiveChat` that `to_bytes` wrote. ValueError for anything else, or another version's."""
+        ...
+
+
+class EngineClass(Protocol):
+    """Where an engine comes from: a class with `load`."""
+
+    def load(self, name: str, *, causes: bool | None = None) -> EmotionEngine:
+        """The engine by name or folder. `causes`: as EmotionTagger.load takes them. ValueError where there is none."""
+        ...
+
+
+def label_each(
+    tagger: Tagger,
+    conversations: Sequence[Conversation],
+    *,
+    mode: Mode,
+    reason: Callable[[Exception], str],
+    failed: Callable[[Exception, int], None] | None = None,
+) -> list[Conversation]:
+    """The conversations labelled, but an exception falls on the one that caused it and on no other.
+
+    Where a call fails each is tried alone; one that fails alone comes back with the `reason` as its error. `failed` is
+    told of every call that failed and how many conversations it held.
+    """
+    if not conversations:
+        return []
+    try:
+        tagged = tagger.tag(conversations, mode=mode)
+        if len(tagged) != len(conversations):
+            raise RuntimeError(f"the tagger gave {len(tagged)} conversations back for {len(conversations)}")
+        return tagged
+    except Exception as error:
+        if failed is not None:
+            failed(error, len(conversations))
+        if len(conversations) == 1:
+            return [conversations[0].with_error(reason(error))]
+        alone = (label_each(tagger, [c], mode=mode, reason=reason, failed=failed) for c in conversations)
+        return [one for some in alone for one in some]
