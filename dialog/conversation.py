@@ -37,6 +37,8 @@ class Cause:
     end: int | None
     span: str | None
     probability: float
+    emotion: str | None = None
+    """The emotion it is a cause of: the label, or of a message that may be neutral the likeliest feeling."""
 
     @classmethod
     def from_dict(cls, value: Any, place: str = "cause") -> Self:
@@ -48,6 +50,7 @@ class Cause:
             end=_index(fields, "end", place),
             span=_optional_text(fields, "span", place),
             probability=_number(fields.get("probability"), f"{place}.probability"),
+            emotion=_optional_text(fields, "emotion", place),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,17 +61,51 @@ class Cause:
             "end": self.end,
             "span": self.span,
             "probability": self.probability,
+            "emotion": self.emotion,
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tag:
+    """What may be said beside the one label, any number of them: gratitude, annoyance, confusion."""
+
+    tag: str
+    probability: float
+
+    @classmethod
+    def from_dict(cls, value: Any, place: str = "tag") -> Self:
+        """A tag from its JSON object; MalformedConversation, with `place`, for anything else."""
+        fields = _object(value, place)
+        probability = _number(fields.get("probability"), f"{place}.probability")
+        return cls(tag=_text(fields, "tag", place), probability=probability)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of an annotated log."""
+        return {"tag": self.tag, "probability": self.probability}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
     """What a model says of one utterance. `probability` is that of `emotion`; `probabilities` holds every label's."""
 
-    emotion: str
+    emotion: str | None
+    """None where the model cannot read the text; `reason` says why, and every label is as likely as any other."""
     probability: float
     probabilities: Mapping[str, float] = field(hash=False)
     sentiment: str
+    second: str | None = None
+    """The next likely label."""
+    valence: float | None = None
+    """How pleasant, from 1 to 5, 3 is neutral (EmoBank's scale). None of a model that does not say."""
+    arousal: float | None = None
+    """How stirred, from 1 to 5, 3 is neutral."""
+    tags: tuple[Tag, ...] = ()
+    """Likeliest first."""
+    unsure: bool = False
+    """Whether the label is less likely than dialog.labels.UNSURE_BELOW."""
+    care: bool = False
+    """Whether the text holds a phrase that speaks of self-harm. A list of phrases finds them: no risk detector."""
+    reason: str | None = None
     causes: tuple[Cause, ...] = ()
 
     @classmethod
@@ -77,11 +114,21 @@ class Prediction:
         fields = _object(value, place)
         probabilities = _object(fields.get("probabilities"), f"{place}.probabilities")
         causes = _array(fields.get("causes", []), f"{place}.causes")
+        tags = _array(fields.get("tags", []), f"{place}.tags")
         return cls(
-            emotion=_text(fields, "emotion", place),
+            emotion=_optional_text(fields, "emotion", place)
+            if "emotion" in fields
+            else _text(fields, "emotion", place),
             probability=_number(fields.get("probability"), f"{place}.probability"),
             probabilities={k: _number(v, f"{place}.probabilities.{k}") for k, v in probabilities.items()},
             sentiment=_text(fields, "sentiment", place),
+            second=_optional_text(fields, "second", place),
+            valence=_optional_number(fields, "valence", place),
+            arousal=_optional_number(fields, "arousal", place),
+            tags=tuple(Tag.from_dict(t, f"{place}.tags[{i}]") for i, t in enumerate(tags)),
+            unsure=fields.get("unsure") is True,
+            care=fields.get("care") is True,
+            reason=_optional_text(fields, "reason", place),
             causes=tuple(Cause.from_dict(c, f"{place}.causes[{i}]") for i, c in enumerate(causes)),
         )
 
@@ -92,13 +139,20 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of an annotated log."""
-        return {
+        said: dict[str, Any] = {
             "emotion": self.emotion,
             "probability": self.probability,
             "probabilities": dict(self.probabilities),
             "sentiment": self.sentiment,
+            "second": self.second,
+            "valence": self.valence,
+            "arousal": self.arousal,
+            "tags": [tag.to_dict() for tag in self.tags],
+            "unsure": self.unsure,
+            "care": self.care,
             "causes": [cause.to_dict() for cause in self.causes],
         }
+        return said if self.reason is None else said | {"reason": self.reason}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -344,6 +398,10 @@ def _number(value: Any, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise MalformedConversation(place, f"expected a number, got {_show(value)}")
     return float(value)
+
+
+def _optional_number(fields: Mapping[str, Any], key: str, place: str) -> float | None:
+    return None if fields.get(key) is None else _number(fields[key], f"{place}.{key}")
 
 
 def _show(value: Any) -> str:

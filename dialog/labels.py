@@ -43,3 +43,13 @@ _SHOWN: dict[str, tuple[Sentiment, str, str]] = {
 SENTIMENT = MappingProxyType({label: shown[0] for label, shown in _SHOWN.items()})
 SYMBOLS = MappingProxyType({label: shown[1] for label, shown in _SHOWN.items()})
 COLOURS = MappingProxyType({label: shown[2] for label, shown in _SHOWN.items()})
+
+TAGS = (
+    *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire"),
+    *("disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy"),
+    *("love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise"),
+)
+"""What may be said beside the one label, any number of them: GoEmotions' 27 (Demszky et al. 2020), in its order."""
+
+UNSURE_BELOW = 0.5
+"""A label less likely than this is shown as a guess, everywhere."""

@@ -9,8 +9,6 @@ from dialog.labels import COLOURS, SENTIMENT, SYMBOLS
 
 UNKNOWN_SYMBOL, UNKNOWN_COLOUR = "•", "#8A8F98"
 """For labels of a model that is not one of ours."""
-UNSURE_BELOW = 0.5
-"""A label this improbable is shown as a guess."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

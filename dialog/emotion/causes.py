@@ -25,6 +25,17 @@ BATCH_UTTERANCES = 1024
 _PAIRS = 256
 """Pairs whose spans are looked for at once: that takes memory with the square of an utterance's length."""
 NEUTRAL = "neutral"
+SURELY_NEUTRAL = 0.75
+"""An utterance is asked for causes unless it is neutral with this probability or more: half of what is called neutral
+wrongly is called so unsurely."""
+
+
+def feeling(prediction: Prediction) -> str | None:
+    """The emotion that causes are looked for: the label, or where that is neutral the likeliest other one."""
+    if prediction.emotion != NEUTRAL:
+        return prediction.emotion
+    others = [label for label in prediction.probabilities if label != NEUTRAL]
+    return max(others, key=prediction.probabilities.__getitem__, default=None)
 
 
 class WrongEncoder(ValueError):
@@ -263,7 +274,7 @@ class CauseFinder:
         return causes, after
 
     def _asks(self, prediction: Prediction) -> bool:
-        return prediction.emotion != NEUTRAL
+        return prediction.emotion != NEUTRAL or prediction.probabilities.get(NEUTRAL, 1.0) < SURELY_NEUTRAL
 
     def _in_stretches(self, whole: _Stretch, state: CausesState) -> tuple[list[tuple[Cause, ...]], CausesState]:
         found = list[tuple[Cause, ...]]()
@@ -308,9 +319,12 @@ class CauseFinder:
             words = None if span is None else texts[b][j][span[0] : span[1]]
             first, end = span or (None, None)
             place = before.n - known + j
-            causes[b][t].append(Cause(utterance=place, start=first, end=end, span=words, probability=value))
+            felt = feeling(rows[b].predictions[t])
+            cause = Cause(utterance=place, start=first, end=end, span=words, probability=value, emotion=felt)
+            causes[b][t].append(cause)
         for b, t in (asked & (p_latent >= self.calibration.latent_threshold)).nonzero().tolist():
-            nowhere = Cause(utterance=None, start=None, end=None, span=None, probability=p_latent[b, t].item())
+            likely, felt = p_latent[b, t].item(), feeling(rows[b].predictions[t])
+            nowhere = Cause(utterance=None, start=None, end=None, span=None, probability=likely, emotion=felt)
             causes[b][t].append(nowhere)
         ordered = [[tuple(sorted(c, key=lambda cause: -cause.probability)) for c in row] for row in causes]
         kept = slice(max(0, everyone.speakers.shape[1] - (window - 1)), None)

@@ -4,15 +4,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from dialog.conversation import Cause, Caveat, Conversation, Prediction
+from dialog.conversation import Cause, Caveat, Conversation, Prediction, Tag
+from dialog.emotion.care import speaks_of_self_harm
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
 from dialog.emotion.port import Mode
-from dialog.labels import SENTIMENT
+from dialog.labels import SENTIMENT, UNSURE_BELOW
 from dialog.language import FOREIGN
 from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
@@ -20,7 +21,7 @@ from models import checkpoint
 from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
-from models.encoders.text import BUILT_IN, TextEncoder
+from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
 from models.mixers.base import leaves, rebuilt
 from models.tensors import pack, unpack
 
@@ -48,14 +49,30 @@ class EmotionModelConfig:
     """Divides all scores before probabilities are read off, offline; found on validation."""
     live_temperature: float = 1.0
     """The same in live mode."""
+    tags: tuple[str, ...] = ()
+    """What the model may say beside the label, in the order of its outputs."""
+    tag_threshold: float = 0.3
+    """A tag is said from this probability on; by validation."""
 
     def __post_init__(self) -> None:
+        if len(self.tags) != self.context.n_tags:
+            raise ValueError(f"{len(self.tags)} tags, but the context model has {self.context.n_tags}")
+        if not 0 < self.tag_threshold < 1:
+            raise ValueError(f"tag_threshold {self.tag_threshold}: expected more than 0 and less than 1")
         if len(self.labels) != self.context.n_labels:
             raise ValueError(f"{len(self.labels)} labels, but the context model has {self.context.n_labels}")
         if self.label_bias and len(self.label_bias) != len(self.labels):
             raise ValueError(f"{len(self.labels)} labels, but label_bias has {len(self.label_bias)}")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels are not distinct: {', '.join(self.labels)}")
+
+
+class _Besides(NamedTuple):
+    """What is said of an utterance beside its label."""
+
+    tags: tuple[Tag, ...]
+    valence: float | None
+    arousal: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,7 @@ class LiveState:
         tensors = {f"{i:03d}": leaf for i, leaf in enumerate(leaves(self.model))}
         if self.causes is not None:
             tensors[_CAUSES] = torch.frombuffer(bytearray(self.causes.to_bytes()), dtype=torch.uint8)
-        recent = [[u.speaker, list(u.text)] for u in self.recent]
+        recent = [[u.speaker, list(u.text), u.loud] for u in self.recent]
         return pack(tensors, {"recent": recent, "n_messages": self.n_messages, "version": self.version})
 
 
@@ -179,7 +196,7 @@ class EmotionTagger:
         """The state that `to_bytes` wrote, of this tagger. ValueError for anything else, or another version's."""
         try:
             tensors, told = unpack(data)
-            recent = tuple(Tokens(speaker, text) for speaker, text in told["recent"])
+            recent = tuple(Tokens(who, text, loud=bool(loud)) for who, text, loud in told["recent"])
             n_messages, version = int(told["n_messages"]), told["version"]
             of_causes = tensors.pop(_CAUSES, None)
         except Exception as error:
@@ -208,11 +225,13 @@ class EmotionTagger:
             x, tokens = self.encoder.encode_last(window), None
         who = speaker_ids([speaker])
         p, model = self._tempered["live"].step(x[None], who, state.model)
-        prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]))
+        (besides,) = self._besides(x[None])
+        prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]), besides)
         later = state.causes
         if self.causes and later is not None and tokens is not None:
             by, later = self.causes.step(later, x, tokens, prediction, who, text)
             prediction = _caused(prediction, by)
+        prediction = self._with_text(prediction, text, foreign=new[0].foreign)
         return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version, later)
 
     def _tag_together(
@@ -254,8 +273,16 @@ class EmotionTagger:
                 foreign.extend(piece.foreign)
                 yield piece.vectors
 
-        emissions = self._tempered[mode].in_pieces(vectors(), speakers, live=live)
-        (predictions,) = self._read_off(emissions, speakers, torch.ones_like(speakers, dtype=torch.bool), mode)
+        besides = list[_Besides]()
+
+        def described() -> Iterator[Tensor]:
+            for piece in vectors():
+                besides.extend(self._besides(piece))
+                yield piece
+
+        emissions = self._tempered[mode].in_pieces(described(), speakers, live=live)
+        whole = torch.ones_like(speakers, dtype=torch.bool)
+        (predictions,) = self._read_off(emissions, speakers, whole, mode, [besides])
         if self.causes:
             again = self.encoder.pieces(conversation, live=live, keep_tokens=self.causes.keep_tokens)
             causes = self.causes.find_in_pieces(conversation, again, predictions, speakers[0])
@@ -266,9 +293,18 @@ class EmotionTagger:
         x, mask = pad_rows([vectors for vectors, _ in rows])
         speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows])
         emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
-        return self._read_off(emissions, speakers, mask, mode)
+        flat = iter(self._besides(torch.cat([vectors for vectors, _ in rows])))
+        besides = [[next(flat) for _ in range(len(vectors))] for vectors, _ in rows]
+        return self._read_off(emissions, speakers, mask, mode, besides)
 
-    def _read_off(self, emissions: Tensor, speakers: Tensor, mask: Tensor, mode: Mode) -> list[list[Prediction]]:
+    def _read_off(
+        self,
+        emissions: Tensor,
+        speakers: Tensor,
+        mask: Tensor,
+        mode: Mode,
+        besides: Sequence[Sequence["_Besides"]],
+    ) -> list[list[Prediction]]:
         """The predictions of each row's utterances, from emissions (B, N, L), speakers (B, N) and mask (B, N)."""
         model, live = self._tempered[mode], mode == "live"
         p = model.marginals(emissions, speakers, mask, live=live)
@@ -278,7 +314,7 @@ class EmotionTagger:
         # One call for the whole batch: a call for every number costs more than finding the numbers.
         values, labels = p.tolist(), best.tolist()
         return [
-            [self._prediction(*one) for one in zip(values[b][:n], labels[b], strict=False)]
+            [self._prediction(*one) for one in zip(values[b][:n], labels[b], besides[b], strict=False)]
             for b, n in enumerate(mask.sum(1).tolist())
         ]
 
@@ -286,20 +322,58 @@ class EmotionTagger:
         """The label of each row of probabilities (..., L)."""
         return (p.clamp(min=1e-9).log() + self._bias).argmax(-1)
 
-    def _prediction(self, values: Sequence[float], best: int) -> Prediction:
+    def _besides(self, vectors: Tensor) -> list["_Besides"]:
+        """What is said beside the label of each of the utterances with vectors (N, D)."""
+        tags, affect = self.context.describe(vectors)
+        rows = affect.tolist() if affect.shape[-1] else [(None, None)] * len(vectors)
+        said: list[tuple[Tag, ...]] = [()] * len(vectors)
+        likely = tags >= self.config.tag_threshold
+        for i in likely.any(-1).nonzero()[:, 0].tolist():
+            found = [(p, self.config.tags[k]) for k, p in enumerate(tags[i].tolist()) if likely[i, k]]
+            said[i] = tuple(Tag(tag=tag, probability=p) for p, tag in sorted(found, reverse=True))
+        return [_Besides(tag, *row) for tag, row in zip(said, rows, strict=True)]
+
+    def _prediction(self, values: Sequence[float], best: int, besides: "_Besides") -> Prediction:
         if not all(0 <= v <= 1.0001 for v in values):
             raise ValueError(f"model {self.name} gave no probabilities ({values}); its weights may be damaged")
         emotion = self.labels[best]
+        second = max((i for i in range(len(values)) if i != best), key=values.__getitem__)
         return Prediction(
             emotion=emotion,
             probability=values[best],
             probabilities=dict(zip(self.labels, values, strict=True)),
             sentiment=self._sentiment.get(emotion, "neutral"),
+            second=self.labels[second],
+            valence=besides.valence,
+            arousal=besides.arousal,
+            tags=besides.tags,
+            unsure=values[best] < UNSURE_BELOW,
         )
+
+    def _with_text(self, prediction: Prediction, text: str, *, foreign: bool) -> Prediction:
+        """The prediction, knowing the text: one that the model cannot read gets no label, unless an emoji says it."""
+        care = speaks_of_self_harm(text)
+        if foreign and not has_emoji(text):
+            even = 1 / len(self.labels)
+            return Prediction(
+                emotion=None,
+                probability=even,
+                probabilities=dict.fromkeys(self.labels, even),
+                sentiment="neutral",
+                unsure=True,
+                care=care,
+                reason=FOREIGN,
+            )
+        return replace(prediction, care=True) if care else prediction
 
     def _finish(
         self, c: Conversation, truncated: Sequence[int], foreign: Sequence[int], predictions: list[Prediction]
     ) -> Conversation:
+        unread = set(foreign)
+        predictions = [
+            self._with_text(p, u.text, foreign=i in unread)
+            for i, (p, u) in enumerate(zip(predictions, c.utterances, strict=True))
+        ]
         warnings = []
         if truncated:
             read = f"only the first {self.config.layout.utterance_tokens} tokens were read"

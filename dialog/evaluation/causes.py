@@ -133,7 +133,7 @@ def _pairs(
         if cause["utterance"] is not None
     ]
     said = [
-        ((i, t, cause.utterance), shown[i][t].emotion)
+        ((i, t, cause.utterance), cause.emotion or "")
         for i, by in enumerate(found)
         for t, causes in enumerate(by)
         for cause in causes

@@ -12,6 +12,7 @@ from dialog.corpora import read
 from dialog.corpora.derived.leaks import normal
 from dialog.corpora.derived.strays import with_strangers
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
+from dialog.emotion.causes import NEUTRAL
 from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
 from models.catalogue import EMOTION
@@ -99,7 +100,7 @@ def _scores(
         for u, label in zip(c.utterances, row, strict=True):
             if label and u.prediction:
                 gold.append(label)
-                predicted.append(u.prediction.emotion)
+                predicted.append(u.prediction.emotion or NEUTRAL)  # What cannot be read shows no feeling.
                 probability.append(u.prediction.probability)
                 group.append(i)
     scores: dict[str, Any] = dict(emotion_scores(gold, predicted, labels))

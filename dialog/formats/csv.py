@@ -246,6 +246,8 @@ def _utterance(cells: Sequence[str], layout: Layout) -> Utterance:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "" if value is None or value == [] else value if isinstance(value, str) else dump(value)
 
 

@@ -12,7 +12,7 @@ region to that of each other utterance that caused its emotion goes a relation.
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-from dialog.conversation import Conversation
+from dialog.conversation import Conversation, Prediction
 from dialog.formats.jsonl import dump, to_object
 from dialog.formats.source import Unreadable
 
@@ -46,9 +46,10 @@ def _task(item: Conversation | Unreadable) -> dict[str, Any]:
                 "paragraphlabels": [u.prediction.emotion],
             },
             "score": u.prediction.probability,
+            "meta": {"text": _notes(u.prediction)},
         }
         for i, u in enumerate(item.utterances)
-        if u.prediction and u.text
+        if u.prediction and u.prediction.emotion and u.text
     ]
     if not results:
         return {"data": data}
@@ -63,6 +64,15 @@ def _task(item: Conversation | Unreadable) -> dict[str, Any]:
     scores = [u.prediction.probability for u in item.utterances if u.prediction]
     prediction = {"result": results + relations, "score": sum(scores) / len(scores)}
     return {"data": data, "predictions": [{**prediction, **({"model_version": version} if version else {})}]}
+
+
+def _notes(p: Prediction) -> list[str]:
+    """What the model says beside the label, for the region's notes."""
+    notes = [f"second: {p.second}"] if p.second else []
+    notes += [f"{name}: {value:.1f} of 5" for name, value in (("valence", p.valence), ("arousal", p.arousal)) if value]
+    notes += [f"tag: {tag.tag} {tag.probability:.2f}" for tag in p.tags]
+    notes += ["unsure"] if p.unsure else []
+    return notes + (["care: it may speak of self-harm; a person should read it"] if p.care else [])
 
 
 def _utf16_length(text: str) -> int:

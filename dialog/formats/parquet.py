@@ -1,8 +1,8 @@
 """Parquet tables, in and out: one row an utterance, as in `csv`, but with types; or one row a conversation.
 
 A table with a column `utterances` (lists of structs) is read as conversations; any other as rows of utterances. Row
-groups are read one at a time. Written tables have a row an utterance: probabilities as doubles, causes as a list of
-structs, fields we do not know as text (JSON where they are no text).
+groups are read one at a time. Written tables have a row an utterance: probabilities as doubles, tags and causes as
+lists of structs, fields we do not know as text (JSON where they are no text).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,9 +26,11 @@ _CAUSES = pa.list_(
             "end": pa.int64(),
             "span": pa.string(),
             "probability": pa.float64(),
+            "emotion": pa.string(),
         }
     )
 )
+_TAGS = pa.list_(pa.struct({"tag": pa.string(), "probability": pa.float64()}))
 
 
 def read_parquet(source: Source) -> Iterator[Conversation | Unreadable]:
@@ -130,9 +132,11 @@ def _plain(value: Any) -> Any:
 def _type_of(name: str, columns: TableColumns) -> pa.DataType:
     if name == "utterance":
         return pa.int64()
-    if name == "probability" or name in {f"p_{label}" for label in columns.labels}:
+    if name in ("probability", "valence", "arousal") or name in {f"p_{label}" for label in columns.labels}:
         return pa.float64()
-    return _CAUSES if name == "causes" else pa.string()
+    if name in ("unsure", "care") and columns.labels:
+        return pa.bool_()
+    return {"causes": _CAUSES, "tags": _TAGS}.get(name, pa.string()) if columns.labels else pa.string()
 
 
 def _stored(value: Any, type: pa.DataType) -> Any:

@@ -36,7 +36,8 @@ COLUMNS = {
 NO_SPEAKER = "no column for the speaker; every row was taken to be of one and the same"
 
 _FIRST = ("conversation", "utterance", "speaker", "text", "emotion", "time")
-_PREDICTED = ("predicted_emotion", "probability", "sentiment")
+_PREDICTED = ("predicted_emotion", "probability", "sentiment", "second", "valence", "arousal", "unsure", "care")
+_LISTED = ("tags", "causes")
 _LAST = ("error", "warnings")
 
 
@@ -98,17 +99,17 @@ class TableColumns:
                 others.update(dict.fromkeys(u.extra))
                 if u.prediction:
                     labels.update(dict.fromkeys(u.prediction.probabilities))
-        ours = {*_FIRST, *_PREDICTED, *_LAST, "causes", *(f"p_{label}" for label in labels)}
+        ours = {*_FIRST, *_PREDICTED, *_LAST, *_LISTED, *(f"p_{label}" for label in labels)}
         return cls(others=tuple(name for name in others if name not in ours), labels=tuple(labels))
 
     @property
     def header(self) -> tuple[str, ...]:
         """The names, in the order in which they are written."""
-        predicted = (*_PREDICTED, *(f"p_{label}" for label in self.labels), "causes") if self.labels else ()
+        predicted = (*_PREDICTED, *(f"p_{label}" for label in self.labels), *_LISTED) if self.labels else ()
         return (*_FIRST, *self.others, *predicted, *_LAST)
 
     def rows(self, items: Iterable[Conversation | Unreadable]) -> Iterator[dict[str, Any]]:
-        """One row an utterance, by column; what is not there has no key. Probabilities are floats, causes objects.
+        """One row an utterance, by column; what is not there has no key. Tags and causes are objects.
 
         A conversation without utterances, and what could not be read, have a row of their own.
         """
@@ -129,7 +130,9 @@ class TableColumns:
                 row |= {"utterance": i, "speaker": u.speaker, "text": u.text}
                 row |= {key: value for key, value in (("emotion", u.emotion), ("time", u.time)) if value is not None}
                 if p := u.prediction:
-                    row |= {"predicted_emotion": p.emotion, "probability": p.probability, "sentiment": p.sentiment}
+                    said = (p.emotion, p.probability, p.sentiment, p.second, p.valence, p.arousal, p.unsure, p.care)
+                    row |= {key: value for key, value in zip(_PREDICTED, said, strict=True) if value is not None}
                     row |= {f"p_{label}": q for label, q in p.probabilities.items()}
+                    row["tags"] = [tag.to_dict() for tag in p.tags]
                     row["causes"] = [cause.to_dict() for cause in p.causes]
                 yield row

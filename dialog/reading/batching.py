@@ -36,7 +36,9 @@ class Layout:
     utterance_tokens: int = 96
     """Tokens kept of one utterance; what is longer is cut, and a warning says so."""
     alone: bool = False
-    """Every utterance in a sequence of its own, without its neighbours: the baseline without context."""
+    """Every utterance in a sequence of its own: its vector says what it says, whatever stands around it."""
+    shouting: bool = False
+    """Whether an utterance in capitals is marked as shouted, for an encoder whose vocabulary has none."""
 
     def __post_init__(self) -> None:
         # One mark of up to 8 tokens, a separator and the opening token stand beside a text.
@@ -61,6 +63,8 @@ class Tokens(NamedTuple):
     truncated: bool = False
     foreign: bool = False
     """Whether the encoder cannot read it, being in another language: then it colours none of its neighbours."""
+    loud: bool = False
+    """Whether it is written in capitals."""
 
 
 class Span(NamedTuple):
@@ -155,7 +159,7 @@ class Packer:
         ids = self.encoder.tokenize(list(texts), limit + 1)  # One more shows whether there was more.
         foreign = set(unfamiliar(texts))
         return [
-            Tokens(speaker, row[:limit], len(row) > limit, i in foreign)
+            Tokens(speaker, row[:limit], len(row) > limit, i in foreign, shouted(texts[i]))
             for i, (speaker, row) in enumerate(zip(speakers, ids, strict=True))
         ]
 
@@ -167,8 +171,10 @@ class Packer:
         """One sequence of all of them. Letters are given in order of appearance here, whatever came before."""
         ids, owner, order = [self.encoder.start_id], [-1], dict[str, int]()
         separator = self.encoder.separator_id
-        for i, (speaker, text, *_) in enumerate(utterances):
+        for i, (speaker, text, _, _, loud) in enumerate(utterances):
             mark = self._mark(speaker, order.setdefault(speaker, len(order)))
+            if loud and self.layout.shouting:
+                mark = [*mark, *self._word("shouting:")]
             ids += [*mark, *text, separator]
             owner += [-1] * len(mark)
             owner += [i] * (len(text) + 1)
@@ -180,12 +186,23 @@ class Packer:
         if marks == "none":
             return []
         word = chr(ord("a") + min(order, 25)) if marks == "letter" else (speaker.split() or ["?"])[0][:24]
+        return self._word(f"{word}:")
+
+    def _word(self, word: str) -> list[int]:
         mark = self._marks.get(word)
         if mark is None:
             if len(self._marks) > 10_000:
                 self._marks.clear()  # A server meets names for ever.
-            mark = self._marks[word] = self.encoder.tokenize([word + ":"], 8)[0]
+            mark = self._marks[word] = self.encoder.tokenize([word], 8)[0]
         return mark
+
+
+def shouted(text: str) -> bool:
+    """Whether a text is written in capitals: four of them or more, and hardly a small letter."""
+    if not any(map(str.isupper, text)):
+        return False  # The common case.
+    large, small = sum(map(str.isupper, text)), sum(map(str.islower, text))
+    return large >= 4 and small * 4 <= large
 
 
 class TokenBatch(NamedTuple):

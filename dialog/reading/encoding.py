@@ -36,7 +36,8 @@ class Encoded(NamedTuple):
 
 def encoder_hash(name: str, layout: Layout, deltas: Mapping[str, Tensor]) -> str:
     """The first 12 hex digits of a SHA-256: the same encoder, deltas (as stored) and layout, the same hash."""
-    digest = hashlib.sha256(f"{name} {layout}".encode())
+    # A field that came later does not count where it is as it always was: older models keep the encoder they know.
+    digest = hashlib.sha256(f"{name} {layout}".replace(", shouting=False", "").encode())
     for key in sorted(deltas):
         digest.update(key.encode() + deltas[key].contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:12]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dialog.conversation import Conversation, Prediction
 from dialog.corpora import gold
 from dialog.corpora.ekman import TO_EKMAN
+from dialog.emotion.causes import NEUTRAL
 from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, Mode
 from dialog.metrics import calibration_error, emotion_scores
 
@@ -82,7 +83,7 @@ def calibrate(
 def score(tagger: EmotionTagger, labelled: Labelled, mode: Mode = "offline") -> dict[str, float]:
     """emotion_scores and the calibration error (ece)."""
     rows = labelled.predictions(tagger, mode)
-    scores = emotion_scores([t for _, t, _ in rows], [p.emotion for p, _, _ in rows], tagger.labels)
+    scores = emotion_scores([t for _, t, _ in rows], [p.emotion or NEUTRAL for p, _, _ in rows], tagger.labels)
     return scores | {
         "ece": calibration_error([p.probability for p, _, _ in rows], [p.emotion == t for p, t, _ in rows])
     }

@@ -23,6 +23,12 @@ class EmotionICConfig:
     dropout: float = 0.2
     crf: Literal["skip", "linear", "none"] = "skip"
     """The chain over labels: the paper's, its linear-chain ablation, or none (each utterance by itself)."""
+    gated: bool = False
+    """Whether each utterance decides how much its conversation may say of it, from what it says itself."""
+    n_tags: int = 0
+    """Tags that are said beside the label, any number of them, each by itself."""
+    affect: bool = False
+    """Whether valence and arousal are said too."""
 
     def __post_init__(self) -> None:
         if self.n_labels < 2:
@@ -33,5 +39,7 @@ class EmotionICConfig:
             raise ValueError("n_attention_layers and n_gru_layers: expected 0 or more")
         if self.window < 1:
             raise ValueError(f"window {self.window}: expected at least 1 utterance")
+        if self.n_tags < 0:
+            raise ValueError(f"n_tags {self.n_tags}: expected 0 or more")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout {self.dropout}: expected 0 or more and less than 1")

@@ -8,6 +8,10 @@ conversation" (arXiv 2303.11117). The published parts, on the shared backbone:
     e = W_x LN(x) + W_c [LN(g); LN(l)]            emissions
     labels ~ skip-chain CRF over e
 
+With `gated`, W_c's part is multiplied by sigma(w . LN(x) + b): a message that is clear by itself can shut its
+conversation out, a short reply can let it in. What else is said of a message (tags, valence and arousal) reads LN(x)
+alone and never its neighbours.
+
 The official fusion is one linear layer over [LN(g); LN(l); LN(x)] and a linear classifier after it, with nothing
 between the two; e above is that product written out, so that the encoder's own classifier W_x can come first.
 """
@@ -54,6 +58,12 @@ class EmotionIC(nn.Module):
         self.contribute = nn.Linear(branches * c.d_model, c.n_labels, bias=False) if branches else None
         if self.contribute is not None:
             nn.init.zeros_(self.contribute.weight)  # Training starts from what the encoder alone says.
+        self.gate = nn.Linear(c.d_encoder, 1) if c.gated and branches else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.constant_(self.gate.bias, -1.0)
+        self.tags = nn.Linear(c.d_encoder, c.n_tags) if c.n_tags else None
+        self.affect = nn.Linear(c.d_encoder, 2) if c.affect else None
         self.dropout = nn.Dropout(c.dropout)
         self.crf = _crf(c)
         # The causal twin is kept in a tuple so as not to be a child: its parameters are saved and counted once.
@@ -176,12 +186,27 @@ class EmotionIC(nn.Module):
         for p in [*scored, *([] if self.crf is None else self.crf.parameters())]:
             p.div_(temperature)
 
+    def describe(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of vectors x (..., D): each tag's probability (..., n_tags), and valence and arousal (..., 2), 1 to 5.
+
+        Widths of 0 where the model does not say.
+        """
+        normed = self.norm(x)
+        tags = x.new_zeros(*x.shape[:-1], 0) if self.tags is None else self.tags(normed).sigmoid()
+        if self.affect is None:
+            return tags, x.new_zeros(*x.shape[:-1], 0)
+        return tags, (3.0 + self.affect(normed)).clamp(1.0, 5.0)
+
     def _emissions(self, x: Tensor, branches: list[Tensor]) -> Tensor:
-        emissions = self.classify(self.dropout(self.norm(x)))
+        own = self.norm(x)
+        emissions = self.classify(self.dropout(own))
         if self.contribute is None:
             return emissions
         normed = [norm(y) for norm, y in zip(self.branch_norms, branches, strict=True)]
-        return emissions + self.contribute(self.dropout(torch.cat(normed, -1)))
+        told = self.contribute(self.dropout(torch.cat(normed, -1)))
+        if self.gate is not None:
+            told = told * self.gate(own).sigmoid()
+        return emissions + told
 
 
 def _with_neighbours(pieces: Iterable[Tensor], reach: int) -> Iterator[tuple[int, Tensor, slice]]:

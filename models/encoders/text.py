@@ -169,6 +169,11 @@ def spell_out_emoji(text: str) -> str:
     return text if text.isascii() else _EMOJI.sub(lambda match: f" {_emoji_name(match[1])} ", text)
 
 
+def has_emoji(text: str) -> bool:
+    """Whether an emoji stands in the text: of a text in any language that can be read."""
+    return not text.isascii() and _EMOJI.search(text) is not None
+
+
 def _spelled_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
     """`spell_out_emoji(text)`, and for each of its code points the piece (start, end) of `text` it came from."""
     spelled, places, done = "", list[tuple[int, int]](), 0

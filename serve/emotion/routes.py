@@ -37,7 +37,11 @@ _EXAMPLE: dict[str, Any] = {
 _PROBABILITIES = {
     "anger": 0.01, "disgust": 0.01, "fear": 0.01, "joy": 0.9, "neutral": 0.03, "sadness": 0.01, "surprise": 0.03,
 }  # fmt: skip
-_PREDICTION = {"emotion": "joy", "probability": 0.9, "probabilities": _PROBABILITIES, "sentiment": "positive"}
+_PREDICTION: dict[str, Any] = {
+    **{"emotion": "joy", "probability": 0.9, "probabilities": _PROBABILITIES, "sentiment": "positive"},
+    **{"second": "surprise", "valence": 3.9, "arousal": 3.6, "unsure": False, "care": False},
+    "tags": [{"tag": "excitement", "probability": 0.6}],
+}
 _ANSWER: dict[str, Any] = {
     "conversations": [
         {
@@ -49,7 +53,16 @@ _ANSWER: dict[str, Any] = {
                     "text": "No way, that is wonderful news!",
                     "prediction": {
                         **_PREDICTION,
-                        "causes": [{"utterance": 0, "start": 10, "end": 21, "span": "got the job", "probability": 0.7}],
+                        "causes": [
+                            {
+                                "utterance": 0,
+                                "start": 10,
+                                "end": 21,
+                                "span": "got the job",
+                                "probability": 0.7,
+                                "emotion": "joy",
+                            }
+                        ],
                     },
                 },
             ],

@@ -47,15 +47,36 @@ class CauseOut(BaseModel):
     end: int | None
     span: str | None
     probability: float
+    emotion: str | None = Field(
+        default=None,
+        description="What it is a cause of: the label, or of a message that may be neutral the likeliest feeling",
+    )
+
+
+class TagOut(BaseModel):
+    """What may be said beside the one label, any number of them."""
+
+    tag: str
+    probability: float
 
 
 class PredictionOut(BaseModel):
     """What the model says of one utterance."""
 
-    emotion: str
+    emotion: str | None = Field(description="null where the text cannot be read, with a `reason`")
     probability: float = Field(description="The calibrated marginal of `emotion`")
     probabilities: dict[str, float]
     sentiment: str
+    second: str | None = Field(default=None, description="The next likely label")
+    valence: float | None = Field(default=None, description="How pleasant, 1 to 5, 3 is neutral; null: not said")
+    arousal: float | None = Field(default=None, description="How stirred, 1 to 5, 3 is neutral; null: not said")
+    tags: list[TagOut] = Field(default=[], description="Any number of GoEmotions' 27, likeliest first")
+    unsure: bool = Field(default=False, description="Whether the label is no more than a guess")
+    care: bool = Field(
+        default=False,
+        description="Whether a phrase speaks of self-harm: a person should read it. A list, no risk detector",
+    )
+    reason: str | None = Field(default=None, description="Why there is no emotion")
     causes: list[CauseOut]
 
 

@@ -55,7 +55,9 @@ def make_encoder(folder: Path) -> Path:
     return folder
 
 
-def make_model(folder: Path, encoder: Path, *, layout: Layout = LAYOUT, **context: Any) -> Path:
+def make_model(
+    folder: Path, encoder: Path, *, layout: Layout = LAYOUT, tags: tuple[str, ...] = (), **context: Any
+) -> Path:
     """An emotion model with random weights in `folder`: config.json, model.safetensors. Every part has its say."""
     torch.manual_seed(2)
     context = {"n_labels": 7, "d_encoder": 32, "d_model": 16, "n_heads": 2, "window": 4} | context
@@ -66,6 +68,7 @@ def make_model(folder: Path, encoder: Path, *, layout: Layout = LAYOUT, **contex
         encoder=str(encoder),
         temperature=1.3,
         live_temperature=0.8,
+        tags=tags,
     )
     module = loud(EmotionIC(config.context))
     tensors = {f"context.{k}": v for k, v in module.state_dict().items()}

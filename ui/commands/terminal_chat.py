@@ -11,7 +11,7 @@ from dialog.conversation import Caveat, Prediction
 from dialog.emotion.port import LiveTagger
 from dialog.language import FOREIGN, unfamiliar
 from ui.commands.terminal import note, printable
-from ui.messages import UNSURE_BELOW, colour, percent, symbol
+from ui.messages import colour, percent, symbol
 
 _NAMED = re.compile(r"(?P<speaker>[^:\s][^:]{0,39}?)\s*:\s+(?P<text>.*)", re.DOTALL)
 _BAR = 24
@@ -82,11 +82,11 @@ class _Coloured:
         from rich.text import Text
 
         full = round(_BAR * prediction.probability)
-        guess = "?" if prediction.probability < UNSURE_BELOW else ""
-        label = f"{prediction.emotion}{guess}"
+        emotion = prediction.emotion or ""
+        label = f"{emotion}?" if prediction.unsure and emotion else emotion or "no label"
         line = Text() if typed else Text(printable(f"{speaker}: {text}\n"))
-        line.append(f"    {symbol(prediction.emotion)} {label:<10} {percent(prediction.probability):>6} ")
-        line.append("█" * full, style=colour(prediction.emotion))
+        line.append(f"    {symbol(emotion)} {label:<10} {percent(prediction.probability):>6} ")
+        line.append("█" * full, style=colour(emotion))
         line.append("░" * (_BAR - full), style="dim")
         if warning:
             line.append(f"\n    ⚠ {warning}", style="yellow")

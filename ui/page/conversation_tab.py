@@ -341,7 +341,8 @@ def build(client: Client) -> None:
     def show(s: TabState) -> list[Any]:
         conversations = s.log.conversations
         picks = [(f"{c.id} ({len(c.utterances):,})", i) for i, c in enumerate(conversations[:CHOICES])]
-        emotions = [u.prediction.emotion for u in conversations[s.chosen].utterances if u.prediction] if s.done else []
+        shown_ones = conversations[s.chosen].utterances if s.done else ()
+        emotions = [u.prediction.emotion for u in shown_ones if u.prediction and u.prediction.emotion]
         marks = [("everything", EVERYTHING), *((named(e), e) for e in dict.fromkeys(emotions))]
         return [
             s,

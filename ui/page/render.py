@@ -7,8 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from dialog.conversation import Cause
+from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
-from ui.messages import UNSURE_BELOW, Message, colour, named, number, percent, symbol
+from ui.messages import Message, colour, named, number, percent, symbol
 from ui.page.templates import render
 
 CHAT_SHOWN = 200
@@ -33,9 +34,10 @@ def message_chip(message: Message) -> Markup:
     """The label of a message: the person's if there is one, else the model's; or that there is none yet."""
     if message.correction:
         return chip(message.correction, corrected=True)
-    if message.prediction:
+    if message.prediction and message.prediction.emotion is not None:
         return chip(message.prediction.emotion, message.prediction.probability)
-    return render("no_chip.html.j2", error=message.error)
+    unread = message.prediction.reason if message.prediction else None
+    return render("no_chip.html.j2", error=message.error or unread)
 
 
 def transcript(messages: Sequence[Message], selected: int | None = None) -> Markup:

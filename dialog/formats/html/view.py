@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from dialog.conversation import Conversation, Prediction, Utterance
+from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats.source import Unreadable
 from dialog.labels import LABEL_SETS, SENTIMENT
 
@@ -28,6 +28,8 @@ class Because(NamedTuple):
     utterance: int | None
     span: str | None
     probability: float
+    of: str | None
+    """The emotion, where it is not the label."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +44,12 @@ class UtteranceView:
     probability: float | None
     runner_up: tuple[str, float] | None
     given: str | None
+    tags: tuple[str, ...]
+    tone: str | None
+    """Valence and arousal in words."""
+    care: bool
+    reason: str | None
+    """Why the model says no label."""
     because: tuple[Because, ...]
     cause_of: tuple[int, ...]
     """Utterances that all of this one is a cause of."""
@@ -221,10 +229,24 @@ def _utterance(i: int, u: Utterance, marks: list[tuple[int, int, int]], cause_of
         probability=p.probability if p else None,
         runner_up=_runner_up(p),
         given=u.emotion if p and u.emotion else None,
-        because=tuple(Because(c.utterance, c.span, c.probability) for c in p.causes) if p else (),
+        tags=tuple(tag.tag for tag in p.tags) if p else (),
+        tone=_tone(p),
+        care=bool(p and p.care),
+        reason=p.reason if p else None,
+        because=tuple(_because(c, p) for c in p.causes) if p else (),
         cause_of=cause_of,
         probabilities=dict(p.probabilities) if p else ({u.emotion: 1.0} if u.emotion else {}),
     )
+
+
+def _because(c: Cause, p: Prediction) -> Because:
+    return Because(c.utterance, c.span, c.probability, c.emotion if c.emotion != p.emotion else None)
+
+
+def _tone(p: Prediction | None) -> str | None:
+    if p is None or p.valence is None or p.arousal is None:
+        return None
+    return f"valence {p.valence:.1f}, arousal {p.arousal:.1f} (of 5; 3 is neutral)"
 
 
 def _runner_up(p: Prediction | None) -> tuple[str, float] | None:

@@ -64,18 +64,26 @@ def test_causes_point_backwards_at_exact_words_of_the_raw_text(
     assert found > 20
 
 
-def test_neutral_utterances_have_no_cause_and_emotional_ones_may(finding: EmotionTagger) -> None:
+def test_surely_neutral_utterances_have_no_cause_and_all_others_may(finding: EmotionTagger) -> None:
     c, finder = longer(30), finding.causes
     assert finder
     (tagged,), (encoded,) = finding.tag([c]), finding.encoder.encode([c], keep_tokens=finder.keep_tokens)
+    shown: list[tuple[str, float, float]] = [("neutral", 0.9, 0.1), ("joy", 0.3, 0.7), ("neutral", 0.55, 0.45)]
     predictions = [
-        replace(u.prediction, emotion=("neutral", "joy")[i % 2])
+        replace(
+            u.prediction,
+            emotion=shown[i % 3][0],
+            probabilities=dict.fromkeys(u.prediction.probabilities, 0.0)
+            | {"neutral": shown[i % 3][1], "joy": shown[i % 3][2]},
+        )
         for i, u in enumerate(tagged.utterances)
         if u.prediction
     ]
     (found,) = finder.find([c], [encoded], [predictions], [speaker_ids([u.speaker for u in c.utterances])])
-    assert all(by == () for by in found[::2])
-    assert any(found[1::2])
+    assert all(by == () for by in found[::3])
+    assert any(found[1::3])
+    assert any(found[2::3]), "what is neutral, but not surely, is asked too"
+    assert {cause.emotion for by in found for cause in by} == {"joy"}, "and the answer says what is asked about"
 
 
 def test_emotions_are_those_of_the_model_without_causes(

@@ -345,3 +345,78 @@ def test_weights_that_do_not_fit_are_one_line_that_names_the_folder(
         EmotionTagger.load(tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_said_beside_the_label_is_the_same_live_in_pieces_and_in_a_batch(
+    tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"n_tags": 2, "affect": True, "gated": True}
+    alone = replace(LAYOUT, alone=True, speaker_marks="none")
+    folder = make_model(tmp_path / "says", encoder_folder, layout=alone, tags=("joy", "pride"), **config)
+    says = EmotionTagger.load(folder)
+    c = longer(40)
+    (whole,), (live,) = says.tag([c]), says.tag([c], mode="live")
+    monkeypatch.setattr("dialog.emotion.tagger.PIECE", 16)
+    monkeypatch.setattr("dialog.reading.encoding.PIECE", 16)
+    (pieces,) = uncached(says).tag([c])
+    tags = set()
+    for a, b, d, e in zip(whole.utterances, pieces.utterances, live.utterances, stream(says, c), strict=True):
+        assert a.prediction
+        assert b.prediction
+        assert d.prediction
+        for other in (b.prediction, d.prediction, e):
+            assert other.valence == pytest.approx(a.prediction.valence, abs=1e-4)
+            assert other.second in says.labels
+            assert other.second != other.emotion
+        assert a.prediction.valence is not None
+        assert a.prediction.arousal is not None
+        assert 1 <= a.prediction.valence <= 5
+        assert 1 <= a.prediction.arousal <= 5
+        assert all(tag.probability >= says.config.tag_threshold for tag in a.prediction.tags)
+        assert a.prediction.unsure == (a.prediction.probability < 0.5)
+        assert Prediction.from_dict(a.prediction.to_dict()) == a.prediction
+        tags |= {tag.tag for tag in a.prediction.tags}
+    assert tags <= {"joy", "pride"}
+    assert tags
+
+
+def test_a_shut_gate_lets_nothing_of_the_conversation_in(tmp_path: Path, encoder_folder: Path) -> None:
+    layout = replace(LAYOUT, alone=True, speaker_marks="none")
+    folder = make_model(tmp_path / "gated", encoder_folder, layout=layout, gated=True, crf="none")
+    tagger = EmotionTagger.load(folder)
+    gate = tagger.context.gate
+    assert gate is not None
+    told = tagger.tag([longer(6)])[0]
+    with torch.no_grad():
+        gate.weight.zero_()
+        gate.bias.fill_(-30.0)
+    shut = EmotionTagger("shut", "shut@1", tagger.config, tagger.encoder, tagger.context)
+    (inside,) = shut.tag([longer(6)])
+    outside = shut.tag([replace(longer(6), utterances=(u,)) for u in longer(6).utterances])
+    torch.testing.assert_close(probabilities(inside), torch.cat([probabilities(c) for c in outside]))
+    assert not torch.allclose(probabilities(told), probabilities(inside), atol=1e-3), "open, it lets something in"
+
+
+def test_a_text_nobody_here_can_read_gets_no_label_and_an_emoji_can_be_read(tagger: EmotionTagger) -> None:
+    c = chat("A: Я ничего не понимаю сегодня", "B: Я ничего не понимаю 😢", "A: ")
+    said = [[u.prediction for u in tagger.tag([c], mode=mode)[0].utterances] for mode in MODES]
+    for unread, emoji, empty in [*said, stream(tagger, c)]:
+        assert unread
+        assert emoji
+        assert empty
+        assert unread.emotion is None
+        assert unread.unsure
+        assert unread.reason
+        assert "English" in unread.reason
+        assert sum(unread.probabilities.values()) == pytest.approx(1)
+        assert emoji.emotion in tagger.labels
+        assert empty.emotion in tagger.labels
+        assert empty.reason is None
+
+
+def test_a_phrase_that_speaks_of_self_harm_asks_for_care_and_a_figure_of_speech_does_not(tagger: EmotionTagger) -> None:
+    lines = ["A: I want to kill myself", "B: I don’t want to be alive anymore", "A: I'm dying of laughter, kill me"]
+    for mode in MODES:
+        (c,) = tagger.tag([chat(*lines)], mode=mode)
+        assert [u.prediction.care for u in c.utterances if u.prediction] == [True, True, False]
+    assert tagger.step(tagger.start(), "A", "i wish i was dead")[0].care
