@@ -1,5 +1,6 @@
 """Scores, counted exactly as the papers count them. All in per cent except calibration error, a fraction."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -152,6 +153,17 @@ def mean_interval(values: Sequence[float], groups: Sequence[object], seed: int =
     drawn = rng.integers(0, len(total), (2000, len(total)))
     low, high = np.percentile(total[drawn].sum(1) / count[drawn].sum(1), [2.5, 97.5])
     return float(low), float(high)
+
+
+def share_interval(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, hits of n, in per cent: honest for few cases and near 0 and 100, where the
+    bootstrap's has no width (Wilson 1927). ValueError for no case."""
+    if not 0 <= hits <= n or not n:
+        raise ValueError(f"expected some cases, and no more hits than cases: got {hits} of {n}")
+    z = 1.959964
+    centre, scale = (hits + z * z / 2) / (n + z * z), z / (n + z * z)
+    half = scale * math.sqrt(hits * (n - hits) / n + z * z / 4)
+    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
 
 
 def _rank(scores: NDArray[np.float64], place: int) -> int:

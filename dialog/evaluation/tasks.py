@@ -4,18 +4,23 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from dialog.evaluation.behaviour import evaluate_behaviour
 from dialog.evaluation.causes import evaluate_causes
 from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
 from dialog.evaluation.visual import evaluate_visual
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
+    "behaviour": evaluate_behaviour,
     "causes": evaluate_causes,
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
     "visual": evaluate_visual,
 }
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
+
+WITHOUT_DATA = frozenset({"behaviour", "recall"})
+"""The tasks that have lines of their own, or make their examples, and need no files."""
 
 
 def takes(measure: Callable[..., Any], option: str) -> bool:

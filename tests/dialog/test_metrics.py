@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from dialog.metrics import calibration_error, emotion_scores, interval
+from dialog.metrics import calibration_error, emotion_scores, interval, share_interval
 
 LABELS = ("anger", "joy", "neutral", "sadness")
 
@@ -103,3 +103,12 @@ def test_conversations_are_drawn_whole() -> None:
     # One conversation all right, one all wrong: the score of a draw is 0, 50 or 100, whatever the utterances number.
     gold, predicted = ["joy"] * 40, ["joy"] * 20 + ["anger"] * 20
     assert interval(gold, predicted, LABELS, "accuracy", [0] * 20 + [1] * 20) == (0.0, 100.0)
+
+
+def test_wilsons_interval_is_the_published_one_and_has_a_width_at_the_ends() -> None:
+    assert share_interval(8, 10) == pytest.approx((49.02, 94.33), abs=0.01)
+    low, high = share_interval(0, 10)
+    assert (low, round(high, 2)) == (0, 27.75)
+    assert share_interval(10, 10)[1] == 100
+    with pytest.raises(ValueError, match="expected some cases"):
+        share_interval(0, 0)

@@ -11,11 +11,15 @@ from ui.commands.options import AsJson, refuse
 
 def evaluate(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="What to measure; `causes`, `emotion`, `recall`, `visual`.")
+        str,
+        typer.Argument(metavar="TASK", help="What to measure; `behaviour`, `causes`, `emotion`, `recall`, `visual`."),
     ],
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none."),
+        typer.Option(
+            "--data",
+            help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none; behaviour: as you like.",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {EMOTION}]")
@@ -34,10 +38,13 @@ def evaluate(
     steps: Annotated[
         int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")
     ] = None,
+    details: Annotated[
+        bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on labelled conversations: every published metric of the task."""
-    from dialog.evaluation.tasks import TASKS, takes
+    from dialog.evaluation.tasks import TASKS, WITHOUT_DATA, takes
     from ui.commands.terminal import pick, progress, write_json, write_report
 
     measure = pick(task, TASKS, "task")
@@ -49,10 +56,11 @@ def evaluate(
         "emotions": emotions,
         "tier": tier,
         "steps": steps,
+        "details": details,
     }
     options = {name: value for name, value in given.items() if value is not None}
     refuse([name for name in options if not takes(measure, name)], task)
-    if not data and task != "recall":
+    if not data and task not in WITHOUT_DATA:
         raise typer.BadParameter(f"{task} is measured on files: expected --data FILE", param_hint="--data")
     with progress("Measuring") as bar:
         result = measure(data or (), **options, progress=lambda done, n: bar.at(done / max(n, 1), f"{n:,}"))
