@@ -186,7 +186,7 @@ def _neutral_lines() -> Iterator[Probe]:
         return Probe(f"neutral_changed_by_{what}", explained, tuple(cases), changed)
 
     cases = tuple(Case(_alone(line), only_neutral) for line in lines)
-    yield Probe("neutral_right", "Share called neutral of neutral lines, as a chat's only message.", cases, right, aim=1)
+    yield Probe("neutral_right", "Share called neutral of neutral lines that are a whole chat.", cases, right, aim=1)
     yield probe("punctuation", "with '!' at the end", lambda i, line: [_alone(line + "!")])
     yield probe("full_stop", "with '.' at the end", lambda i, line: [_alone(line + ".")])
     yield probe("emoji", "with 👍, 👌 or ✅ at the end", lambda i, line: [_alone(f"{line} {'👍👌✅'[i % 3]}")])

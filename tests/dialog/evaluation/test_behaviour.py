@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from dialog.conversation import Cause, Conversation, Prediction
+from dialog.corpora import chats
+from dialog.corpora.derived.leaks import normal
 from dialog.emotion.tagger import Mode
 from dialog.evaluation import behaviour
 from dialog.evaluation.behaviour import METRICS, evaluate_behaviour, score_probes
@@ -59,6 +61,12 @@ def test_every_case_expects_labels_that_exist_and_every_kind_of_case_is_explaine
     assert all(len(probe.cases) >= 8 for probe in all_probes())
     assert {f"{kind}_right" for kind in EXPLAINED_BY_KIND} <= {probe.name for probe in all_probes()}
     assert len({probe.name for probe in all_probes()}) == len(all_probes())
+
+
+def test_no_line_of_the_suite_is_among_those_we_wrote_to_train_on() -> None:
+    lines = {normal(text) for probe in all_probes() for case in probe.cases for _, text in case.ask.chat}
+    trained = {normal(u.text) for c in chats.read() for u in c.utterances}
+    assert {line for line in lines & trained if len(line.split()) > 2} == set()
 
 
 def test_no_line_of_the_suite_stands_in_the_chats_that_are_scored_beside_it() -> None:
