@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.emotion.tagger import Mode
 
 Chat = tuple[tuple[str, str], ...]
@@ -109,7 +109,9 @@ def _conversation(chat: Chat) -> Conversation:
 
 
 def _said(c: Conversation) -> Iterator[Said]:
-    foreign = {place for caveat in c.warnings if caveat.code == "foreign" for place in caveat.utterances}
+    foreign = {
+        place for caveat in map(Caveat.of, c.warnings) if caveat.code == "foreign" for place in caveat.utterances
+    }
     for i, u in enumerate(c.utterances):
         p = u.prediction
         yield Said(p.emotion if p else None, (p.probabilities if p else None) or {}, i in foreign)
