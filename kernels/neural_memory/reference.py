@@ -1,0 +1,32 @@
+"""What a memory that learns while it reads means, token by token."""
+
+import torch
+from torch import Tensor
+
+from kernels.neural_memory.rule import Fast, Gates, Rule, answer, gradients, where
+
+
+def neural_memory(
+    q: Tensor, k: Tensor, v: Tensor, gates: Gates, state: Fast, rule: Rule, mask: Tensor | None
+) -> tuple[Tensor, Fast]:
+    """u_t = grad_W loss(M_a(k_t), v_t),  S_t = eta_t S_{t-1} - theta_t u_t,  W_t = keep_t W_{t-1} + S_t,  y_t = M(q_t)
+
+    (Titans, Behrouz et al. 2024, eq. 12 to 15), with gradients at the weights a as they stood at the start of the
+    token's chunk (eq. 16; chunks of one are the online rule).
+    """
+    weights, momentum, anchor, phase = state
+    outputs = []
+    for t in range(q.shape[2]):
+        real = torch.ones_like(phase, dtype=torch.bool) if mask is None else mask[:, t]
+        anchor = where(real & (phase == 0), weights, anchor)
+        q_t, k_t, v_t = (z[:, :, t : t + 1] for z in (q, k, v))
+        step, keep, eta = gates.step[:, :, t], gates.log_keep[:, :, t].exp(), gates.log_momentum[:, :, t].exp()
+        pairs = gradients(rule.used(anchor), k_t, v_t, keep[..., None], rule)
+        theta, keep, eta = (g[..., None, None] for g in (step, keep, eta))
+        moved = tuple(eta * s - theta * (e.transpose(-1, -2) @ a) for s, (e, a) in zip(momentum, pairs, strict=True))
+        learned = tuple(keep * w + s for w, s in zip(weights, moved, strict=True))
+        seen = {"after": learned, "before": weights, "start": anchor}[rule.read]
+        outputs.append(answer(rule.used(seen), q_t, rule))
+        weights, momentum = where(real, learned, weights), where(real, moved, momentum)
+        phase = torch.where(real, (phase + 1) % rule.chunk, phase)
+    return torch.cat(outputs, 2), Fast(weights, momentum, anchor, phase)

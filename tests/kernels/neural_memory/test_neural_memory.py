@@ -1,0 +1,175 @@
+"""The neural memory a chunk at a time against token by token, and against what it is a special case of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kernels.backend import BackendUnavailable
+from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+
+NONE = -60.0
+
+
+def squared(prediction: Tensor, v: Tensor) -> Tensor:
+    return 2 * (prediction - v)
+
+
+def dot(prediction: Tensor, v: Tensor) -> Tensor:
+    return -v
+
+
+def arguments(n: int, layers: int, batch: int = 2) -> tuple[list[Tensor], Gates, Fast]:
+    torch.manual_seed(n)
+    heads, d, h = 2, 4, 6
+    qkv = [torch.randn(batch, heads, n, d, dtype=torch.float64) for _ in range(3)]
+    qkv[1] = torch.nn.functional.normalize(qkv[1], dim=-1)
+    gates = Gates(
+        torch.rand(batch, heads, n, dtype=torch.float64) * 0.2,
+        torch.rand(batch, heads, n, dtype=torch.float64).log() * 0.1,
+        torch.rand(batch, heads, n, dtype=torch.float64).log(),
+    )
+    shapes = [(d, d)] if layers == 1 else [(h, d), (d, h)]
+    weights, momentum = (
+        tuple(torch.randn(batch, heads, *s, dtype=torch.float64) * 0.5 for s in shapes) for _ in range(2)
+    )
+    return qkv, gates, Fast(weights, momentum, weights, torch.zeros(batch, dtype=torch.long))
+
+
+def flat(state: Fast) -> list[Tensor]:
+    return [*state.weights, *state.momentum, state.phase]
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("chunk", [1, 4, 16])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"read": "before"}, {"read": "start"}, {"residual_norm": True}],
+    ids=lambda more: "".join(map(str, more.values())) or "plain",
+)
+def test_chunks_equal_the_reference_in_output_state_and_gradient(layers: int, chunk: int, more: dict[str, Any]) -> None:
+    qkv, gates, state = arguments(11, layers)
+    leaves = [z.requires_grad_() for z in (*qkv, *gates, *state.weights, *state.momentum)]
+    mask = torch.arange(11) < torch.tensor([11, 6])[:, None]
+    rule = Rule(error=squared, chunk=chunk, **more)
+    results = []
+    for backend in ("torch", "reference"):
+        y, after = neural_memory(*qkv, gates, state, rule, mask, backend=backend)  # type: ignore[arg-type]
+        y = y.masked_fill(~mask[:, None, :, None], 0.0)
+        loss = y.sin().sum() + sum(w.square().sum() for w in (*after.weights, *after.momentum))
+        results.append([y, *flat(after), *torch.autograd.grad(loss, leaves, allow_unused=True)])
+    for fast, plain in zip(*results, strict=True):
+        if plain is None or fast is None:
+            assert plain is fast or not (fast if plain is None else plain).any()
+        else:
+            torch.testing.assert_close(fast, plain)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 4])
+@pytest.mark.parametrize("cuts", [(1, 2), (3, 8), (5, 6)])
+def test_it_goes_on_at_every_offset_of_a_chunk(chunk: int, cuts: tuple[int, int]) -> None:
+    qkv, gates, state = arguments(10, 2)
+    rule = Rule(error=squared, chunk=chunk)
+    whole, end = neural_memory(*qkv, gates, state, rule)
+    parts = []
+    for a, b in zip((0, *cuts), (*cuts, 10), strict=True):
+        y, state = neural_memory(*(z[:, :, a:b] for z in qkv), Gates(*(g[:, :, a:b] for g in gates)), state, rule)
+        parts.append(y)
+    torch.testing.assert_close(torch.cat(parts, 2), whole)
+    for one, other in zip(flat(state), flat(end), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_rows_may_stand_at_different_places_of_a_chunk() -> None:
+    qkv, gates, state = arguments(9, 2)
+    rule = Rule(error=squared, chunk=4)
+    mask = torch.arange(9) < torch.tensor([9, 3])[:, None]
+    _, state = neural_memory(*qkv, gates, state, rule, mask)
+    assert state.phase.tolist() == [1, 3]
+    results = [neural_memory(*qkv, gates, state, rule, backend=b) for b in ("torch", "reference")]  # type: ignore[arg-type]
+    torch.testing.assert_close(results[0][0], results[1][0])
+
+
+def _without(gates: Gates) -> Gates:
+    """No momentum, nothing forgotten."""
+    return Gates(gates.step, torch.zeros_like(gates.step), torch.full_like(gates.step, NONE))
+
+
+def test_one_matrix_from_zero_in_one_chunk_is_linear_attention() -> None:
+    (q, k, v), gates, state = arguments(7, 1)
+    zero = tuple(torch.zeros_like(w) for w in state.weights)
+    state = Fast(zero, zero, zero, state.phase)
+    y, _ = neural_memory(q, k, v, _without(gates), state, Rule(error=squared, chunk=8))
+    scores = (q @ k.transpose(-1, -2)).tril() * gates.step[..., None, :]
+    torch.testing.assert_close(y, 2 * scores @ v)
+
+
+def test_one_matrix_online_is_the_delta_rule() -> None:
+    (q, k, v), gates, state = arguments(7, 1)
+    zero = tuple(torch.zeros_like(w) for w in state.weights)
+    y, _ = neural_memory(q, k, v, _without(gates), Fast(zero, zero, zero, state.phase), Rule(error=squared))
+    M, outputs = zero[0], []
+    for t in range(7):
+        beta = 2 * gates.step[:, :, t, None, None]
+        error = v[:, :, t, :, None] - M @ k[:, :, t, :, None]
+        M = M + beta * error @ k[:, :, t, None, :]
+        outputs.append((M @ q[:, :, t, :, None])[..., 0])
+    torch.testing.assert_close(y, torch.stack(outputs, 2))
+
+
+def test_decayed_first_it_is_the_gated_delta_rule() -> None:
+    (q, k, v), gates, state = arguments(7, 1)
+    gates = gates._replace(log_momentum=torch.full_like(gates.step, NONE))
+    zero = tuple(torch.zeros_like(w) for w in state.weights)
+    y, _ = neural_memory(q, k, v, gates, Fast(zero, zero, zero, state.phase), Rule(error=squared, decay_first=True))
+    M, outputs = zero[0], []
+    for t in range(7):
+        M = gates.log_keep[:, :, t, None, None].exp() * M
+        beta = 2 * gates.step[:, :, t, None, None]
+        M = M + beta * (v[:, :, t, :, None] - M @ k[:, :, t, :, None]) @ k[:, :, t, None, :]
+        outputs.append((M @ q[:, :, t, :, None])[..., 0])
+    torch.testing.assert_close(y, torch.stack(outputs, 2))
+
+
+def test_with_a_dot_product_for_a_loss_it_is_gated_linear_attention() -> None:
+    (q, k, v), gates, state = arguments(7, 1)
+    gates = gates._replace(log_momentum=torch.full_like(gates.step, NONE))
+    zero = tuple(torch.zeros_like(w) for w in state.weights)
+    y, _ = neural_memory(q, k, v, gates, Fast(zero, zero, zero, state.phase), Rule(error=dot, chunk=4))
+    from kernels.gla import gated_linear_attention
+
+    expected, _ = gated_linear_attention(q, k * gates.step[..., None], v, gates.log_keep[..., None])
+    torch.testing.assert_close(y, expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_hand_written_gradients_are_those_of_the_loss(layers: int) -> None:
+    (q, k, v), gates, state = arguments(1, layers, batch=1)
+    weights = tuple(w.clone().requires_grad_() for w in state.weights)
+
+    def memory(x: Tensor) -> Tensor:
+        z = x @ weights[0].transpose(-1, -2)
+        return z if layers == 1 else torch.nn.functional.silu(z) @ weights[1].transpose(-1, -2)
+
+    grads = torch.autograd.grad((memory(k) - v).square().sum(), weights)
+    zero = tuple(torch.zeros_like(w) for w in weights)
+    gates = Gates(torch.ones_like(gates.step), torch.zeros_like(gates.step), torch.full_like(gates.step, NONE))
+    _, after = neural_memory(q, k, v, gates, Fast(state.weights, zero, state.weights, state.phase), Rule(error=squared))
+    for old, new, grad in zip(state.weights, after.weights, grads, strict=True):
+        torch.testing.assert_close(old - new, grad)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    qkv, gates, state = arguments(3, 1)
+    cases: list[tuple[Callable[[], Any], str]] = [
+        (lambda: neural_memory(qkv[0][..., :2], *qkv[1:], gates, state, Rule(error=dot)), "expected one shape"),
+        (lambda: neural_memory(*qkv, gates._replace(step=gates.step[..., :1]), state, Rule(error=dot)), "gate step"),
+        (lambda: neural_memory(*(z[:1] for z in qkv), Gates(*(g[:1] for g in gates)), state, Rule(error=dot)), "fit"),
+    ]
+    for call, match in cases:
+        with pytest.raises(ValueError, match=match):
+            call()
+    with pytest.raises(BackendUnavailable, match="no kernel"):
+        neural_memory(*qkv, gates, state, Rule(error=dot), backend="triton")
