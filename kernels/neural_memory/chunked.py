@@ -36,8 +36,10 @@ def neural_memory(
         here = slice(n, n + rule.chunk)
         alive = real[:, here].any(1)
         anchor = anchor if n == 0 else where(alive, weights, anchor)
-        chunk = (z[:, :, here] for z in (q, k, v, step, log_keep, log_eta))
-        y, weights, momentum = _chunk(*chunk, real[:, None, here].to(q.dtype), weights, momentum, anchor, rule)
+        q_n, k_n, v_n = (z[:, :, here] for z in (q, k, v))
+        gates_n = Gates(*(g[:, :, here] for g in (step, log_keep, log_eta)))
+        now = real[:, None, here].to(q.dtype)
+        y, weights, momentum = _chunk(q_n, k_n, v_n, gates_n, now, weights, momentum, anchor, rule)
         outputs.append(y)
     back = (phase[:, None] + torch.arange(n_tokens, device=q.device))[:, None, :, None]
     y = _slots(torch.cat(outputs, 2), back)
@@ -52,9 +54,7 @@ def _chunk(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    step: Tensor,
-    log_keep: Tensor,
-    log_eta: Tensor,
+    gates: Gates,
     real: Tensor,
     weights: Weights,
     momentum: Weights,
@@ -62,6 +62,7 @@ def _chunk(
     rule: Rule,
 ) -> tuple[Tensor, Weights, Weights]:
     """One chunk's answers (B, H, C, d), and the weights and the momentum after it."""
+    step, log_keep, log_eta = gates
     used = rule.used(anchor)
     pairs = gradients(used, k, v, log_keep.exp(), rule)
     size = q.shape[2]

@@ -17,12 +17,14 @@ from models.mixers.liger import Liger, LigerConfig
 from models.mixers.lizard import Lizard, LizardConfig
 from models.mixers.lstm import LSTM, LSTMConfig
 from models.mixers.min_rnn import MinRNN, MinRNNConfig
+from models.mixers.miras import MemoraConfig, Miras, MirasConfig, MonetaConfig, YaadConfig
 from models.mixers.rat import RAT, RATConfig
 from models.mixers.rhn import RHN, RHNConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
+from models.mixers.titans import Titans, TitansConfig, TitansGate, TitansLayer, TitansMixedConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
@@ -39,12 +41,19 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "liger": (LigerConfig, Liger),
     "lizard": (LizardConfig, Lizard),
     "lstm": (LSTMConfig, LSTM),
+    "memora": (MemoraConfig, Miras),
     "min_rnn": (MinRNNConfig, MinRNN),
+    "miras": (MirasConfig, Miras),
+    "moneta": (MonetaConfig, Miras),
     "rat": (RATConfig, RAT),
     "rhn": (RHNConfig, RHN),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),
+    "titans": (TitansConfig, Titans),
+    "titans_mag": (TitansMixedConfig, TitansGate),
+    "titans_mal": (TitansMixedConfig, TitansLayer),
+    "yaad": (YaadConfig, Miras),
 }
 """name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""
 

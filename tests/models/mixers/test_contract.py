@@ -76,7 +76,15 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"coupled": True, "output": "identity", "learned_start": True},
         {"forget_gate": False, "peepholes": True},
     ],
+    "memora": [{"chunk": 4, "read": "chunk"}, {"memory": "mlp"}],
+    "miras": [
+        {"bias": "dot", "chunk": 4},
+        {"bias": "l1", "memory": "mlp", "chunk": 3, "momentum": True},
+        {"bias": "shift", "retention": "elastic", "chunk": 4, "read": "chunk"},
+        {"bias": "huber", "switch": True, "retention": "sigmoid"},
+    ],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
+    "moneta": [{"lq_map": "paper", "chunk": 4, "read": "chunk"}, {"memory": "mlp", "max_gradient": None}],
     "rat": [
         {"chunk": 1},
         {"chunk": 4, "n_heads": 1, "rotary": False},
@@ -111,6 +119,15 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"d_key": 4, "normaliser": "count", "gate": "out"},
         {"d_key": 4, "normaliser": "none", "cosine": 1.0},
     ],
+    "titans": [
+        {"chunk": 1, "read": "before", "n_persistent": 3},
+        {"chunk": 4, "memory": "matrix", "decay_first": True, "loss": "mean", "n_persistent": 2},
+        {"momentum": False, "residual_norm": True, "conv_width": 1, "expansion": 0.5},
+        {"chunk": 3, "forget": False, "memory": "matrix"},
+    ],
+    "titans_mag": [{"n_persistent": 2, "window": 4, "fusion": "product"}],
+    "titans_mal": [{"n_persistent": 2, "window": 3, "chunk": 4}],
+    "yaad": [{"memory": "mlp", "chunk": 4}],
 }
 """Fields beside d_model. The default of every row in the table is tested as it is."""
 

@@ -1,0 +1,209 @@
+"""Miras: a memory that learns while it reads, made of four choices; Moneta, Yaad and Memora are three of them."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.neural_memory.rule import Weights
+from models.mixers.base import SequenceMixer
+from models.mixers.short_conv import CausalConv
+
+Bias = Literal["dot", "l1", "l2", "lp", "huber", "shift"]
+Retention = Literal["decay", "lq", "kl", "elastic", "sigmoid"]
+NO_MOMENTUM = -60.0
+WIDEST = 30.0
+"""Of a log-weight, once its largest is subtracted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MirasConfig:
+    d_model: int
+    n_heads: int = 4
+    memory: Literal["mlp", "matrix"] = "matrix"
+    """What learns: two layers, or one matrix."""
+    expansion: float = 2.0
+    """Width of the two layers' middle, in multiples of a head's; the paper's is 4."""
+    bias: Bias = "l2"
+    """The attentional bias, which is the loss: dot product, l1, l2, lp, Huber's, or l2 with a shift of the values."""
+    p: float = 3.0
+    """Of lp."""
+    delta: float = 1.0
+    """Huber's threshold on the error's length, before a token's own gate; and the shift's weight."""
+    switch: bool = False
+    """Huber's as transcribed from the paper: the l2 gradient up to the threshold, delta times the l1 gradient beyond.
+    It jumps there; by default the gradient is only shortened."""
+    retention: Retention = "decay"
+    """What keeps the weights near the old ones: decay (l2), lq, KL divergence, elastic net, or Bregman's sigmoid."""
+    q: float = 4.0
+    """Of lq."""
+    lq_map: Literal["mirror", "paper"] = "mirror"
+    """mirror: sign(A) |A|^(q-1) / ||A||^(q-2), which minimises the objective; paper: A / ||A||^(q-2), as transcribed,
+    which does not. The norm is of each head's matrix."""
+    threshold: float = 0.001
+    """Of the elastic net."""
+    momentum: bool = False
+    chunk: int = 1
+    """Gradients are taken at the weights every so many tokens; 1 is the exact online rule. Part of the model."""
+    read: Literal["token", "chunk"] = "token"
+    """Which weights a token reads: those after it, or those its chunk began with."""
+    max_step: float = 0.1
+    conv_width: int = 4
+    max_gradient: float | None = 1.0
+    """Longest gradient by the prediction; None is no limit. The lp gradient grows with the error's square."""
+
+    def __post_init__(self) -> None:
+        if self.d_model < 1 or self.n_heads < 1 or self.d_model % self.n_heads:
+            raise ValueError(f"d_model {self.d_model} is not a multiple of n_heads {self.n_heads}")
+        if self.chunk < 1 or self.conv_width < 1 or self.expansion * self.d_head < 1 or self.max_step <= 0:
+            raise ValueError(
+                f"chunk {self.chunk}, conv_width {self.conv_width}, expansion {self.expansion} and max_step "
+                f"{self.max_step} must be positive"
+            )
+        if self.p < 1 or self.q < 2 or self.delta <= 0 or self.threshold < 0:
+            raise ValueError(f"p {self.p} at least 1, q {self.q} at least 2, delta {self.delta} above 0 expected")
+
+    @property
+    def d_head(self) -> int:
+        return self.d_model // self.n_heads
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MonetaConfig(MirasConfig):
+    bias: Bias = "lp"
+    retention: Retention = "lq"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class YaadConfig(MirasConfig):
+    bias: Bias = "huber"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoraConfig(MirasConfig):
+    retention: Retention = "kl"
+
+
+class MirasState(NamedTuple):
+    accumulated: Weights  # (B, H, ., .) each: A, from which the weights are made; log-weights under KL
+    momentum: Weights  # the same, or nothing
+    anchor: Weights  # the same at the start of the chunk, or nothing for chunks of one
+    phase: Tensor  # (B,) long
+    tail: Tensor  # the convolution's last inputs
+
+
+class Miras(SequenceMixer[MirasState]):
+    """A_t = alpha_t A_{t-1} - eta_t grad loss(W; k_t, v_t),  W_t = map(A_t),  y_t = W_t(q_t)
+
+    (the framework of Behrouz et al. 2025, arXiv 2504.13173): a memory's shape, its attentional bias (the loss), its
+    retention (what is kept of A, and the map) and its optimiser (plain or with momentum). Linear attention, decayed
+    linear attention, the delta rule and Titans without momentum are among its settings, as tests say.
+
+    The paper's text could not be had: equations are from a transcription. Moneta's map as transcribed does not
+    minimise its objective, so the mirror map is the default. Under KL the weights are a softmax over each row, scaled
+    to the row's width, and alpha is one number a head, so that log-weights are a linear recurrence and nothing is
+    approximated. Gates are one number a head and token; the paper has one a channel and does not say how it acts.
+    """
+
+    def __init__(self, config: MirasConfig) -> None:
+        super().__init__()
+        self.config = c = config
+        d, heads = c.d_model, c.n_heads
+        self.qkv = nn.Linear(d, 3 * d, bias=False)
+        self.conv = CausalConv(3 * d, c.conv_width, bias=False)
+        with torch.no_grad():  # starts as the token itself
+            self.conv.weight.zero_()[0] = 1.0
+        self.gates = nn.Linear(d, 3 * heads)
+        nn.init.zeros_(self.gates.weight)
+        with torch.no_grad():
+            self.gates.bias.copy_(torch.tensor([0.0, 5.0, 0.0]).repeat_interleave(heads))
+        middle = int(c.expansion * c.d_head)
+        shapes = [(c.d_head, c.d_head)] if c.memory == "matrix" else [(middle, c.d_head), (c.d_head, middle)]
+        self.memory = nn.ParameterList(nn.Parameter(torch.empty(heads, *shape)) for shape in shapes)
+        for layer in self.memory:
+            for head in layer:
+                nn.init.xavier_uniform_(head)
+        self.norm = nn.RMSNorm(c.d_head, eps=1e-5)
+        self.output_gate = nn.Linear(d, d, bias=False)
+        self.out = nn.Linear(d, d, bias=False)
+        self.rule = Rule(
+            error=self._error,
+            chunk=c.chunk,
+            read="after" if c.read == "token" else "start",
+            map=None if c.retention == "decay" else self._map,
+        )
+
+    def initial_state(self, batch: int) -> MirasState:
+        wide = torch.promote_types(self.out.weight.dtype, torch.float32)
+        weights = tuple(w.to(wide).expand(batch, *w.shape) for w in self.memory)
+        phase = torch.zeros(batch, dtype=torch.long, device=self.out.weight.device)
+        momentum = tuple(torch.zeros_like(w) for w in weights) if self.config.momentum else ()
+        anchor = weights if self.config.chunk > 1 else ()
+        return MirasState(weights, momentum, anchor, phase, self.conv.initial_state(batch))
+
+    def forward(
+        self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: MirasState | None = None
+    ) -> tuple[Tensor, MirasState]:
+        self.refuse_ids(ids)
+        c = self.config
+        state = self.initial_state(len(x)) if state is None else state
+        mixed, tail = self.conv(self.qkv(x), mask, state.tail)
+        q, k, v = (z.unflatten(-1, (c.n_heads, -1)).transpose(1, 2) for z in F.silu(mixed).chunk(3, -1))
+        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+        logits = self.gates(x).to(state.accumulated[0].dtype).unflatten(-1, (3, -1)).permute(2, 0, 3, 1)
+        gates = Gates(
+            c.max_step * logits[0].sigmoid(),
+            F.logsigmoid(logits[1]),
+            F.logsigmoid(logits[2]) if c.momentum else torch.full_like(logits[2], NO_MOMENTUM),
+        )
+        fast = Fast(
+            state.accumulated,
+            state.momentum or tuple(torch.zeros_like(w) for w in state.accumulated),
+            state.anchor or state.accumulated,
+            state.phase,
+        )
+        y, fast = neural_memory(q, k, v, gates, fast, self.rule, mask)
+        y = self.norm(y.transpose(1, 2).to(x.dtype)).flatten(2) * F.silu(self.output_gate(x))
+        y = self.out(y)
+        y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
+        momentum, anchor = fast.momentum if c.momentum else (), fast.anchor if c.chunk > 1 else ()
+        return y, MirasState(fast.weights, momentum, anchor, fast.phase, tail)
+
+    def _error(self, prediction: Tensor, v: Tensor) -> Tensor:
+        """The loss's gradient by the prediction."""
+        c = self.config
+        if c.bias == "dot":
+            return -v
+        e = prediction - v
+        length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        if c.bias == "huber":
+            if c.switch:
+                return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
+            return e * (c.delta / length).clamp(max=1.0)
+        if c.bias == "shift":
+            return e + c.delta * e / length
+        smooth = (e.square() + 1e-6).sqrt()
+        e = {"l1": e / smooth, "l2": 2 * e, "lp": c.p * (10 * e).tanh() * smooth ** (c.p - 1)}[c.bias]
+        if c.max_gradient is None or c.bias != "lp":
+            return e
+        return e * (c.max_gradient / (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()).clamp(max=1.0)
+
+    def _map(self, accumulated: Weights) -> Weights:
+        """From A to the weights used."""
+        return tuple(self._mapped(a) for a in accumulated)
+
+    def _mapped(self, a: Tensor) -> Tensor:
+        c = self.config
+        if c.retention == "kl":
+            a = a - a.amax(-1, keepdim=True).detach()
+            return a.clamp(min=-WIDEST).softmax(-1) * a.shape[-1]
+        if c.retention == "sigmoid":
+            return a.sigmoid()
+        if c.retention == "elastic":
+            return a.sign() * F.relu(a.abs() - c.threshold)
+        size = (a.abs() + 1e-12).pow(c.q).sum((-2, -1), keepdim=True).pow(1 / c.q) + 1e-6
+        turned = a.sign() * a.abs().pow(c.q - 1) if c.lq_map == "mirror" else a
+        return turned / size.pow(c.q - 2)
