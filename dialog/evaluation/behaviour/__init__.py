@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from dialog.corpora import read
-from dialog.emotion.tagger import DEFAULT, EmotionTagger, Mode
+from dialog.emotion.port import Mode
+from dialog.emotion.tagger import EmotionTagger
 from dialog.evaluation.behaviour import caused, chats
 from dialog.evaluation.behaviour.chats import EKMAN, ChatScores, Message, chat_scores, messages
 from dialog.evaluation.behaviour.probes import Case, Probe, all_probes, flicker_chats, right
 from dialog.evaluation.behaviour.reading import Alone, AlwaysNeutral, Answers, Ask, Chat, Reader
 from dialog.metrics import mean_interval, share_interval
+from models.catalogue import EMOTION
 
 FLICKER = {
     "flicker": "Share of messages that had more than one label: live, then each time a message is added to the chat "
@@ -44,7 +46,7 @@ _SHOWN_FROM = 0.08
 
 def evaluate_behaviour(
     data: Sequence[Path] = (),
-    model: str | Path = DEFAULT,
+    model: str | Path = EMOTION,
     *,
     live: bool = True,
     details: bool = False,

@@ -87,7 +87,7 @@ def changed(case: Case, said: Said, reference: Said | None) -> float | None:
 def shifted(case: Case, said: Said, reference: Said | None) -> float | None:
     """By how much the probability moved of the label it moved most; only where both were answered."""
     assert reference is not None
-    if not said.probabilities or not reference.probabilities:
+    if said.label is None or reference.label is None:
         return None
     return max(abs(said.probabilities.get(k, 0.0) - p) for k, p in reference.probabilities.items())
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from dialog.conversation import Caveat, Conversation, Utterance
-from dialog.emotion.tagger import Mode
+from dialog.emotion.port import Mode
 
 Chat = tuple[tuple[str, str], ...]
 """Messages in order, each its speaker and its text."""

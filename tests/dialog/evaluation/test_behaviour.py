@@ -12,7 +12,7 @@ import pytest
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.corpora import chats
 from dialog.corpora.derived.leaks import normal
-from dialog.emotion.tagger import Mode
+from dialog.emotion.port import Mode
 from dialog.evaluation import behaviour
 from dialog.evaluation.behaviour import METRICS, evaluate_behaviour, score_probes
 from dialog.evaluation.behaviour.caused import by_rule, cause_metrics
