@@ -91,7 +91,9 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
         return
     if format == "auto":
         try:
-            format = "slack" if source.folders is not None else sniff(source.head(), filename or source.filename)
+            format = (
+                source.tree.format if source.tree is not None else sniff(source.head(), filename or source.filename)
+            )
         except UnknownFormat as unknown:
             yield Unreadable.at(0, str(unknown), source=source.name)
             return

@@ -1,19 +1,28 @@
 """What the JSON exports of chat programs have in common: a list of messages, some of which nobody wrote."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from dialog.conversation import Conversation, Utterance
-from dialog.formats.jsonl import load
-from dialog.formats.source import Source, Unreadable
+from dialog.formats.jsonl import dump
+from dialog.formats.left_out import EMPTY, LeftOut, is_silent
+from dialog.formats.source import Unreadable
 
-SYSTEM = "system message(s)"
-MEDIA = "media message(s)"
+SORTED = "the messages did not stand in the order of their times; they were put in it"
 
 
 class BadMessage(ValueError):
     """A message that has not the shape its program gives it."""
+
+
+class _Timed(NamedTuple):
+    """An utterance and when it was said, in seconds; None where that is not known. `local`: with no time zone."""
+
+    utterance: Utterance
+    at: float | None
+    local: bool
 
 
 class Gathering:
@@ -21,49 +30,54 @@ class Gathering:
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self._utterances: list[Utterance] = []
-        self._left_out: Counter[str] = Counter()
+        self.left_out = LeftOut()
+        self._said: list[_Timed] = []
         self._unreadable: list[Unreadable] = []
 
     def add(self, message: Utterance | str) -> None:
-        """An utterance, or the kind of thing that is left out and counted."""
+        """An utterance, or the kind of thing that is left out and counted. A text that shows nothing is left out."""
         if isinstance(message, str):
-            self._left_out[message] += 1
+            self.left_out.add(message)
+        elif is_silent(message.text):
+            self.left_out.add(EMPTY)
         else:
-            self._utterances.append(message)
+            self._said.append(_Timed(message, *_seconds(message.time)))
 
-    def take(self, messages: Sequence[Any], read: Callable[[Any], Utterance | str], place: str = "messages") -> None:
+    def take(
+        self,
+        messages: Sequence[Any],
+        read: Callable[[Any], Utterance | str],
+        place: str = "messages",
+        line_of: Callable[[int], int] = lambda _: 0,
+    ) -> None:
         """Every message in turn, as `read` has it; one that cannot be read is refused, and the others stay."""
         for i, message in enumerate(messages):
             try:
                 self.add(read(message))
             except BadMessage as error:
-                self.refuse(f"{place}[{i}]", error)
+                self.refuse(f"{place}[{i}]", error, line_of(i), dump(message))
 
-    def refuse(self, place: str, error: BadMessage) -> None:
+    def refuse(self, place: str, error: BadMessage, line: int = 0, text: str = "") -> None:
         """A message that cannot be read; the others stay."""
-        self._unreadable.append(Unreadable.at(1, f"{place}: {error}"))
+        self._unreadable.append(Unreadable.at(line, f"{place}: {error}", text))
 
     def items(
         self, warnings: tuple[str, ...] = (), extra: dict[str, Any] | None = None
     ) -> Iterator[Conversation | Unreadable]:
-        """What came of it: the unreadable messages, then the conversation."""
+        """What came of it: the unreadable messages, then the conversation, in the order of its times."""
         yield from self._unreadable
-        if self._left_out:
-            counts = " and ".join(f"{n} {kind}" for kind, n in sorted(self._left_out.items()))
-            warnings += (f"left out: {counts}",)
-        yield Conversation(id=self.id, utterances=tuple(self._utterances), warnings=warnings, extra=extra or {})
+        said, moved = _in_order(self._said)
+        yield Conversation(
+            id=self.id,
+            utterances=tuple(timed.utterance for timed in said),
+            warnings=(*warnings, *((SORTED,) if moved else ()), *self.left_out.warnings()),
+            extra={**(extra or {}), **self.left_out.extra()},
+        )
 
 
-def document(source: Source) -> tuple[Any, tuple[str, ...]] | Unreadable:
-    """The JSON value of the whole file, and what to know about it."""
-    text, fault = source.text()
-    if fault:
-        return Unreadable.at(0, fault)
-    try:
-        return load(text), source.take_warnings()
-    except ValueError as error:
-        return Unreadable.at(0, str(error))
+def name_of(value: Any, default: str) -> str:
+    """A chat's name, where it is a string with something in it."""
+    return value.strip() if isinstance(value, str) and value.strip() else default
 
 
 def string(message: Any, key: str, *, optional: bool = False) -> str:
@@ -75,4 +89,61 @@ def string(message: Any, key: str, *, optional: bool = False) -> str:
         return ""
     if not isinstance(value, str):
         raise BadMessage(f"{key}: expected a string, got {value!r}"[:120])
-    return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return encodable(value)
+
+
+def encodable(text: str) -> str:
+    """Half a surrogate pair is valid in JSON and in no encoding."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def moment(seconds: Any) -> str | None:
+    """ISO time in UTC, to the second, of a Unix time; None where it is none."""
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC).isoformat(timespec="seconds")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of an array; none where it is no array."""
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def words_in(value: Any, keys: frozenset[str]) -> str:
+    """Every text that stands under one of these keys, however deep, a line each."""
+    found: list[str] = []
+    _collect(value, keys, found)
+    return "\n".join(found)
+
+
+def _collect(value: Any, keys: frozenset[str], found: list[str]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str) and key in keys and not is_silent(inner):
+                found.append(encodable(inner).strip())
+            else:
+                _collect(inner, keys, found)
+    elif isinstance(value, list):
+        for inner in value:
+            _collect(inner, keys, found)
+
+
+def _seconds(time: str | None) -> tuple[float | None, bool]:
+    try:
+        at = datetime.fromisoformat(time or "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), at.tzinfo is None
+    except (ValueError, OverflowError):
+        return None, False
+
+
+def _in_order(said: Sequence[_Timed]) -> tuple[Sequence[_Timed], bool]:
+    """By time, if every time is known and some step backwards; equal times stay as they stood."""
+    times = [timed.at for timed in said if timed.at is not None]
+    slack = 3600 if any(timed.local for timed in said) else 0  # in autumn a local clock is put back an hour
+    back = sum(later < earlier - slack for earlier, later in pairwise(times))
+    if len(times) < len(said) or not back:
+        return said, False
+    forth = sum(later > earlier for earlier, later in pairwise(times))
+    newest_first = said[::-1] if back > forth else said
+    return sorted(newest_first, key=lambda timed: timed.at or 0.0), True

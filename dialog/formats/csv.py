@@ -69,13 +69,12 @@ def read_csv(source: Source) -> Iterator[Conversation | Unreadable]:
         if isinstance(item, Unreadable):
             yield item
             continue
-        id, utterances = item
         notes = source.take_warnings()
         if "speaker" not in layout.roles:
             notes += (NO_SPEAKER,)
-        if id in joined:
+        if item.id in joined:
             notes += ("some rows had more cells than the header; the rest was taken as part of the text",)
-        yield Conversation(id=id, utterances=utterances, warnings=notes)
+        yield item.conversation(notes)
 
 
 def write_csv(items: Iterable[Conversation | Unreadable], out: BinaryIO, *, guard: bool = True) -> None:

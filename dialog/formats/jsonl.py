@@ -12,7 +12,7 @@ from dialog.conversation import Conversation, MalformedConversation
 from dialog.formats.source import Line, Source, Unreadable
 
 _MAX_DEPTH = 100
-_TOO_DEEP = f"nested more than {_MAX_DEPTH} deep"
+TOO_DEEP = f"nested more than {_MAX_DEPTH} deep"
 _RESYNC_TRIES = 1000
 
 
@@ -58,18 +58,21 @@ def dump(value: Any) -> str:
 def load(text: str) -> Any:
     """A JSON value; NaN, which pandas writes and JSON does not know, is null. ValueError says what is wrong."""
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
-    if _too_deep(value):
-        raise ValueError(_TOO_DEEP)
+        raise ValueError(TOO_DEEP) from None
+    if too_deep(value):
+        raise ValueError(TOO_DEEP)
     return value
 
 
-def _too_deep(value: Any) -> bool:
-    """What can just be read could not be written from a deeper stack, so the limit is far below the interpreter's."""
+def too_deep(value: Any) -> bool:
+    """Whether a value is nested too deep.
+
+    What can just be read could not be written from a deeper stack, so the limit is far below the interpreter's.
+    """
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(_MAX_DEPTH):
         level = [v for c in level for v in (c.values() if isinstance(c, dict) else c) if isinstance(v, dict | list)]
@@ -78,7 +81,8 @@ def _too_deep(value: Any) -> bool:
     return True
 
 
-def _no_constant(_: str) -> None:
+def no_constant(_: str) -> None:
+    """What NaN and Infinity stand for."""
     return None
 
 
@@ -146,7 +150,7 @@ def _read_document(source: Source) -> Iterator[Conversation | Unreadable]:
 
 def _read_values(text: str, name: str) -> Iterator[Conversation | Unreadable]:
     """The values of a document one by one, so that one that is broken costs none of the others."""
-    decoder = json.JSONDecoder(parse_constant=_no_constant)
+    decoder = json.JSONDecoder(parse_constant=no_constant)
     opening = re.match(r"\s*\[", text)
     at = opening.end() if opening else 0
     if opening and (turns := _bare_utterances(text)) is not None:
@@ -162,10 +166,10 @@ def _read_values(text: str, name: str) -> Iterator[Conversation | Unreadable]:
         number += 1
         try:
             value, end = decoder.raw_decode(text, at)
-            if _too_deep(value):
+            if too_deep(value):
                 raise RecursionError
         except (ValueError, RecursionError) as error:
-            reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else _TOO_DEEP
+            reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else TOO_DEEP
             end = _next_conversation(decoder, text, at + 1)
             yield Unreadable.at(line + 1, reason, text[at : min(end, at + 1000)])
         else:

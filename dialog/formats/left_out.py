@@ -4,6 +4,7 @@ The counts stand in the conversation's warnings as a sentence and in its field `
 output; `annotate` adds them up for the terminal and for `--json`.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +19,19 @@ CONTACT = "contact"
 POLL = "poll"
 STICKER = "sticker"
 HIDDEN = "view-once message"
+PICTURE, VIDEO, SOUND, GIF, DOCUMENT = "picture", "video", "sound", "GIF", "document"
 
 FIELD = "left_out"
 
-_PLURALS = {"attachment without text": "attachments without text", "row without text": "rows without text"}
+_PLURALS = {"row without text": "rows without text", "caption without text": "captions without text"}
+_ENDINGS = {
+    **dict.fromkeys(("jpg", "jpeg", "png", "heic", "webp", "bmp"), PICTURE),
+    **dict.fromkeys(("mp4", "mov", "3gp", "webm", "avi"), VIDEO),
+    **dict.fromkeys(("opus", "m4a", "mp3", "aac", "ogg", "oga", "wav"), SOUND),
+    "gif": GIF,
+    "vcf": CONTACT,
+}
+_BLANK = "\u2800\u3164\u115f\u1160\uffa0\ufe0f"  # letters that show nothing
 
 
 class LeftOut:
@@ -71,3 +81,13 @@ def plural(kind: str) -> str:
     if kind.endswith("y") and kind[-2:-1] not in tuple("aeiou"):
         return kind[:-1] + "ies"
     return kind if kind.endswith(("s", "dice", "media")) else kind + "s"
+
+
+def is_silent(text: str) -> bool:
+    """Whether a text shows nothing: spaces, invisible marks and blank letters only. Nobody said that."""
+    return all(c.isspace() or c in _BLANK or unicodedata.category(c) in ("Cf", "Cc") for c in text)
+
+
+def kind_of_file(name: str) -> str:
+    """What a file is counted as, by its ending."""
+    return _ENDINGS.get(name.rpartition(".")[2].lower(), DOCUMENT)

@@ -108,7 +108,7 @@ def _utterances(table: pq.ParquetFile, names: tuple[str, ...], name: str) -> Ite
             yield item
         else:
             notes = () if "speaker" in roles else (NO_SPEAKER,)
-            yield Conversation(id=item[0], utterances=item[1], warnings=notes)
+            yield item.conversation(notes)
 
 
 def _rows(table: pq.ParquetFile) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.date_order import read_stamps
-from dialog.formats.left_out import EMPTY, LeftOut
+from dialog.formats.left_out import EMPTY, LeftOut, is_silent
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.stamp import Found, find_stamp
 
@@ -125,7 +125,7 @@ def _conversation(id: str, section: list[_Open], times: list[str | None], warnin
     utterances = []
     for (turn, lines), time in zip(section, times, strict=True):
         text = "\n".join(lines).strip()
-        if text:
+        if not is_silent(text):
             utterances.append(Utterance(speaker=turn.speaker, time=time, text=text))
         else:
             left_out.add(EMPTY)

@@ -5,15 +5,19 @@ Every reader takes a `Source` and yields conversations, and an `Unreadable` for 
 
 import gzip
 import io
+import re
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, NamedTuple, Self, TextIO, cast
+
+from dialog.formats.export_tree import Tree, find_tree, whole_log
 
 MAX_LINE = 256 * 1024**2
 """Bytes in one line, or characters in a file that has to be read whole. More is a fault, not a memory problem."""
@@ -23,7 +27,9 @@ SHOWN = 500
 
 _HEAD = 64 * 1024
 _IN_MEMORY = 32 * 1024**2
-_READABLE_IN_ZIP = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt")
+_READABLE = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log")
+_MOST_FILES = 200_000
+_NUMBERED = re.compile(r"message_\d+\.json")  # Messenger and Instagram
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,25 +77,33 @@ class Line(NamedTuple):
 class Source:
     """Bytes with a name, read from the start as often as a reader likes. Unpacks gzip, and a zip with one log in it."""
 
-    def __init__(self, file: BinaryIO, name: str, filename: str = "") -> None:
-        """`file` must be seekable; `open` takes anything."""
+    def __init__(self, file: BinaryIO, name: str, filename: str = "", folder: Path | None = None) -> None:
+        """`file` must be seekable; `open` takes anything. `folder` is an export of many files, and `file` is empty."""
         self.filename = filename
         self.name = name
         """What conversations without an id are called after."""
         self._file = file
-        self.folders: dict[str, list[str]] | None = None
-        """Of a Slack export: each channel's folder, and the files in it. None for everything else."""
+        self.tree: Tree | None = None
+        """Of an export of many files: its format, and the files of each chat. None for everything else."""
+        self._folder = folder
+        self._read_of_tree = 0
         self._member: str | None = None
         self._legacy: tuple[int, int] | None = None  # lines decoded as Windows-1252: the first, and how many
         self.size = file.seek(0, io.SEEK_END)
-        self.fault = self._choose_member()
+        self.fault = self._choose_member() if folder is None else self._choose_files(folder)
 
     @classmethod
     def open(cls, path_or_stream: str | Path | BinaryIO | TextIO, name: str | None = None) -> Self:
         """A path or an open stream, binary or text. A stream that cannot seek is copied to a temporary file first."""
         if isinstance(path_or_stream, str | Path):
             path = Path(path_or_stream)
-            return cls(path.open("rb"), name or stem(path.name), path.name)
+            if path.is_dir():
+                logs = files_of(path)
+                alone = whole_log(logs) or (logs[0] if len(logs) == 1 else None)
+                if alone is None or find_tree(logs):
+                    return cls(io.BytesIO(), name or path.resolve().name, path.name, folder=path)
+                path = path / alone
+            return cls(path.open("rb"), name or _called(path), path.name)
         named = getattr(path_or_stream, "name", None)
         filename = Path(named).name if isinstance(named, str) and not named.startswith("<") else name or ""
         name = name or stem(filename) or "conversation"
@@ -111,6 +125,8 @@ class Source:
     @property
     def fraction(self) -> float:
         """How much of the file has been read, 0 to 1, by the bytes on disk."""
+        if self.tree is not None:
+            return min(1.0, self._read_of_tree / max(1, sum(len(files) for files in self.tree.chats.values())))
         return min(1.0, self._file.tell() / self.size) if self.size and not self._file.closed else 1.0
 
     def head(self) -> bytes:
@@ -163,6 +179,19 @@ class Source:
             parts += (line.text, line.end)
         return "".join(parts), None
 
+    def member(self, name: str) -> str | None:
+        """The text of one file of an export of many; None where it is not there or not to be read."""
+        self._read_of_tree += 1
+        try:
+            if self._folder is not None:
+                return (self._folder / name).read_bytes().decode("utf-8", "replace")
+            with zipfile.ZipFile(self._file) as archive:
+                if archive.getinfo(name).file_size > MAX_LINE:
+                    return None
+                return archive.read(name).decode("utf-8", "replace")
+        except (KeyError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+            return None
+
     def take_warnings(self) -> tuple[str, ...]:
         """What to know about the lines read since the last call, or since `lines` began."""
         legacy, self._legacy = self._legacy, None
@@ -185,17 +214,26 @@ class Source:
             return f"a damaged zip archive ({error})"
         if "xl/workbook.xml" in names:
             return "an Excel workbook; save it as csv first"
-        if "users.json" in names and {"channels.json", "dms.json", "groups.json", "mpims.json"} & set(names):
-            self.folders = {}
-            for name in names:
-                channel, _, file = name.rpartition("/")
-                if channel and file.endswith(".json"):
-                    self.folders.setdefault(channel, []).append(name)
+        logs = [n for n in names if n.lower().endswith(_READABLE) and n not in encrypted]
+        if tree := find_tree(logs):
+            self.tree = tree
             return None
-        logs = [n for n in names if n.lower().endswith(_READABLE_IN_ZIP) and n not in encrypted]
-        if len(logs) != 1:
-            return f"a zip archive with {len(logs) or 'no'} logs in it; expected one, so unpack it first"
-        self._member = self.filename = logs[0]
+        if not logs and encrypted:
+            return "a zip archive with a password; unpack it first"
+        alone = whole_log(logs) or (logs[0] if len(logs) == 1 else None)
+        if alone is None:
+            return f"a zip archive with {_how_many(logs)} in it; expected one, so unpack it first"
+        self._member = self.filename = alone
+        return None
+
+    def _choose_files(self, folder: Path) -> str | None:
+        """For a folder: the export it is. Returns the fault where it is none."""
+        logs = files_of(folder)
+        self.tree = find_tree(logs)
+        if self.tree is None:
+            return (
+                f"a folder with {_how_many(logs)} in it, and no export that is read as a whole; name the files instead"
+            )
         return None
 
     def _unpacked(self) -> BinaryIO:
@@ -255,6 +293,24 @@ class _Borrowed(io.RawIOBase):
 
     def readline(self, size: int | None = -1) -> bytes:
         return self._file.readline(-1 if size is None else size)
+
+
+def files_of(folder: Path) -> list[str]:
+    """The logs in a folder and below it, by their paths from there."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in islice(found, _MOST_FILES) if name.lower().endswith(_READABLE))
+
+
+def _how_many(logs: list[str]) -> str:
+    """`no logs`, or `3 logs (a.txt, b.txt, c.txt)`."""
+    shown = ", ".join(logs[:3]) + (", …" if len(logs) > 3 else "")
+    return f"{len(logs)} logs ({shown})" if logs else "no logs"
+
+
+def _called(path: Path) -> str:
+    """What a log is called after: its own name, or its folder's where its own says nothing."""
+    generic = whole_log([path.name]) or _NUMBERED.fullmatch(path.name)
+    return path.resolve().parent.name or stem(path.name) if generic else stem(path.name)
 
 
 def stem(name: str) -> str:

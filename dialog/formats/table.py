@@ -6,9 +6,10 @@ ends, so that only the open ones are in memory. Conversations come out in the or
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dialog.conversation import Conversation, Utterance
+from dialog.formats.left_out import LeftOut, is_silent
 from dialog.formats.source import Unreadable
 from dialog.formats.words import words
 
@@ -60,16 +61,31 @@ def distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found) if len(found) == len(names) else tuple(f"column {i}" for i in range(1, len(names) + 1))
 
 
-def gather(
-    ids: Iterable[str], rows: Iterable[tuple[str, Utterance] | Unreadable]
-) -> Iterator[tuple[str, tuple[Utterance, ...]] | Unreadable]:
+class Gathered(NamedTuple):
+    """A conversation of a table, and its rows without a text, which nobody said."""
+
+    id: str
+    utterances: list[Utterance]
+    left_out: LeftOut
+
+    def conversation(self, warnings: tuple[str, ...]) -> Conversation:
+        """The conversation itself."""
+        return Conversation(
+            id=self.id,
+            utterances=tuple(self.utterances),
+            warnings=(*warnings, *self.left_out.warnings()),
+            extra=self.left_out.extra(),
+        )
+
+
+def gather(ids: Iterable[str], rows: Iterable[tuple[str, Utterance] | Unreadable]) -> Iterator[Gathered | Unreadable]:
     """Conversations from rows: each comes out once its last row has come and those before it are out.
 
     ids are the conversations of all rows that can be read, in order: the first going-through. An Unreadable is passed
     on at once.
     """
     last_row = {id: i for i, id in enumerate(ids)}
-    open_ones: dict[str, list[Utterance]] = {}
+    open_ones: dict[str, Gathered] = {}
     i = -1
     for row in rows:
         if isinstance(row, Unreadable):
@@ -77,9 +93,13 @@ def gather(
             continue
         i += 1
         id, utterance = row
-        open_ones.setdefault(id, []).append(utterance)
+        gathered = open_ones.setdefault(id, Gathered(id, [], LeftOut()))
+        if is_silent(utterance.text):
+            gathered.left_out.add("row without text")
+        else:
+            gathered.utterances.append(utterance)
         while open_ones and last_row[first := next(iter(open_ones))] <= i:
-            yield first, tuple(open_ones.pop(first))
+            yield open_ones.pop(first)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

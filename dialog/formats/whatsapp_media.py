@@ -7,10 +7,19 @@ in; a file that lies beside the text is told by its name.
 import re
 from typing import NamedTuple
 
-from dialog.formats.left_out import CONTACT, HIDDEN, MEDIA, STICKER
+from dialog.formats.left_out import (
+    CONTACT,
+    DOCUMENT,
+    GIF,
+    HIDDEN,
+    MEDIA,
+    PICTURE,
+    SOUND,
+    STICKER,
+    VIDEO,
+    kind_of_file,
+)
 from dialog.formats.stamp import without_marks
-
-PICTURE, VIDEO, SOUND, GIF, DOCUMENT = "picture", "video", "sound", "GIF", "document"
 
 _KINDS = {
     VIDEO: (
@@ -88,14 +97,6 @@ _ANDROID_FILE = re.compile(
     rf"{_MARKS}(?:(?P<file>{_FILE}) \((?:{_ATTACHED})\)|"
     r"(?P<made>(?:IMG|VID|AUD|PTT|STK|DOC)-\d{8}-WA\d{4,}\.\w{2,5}) \([^()\n]{2,40}\))(?:\n|$)"
 )
-_ENDINGS = {
-    **dict.fromkeys(("jpg", "jpeg", "png", "heic"), PICTURE),
-    **dict.fromkeys(("mp4", "mov", "3gp"), VIDEO),
-    **dict.fromkeys(("opus", "m4a", "mp3", "aac", "ogg"), SOUND),
-    "webp": STICKER,
-    "gif": GIF,
-    "vcf": CONTACT,
-}
 
 
 class Attachment(NamedTuple):
@@ -126,5 +127,5 @@ def attachment_of(text: str) -> Attachment | None:
     return Attachment(
         file=file,
         caption=(text[: match.start()] + text[match.end() :]).strip(),
-        kind=_ENDINGS.get(file.rpartition(".")[2].lower(), DOCUMENT),
+        kind=STICKER if file.lower().endswith(".webp") else kind_of_file(file),
     )

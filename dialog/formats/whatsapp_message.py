@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dialog.formats.left_out import EMPTY, SYSTEM
+from dialog.formats.left_out import EMPTY, POLL, SYSTEM, is_silent
 from dialog.formats.stamp import without_marks
 from dialog.formats.whatsapp_media import attachment_of, media_kind
 from dialog.formats.whatsapp_notices import ACTION, EDITED, NOTICES, OWN_ACTION
@@ -54,12 +54,16 @@ def _content(speaker: str, text: str, *, ios: bool, marked: bool) -> Said | str:
     if edited := EDITED.search(text):
         text, extra["edited"] = text[: edited.start()], True
     bare = without_marks(text).strip()
-    if not bare:
+    if is_silent(bare):
         return EMPTY
     if kind := media_kind(bare):
         return kind
     if poll := read_poll(bare):
-        return Said(speaker, poll.question, {**extra, "media": "poll", "options": list(poll.options)})
+        return (
+            POLL
+            if not poll.question
+            else Said(speaker, poll.question, {**extra, "media": "poll", "options": list(poll.options)})
+        )
     if attached := attachment_of(text):
         extra["media"] = attached.file
         return Said(speaker, attached.caption, extra) if without_marks(attached.caption) else attached.kind

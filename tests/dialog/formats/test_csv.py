@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats import Unreadable, read, write
+from dialog.formats.left_out import is_silent
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+TEXT = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: not is_silent(text))
 NAME = TEXT.map(str.strip).filter(bool)
 ROWS = st.builds(
     Utterance,

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats import Unreadable, read, sniff, write
+from dialog.formats.left_out import is_silent
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).filter(lambda text: not is_silent(text))
 NAME = TEXT.map(str.strip).filter(bool)
 ROWS = st.builds(
     Utterance,

@@ -1,0 +1,66 @@
+"""Exports of many files, as a zip or a folder: which files belong to which chat, told from their names alone."""
+
+import posixpath
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dialog.formats.words import words
+
+_INDEX = frozenset(
+    words("channels.json groups.json dms.json mpims.json users.json org_users.json integration_logs.json")
+)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.json")
+_META = re.compile(
+    r"(?:^|/)(?:inbox|archived_threads|filtered_threads|message_requests|e2ee_cutover)/(?P<chat>[^/]+)/message_\d+\.json$"
+)
+_WHOLE = ("conversations.json", "result.json", "_chat.txt")
+"""Files that hold everything of an export by themselves: of ChatGPT and Claude, of Telegram, of WhatsApp on iOS."""
+
+
+class Tree(NamedTuple):
+    """The format of an export, the files of each chat, and the file that names the people, if there is one."""
+
+    format: str
+    chats: dict[str, list[str]]
+    people: str | None
+
+
+def find_tree(names: Iterable[str]) -> Tree | None:
+    """The chats of an export of many files; None where the names are those of none."""
+    names = sorted(names)
+    chats: dict[str, list[str]] = {}
+    for name in names:
+        if match := _META.search(name):
+            chats.setdefault(match["chat"], []).append(name)
+    if chats:
+        return Tree("messenger", chats, None)
+    return _slack(names)
+
+
+def whole_log(names: Iterable[str]) -> str | None:
+    """The one file that holds all of an export, among its other files; None where there is none, or more."""
+    found = [name for name in names if posixpath.basename(name) in _WHOLE]
+    return found[0] if len(found) == 1 else None
+
+
+def _slack(names: list[str]) -> Tree | None:
+    """A folder a channel, a file a day, perhaps all in a folder of their own, with lists of people and channels."""
+    index = [name for name in names if posixpath.basename(name) in _INDEX]
+    days = [name for name in names if _DAY.fullmatch(posixpath.basename(name)) and "/" in name]
+    logs = [name for name in names if name.endswith(".json") and name not in index]
+    if not days or (not index and len(days) < len(logs)):
+        return None
+    root = min((posixpath.dirname(name) for name in index), key=len, default=None)
+    if root is None:
+        root = posixpath.commonpath([posixpath.dirname(posixpath.dirname(day)) for day in days])
+    within = f"{root}/" if root else ""
+    chats: dict[str, list[str]] = {}
+    for name in logs if index else days:
+        channel, _, _ = name.removeprefix(within).rpartition("/")
+        if channel and name.startswith(within):
+            chats.setdefault(channel, []).append(name)
+    people = next(
+        (n for base in ("users.json", "org_users.json") for n in index if posixpath.basename(n) == base), None
+    )
+    return Tree("slack", chats, people) if chats else None
