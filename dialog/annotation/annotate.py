@@ -7,21 +7,24 @@ with an `error`, in its place.
 """
 
 import hashlib
-import os
 import tempfile
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from dialog.annotation.anonymise import Anonymiser
 from dialog.annotation.journal import Journal
+from dialog.annotation.output import is_special, write_whole
 from dialog.conversation import Conversation
 from dialog.emotion.port import Mode, Tagger, label_each
 from dialog.formats import READERS, WRITERS, Item, Source, Unreadable, read_source, write
 from dialog.formats.jsonl import dump
+from dialog.formats.left_out import counts_of
+from dialog.formats.names import Names
 
 MODE: Mode = "offline"
 """Logs are read as a whole: the future may inform the past."""
@@ -64,6 +67,8 @@ class Summary:
     interrupted: bool = False
     journal: Path | None = None
     """Where the work lies that a resumed run goes on with; None once the output is complete."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """What nobody said and so is no utterance: how many of each kind, in all inputs together."""
 
     @property
     def exit_code(self) -> int:
@@ -95,7 +100,8 @@ def annotate(
     where a batch fails each is tried alone. Ctrl-C ends it early with `interrupted` set and the journal kept.
 
     Raises ValueError for formats it does not know, for an output that is one of the inputs, and (`UnfinishedRun`) for a
-    journal that lies there without `resume`; OSError for inputs and outputs that cannot be opened.
+    journal that lies there without `resume`; OSError for inputs and outputs that cannot be opened, `BusyOutput` where
+    another run is writing the output, `NoSpace` where the disk is full.
     """
     _check(inputs, out, input_format, to, resume)
     run = _Run(tagger, progress, batch_utterances)
@@ -103,7 +109,8 @@ def annotate(
     path = None if _is_stream(out) else Path(cast(str, out))
     with _open_journal(path, resume) as journal:
         try:
-            for item, fraction in _read_all(inputs, input_format, Anonymiser() if anonymise else None):
+            names = Names(strict=to in ("csv", "parquet"))
+            for item, fraction in _read_all(inputs, input_format, Anonymiser() if anonymise else None, names):
                 run.take(item, fraction, journal)
             run.flush(journal)
             _render(journal, run.offsets, out, path, to, options or {})
@@ -127,10 +134,13 @@ class _Run:
         self.offsets = array("Q")
         self.done = self.failed = self.skipped = self.utterances = 0
         self.failures: list[Failure] = []
+        self._left_out: Counter[str] = Counter()
 
     def take(self, item: Item, fraction: float, journal: Journal) -> None:
         """One more item; tags the batch when it is full."""
         key = _key(item, self._tagger.version)
+        if isinstance(item, Conversation):
+            self._left_out.update(counts_of(item.extra))
         self._fraction = fraction
         known = journal.done.get(key)
         self.offsets.append(known or 0)
@@ -185,6 +195,7 @@ class _Run:
             failures=tuple(self.failures),
             interrupted=interrupted,
             journal=journal,
+            left_out=dict(sorted(self._left_out.items())),
         )
 
     def _tag(self, conversations: list[Conversation]) -> list[Conversation]:
@@ -219,7 +230,7 @@ def _check(inputs: Sequence[Any], out: Any, input_format: str, to: str, resume: 
     if to not in WRITERS:
         raise ValueError(f"unknown output format {to!r}; expected one of {', '.join(WRITERS)}")
     for given in inputs:
-        if not _is_stream(given):
+        if not _is_stream(given) and not Path(given).is_dir():
             with Path(given).open("rb"):  # raises what is to be said
                 pass
     if _is_stream(out):
@@ -227,6 +238,8 @@ def _check(inputs: Sequence[Any], out: Any, input_format: str, to: str, resume: 
             raise ValueError("only a run into a file can be resumed, not one into a stream")
         return
     path = Path(out)
+    if resume and is_special(path):
+        raise ValueError(f"only a run into a file can be resumed, and {path} is none")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected a file to write")
     if not path.absolute().parent.is_dir():
@@ -239,20 +252,22 @@ def _is_stream(thing: Any) -> bool:
     return not isinstance(thing, str | Path)
 
 
-def _read_all(inputs: Sequence[Any], input_format: str, anonymiser: Anonymiser | None) -> Iterator[tuple[Item, float]]:
+def _read_all(
+    inputs: Sequence[Any], input_format: str, anonymiser: Anonymiser | None, names: Names
+) -> Iterator[tuple[Item, float]]:
     """Every item of every input, and how much of all inputs has been read by then."""
     sizes = [0 if _is_stream(given) else Path(given).stat().st_size for given in inputs]
     before, total = 0, sum(sizes)
-    for given, size in zip(inputs, sizes, strict=True):
+    for number, (given, size) in enumerate(zip(inputs, sizes, strict=True)):
         source = Source.open(given)
         try:
             for item in read_source(source, input_format):
                 if isinstance(item, Conversation) and item.error is not None:
                     item = replace(item, error=None)  # an earlier run's; this one tries again
-                yield (
-                    anonymiser(item) if anonymiser else item,
-                    (before + size * source.fraction) / total if total else 0.0,
-                )
+                item = anonymiser(item) if anonymiser else item
+                if isinstance(item, Conversation):
+                    item = names.apart(item, number)
+                yield item, (before + size * source.fraction) / total if total else 0.0
         finally:
             if not _is_stream(given):
                 source.close()
@@ -268,7 +283,7 @@ def _key(item: Item, version: str) -> str:
 
 
 def _open_journal(path: Path | None, resume: bool) -> Journal:
-    if path is None:
+    if path is None or is_special(path):
         return Journal(cast(BinaryIO, tempfile.TemporaryFile()), None)
     return Journal.open(journal_of(path), resume=resume)
 
@@ -276,23 +291,10 @@ def _open_journal(path: Path | None, resume: bool) -> Journal:
 def _render(
     journal: Journal, offsets: Sequence[int], out: Any, path: Path | None, to: str, options: Mapping[str, Any]
 ) -> None:
-    """Writes the journal's items in order. A file appears whole or not at all."""
+    """Writes the journal's items in order."""
     items = cast(Any, journal.items(offsets))
     if path is None:
         write(items, out, to, **options)
         out.flush()
         return
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            write(items, file, to, **options)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    with_folder = os.open(path.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(with_folder)
-    finally:
-        os.close(with_folder)
+    write_whole(path, lambda file: write(items, file, to, **options))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from dialog.annotation.output import saying_where
 from dialog.conversation import Conversation
 from dialog.formats import Item, Unreadable
 from dialog.formats.jsonl import dump, load
@@ -22,6 +23,10 @@ class UnfinishedRun(ValueError):
     """A journal lies beside the output, and the run was not asked to go on with it."""
 
 
+class BusyOutput(BlockingIOError):
+    """Another run is writing the same output."""
+
+
 class Journal:
     """Items with a key each. Use as a context manager; `discard` it when its items have reached their output."""
 
@@ -36,15 +41,18 @@ class Journal:
     def open(cls, path: Path, *, resume: bool) -> Self:
         """The journal at a path, created if need be. A last line that was torn by a kill is cut off.
 
-        Raises UnfinishedRun where there is one with items in it and resume is False, BlockingIOError where another
-        process is writing it.
+        Raises UnfinishedRun where there is one with items in it and resume is False, BusyOutput where another process
+        is writing it.
         """
-        if not resume and path.exists() and path.stat().st_size > len(_MARK):
-            raise UnfinishedRun(f"{path} holds the work of an unfinished run: resume it, or delete that file")
         journal = cls(path.open("a+b"), path)
         try:
             if fcntl is not None:
-                fcntl.flock(journal._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                try:
+                    fcntl.flock(journal._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise BusyOutput(f"another run is writing {_output_of(path)}; wait for it, or stop it") from None
+            if not resume and path.stat().st_size > len(_MARK):
+                raise UnfinishedRun(f"{path} holds the work of an unfinished run: resume it, or delete that file")
             journal._load()
         except BaseException:
             journal._file.close()
@@ -60,10 +68,11 @@ class Journal:
             lines.append(line)
             offsets.append(offset)
             offset += len(line)
-        self._file.write(b"".join(lines))
-        self._file.flush()
-        if self.path is not None:
-            os.fsync(self._file.fileno())
+        with saying_where(self.path or Path("a temporary file")):
+            self._file.write(b"".join(lines))
+            self._file.flush()
+            if self.path is not None:
+                os.fsync(self._file.fileno())
         return offsets
 
     def item(self, offset: int) -> Item:
@@ -123,6 +132,10 @@ class Items:
 
     def __len__(self) -> int:
         return len(self._offsets)
+
+
+def _output_of(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".journal"))
 
 
 def _to_record(item: Item) -> dict[str, Any]:

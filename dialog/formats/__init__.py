@@ -16,6 +16,7 @@ from dialog.formats.html import write_html
 from dialog.formats.jsonl import read_json, write_jsonl
 from dialog.formats.label_studio import write_label_studio
 from dialog.formats.left_out import counts_of, sentence
+from dialog.formats.names import Names
 from dialog.formats.parquet import read_parquet, write_parquet
 from dialog.formats.plain import read_plain
 from dialog.formats.slack import read_slack
@@ -99,11 +100,14 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
             return
     anything = said = False
     silent: list[Conversation] = []  # chats without a word are passed on once somebody says something
+    names = Names(strict=format not in ("jsonl", "csv", "parquet"))
     for item in READERS[format](source):
         if isinstance(item, Unreadable):
             anything = True
             yield replace(item, source=source.name)
-        elif item.utterances or said or format == "jsonl":
+            continue
+        item = names.apart(item, 0)
+        if item.utterances or said or format == "jsonl":
             anything = said = True
             yield from silent
             silent.clear()

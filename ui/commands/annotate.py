@@ -39,6 +39,7 @@ def annotate(
 
     from dialog.annotation.annotate import annotate as annotate_logs
     from dialog.formats import WRITERS
+    from dialog.formats.left_out import sentence
     from ui.commands.terminal import complain, note, pick, progress, write_json
     from ui.messages import number
 
@@ -72,6 +73,8 @@ def annotate(
         skipped = f", {summary.skipped:,} were done before" if summary.skipped else ""
         failed = f", {summary.failed:,} failed" if summary.failed else ""
         rate = f"{number(summary.utterances, 'message')} in {summary.seconds:.1f} s"
+        if summary.left_out:
+            note(f"rapport: left out, since nobody said it: {sentence(summary.left_out)}")
         note(f"rapport: labelled {number(summary.done, 'conversation')} ({rate}){skipped}{failed} -> {out}")
     return summary.exit_code
 

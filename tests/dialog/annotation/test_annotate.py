@@ -1,5 +1,6 @@
 """Whole logs: order kept, nothing spoilt by a neighbour, nothing lost to a kill."""
 
+import errno
 import io
 import json
 import os
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from dialog.annotation.annotate import Progress, annotate, journal_of
-from dialog.annotation.journal import UnfinishedRun
+from dialog.annotation.journal import BusyOutput, UnfinishedRun
+from dialog.annotation.output import NoSpace
 from dialog.conversation import Conversation, Prediction
 from dialog.formats import Unreadable, read
 
@@ -326,8 +328,9 @@ def test_two_runs_cannot_write_one_output(log: Path, tmp_path: Path) -> None:
 
     class Nosy(FakeTagger):
         def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
-            with pytest.raises(BlockingIOError):
-                annotate([log], out, tagger=FakeTagger(), resume=True)
+            for resume in (True, False):
+                with pytest.raises(BusyOutput, match=r"another run is writing .*out\.jsonl; wait for it, or stop it"):
+                    annotate([log], out, tagger=FakeTagger(), resume=resume)
             return super().tag(conversations, mode=mode)
 
     assert annotate([log], out, tagger=Nosy()).failed == 0
@@ -339,3 +342,94 @@ def test_what_comes_out_can_go_in_again(log: Path, tmp_path: Path) -> None:
     assert not any(isinstance(item, Unreadable) for item in again)
     annotate([tmp_path / "out.jsonl"], tmp_path / "again.jsonl", tagger=FakeTagger())
     assert lines_of(tmp_path / "again.jsonl") == lines_of(tmp_path / "out.jsonl")
+
+
+CHAT = "31/12/20, 21:41 - {0}: x\n31/12/20, 21:42 - {0}: <Media omitted>\n31/12/20, 21:43 - {0} added Cem\n"
+
+
+def test_what_was_left_out_is_counted_over_all_inputs(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(CHAT.format("Ann"))
+    out = tmp_path / "out.jsonl"
+    summary = annotate([tmp_path / "a.txt", tmp_path / "b.txt"], out, tagger=FakeTagger())
+    assert summary.left_out == {"media message": 2, "system line": 2}
+    assert [item["left_out"] for item in lines_of(out)] == [{"media message": 1, "system line": 1}] * 2
+
+
+def test_a_log_of_which_nothing_could_be_read_is_1(tmp_path: Path) -> None:
+    log = tmp_path / "chat.txt"
+    log.write_text("31/12/20, 21:41 - Ann added Bo\n31/12/20, 21:42 - Ann: <Media omitted>\n")
+    summary = annotate([log], tmp_path / "o", tagger=FakeTagger())
+    assert summary.exit_code == 1
+    assert summary.failures[0].error == "nobody says anything in it; left out: 1 media message and 1 system line"
+
+
+def test_two_chats_of_one_name_stay_two_after_a_table_and_back(tmp_path: Path) -> None:
+    inputs = []
+    for folder, name in (("one", "Ann"), ("two", "Bo"), ("three", "Cem")):
+        (tmp_path / folder).mkdir()
+        inputs.append(tmp_path / folder / "chat.txt")
+        inputs[-1].write_text(f"31/12/20, 21:41 - {name}: x\n31/12/20, 21:42 - {name}: y\n")
+    out = tmp_path / "out.csv"
+    annotate(inputs, out, tagger=FakeTagger(), to="csv")
+    again = [item for item in read(out) if isinstance(item, Conversation)]
+    assert [(c.id, c.speakers) for c in again] == [
+        ("chat-1", ("Ann",)), ("chat-1 (2)", ("Bo",)), ("chat-1 (3)", ("Cem",)),
+    ]  # fmt: skip
+    annotate(inputs, tmp_path / "out.jsonl", tagger=FakeTagger())
+    warnings = [item.get("warnings") for item in lines_of(tmp_path / "out.jsonl")]
+    assert warnings[0] is None
+    assert warnings[1] == ["another conversation is called 'chat-1' too; this one was renamed"]
+
+
+def test_ids_that_came_in_stay_within_one_file_of_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join([line("a", "x"), line("a", "y")]))
+    annotate([log], tmp_path / "o.jsonl", tagger=FakeTagger())
+    assert [item["id"] for item in lines_of(tmp_path / "o.jsonl")] == ["a", "a"]
+    annotate([log], tmp_path / "o.csv", tagger=FakeTagger(), to="csv")
+    assert [item.id for item in read(tmp_path / "o.csv")] == ["a", "a (2)"]
+
+
+def test_a_link_stays_a_link(log: Path, tmp_path: Path) -> None:
+    target, soft, hard = tmp_path / "target", tmp_path / "soft", tmp_path / "hard"
+    target.write_text("old")
+    soft.symlink_to(target)
+    annotate([log], soft, tagger=FakeTagger())
+    assert soft.is_symlink()
+    assert len(lines_of(target)) == 10
+    target.write_text("old" * 10000)
+    hard.hardlink_to(target)
+    annotate([log], hard, tagger=FakeTagger())
+    assert hard.samefile(target)
+    assert len(lines_of(target)) == 10
+
+
+def test_a_pipe_is_written_into_and_stays_a_pipe(log: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        annotate([log], pipe, tagger=FakeTagger())
+        received, _ = reader.communicate()
+    assert received.count(b"\n") == 10
+    assert pipe.is_fifo()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.jsonl", "pipe"]
+    annotate([log], Path("/dev/null"), tagger=FakeTagger())
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(ValueError, match="only a run into a file can be resumed"):
+        annotate([log], pipe, tagger=FakeTagger(), resume=True)
+
+
+def test_a_full_disk_names_the_file_and_what_to_do(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoSpace, match="no space left to write /dev/full; make room there"):
+        annotate([log], Path("/dev/full"), tagger=FakeTagger())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(NoSpace, match=r"no space left to write .*journal; .* with --resume: the work so far is kept"):
+        annotate([log], out, tagger=FakeTagger())
+    monkeypatch.undo()
+    assert annotate([log], out, tagger=FakeTagger(), resume=True).exit_code == 0
