@@ -52,7 +52,8 @@ class Document:
         if number >= len(openings) or (opening := openings[number]) is None:
             return []
         decoder = json.JSONDecoder(parse_constant=no_constant)
-        at, places = opening.end(), []
+        at = opening.end()
+        places: list[int] = []
         while True:
             at = _WHITE.match(self.text, at).end()  # type: ignore[union-attr]
             if at >= len(self.text) or self.text[at] == "]":

@@ -149,8 +149,8 @@ def _speaker(message: dict[str, Any], users: dict[str, str]) -> str:
             return encodable(profile[key].strip())
     user = string(message, "user", optional=True)
     bot = message.get("bot_profile")
-    named = bot.get("name") if isinstance(bot, dict) and isinstance(bot.get("name"), str) else ""
-    return users.get(user) or user or string(message, "username", optional=True) or encodable(named) or "unknown"
+    named = string(bot, "name", optional=True) if isinstance(bot, dict) else ""
+    return users.get(user) or user or string(message, "username", optional=True) or named or "unknown"
 
 
 def _shown(match: re.Match[str], users: dict[str, str]) -> str:
