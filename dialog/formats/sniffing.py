@@ -8,6 +8,7 @@ from dialog.formats.csv import Layout, find_layout
 from dialog.formats.jsonl import load
 from dialog.formats.plain import turn_of
 from dialog.formats.source import Source
+from dialog.formats.subtitles import TIMING
 from dialog.formats.whatsapp import header_of
 
 _BINARY = {
@@ -40,7 +41,6 @@ _SUFFIXES = {
     ".vtt": "vtt",
     ".parquet": "parquet",
 }
-_TIMING = re.compile(r"\s*(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}\s*-->")
 _DISCORD = re.compile(r'"(?:guild|channel)"\s*:\s*\{')
 _TELEGRAM = re.compile(
     r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"personal_information"\s*:'
@@ -86,7 +86,7 @@ def _by_marks(lines: list[str]) -> str:
     first = lines[0].lstrip("\ufeff \t")
     if first.startswith("WEBVTT"):
         return "vtt"
-    if any(_TIMING.match(line) for line in lines[:3]):
+    if any(TIMING.match(line) for line in lines[:3]):
         return "srt"
     if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
         return "whatsapp"
