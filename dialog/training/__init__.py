@@ -22,6 +22,10 @@ class Recipe:
     """False where examples are made: then there is no data folder, and `train` is given an empty path."""
 
 
+N_ANSWERS = 88_500
+"""Messages that the shipped default's teacher was asked about: what a quarter of an hour held, our chats first."""
+
+
 def _emotion(summary: str, name: str, *parts: str) -> Recipe:
     def train(
         data: Path,
@@ -42,6 +46,57 @@ def _emotion(summary: str, name: str, *parts: str) -> Recipe:
         return trained.scores
 
     return Recipe(summary=summary, train=train, takes_teachers=True)
+
+
+def _teacher(
+    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+) -> dict[str, Any]:
+    from dialog.training.pool import for_teacher
+    from dialog.training.teacher import TeacherRecipe, train_teacher
+
+    train_teacher(for_teacher(data, seed), out, TeacherRecipe(seed=seed), start=start, report=report)
+    return {}
+
+
+def _answers(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    teachers: Sequence[Path] = (),
+) -> dict[str, Any]:
+    from dialog.training.answers import make_answers
+    from dialog.training.loop import Progress
+    from dialog.training.pool import for_student
+
+    if len(teachers) != 1:
+        raise ValueError(f"{len(teachers)} teachers: emotion/answers takes one, --teacher FOLDER of emotion/teacher")
+    messages, done = for_student(data, seed, limit=N_ANSWERS), 0
+
+    def count(n: int) -> None:
+        nonlocal done
+        done += n
+        if report:
+            report(Progress(done, len(messages), 0.0))
+
+    make_answers(messages, teachers[0], out, large=start, progress=count)
+    return {}
+
+
+def _default(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    teachers: Sequence[Path] = (),
+) -> dict[str, Any]:
+    from dialog.training.default import DefaultRecipe, train_default
+
+    if len(teachers) != 1:
+        raise ValueError(f"{len(teachers)} teachers: emotion/ekman takes one, --teacher FOLDER of emotion/answers")
+    return train_default(DefaultRecipe(), data, out, answers=teachers[0], start=start, seed=seed, report=report)
 
 
 def _encoder(
@@ -125,12 +180,24 @@ def _pointer(name: str, summary: str) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
-    "emotion/ekman": _emotion("The default model, from every corpus that fits", "ekman"),
-    "emotion/ekman-again": _emotion(
-        "The default trained on from itself, --start; how the shipped one ends", "ekman_again"
+    "emotion/teacher": Recipe(
+        summary="What the default learns from: all-mpnet-base-v2 (rapport[large], or its folder as --start)",
+        train=_teacher,
     ),
+    "emotion/answers": Recipe(
+        summary="What a teacher (--teacher) says of many messages (--start as for emotion/teacher)",
+        train=_answers,
+        takes_teachers=True,
+    ),
+    "emotion/ekman": Recipe(
+        summary="The default: each message read alone, from answers (--teacher), over the encoder of --start",
+        train=_default,
+        takes_teachers=True,
+    ),
+    "emotion/ekman-joint": _emotion("As the default was: messages read side by side, every corpus that fits", "ekman"),
+    "emotion/ekman-joint-again": _emotion("The same trained on from itself, --start", "ekman_again"),
     "emotion/ekman-permissive": _emotion(
-        "The default from GoEmotions alone, whose licence is permissive", "ekman_permissive"
+        "Messages read side by side, from GoEmotions alone, whose licence is permissive", "ekman_permissive"
     ),
     **{
         f"emotion/{name}": _emotion(f"{title}, for comparison with the literature", name)

@@ -150,7 +150,7 @@ def shouting(text: str, row: Sequence[float], rng: random.Random) -> tuple[str, 
         return text, row
     if 0.0 < neutral < 0.8:
         scale = (1 - neutral / 2) / (1 - neutral)
-        row = [p / 2 if i == _NEUTRAL else p * scale for i, p in enumerate(row)]
+        row = tuple(p / 2 if i == _NEUTRAL else p * scale for i, p in enumerate(row))
     return text.upper(), row
 
 

@@ -84,7 +84,7 @@ def of_conversations(data: Path, source: Source, seed: int) -> list[Message]:
     messages = []
     for c in load_source(source, data, seed):
         for u, label in zip(c.utterances, gold(c, source.corpus), strict=True):
-            if label in mapping and u.text.strip():
+            if label is not None and label in mapping and u.text.strip():
                 messages.append(Message(u.text, source.corpus, spread({mapping[label]: 1.0})))
     return messages
 
