@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from models.mixers import MIXERS
 from tests.docs.tables import ratio, table
 
 RUNS = Path(__file__).parents[2] / "docs" / "measured" / "bench"
@@ -94,17 +95,18 @@ def mixers() -> str:
     costs = {(row["mixer"], row["T"]): row for row in run_of("mixers")["rows"]}
     recalls = {(row["variant"], row["tier"]): row for row in run_of("recall")["rows"]}
     order = dict.fromkeys((row["mixer"], row["variant"]) for row in run_of("recall")["rows"])
-    order |= dict.fromkeys((name, name) for name, _ in costs if name not in {mixer for mixer, _ in order})
+    order |= dict.fromkeys((name, name) for name in MIXERS if name not in {mixer for mixer, _ in order})
     shown, rows = set(), []
     for mixer, variant in order:
         recall = [recalls.get((variant, tier)) for tier in ("smoke", "rank")]
         floats = next((f"{r['state_floats']:,}" for r in recall if r), "")
-        asked = any(recall)
+        known = MIXERS[mixer][1] if mixer in MIXERS else None
+        asked = any(recall) or (known is not None and known.streams and not known.takes_ids)
         cells = [f"{r['recall']} ({r['reached_at_step']})" if r else "" if asked else "not asked" for r in recall]
         cells.append(floats)
         for metric in ("forward_ratio", "ratio", "step_ratio"):
-            known = [costs.get((mixer, T), {}).get(metric) for T in LENGTHS] if mixer not in shown else []
-            cells.append(" / ".join(_short(value) for value in known if value is not None))
+            found = [costs.get((mixer, T), {}).get(metric) for T in LENGTHS] if mixer not in shown else []
+            cells.append(" / ".join(_short(value) for value in found if value is not None))
         shown.add(mixer)
         rows.append([_RECALL_NAMES.get(variant, variant), *cells])
     lengths = "T=256/4k/16k"
