@@ -18,6 +18,7 @@ from dialog.emotion.port import Mode
 from dialog.emotion.tagger import EmotionTagger
 from dialog.evaluation.behaviour import caused, chats
 from dialog.evaluation.behaviour.chats import EKMAN, ChatScores, Message, chat_scores, messages
+from dialog.evaluation.behaviour.disturbed import own_probes
 from dialog.evaluation.behaviour.probes import Case, Probe, all_probes, flicker_chats, right
 from dialog.evaluation.behaviour.reading import Alone, AlwaysNeutral, Answers, Ask, Chat, Reader
 from dialog.metrics import mean_interval, share_interval
@@ -34,6 +35,7 @@ METRICS: dict[str, str] = {
     **FLICKER,
     **chats.EXPLAINED,
     **{f"own_f1_{label}": f"F1 of {label} on --data, counted as own_macro_f1 counts it." for label in EKMAN},
+    **{probe.name: probe.explained for probe in own_probes(())},
     **caused.EXPLAINED,
 }
 """metric -> what it counts, in per cent unless it says otherwise. NAME_95 is its 95 % interval (Wilson's for rates over
@@ -65,18 +67,19 @@ def evaluate_behaviour(
     told = messages(conversations)
     if data and not told:
         raise ValueError(f"{', '.join(map(str, data))}: no message has a label")
+    some = (*all_probes(), *own_probes(told))
     begun = time.perf_counter()
     modes: list[Mode] = ["offline", "live"] if live else ["offline"]
     readers = {mode: Reader(tagger.without_causes(), mode) for mode in modes}
     for i, mode in enumerate(modes):
-        readers[mode].read(_asks(told, mode))
+        readers[mode].read(_asks(_in(mode, some), told, mode))
         if progress:
             progress(i + 1, len(modes) + 1)
     metrics: dict[str, Any] = {}
     cases: dict[str, int] = {}
     wrong: dict[str, list[dict[str, Any]]] = {}
     for mode in modes:
-        scored = score_probes(_of(mode), readers[mode], wrong if details and mode == "offline" else None)
+        scored = score_probes(_in(mode, some), readers[mode], wrong if details and mode == "offline" else None)
         prefix = "" if mode == "offline" else "live_"
         metrics |= {prefix + name: value for name, (value, _) in scored.items()}
         cases |= {prefix + name: n for name, (_, n) in scored.items() if not name.endswith("_95")}
@@ -106,7 +109,7 @@ def evaluate_behaviour(
         "task": "behaviour",
         "model": tagger.version,
         "data": [str(path) for path in data],
-        "n": len(told) + len({case.ask for probe in all_probes() for case in probe.cases}),
+        "n": len(told) + len({case.ask for probe in some for case in probe.cases}),
         "n_cases": cases,
         "seconds": time.perf_counter() - begun,
         "metrics": metrics,
@@ -140,13 +143,14 @@ def score_probes(
     return scored
 
 
-def _of(mode: Mode) -> list[Probe]:
-    return [probe for probe in all_probes() if probe.live or mode == "offline"]
+def _in(mode: Mode, some: Iterable[Probe]) -> list[Probe]:
+    """The probes that can say anything in a mode."""
+    return [probe for probe in some if probe.live or mode == "offline"]
 
 
-def _asks(told: Sequence[Message], mode: Mode) -> Iterable[Ask]:
+def _asks(some: Iterable[Probe], told: Sequence[Message], mode: Mode) -> Iterable[Ask]:
     """Everything that will be asked of one mode's reader, so that it is read together."""
-    for probe in _of(mode):
+    for probe in some:
         for case in probe.cases:
             yield case.ask
             if case.reference:

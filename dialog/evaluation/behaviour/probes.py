@@ -108,7 +108,7 @@ def all_probes() -> tuple[Probe, ...]:
     return (
         *_feelings(),
         *_bleeding(),
-        *_neutral_lines(),
+        *neutral_line_probes(_neutral()),
         *_noise(),
         *(_answers(kind, explained) for kind, explained in EXPLAINED_BY_KIND.items()),
         *_words(),
@@ -128,7 +128,11 @@ def _feelings() -> Iterator[Probe]:
     ):
         cases = (Case(_alone(row[kind]), frozenset(row["accepted"])) for row in _rows("feelings.jsonl"))
         yield Probe(f"{kind}_right", f"Share read rightly of {explained}.", tuple(cases), right, aim=1)
-    lines = [*_neutral()[::4], *(t for _, t in _strong()[::2]), *(r["unnamed"] for r in _rows("feelings.jsonl")[::2])]
+    lines = [
+        *_neutral()[::4],
+        *(t for _, t in strong_lines()[::2]),
+        *(r["unnamed"] for r in _rows("feelings.jsonl")[::2]),
+    ]
     before = _neutral()[1::4]
     cases = (
         Case(_alone(line), reference=Ask((("B", before[i % 24]), ("A", before[(i + 7) % 24]), ("A", line))))
@@ -143,7 +147,7 @@ def _feelings() -> Iterator[Probe]:
 
 
 def _bleeding() -> Iterator[Probe]:
-    strong, neutral = _strong(), _neutral()[::2]
+    strong, neutral = strong_lines(), _neutral()[::2]
     for side, place in (("before", -1), ("after", 0)):
         for who, speaker in (("same", "A"), ("other", "B")):
             cases = []
@@ -177,16 +181,18 @@ def _bleeding() -> Iterator[Probe]:
         )
 
 
-def _neutral_lines() -> Iterator[Probe]:
-    lines, only_neutral = _neutral(), frozenset({"neutral"})
+def neutral_line_probes(lines: Sequence[str], prefix: str = "") -> Iterator[Probe]:
+    """What changes neutral lines, the suite's or those of a user; metrics begin with `prefix`."""
+    only_neutral, whose = frozenset({"neutral"}), " of --data" if prefix else ""
 
     def probe(what: str, explained: str, variants: Callable[[int, str], Sequence[Ask]]) -> Probe:
         cases = (Case(v, only_neutral, _alone(line)) for i, line in enumerate(lines) for v in variants(i, line))
-        explained = f"Share of neutral lines called otherwise {explained}, of those called neutral alone."
-        return Probe(f"neutral_changed_by_{what}", explained, tuple(cases), changed)
+        explained = f"Share of neutral lines{whose} called otherwise {explained}, of those called neutral alone."
+        return Probe(f"{prefix}neutral_changed_by_{what}", explained, tuple(cases), changed)
 
     cases = tuple(Case(_alone(line), only_neutral) for line in lines)
-    yield Probe("neutral_right", "Share called neutral of neutral lines that are a whole chat.", cases, right, aim=1)
+    explained = f"Share called neutral of neutral lines{whose}, each a whole chat."
+    yield Probe(f"{prefix}neutral_right", explained, cases, right, aim=1)
     yield probe("punctuation", "with '!' at the end", lambda i, line: [_alone(line + "!")])
     yield probe("full_stop", "with '.' at the end", lambda i, line: [_alone(line + ".")])
     yield probe("emoji", "with 👍, 👌 or ✅ at the end", lambda i, line: [_alone(f"{line} {'👍👌✅'[i % 3]}")])
@@ -199,7 +205,7 @@ def _neutral_lines() -> Iterator[Probe]:
 
 
 def _noise() -> Iterator[Probe]:
-    known = [("neutral", line) for line in _neutral()] + _strong()
+    known = [("neutral", line) for line in _neutral()] + strong_lines()
     for what, explained, disturbed in (
         ("typos", "with two letters swapped and one lost", _mistyped),
         ("asr", "as a speech recogniser writes: no case, no punctuation, 'um'", _recognised),
@@ -241,7 +247,7 @@ def _languages() -> Iterator[Probe]:
     )
     yield Probe("foreign_warned", "Share of them that get no label, or a warning with it.", foreign, warned, aim=1)
     rows = _rows("feelings.jsonl")
-    english = [*_neutral(), *(t for _, t in _strong()), *(r[k] for r in rows for k in ("named", "unnamed"))]
+    english = [*_neutral(), *(t for _, t in strong_lines()), *(r[k] for r in rows for k in ("named", "unnamed"))]
     english += [spoken(row["chat"])[0][1] for row in _rows("answers.jsonl") if row["kind"] in ("slang", "stretched")]
     explained = "Share of English lines, slang among them, that get no label."
     yield Probe("english_refused", explained, tuple(Case(_alone(line)) for line in english), refused)
@@ -282,6 +288,6 @@ def _neutral() -> list[str]:
     return _lines()["neutral"]
 
 
-def _strong() -> list[tuple[str, str]]:
-    """(feeling, line)."""
+def strong_lines() -> list[tuple[str, str]]:
+    """Lines whose words leave no doubt of the feeling: (feeling, line)."""
     return [(row["feeling"], row["text"]) for row in _lines()["strong"]]

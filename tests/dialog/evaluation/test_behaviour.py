@@ -17,7 +17,8 @@ from dialog.evaluation import behaviour
 from dialog.evaluation.behaviour import METRICS, evaluate_behaviour, score_probes
 from dialog.evaluation.behaviour.caused import by_rule, cause_metrics
 from dialog.evaluation.behaviour.chats import EKMAN, chat_scores, messages
-from dialog.evaluation.behaviour.probes import EXPLAINED_BY_KIND, all_probes, flicker_chats
+from dialog.evaluation.behaviour.disturbed import own_probes
+from dialog.evaluation.behaviour.probes import EXPLAINED_BY_KIND, all_probes, flicker_chats, strong_lines
 from dialog.evaluation.behaviour.reading import Alone, AlwaysNeutral, Ask, Reader, spoken
 from dialog.evaluation.tasks import TASKS, WITHOUT_DATA
 from tests.dialog.tiny import chat
@@ -111,7 +112,7 @@ def test_a_model_that_takes_a_neighbours_colour_is_caught_on_that_side_and_speak
 
 
 def test_a_feeling_that_takes_a_strangers_label_is_counted_only_where_it_was_known_alone() -> None:
-    known = {t: label for label, t in behaviour.probes._strong()}
+    known = {t: label for label, t in strong_lines()}
 
     def rule(c: Conversation, i: int) -> str:
         return known.get(c.utterances[-1].text, "neutral")  # Everything is what the last message is.
@@ -188,6 +189,21 @@ def test_either_accepted_label_is_right_and_what_is_missed_and_alarmed_is_told_a
     assert metrics["own_macro_f1"] == pytest.approx(200 / 5)
     assert metrics["own_ece"] == 0.5
     assert metrics["own_refused"] == 0
+
+
+def test_the_neutral_messages_of_a_chat_are_read_again_with_a_mark_and_beside_a_loud_neighbour() -> None:
+    told = messages([chat("A: hi", "B: it is at four", "A: which room", emotions=("neutral",) * 3)] * 4)
+    loud = {line for _, line in strong_lines()}
+
+    def rule(c: Conversation, i: int) -> str:
+        before = c.utterances[i - 1] if i else None
+        coloured = before is not None and before.text in loud and before.speaker != c.utterances[i].speaker
+        return "fear" if coloured or c.utterances[i].text.endswith("!") else "neutral"
+
+    found = {name: v for name, (v, _) in score_probes(own_probes(told), Reader(ByRule(rule), "offline")).items()}
+    raised = {name for name, value in found.items() if "_95" not in name and value}
+    assert raised == {"own_neutral_right", "own_neutral_changed_by_punctuation", "own_bleeding_before_other"}
+    assert {found[name] for name in raised} == {100}
 
 
 def test_a_message_that_got_no_label_is_refused_and_is_neither_missed_nor_an_alarm() -> None:
