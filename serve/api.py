@@ -20,7 +20,7 @@ from serve.edge.limits import Limits
 from serve.edge.openapi import add_docs, describe
 from serve.edge.problems import Fault, Refusal, declared, of_status, unavailable
 from serve.edge.reading import invalid, pointer
-from serve.edge.schemas import HealthReply
+from serve.edge.schemas import HealthReply, LimitsReply
 from serve.edge.spool import Spool
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
@@ -72,13 +72,13 @@ def create_api(
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
     app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
-    app.include_router(_operations(labeller, choice))
+    app.include_router(_operations(labeller, choice, limits))
     add_docs(app, "/docs")
     _add_errors(app, limits)
     return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits))
 
 
-def _operations(labeller: Labeller, choice: Choice) -> APIRouter:
+def _operations(labeller: Labeller, choice: Choice, limits: Limits) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
@@ -90,6 +90,12 @@ def _operations(labeller: Labeller, choice: Choice) -> APIRouter:
     async def labels(request: Request) -> LabelsReply:
         """Every label set that a model has, with each label's sentiment, symbol and colour."""
         return LabelsReply(label_sets=choice.label_sets(), request_id=request_id_of(request.scope))
+
+    @router.get("/limits", summary="What is refused", operation_id="list_limits", responses=declared())
+    async def all_limits(request: Request) -> LimitsReply:
+        """Every limit of this service by its name, as a refusal names it. Sizes are bytes, lengths code points, waits
+        seconds."""
+        return LimitsReply(limits=limits, request_id=request_id_of(request.scope))
 
     @router.get("/health/live", summary="Is anybody there?", operation_id="is_alive", responses=declared())
     async def live(request: Request) -> HealthReply:

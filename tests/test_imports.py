@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -28,11 +29,12 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "serve": (
         ("bench",),
         ("ray",),
-        ("api", "client"),
+        ("api",),
         ("batches", "chats"),
         ("emotion", "pictures"),
         ("config", "storage"),
-        ("edge",),
+        ("client", "edge"),
+        ("wire",),
     ),
     "ui": (("commands",), ("page",), ("messages", "scores")),
 }
@@ -114,10 +116,19 @@ def test_rooms_know_only_what_stands_below_them(layer: str) -> None:
         ("dialog", "emotion", "import dialog.pictures.match"),
         ("serve", "edge", "def f():\n    from serve.emotion import schemas"),
         ("serve", "chats", "from serve import batches"),
+        ("serve", "client", "from serve.batches.schemas import BatchOut"),
+        ("serve", "client", "from serve.edge.limits import Limits"),
     ],
 )
 def test_an_import_across_or_up_is_found(layer: str, room: str, source: str) -> None:
     assert faults_of_room(layer, room, source)
+
+
+def test_the_client_needs_neither_torch_nor_ray() -> None:
+    heavy = ("torch", "ray", "transformers", "gradio", "fastapi", "numpy")
+    told = f"import sys, serve.client; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from dialog.conversation import Conversation
-from dialog.formats.csv import read_csv, write_csv
+from dialog.formats.csv import read_csv
 from dialog.formats.discord import read_discord
-from dialog.formats.html import write_html
-from dialog.formats.jsonl import read_json, write_jsonl
-from dialog.formats.label_studio import write_label_studio
+from dialog.formats.jsonl import read_json
 from dialog.formats.left_out import counts_of, sentence
 from dialog.formats.names import Names
-from dialog.formats.parquet import read_parquet, write_parquet
+from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
 from dialog.formats.slack import read_slack
 from dialog.formats.sniffing import UnknownFormat, sniff
@@ -25,6 +23,7 @@ from dialog.formats.source import Source, Unreadable
 from dialog.formats.subtitles import read_srt, read_vtt
 from dialog.formats.telegram import read_telegram
 from dialog.formats.whatsapp import read_whatsapp
+from dialog.formats.writers import WRITERS, Writer
 
 __all__ = [
     "READERS",
@@ -33,6 +32,7 @@ __all__ = [
     "Source",
     "UnknownFormat",
     "Unreadable",
+    "Writer",
     "read",
     "read_source",
     "sniff",
@@ -55,15 +55,6 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
     "vtt": read_vtt,
 }
 """Format to reader. Each yields the conversations of a source in order, and never raises for what is in it."""
-
-WRITERS: dict[str, Callable[..., None]] = {
-    "jsonl": write_jsonl,
-    "csv": write_csv,
-    "html": write_html,
-    "parquet": write_parquet,
-    "label-studio": write_label_studio,
-}
-"""Format to writer: (items, binary file, and options of its own). Items must bear being gone through twice."""
 
 
 def read(
@@ -130,4 +121,4 @@ def write(items: Iterable[Item], out: BinaryIO, format: str, **options: Any) -> 
     """Writes items in a format of WRITERS. Raises ValueError for another one."""
     if format not in WRITERS:
         raise ValueError(f"unknown output format {format!r}; expected one of {', '.join(WRITERS)}")
-    WRITERS[format](list(items) if isinstance(items, Iterator) else items, out, **options)
+    WRITERS[format].write(list(items) if isinstance(items, Iterator) else items, out, **options)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dialog.training.ablations import ABLATIONS
+from dialog.training.pointers import POINTERS
+
 if TYPE_CHECKING:
     from dialog.training.loop import Progress
 
@@ -153,14 +156,8 @@ def _vision(
     return train_vision(VisionRecipe(), data, out, seed=seed, report=report)
 
 
-_PARTS = {
-    "alone": "the same encoder on single utterances, nothing else",
-    "context": "the context model alone, on a fixed encoder (--start; plain without)",
-    "no-attention": "as context, without identity-masked attention",
-    "no-gru": "as context, without DialogGRU",
-    "no-branches": "as context, with the CRF alone",
-    "no-crf": "as context, without a CRF",
-    "linear-chain": "as context, with a linear-chain CRF",
+_PARTS = {"alone": "the same encoder on single utterances, nothing else"} | {
+    part: ablation.summary for part, ablation in ABLATIONS.items()
 }
 
 
@@ -211,18 +208,7 @@ RECIPES: dict[str, Recipe] = {
         for name in ("meld", "emorynlp", "iemocap", "dailydialog")
         for part, what in _PARTS.items()
     },
-    **{
-        f"pointer/{name}": _pointer(f"pointer/{name}", f"A pointer network for {what}; needs no --data")
-        for name, what in {
-            "hull": "convex hulls of 5 to 10 points",
-            "hull-softmax": "the same, read by softmax attention",
-            "hull-wide": "the same, wider and longer",
-            "tsp-5": "shortest tours of 5 cities",
-            "tsp-10": "shortest tours of 10 cities",
-            "delaunay-5": "Delaunay triangulations of 5 points",
-            "delaunay-5-wide": "the same, wider and longer",
-        }.items()
-    },
+    **{name: _pointer(name, f"A pointer network for {row.summary}; needs no --data") for name, row in POINTERS.items()},
     "visual/seqdialn": _visual("Answers about pictures, from everything there is; an hour on one core", "standard"),
     "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),
     **{

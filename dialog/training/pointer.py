@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from dialog.geometry.scores import SCORES
 from dialog.geometry.tasks import TASKS, TEST_SEEDS, Examples, before_end
 from dialog.training.loop import Progress, Schedule, finish, run
+from dialog.training.pointers import POINTERS
 from models.mixers.softmax import SoftmaxAttentionConfig
 from models.pointer.config import PointerConfig
 from models.pointer.decoding import beam_search
@@ -72,16 +74,9 @@ def delaunay_wide(n: int = 5, steps: int = 20_000) -> PointerRecipe:
 
 
 NAMED: dict[str, Callable[[], PointerRecipe]] = {
-    "pointer/hull": hull,
-    "pointer/hull-softmax": hull_softmax,
-    "pointer/hull-wide": lambda: hull(16_000, 96),
-    "pointer/tsp-5": lambda: tsp(5),
-    "pointer/tsp-10": lambda: tsp(10, 6_000),
-    "pointer/delaunay-5": delaunay,
-    "pointer/delaunay-5-wide": delaunay_wide,
+    name: partial(globals()[row.recipe], *row.arguments) for name, row in POINTERS.items()
 }
-"""The recipes by name, a few minutes each on a core of one's own, the wide ones ten: narrower and shorter than the
-paper's million examples."""
+"""The recipes by name."""
 
 
 @dataclass(frozen=True, slots=True)

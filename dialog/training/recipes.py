@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from dialog.reading.batching import Layout
+from dialog.training.ablations import ABLATIONS
 from dialog.training.emotion import EmotionRecipe
 from dialog.training.encoder import DAILY, FRIENDS
 from dialog.training.examples import Source
@@ -113,15 +114,4 @@ def context_only(recipe: EmotionRecipe) -> EmotionRecipe:
 
 def ablated(recipe: EmotionRecipe, part: str) -> EmotionRecipe:
     """`context_only` with one part left out or exchanged: a key of ABLATIONS."""
-    return replace(context_only(recipe), context=(recipe.context or {}) | ABLATIONS[part])
-
-
-ABLATIONS: dict[str, dict[str, object]] = {
-    "context": {},
-    "no-attention": {"n_attention_layers": 0},
-    "no-gru": {"n_gru_layers": 0},
-    "no-branches": {"n_attention_layers": 0, "n_gru_layers": 0},
-    "no-crf": {"crf": "none"},
-    "linear-chain": {"crf": "linear"},
-}
-"""What each ablation changes in the context model; `context` changes nothing, for comparison."""
+    return replace(context_only(recipe), context=(recipe.context or {}) | ABLATIONS[part].fields)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import ValidationError
 
+from dialog.formats import WRITERS
 from models.catalogue import EMOTION
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
@@ -30,13 +31,6 @@ from serve.storage import Storage
 
 BatchId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/batches gave it")]
 
-_TYPES = {
-    "jsonl": "application/jsonl",
-    "csv": "text/csv; charset=utf-8",
-    "html": "text/html; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-    "label-studio": "application/json",
-}
 _LONGEST_NAME = 120  # bytes of UTF-8; a file system takes 255
 _EXAMPLE = "Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n"
 _STATE: dict[str, Any] = {
@@ -62,7 +56,6 @@ _STATE: dict[str, Any] = {
     "output": None,
     "request_id": "6f1d8c3e9b7a4d22",
 }
-_OPTIONS = ("filename", "input_format", "to", "model", "label_set", "anonymise")
 _BODY = {
     "requestBody": {
         "required": True,
@@ -77,7 +70,7 @@ _BODY = {
                     "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "The log"},
-                        **{name: {"type": "string"} for name in _OPTIONS},
+                        **{name: {"type": "string"} for name in BatchOptions.model_fields},
                     },
                     "additionalProperties": False,
                 },
@@ -177,7 +170,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         responses={
             200: {
                 "description": "The labelled log, in the format that was asked for",
-                "content": {kind.partition(";")[0]: {} for kind in _TYPES.values()},
+                "content": {writer.media_type.partition(";")[0]: {} for writer in WRITERS.values()},
             },
             **declared(404, 409, 422),
         },
@@ -193,7 +186,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         name = f"{Path(batch.filename).stem}-emotions{path.suffix}"
         headers = {
             FILE_HEADER: str(path.relative_to(folder)),
-            "Content-Type": _TYPES[batch.output_format],
+            "Content-Type": WRITERS[batch.output_format].media_type,
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
             # A report holds what strangers wrote; opened in the browser it must not act in our name.
             "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",

@@ -24,6 +24,7 @@ from ray import serve as ray_serve
 from dialog.annotation.annotate import Progress, Summary, annotate
 from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
+from dialog.formats import WRITERS
 from serve.batches import table as batch_table
 from serve.batches.table import Batch
 from serve.config import AppConfig
@@ -33,9 +34,6 @@ from serve.edge.problems import Refusal
 from serve.emotion.deployment import Job, JobAnswer, Labels
 from serve.emotion.labeller import Labeller, RemoteLabeller
 from serve.storage import BATCHES, DATABASE, Storage
-
-ENDINGS = {"jsonl": "jsonl", "csv": "csv", "html": "html", "parquet": "parquet", "label-studio": "json"}
-"""Output format to the ending of the file."""
 
 _POLL_SECONDS = 0.3
 _TOLD_SECONDS = 0.5
@@ -303,7 +301,7 @@ def folder_of(storage: Storage) -> Path:
 
 def output_of(folder: Path, batch: Batch) -> Path:
     """The labelled log in the folder of a batch."""
-    return folder / f"out.{ENDINGS[batch.output_format]}"
+    return folder / f"out.{WRITERS[batch.output_format].ending}"
 
 
 class Batches:

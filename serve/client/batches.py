@@ -9,7 +9,9 @@ from typing import Any, BinaryIO
 import httpx
 from pydantic import ConfigDict
 
-from serve.batches.schemas import BatchOut
+from serve.wire import BatchFailure, BatchOut
+
+__all__ = ["Batch", "BatchCalls", "BatchFailure"]
 
 _CHUNK = 1024**2
 

@@ -1,9 +1,10 @@
 """A typed client of the service: conversations, chats, batches and pictures, and retries that know when to stop."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 import httpx
@@ -15,6 +16,8 @@ from serve.client.batches import BatchCalls
 from serve.client.pictures import VisualCalls
 
 Mode = Literal["offline", "live"]
+_LIMITS_SECONDS = 60.0
+"""A service that was started anew may have others."""
 
 
 class ServiceError(Exception):
@@ -138,6 +141,7 @@ class Client(BatchCalls, VisualCalls):
         self._retries = retries
         self._longest_wait = longest_wait
         self._wait = wait_exponential_jitter(multiplier=0.2, max=longest_wait, jitter=0.5)
+        self._limits: tuple[float, Mapping[str, float]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -219,6 +223,16 @@ class Client(BatchCalls, VisualCalls):
         """The label sets there are, by name."""
         found = self._call("GET", "/labels")["label_sets"]
         return {s["name"]: tuple(Label(**label) for label in s["labels"]) for s in found}
+
+    def limits(self, *, fresh: bool = False) -> Mapping[str, float]:
+        """The limits of the service by name, as a ServiceError names them: what exceeds one is refused.
+
+        They are asked for once a minute at most, unless `fresh` ones are wanted.
+        """
+        now = time.monotonic()
+        if fresh or self._limits is None or now > self._limits[0]:
+            self._limits = now + _LIMITS_SECONDS, MappingProxyType(self._call("GET", "/limits")["limits"])
+        return self._limits[1]
 
     def ready(self) -> bool:
         """Whether the service can label now. Asks once; never raises."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Limits(BaseModel):
     """Limits of one request and of what may wait at once. Sizes are bytes, lengths code points, waits seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     body_bytes: int = Field(default=10 * 1024**2, gt=0)
     """A JSON body, counted while it arrives. More is 413."""

@@ -9,8 +9,8 @@ from typing import Any
 from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
-from serve.batches.schemas import BatchFailure
-from serve.client import Batch, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.client import Batch, BatchFailure, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.edge.limits import Limits
 from tests.ui.fake_pictures import PicturesInMemory
 
 LABELS = LABEL_SETS["ekman"]
@@ -43,6 +43,7 @@ class MemoryClient(PicturesInMemory):
     kept: dict[str, Batch] = field(default_factory=dict)
     logs: dict[str, bytes] = field(default_factory=dict)
     lists: bool = True
+    limit: dict[str, float] = field(default_factory=lambda: Limits().model_dump())
     pace: float = 0.5
     """How much of a batch is done each time somebody looks."""
 
@@ -204,6 +205,9 @@ class MemoryClient(PicturesInMemory):
         self._check()
         shown = (Label(name=e, sentiment=SENTIMENT[e], symbol=SYMBOLS[e], colour=COLOURS[e]) for e in LABELS)
         return {"ekman": tuple(shown)}
+
+    def limits(self, *, fresh: bool = False) -> dict[str, float]:
+        return self.limit
 
     def ready(self) -> bool:
         return self.failing is None

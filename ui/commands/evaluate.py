@@ -44,21 +44,13 @@ def evaluate(
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on labelled conversations: every published metric of the task."""
+    # An option is declared above and nowhere else: it goes to the task's argument of the same name.
+    given = {name: value for name, value in locals().items() if name not in ("task", "data", "as_json")}
     from dialog.evaluation.tasks import TASKS, WITHOUT_DATA, takes
     from ui.commands.terminal import pick, progress, write_json, write_report
 
     measure = pick(task, TASKS, "task")
-    given = {
-        "model": model,
-        "without": without or None,
-        "live": live,
-        "strays": strays,
-        "emotions": emotions,
-        "tier": tier,
-        "steps": steps,
-        "details": details,
-    }
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in given.items() if value not in (None, [])}
     refuse([name for name in options if not takes(measure, name)], task)
     if not data and task not in WITHOUT_DATA:
         raise typer.BadParameter(f"{task} is measured on files: expected --data FILE", param_hint="--data")

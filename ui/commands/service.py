@@ -21,7 +21,7 @@ def serve_everything(config: AppConfig) -> int:
 
 def page_app(config: AppConfig) -> Any:
     """The page as a Ray Serve application. One replica: Gradio keeps its visitors' state in memory."""
-    url = api_url(config)
+    url, page_bytes = api_url(config), config.limits.page_bytes
 
     def build() -> FastAPI:
         # In the replica, so that nothing of the page travels between processes.
@@ -29,7 +29,8 @@ def page_app(config: AppConfig) -> Any:
 
         # Visitors would rather be told that it is busy than wait for long.
         client = Client(url, retries=2, longest_wait=3.0)
-        return mount_page(FastAPI(openapi_url=None, docs_url=None, redoc_url=None), client)
+        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        return mount_page(app, client, page_bytes=page_bytes)
 
     class Page:
         """The page; all of it is in the app."""

@@ -13,6 +13,7 @@ import gradio as gr
 
 from serve.client import Client
 from ui.page import about_tab, batch_tab, chat_tab, conversation_tab, picture_tab
+from ui.page.limits import largest_file
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_WAITING = 64
@@ -22,9 +23,6 @@ KEEP_UPLOADS = (600, 600)
 
 MOST_VISITORS = 500
 """Sessions kept in memory; the one that was quiet the longest goes first. A chat comes back from the service."""
-
-LARGEST_FILE = batch_tab.LARGEST_UPLOAD + 4 * 1024**2
-"""Bytes Gradio lets in. What is a little too large we refuse ourselves, and can say what to do instead."""
 
 _FONT = ["rp-emoji", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -152,8 +150,11 @@ def build_page(client: Client) -> gr.Blocks:
     return page
 
 
-def mount_page(app: FastAPI, client: Client, path: str = "/") -> FastAPI:
-    """The app with the page at `path`, and with headers that keep the page from calling any foreign host."""
+def mount_page(app: FastAPI, client: Client, path: str = "/", *, page_bytes: int = 110 * 1024**2) -> FastAPI:
+    """The app with the page at `path`, and with headers that keep the page from calling any foreign host.
+
+    page_bytes is what the door in front of it takes as a body.
+    """
     app.add_middleware(SafeHeaders)
     return gr.mount_gradio_app(
         app,
@@ -166,7 +167,8 @@ def mount_page(app: FastAPI, client: Client, path: str = "/") -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size=LARGEST_FILE,
+        # What is a little too large we refuse ourselves, and can say what to do instead.
+        max_file_size=largest_file(page_bytes),
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
         css_paths=[ASSETS / "page.css", ASSETS / "picture.css"],

@@ -11,19 +11,11 @@ from typing import Any
 
 import gradio as gr
 
-from dialog.formats import READERS
+from dialog.formats import READERS, WRITERS
 from serve.client import Batch, Client, ServiceError
 from ui.page import render
+from ui.page.limits import LARGEST_UPLOAD, limits_of
 
-LARGEST_UPLOAD = 100 * 1024**2
-"""Bytes the page takes; the API takes ten times as many."""
-OUTPUTS = (
-    ("Report (html)", "html"),
-    ("Table (csv)", "csv"),
-    ("jsonl", "jsonl"),
-    ("Parquet", "parquet"),
-    ("Label Studio", "label-studio"),
-)
 REMEMBERED = 50
 """Batches a browser remembers, for a service that does not list them."""
 _LOOK_SECONDS = 1.5
@@ -54,9 +46,10 @@ def begin(
     file = Path(path)
     try:
         size = file.stat().st_size
-        if size > LARGEST_UPLOAD:
-            told = f"It has {size / 1024**2:,.0f} MB; this page takes {LARGEST_UPLOAD // 1024**2} MB."
-            lines = [told, "The API takes more, and the command line any size:"]
+        most = limits_of(client).log
+        if size > most:
+            told = f"It has {render.size(size)}; this page takes {render.size(most)}."
+            lines = [told, "The API may take more, and the command line takes any size:"]
             return replace(state, notice=render.notice("error", "This log is too large for the page.", lines, _COMMAND))
         if not size:
             return replace(state, notice=render.notice("error", "This file is empty."))
@@ -92,6 +85,14 @@ def restore(kept: Any, client: Client) -> BatchesState:
     """What this browser began, and what else there is."""
     own = tuple(i for i in kept if isinstance(i, str))[:REMEMBERED] if isinstance(kept, list) else ()
     return look(BatchesState(own=own), client)
+
+
+def introduction(client: Client) -> str:
+    """What the tab is for, and how large a log it takes here."""
+    try:
+        return render.batch_intro(limits_of(client).log)
+    except ServiceError:
+        return render.batch_intro(LARGEST_UPLOAD)
 
 
 def _batches(state: BatchesState, client: Client) -> tuple[Batch, ...]:
@@ -142,7 +143,7 @@ def build(page: gr.Blocks, client: Client) -> None:
     """The tab's components and events, inside whatever block of the page is open."""
     state = gr.State(BatchesState())
     kept = gr.BrowserState(None, storage_key="rapport-batches", secret="rapport")
-    gr.HTML(render.batch_intro(LARGEST_UPLOAD), apply_default_css=False)
+    intro = gr.HTML(render.batch_intro(LARGEST_UPLOAD), apply_default_css=False)
     with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
         input_format = gr.Dropdown(
             [("Any format", "auto"), *((name, name) for name in READERS)],
@@ -153,7 +154,12 @@ def build(page: gr.Blocks, client: Client) -> None:
             elem_id="rp-batch-from",
         )
         to = gr.Dropdown(
-            list(OUTPUTS), value="html", label="Make it a", filterable=False, min_width=150, elem_id="rp-batch-to"
+            [(f"{writer.title} (.{writer.ending})", name) for name, writer in WRITERS.items()],
+            value="html",
+            label="Make it a",
+            filterable=False,
+            min_width=150,
+            elem_id="rp-batch-to",
         )
     with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
         anonymise = gr.Checkbox(
@@ -203,3 +209,4 @@ def build(page: gr.Blocks, client: Client) -> None:
     listed.select(on_select, state, shown, **quiet)
     clock.tick(lambda s: show(look(replace(s, notice=""), client)), state, shown, **quiet)
     page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)
+    page.load(lambda: introduction(client), None, intro, **quiet)

@@ -15,12 +15,13 @@ from serve.client import Client, ServiceError
 from ui.messages import Message, named
 from ui.page import render
 from ui.page.download import download_button
+from ui.page.limits import limits_of
 from ui.page.timeline import timeline
 
 FIRST_SPEAKERS = ("Ann", "Bo")
 MAX_SPEAKERS = 12
 LONGEST_NAME = 40
-LONGEST_TEXT = 4_000
+"""On this page; the service may take less."""
 TIMELINE_WINDOW = 30
 """The timeline follows this many of the last messages."""
 
@@ -51,11 +52,20 @@ def say(state: ChatState, text: str, *, take_turns: bool, client: Client) -> Ite
     if not text.strip():
         yield before
         return
-    if len(text) > LONGEST_TEXT:
-        problem = f"This message has {len(text):,} characters; at most {LONGEST_TEXT:,} fit into one."
+    text = text.strip()
+    try:
+        limits = limits_of(client)
+    except ServiceError as error:
+        yield replace(before, notice=render.problem(error), unsent=text)
+        return
+    if len(text) > limits.text:
+        problem = f"This message has {len(text):,} characters; at most {limits.text:,} fit into one."
         yield replace(before, notice=render.notice("error", "The message is too long.", [problem]), unsent=text)
         return
-    text = text.strip()
+    if len(state.speaking) > limits.name:
+        problem = f"The name {state.speaking} has {len(state.speaking):,} characters; at most {limits.name:,} fit."
+        yield replace(before, notice=render.notice("error", "The name is too long.", [problem]), unsent=text)
+        return
     waiting = Message(n=len(state.messages), speaker=state.speaking, text=text)
     yield replace(before, messages=(*state.messages, waiting), unsent="")
     try:

@@ -13,22 +13,20 @@ from typing import Any
 import gradio as gr
 from markupsafe import Markup
 
-from dialog.conversation import Caveat, Conversation
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats import READERS, WRITERS, Item, Unreadable, read, write
+from dialog.formats.jsonl import dump
 from serve.client import Client, ServiceError
 from ui.messages import counted_from_one, messages_of, named
 from ui.page import render
 from ui.page.download import download_button
+from ui.page.limits import PageLimits, limits_of
 from ui.page.timeline import timeline
 
 LARGEST_LOG = 10 * 1024**2
 """Bytes, pasted or uploaded."""
-LONGEST_CONVERSATION = 2_000
-"""The service takes this many utterances at once; of a longer conversation the last ones are read."""
 MOST_UTTERANCES = 10_000
 """In all conversations of a log together; more is work for the command line."""
-LONGEST_TEXT, LONGEST_NAME = 4_000, 200
-"""What the service is sent of one utterance; the answer is put back under the whole of it."""
 CHOICES = 500
 """Conversations of one log that can be chosen to look at; the downloads have them all."""
 KEPT_SECONDS = 3600
@@ -48,6 +46,8 @@ Ann: We will find a way. I promise!
 Bo: You are the best, thank you!
 """
 EVERYTHING = "all"
+_AROUND, _BETWEEN = 200, 1
+"""Bytes of a request around its conversations, and between utterances."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,52 +106,55 @@ def read_log(data: bytes, *, filename: str = "", format: str = "auto") -> Log:
 def label(log: Log, client: Client) -> Iterator[tuple[float, Log, str]]:
     """Labels the log in requests the service takes: yields (share done, log so far, model version). ServiceError."""
     items, version, total, done = list(log.items), "", sum(len(c.utterances) for c in log.conversations) or 1, 0
-    for places in _requests(items):
-        sent = [_for_service(items[i]) for i in places]
-        answer = client.emotions(sent)
+    limits = limits_of(client)
+    for together in _requests(items, limits):
+        answer = client.emotions([sent for _, sent in together])
         version = answer.model_version
-        for i, labelled in zip(places, answer.conversations, strict=True):
+        for (i, _), labelled in zip(together, answer.conversations, strict=True):
             told = {"mode": answer.mode, "model_version": answer.model_version}
-            items[i] = _labelled(items[i], labelled, told)
+            items[i] = _labelled(items[i], labelled, told, limits)
             done += len(labelled.utterances)
         yield min(done / total, 1.0), replace(log, items=tuple(items)), version
 
 
-def _requests(items: Sequence[Item]) -> Iterator[list[int]]:
-    """Places of conversations, as many together as fit into one request."""
-    together: list[int] = []
-    size = 0
+def _requests(items: Sequence[Item], limits: PageLimits) -> Iterator[list[tuple[int, Conversation]]]:
+    """Conversations as they are sent, with their places: as many together as fit into one request."""
+    together: list[tuple[int, Conversation]] = []
+    n_utterances = n_bytes = 0
     for i, item in enumerate(items):
         if not isinstance(item, Conversation) or not item.utterances:
             continue
-        n = min(len(item.utterances), LONGEST_CONVERSATION)
-        if together and size + n > LONGEST_CONVERSATION:
+        sent, size = _for_service(item, limits)
+        if together and (
+            len(together) >= limits.conversations
+            or n_utterances + len(sent.utterances) > limits.utterances
+            or n_bytes + size > limits.body - _AROUND
+        ):
             yield together
-            together, size = [], 0
-        together.append(i)
-        size += n
+            together, n_utterances, n_bytes = [], 0, 0
+        together.append((i, sent))
+        n_utterances += len(sent.utterances)
+        n_bytes += size
     if together:
         yield together
 
 
-def _for_service(item: Any) -> Conversation:
-    """The part the service reads: the last utterances, texts and names no longer than it takes, no other field."""
-    utterances = tuple(
-        replace(
-            u,
-            text=u.text[:LONGEST_TEXT],
-            speaker=u.speaker[:LONGEST_NAME],
-            time=None,
-            emotion=None,
-            prediction=None,
-            extra={},
-        )
-        for u in item.utterances[-LONGEST_CONVERSATION:]
-    )
-    return Conversation(id=item.id[:LONGEST_NAME], utterances=utterances)
+def _for_service(item: Conversation, limits: PageLimits) -> tuple[Conversation, int]:
+    """The part the service reads, and its size in bytes: the last utterances, as many as fit into a request by number
+    and by size; texts and names no longer than it takes, no other field."""
+    last = item.utterances[-limits.utterances :]
+    sent = [Utterance(speaker=u.speaker[: limits.name], text=u.text[: limits.text]) for u in last]
+    shell = Conversation(id=item.id[: limits.name], utterances=())
+    sizes = [len(dump(u.to_dict()).encode()) + _BETWEEN for u in sent]
+    room = limits.body - _AROUND - len(dump(shell.to_dict()).encode())
+    while len(sent) > 1 and sum(sizes) > room:
+        # Several at once: a loop that drops one after the other is felt in a long log.
+        n = max(1, len(sent) // 8)
+        sent, sizes = sent[n:], sizes[n:]
+    return replace(shell, utterances=tuple(sent)), limits.body - _AROUND - room + sum(sizes)
 
 
-def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversation:
+def _labelled(item: Any, answer: Conversation, told: dict[str, Any], limits: PageLimits) -> Conversation:
     """The conversation as it was read, with the answer's predictions, error and warnings, and what labelled it."""
     skipped = len(item.utterances) - len(answer.utterances)
     told_of = (None if u.prediction is None else u.prediction.moved(skipped) for u in answer.utterances)
@@ -159,12 +162,10 @@ def _labelled(item: Any, answer: Conversation, told: dict[str, Any]) -> Conversa
     utterances = tuple(replace(u, prediction=p) for u, p in zip(item.utterances, predictions, strict=True))
     warnings = [Caveat.of(warning).moved(skipped) for warning in answer.warnings]
     if skipped:
-        whole = (
-            f"only the last {LONGEST_CONVERSATION:,} of {len(item.utterances):,} messages were labelled on this page"
-        )
-        warnings.append(Caveat("not-whole", whole))
-    if any(len(u.text) > LONGEST_TEXT for u in item.utterances):
-        warnings.append(Caveat("cut", f"only the first {LONGEST_TEXT:,} characters of a message are read"))
+        of_all = f"{len(answer.utterances):,} of {len(item.utterances):,} messages"
+        warnings.append(Caveat("not-whole", f"only the last {of_all} were labelled on this page"))
+    if long := [n for n, u in enumerate(item.utterances) if len(u.text) > limits.text and n >= skipped]:
+        warnings.append(Caveat("cut", f"only the first {limits.text:,} characters of a message are read", long))
     extra = item.extra if answer.error else {**item.extra, **told}
     return replace(item, utterances=utterances, extra=extra, error=answer.error).with_warnings(warnings)
 
@@ -209,7 +210,7 @@ def notices(log: Log, filename: str = "") -> Markup:
     told = [(c.id, counted_from_one(w)) for c in log.conversations for w in c.warnings]
     warnings = [f"{name}: {warning}" if several else warning for name, warning in told]
     if warnings:
-        cut = any(len(c.utterances) > LONGEST_CONVERSATION for c in log.conversations)
+        cut = any(Caveat.of(w).code == "not-whole" for c in log.conversations for w in c.warnings)
         more = [f"and {len(warnings) - 20} more"] if len(warnings) > 20 else []
         parts.append(
             render.notice("warning", "Good to know", [*warnings[:20], *more], _command(filename) if cut else None)
@@ -223,8 +224,9 @@ def save(state: TabState, format: str) -> tuple[str, str]:
         return "", ""
     out = io.BytesIO()
     write(state.log.items, out, format)
-    ending = {"html": "html", "csv": "csv"}.get(format, "jsonl")
-    return f"{state.log.name}-emotions.{ending}", out.getvalue().decode("utf-8-sig" if format == "csv" else "utf-8")
+    return f"{state.log.name}-emotions.{WRITERS[format].ending}", out.getvalue().decode(
+        "utf-8-sig" if format == "csv" else "utf-8"
+    )
 
 
 def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup]:
@@ -233,7 +235,8 @@ def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup]:
         return Markup(""), Markup(""), Markup("")
     messages = messages_of(state.log.conversations[state.chosen])
     # Of a long conversation only the last messages were labelled.
-    messages = messages[-LONGEST_CONVERSATION:]
+    first = next((i for i, m in enumerate(messages) if m.prediction), 0)
+    messages = messages[first:][-render.TABLE_SHOWN :]
     return render.overview(messages), timeline(messages), render.table(messages, state.marked, state.selected)
 
 

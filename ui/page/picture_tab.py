@@ -12,11 +12,9 @@ from typing import Any
 
 import gradio as gr
 
-from dialog.pictures.answers import MAX_QUESTION
 from serve.client import Client, Round, ServiceError, VisualDialog
 from ui.page import picture_render, render
-
-LARGEST_PICTURE = 20 * 1024**2
+from ui.page.limits import limits_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,13 +40,15 @@ class PictureState:
 def open_file(state: PictureState, path: str, client: Client) -> Iterator[PictureState]:
     """The state while the picture is looked at, then with it. The upload is deleted; the picture before it too."""
     try:
-        if os.path.getsize(path) > LARGEST_PICTURE:
-            size = (
-                f"It has {os.path.getsize(path) / 1024**2:,.1f} MB; at most {LARGEST_PICTURE // 1024**2} MB are taken."
-            )
-            yield replace(state, notice=render.notice("error", "This picture is too large.", [size]))
+        size, most = os.path.getsize(path), limits_of(client).picture
+        if size > most:
+            told = f"It has {render.size(size)}; at most {render.size(most)} are taken."
+            yield replace(state, notice=render.notice("error", "This picture is too large.", [told]))
             return
         data = Path(path).read_bytes()
+    except ServiceError as error:
+        yield replace(state, notice=picture_render.problem(error))
+        return
     finally:
         Path(path).unlink(missing_ok=True)
     yield replace(state, notice=render.notice("info", "Looking at your picture…"))
@@ -74,8 +74,13 @@ def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureS
     if state.dialog is None:
         yield replace(before, notice=render.notice("info", "Show a picture first."), unsent=question)
         return
-    if len(question) > MAX_QUESTION:
-        told = f"It has {len(question):,} characters; at most {MAX_QUESTION:,} are read."
+    try:
+        most = limits_of(client).question
+    except ServiceError as error:
+        yield replace(before, notice=picture_render.problem(error), unsent=question)
+        return
+    if len(question) > most:
+        told = f"It has {len(question):,} characters; at most {most:,} are read."
         yield replace(before, notice=render.notice("error", "The question is too long.", [told]), unsent=question)
         return
     yield replace(before, asking=question, unsent="")

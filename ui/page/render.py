@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from dialog.conversation import Cause
+from dialog.formats import WRITERS
 from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
 from ui.messages import Message, colour, named, number, percent, symbol
@@ -123,7 +124,7 @@ def nothing_labelled() -> Markup:
 
 def batch_intro(largest: int) -> Markup:
     """What the Batch tab is for; `largest` in bytes."""
-    return render("batch_intro.html.j2", megabytes=largest // 1024**2)
+    return render("batch_intro.html.j2", largest=size(largest))
 
 
 def batches(found: Sequence[Batch], *, known: bool = True, asked: str | None = None) -> Markup:
@@ -154,7 +155,6 @@ def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup
 
 
 _SIGNS = {"queued": "⏳", "running": "⚙️", "done": "✅", "failed": "⚠️"}
-_MADE = {"html": "report", "label-studio": "Label Studio"}
 
 
 def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
@@ -163,8 +163,8 @@ def _batch_row(batch: Batch, asked: str | None) -> dict[str, Any]:
         "id": batch.id,
         "filename": batch.filename,
         "state": batch.state,
-        "size": _size(batch.bytes),
-        "made": _MADE.get(batch.to, batch.to) + (", anonymised" if batch.anonymise else ""),
+        "size": size(batch.bytes),
+        "made": (WRITERS[batch.to].title if batch.to in WRITERS else batch.to) + (", anonymised" * batch.anonymise),
         "created": batch.created,
         "when": batch.created.replace("T", " ").removesuffix("Z")[:16] + " UTC",
         "sign": _SIGNS.get(batch.state, "•"),
@@ -187,10 +187,11 @@ def _told(batch: Batch) -> str:
     return f"Done: {n}."
 
 
-def _size(n_bytes: int) -> str:
-    for unit, size in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
+def size(n_bytes: int) -> str:
+    """`1.5 MB`, `20 MB`, `12 bytes`."""
+    for unit, one in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
+        if n_bytes >= one:
+            return f"{n_bytes / one:.1f} {unit}".replace(".0 ", " ")
     return number(n_bytes, "byte")
 
 

@@ -5,6 +5,7 @@ import pytest
 from dialog.corpora.ekman import OWN_LABELS
 from dialog.labels import LABEL_SETS
 from dialog.training import RECIPES, recipes
+from dialog.training.ablations import ABLATIONS
 from dialog.training.card import LICENCES
 from dialog.training.emotion import EmotionRecipe
 from dialog.training.encoder import EncoderRecipe
@@ -61,11 +62,11 @@ def test_a_variant_changes_what_its_name_says_and_nothing_else() -> None:
     assert alone.layout.alone
     assert (alone.sources, alone.validation, alone.lr) == (whole.sources, whole.validation, whole.lr)
     base = recipes.context_only(whole)
-    for part, fields in recipes.ABLATIONS.items():
+    for part, row in ABLATIONS.items():
         ablated = recipes.ablated(whole, part)
         assert (ablated.sources, ablated.rank, ablated.epochs) == (base.sources, base.rank, base.epochs)
         config = EmotionICConfig(n_labels=7, **(ablated.context or {}))  # type: ignore[arg-type]
-        assert {name: getattr(config, name) for name in fields} == fields
+        assert {name: getattr(config, name) for name in row.fields} == row.fields
 
 
 def test_every_name_on_the_table_has_a_summary_and_says_what_it_trains() -> None:

@@ -6,17 +6,18 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, BinaryIO
 
 import httpx
 import pytest
 
-from dialog.formats import READERS, WRITERS
+from dialog.conversation import Conversation
+from dialog.formats import READERS, WRITERS, Item, Writer
 from serve.batches import table as batch_table
-from serve.batches.schemas import InputFormat, OutputFormat
-from serve.batches.worker import ENDINGS, Worker, folder_of
+from serve.batches.schemas import BatchOptions
+from serve.batches.worker import Worker, folder_of
 from serve.edge.limits import Limits
 from serve.edge.problems import overloaded
 from serve.emotion.deployment import Job, JobAnswer, Taggers
@@ -126,15 +127,37 @@ async def test_every_format_comes_out(api: httpx.AsyncClient, make_worker: Calla
     assert (await ended(api, begun.json()["id"]))["error"] is None
     output = await api.get(f"/batches/{begun.json()['id']}/output")
     assert output.status_code == 200
-    assert output.headers["content-disposition"].endswith(f"chat-emotions.{ENDINGS[to]}")
+    assert output.headers["content-disposition"].endswith(f"chat-emotions.{WRITERS[to].ending}")
     starts = {"jsonl": b'{"', "csv": b"conversation,", "html": b"<!", "parquet": b"PAR1", "label-studio": b"["}
     assert output.content.startswith(starts[to])
     assert b"Ann" not in output.content
 
 
 def test_the_formats_that_are_announced_are_those_there_are() -> None:
-    assert set(get_args(InputFormat)) == {"auto", *READERS}
-    assert set(get_args(OutputFormat)) == set(WRITERS) == set(ENDINGS)
+    known = BatchOptions.model_json_schema()["properties"]
+    assert known["input_format"]["enum"] == ["auto", *READERS]
+    assert known["to"]["enum"] == list(WRITERS)
+
+
+async def test_a_format_is_added_by_one_row(
+    api: httpx.AsyncClient, make_worker: Callable[..., Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shout(items: Iterable[Item], out: BinaryIO) -> None:
+        for item in items:
+            if isinstance(item, Conversation):
+                out.write("".join(f"{u.text.upper()}\n" for u in item.utterances).encode())
+
+    monkeypatch.setitem(WRITERS, "shout", Writer(write=shout, ending="loud", media_type="text/loud", title="Shouts"))
+    make_worker()
+    # What is announced was made from the table when the service began; what is done reads it now.
+    options = BatchOptions.model_construct(to="shout", input_format="auto", anonymise=False)
+    monkeypatch.setattr("serve.batches.routes._with", lambda *_: options)
+    begun = await api.post("/batches", files={"file": ("chat.txt", LOG)}, data={"anonymise": "false"})
+    assert (await ended(api, begun.json()["id"]))["error"] is None
+    output = await api.get(f"/batches/{begun.json()['id']}/output")
+    assert output.headers["content-type"] == "text/loud"
+    assert output.headers["content-disposition"].endswith("chat-emotions.loud")
+    assert output.text == output.text.upper() != ""
 
 
 async def test_what_cannot_be_labelled_is_listed_and_spoils_nothing(

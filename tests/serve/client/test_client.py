@@ -1,7 +1,5 @@
 """The typed client: against the real app in this process, and against services that misbehave."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,31 +9,9 @@ import pytest
 from dialog.conversation import Conversation, Utterance
 from serve.client import Client, ServiceError
 from serve.edge.limits import Limits
+from tests.serve.in_process import InProcess
 
 HELLO = Conversation(id="a", utterances=(Utterance(speaker="Ann", text="great", extra={"x": 1}),), extra={"y": [2]})
-
-
-class InProcess(httpx.BaseTransport):
-    """Sends the requests of a client that waits to an ASGI app, in an event loop of its own."""
-
-    def __init__(self, app: Any) -> None:
-        self._transport = httpx.ASGITransport(app)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        async def send() -> httpx.Response:
-            asked = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
-            response = await self._transport.handle_async_request(asked)
-            return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
-
-        return asyncio.run_coroutine_threadsafe(send(), self._loop).result(30)
-
-    def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 @pytest.fixture
@@ -171,3 +147,19 @@ def test_a_service_that_is_not_there_says_so() -> None:
     with pytest.raises(ServiceError, match="does not answer") as caught:
         client.emotions([])
     assert (caught.value.status, caught.value.kind) == (0, "unreachable")
+
+
+def test_the_limits_of_the_service_are_known_by_name_and_asked_for_seldom(make_api: Callable[..., Any]) -> None:
+    asked: list[str] = []
+
+    class Counting(InProcess):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.path)
+            return super().handle_request(request)
+
+    limits = Limits(messages_per_page=2, upload_seconds=1.5)
+    with Client("http://test", transport=Counting(make_api(limits))) as client:
+        assert dict(client.limits()) == dict(client.limits()) == limits.model_dump()
+        assert asked == ["/v1/limits"]
+        client.limits(fresh=True)
+    assert len(asked) == 2

@@ -41,6 +41,7 @@ OPERATIONS = {
     "/visual-answers": {"post"},
     "/models": {"get"},
     "/labels": {"get"},
+    "/limits": {"get"},
     "/health/live": {"get"},
     "/health/ready": {"get"},
 }

@@ -4,7 +4,7 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page import batch_tab, render
+from ui.page import render
 from ui.page.batch_tab import BatchesState, begin, delete, look, restore
 
 
@@ -57,10 +57,8 @@ def test_a_log_that_cannot_be_read_says_why(tmp_path: Path, client: MemoryClient
     assert "Download" not in shown(state)
 
 
-def test_a_log_that_is_too_large_is_refused_with_what_to_do(
-    log: str, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch_tab, "LARGEST_UPLOAD", 100)
+def test_a_log_that_is_too_large_is_refused_with_what_to_do(log: str, client: MemoryClient) -> None:
+    client.limit["log_bytes"] = 100
     state = begun(log, client)
     assert "too large for the page" in state.notice
     assert "rapport annotate" in state.notice

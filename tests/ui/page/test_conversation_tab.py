@@ -11,8 +11,6 @@ from tests.ui.fake import MemoryClient
 from ui.page.conversation_tab import (
     EXAMPLE,
     LARGEST_LOG,
-    LONGEST_CONVERSATION,
-    LONGEST_TEXT,
     MOST_UTTERANCES,
     Log,
     TabState,
@@ -67,11 +65,11 @@ def test_lines_that_cannot_be_read_are_listed_with_their_numbers(client: MemoryC
 
 
 def test_a_long_conversation_is_read_from_its_end_and_says_so(client: MemoryClient) -> None:
-    state = labelled(transcript(LONGEST_CONVERSATION + 300), client, "my chat.txt")
-    assert len(client.requests[0][0].utterances) == LONGEST_CONVERSATION
+    state = labelled(transcript(2000 + 300), client, "my chat.txt")
+    assert len(client.requests[0][0].utterances) == 2000
     whole = state.log.conversations[0]
-    assert len(whole.utterances) == LONGEST_CONVERSATION + 300
-    assert [u.prediction is None for u in whole.utterances] == [True] * 300 + [False] * LONGEST_CONVERSATION
+    assert len(whole.utterances) == 2000 + 300
+    assert [u.prediction is None for u in whole.utterances] == [True] * 300 + [False] * 2000
     assert "only the last 2,000 of 2,300 messages" in state.notices
     assert "rapport annotate &#39;my chat.txt&#39;" in state.notices
     assert "<td>301</td>" in shown_conversation(state)[2]
@@ -91,7 +89,7 @@ class Blaming(MemoryClient):
 
 
 def test_causes_in_a_long_conversation_are_counted_in_all_of_it() -> None:
-    state = labelled(transcript(LONGEST_CONVERSATION + 300), Blaming())
+    state = labelled(transcript(2000 + 300), Blaming())
     last = state.log.conversations[0].utterances[-1].prediction
     assert last is not None
     assert [c.utterance for c in last.causes] == [300]
@@ -123,11 +121,11 @@ def test_a_log_that_is_too_large_is_refused_with_a_way_out(data: bytes, client: 
 
 
 def test_an_enormous_message_is_read_in_part_and_kept_whole(client: MemoryClient) -> None:
-    text = "great " * LONGEST_TEXT
+    text = "great " * 4000
     state = labelled(f"Ann: {text}\nBo: hi\n", client)
-    assert len(client.requests[0][0].utterances[0].text) == LONGEST_TEXT
+    assert len(client.requests[0][0].utterances[0].text) == 4000
     assert state.log.conversations[0].utterances[0].text == text.strip()
-    assert f"first {LONGEST_TEXT:,} characters" in state.notices
+    assert f"first {4000:,} characters" in state.notices
 
 
 @pytest.mark.parametrize("data", ["", "  \n ", "\x00\x01\x02", "[]", "no name here", "{}"])

@@ -3,11 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from dialog.pictures.answers import MAX_QUESTION
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
-from ui.page import picture_tab
 from ui.page.picture_render import answer as laid_open
 from ui.page.picture_render import picture as drawn
 from ui.page.picture_render import place, places, rounds
@@ -123,7 +121,7 @@ def test_a_question_needs_words_a_picture_and_a_bound(client: MemoryClient, phot
     assert "Show a picture" in next(ask(PictureState(), "what?", client)).notice
     state = shown(client, photo)
     assert list(ask(state, "  ", client)) == [replace(state, notice="", unsent=None)]
-    assert "too long" in next(ask(state, "x" * (MAX_QUESTION + 1), client)).notice
+    assert "too long" in next(ask(state, "x" * 1001, client)).notice
 
 
 def test_what_is_no_picture_leaves_the_one_before(client: MemoryClient, photo: str, tmp_path: Path) -> None:
@@ -134,10 +132,8 @@ def test_what_is_no_picture_leaves_the_one_before(client: MemoryClient, photo: s
     assert after.dialog == state.dialog
 
 
-def test_a_picture_that_is_too_large_is_not_sent(
-    client: MemoryClient, photo: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(picture_tab, "LARGEST_PICTURE", 100)
+def test_a_picture_that_is_too_large_is_not_sent(client: MemoryClient, photo: str) -> None:
+    client.limit["picture_bytes"] = 100
     (after,) = open_file(PictureState(), photo, client)
     assert "too large" in after.notice
     assert client.dialogs == {}
