@@ -57,7 +57,7 @@ _VERSION = len(_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Chat:
+class StoredChat:
     """A chat without its messages. `state` is what the model of `model_version` knows after `total` of them."""
 
     id: str
@@ -107,12 +107,12 @@ class Storage:
         """Moves everything from the write-ahead log into the database file, and empties the log."""
         self._thread.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
 
-    async def add_chat(self, chat: Chat) -> None:
+    async def add_chat(self, chat: StoredChat) -> None:
         """Keeps a new chat."""
         row = (chat.id, chat.created, chat.model, _json(chat.labels), chat.total, chat.model_version, chat.state)
         await self.do(lambda db: db.execute("INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?)", row))
 
-    async def chat(self, chat_id: str) -> Chat | None:
+    async def chat(self, chat_id: str) -> StoredChat | None:
         """The chat, with its state; None where there is none."""
         wanted = "SELECT * FROM chats WHERE id = ?"
         return await self.do(lambda db: _chat(db.execute(wanted, (chat_id,)).fetchone()), writes=False)
@@ -124,7 +124,7 @@ class Storage:
             lambda db: [_message(row) for row in db.execute(wanted, (chat_id, after, limit))], writes=False
         )
 
-    async def append(self, chat: Chat, message: StoredMessage, state: bytes | None, model_version: str) -> bool:
+    async def append(self, chat: StoredChat, message: StoredMessage, state: bytes | None, model_version: str) -> bool:
         """Adds the message and moves the chat's state on, both or neither.
 
         False where the chat is no longer as `chat` says: another message was faster, or it was deleted.
@@ -210,10 +210,10 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _chat(row: sqlite3.Row | None) -> Chat | None:
+def _chat(row: sqlite3.Row | None) -> StoredChat | None:
     if row is None:
         return None
-    return Chat(**{**dict(row), "labels": tuple(orjson.loads(row["labels"]))})
+    return StoredChat(**{**dict(row), "labels": tuple(orjson.loads(row["labels"]))})
 
 
 def _message(row: sqlite3.Row) -> StoredMessage:

@@ -12,7 +12,7 @@ UNKNOWN_SYMBOL, UNKNOWN_COLOUR = "•", "#8A8F98"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
+class ShownMessage:
     """One message. With neither prediction nor error it is still being read. `correction` is a person's label."""
 
     n: int
@@ -47,11 +47,13 @@ class Message:
         return self.correction or (self.prediction.emotion if self.prediction else None)
 
 
-def messages_of(conversation: Conversation) -> tuple[Message, ...]:
+def messages_of(conversation: Conversation) -> tuple[ShownMessage, ...]:
     """The messages of a labelled log; one without a prediction carries the conversation's error."""
     error = conversation.error or "not labelled"
     return tuple(
-        Message(n=n, speaker=u.speaker, text=u.text, prediction=u.prediction, error=None if u.prediction else error)
+        ShownMessage(
+            n=n, speaker=u.speaker, text=u.text, prediction=u.prediction, error=None if u.prediction else error
+        )
         for n, u in enumerate(conversation.utterances)
     )
 

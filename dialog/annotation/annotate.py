@@ -42,7 +42,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class AnnotationProgress:
     """How far a run is. fraction is of all inputs together, by bytes, 0 to 1."""
 
     done: int
@@ -89,7 +89,7 @@ def annotate(
     to: str = "jsonl",
     resume: bool = False,
     anonymise: bool = False,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[AnnotationProgress], None] | None = None,
     batch_utterances: int = 1024,
     options: Mapping[str, Any] | None = None,
 ) -> Summary:
@@ -124,7 +124,9 @@ def annotate(
 class _Run:
     """What a run has done, and the batch it is gathering."""
 
-    def __init__(self, tagger: Tagger, progress: Callable[[Progress], None] | None, batch_utterances: int) -> None:
+    def __init__(
+        self, tagger: Tagger, progress: Callable[[AnnotationProgress], None] | None, batch_utterances: int
+    ) -> None:
         self._tagger = tagger
         self._progress = progress
         self._batch_utterances = batch_utterances
@@ -175,7 +177,7 @@ class _Run:
         """Tells whoever watches."""
         if self._progress is not None:
             self._progress(
-                Progress(
+                AnnotationProgress(
                     done=self.done,
                     failed=self.failed,
                     skipped=self.skipped,

@@ -17,7 +17,7 @@ from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
 from models.catalogue import EMOTION
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many utterances are done, and of how many."""
 
 
@@ -32,7 +32,7 @@ def evaluate_emotion(
     without: Sequence[Path] = (),
     live: bool = True,
     strays: bool = False,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate emotion --json`.
 

@@ -25,7 +25,7 @@ WIDTH = 64
 TEST_SEEDS = 2**31
 """Training draws from seeds below it, tests from it on."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told how many steps are done, and of how many at most."""
 
 
@@ -173,7 +173,7 @@ class Trained:
 
 
 def train_recall(
-    name: str, tier: Tier, *, seed: int = 0, learning_rate: float = 3e-3, progress: Progress | None = None
+    name: str, tier: Tier, *, seed: int = 0, learning_rate: float = 3e-3, progress: OnProgress | None = None
 ) -> Trained:
     """A model trained until it is right nearly always, or for all the tier's steps.
 
@@ -253,7 +253,7 @@ def evaluate_recall(
     steps: int | None = None,
     seed: int = 0,
     beside: Sequence[str] = ("softmax",),
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate recall --json`. The examples are generated, so `data` is empty.
 

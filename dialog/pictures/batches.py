@@ -11,7 +11,7 @@ from dialog.pictures.bank import Bank, padded
 from dialog.pictures.seqdialn import VisualDialog, blinded
 from dialog.reading.seeing import Seen
 from dialog.reading.text_vectors import TextVectors, batched, joined
-from models.seqdialn.model import Encoded, Texts
+from models.seqdialn.model import EncodedRounds, Texts
 
 
 class Batcher:
@@ -42,7 +42,9 @@ class Batcher:
         mask = torch.tensor([[t < len(talk.rounds) for t in range(n)] for talk in talks])
         return _rounds(batched(items), n), _rounds(batched(questions), n), mask
 
-    def encode(self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True) -> tuple[Encoded, Tensor]:
+    def encode(
+        self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True
+    ) -> tuple[EncodedRounds, Tensor]:
         """What the network makes of the talks, and the mask of their rounds."""
         vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks])
         items, questions, rounds = self.texts(talks, history=history)

@@ -70,7 +70,7 @@ class CausesRecipe:
     """Models trained, on one encoding; the one that is best on what was held out is kept."""
 
 
-class Span(NamedTuple):
+class AnswerSpan(NamedTuple):
     """The words of candidate `j` that caused the emotion of target `t`, as first and last token."""
 
     t: int
@@ -92,7 +92,7 @@ class Example:
     gold: Tensor  # (N, E) one-hot, and as predicted where there is no gold label
     speakers: Tensor  # (N,)
     targets: list[Target]
-    spans: list[Span]
+    spans: list[AnswerSpan]
 
 
 class Halves(nn.Module):
@@ -136,7 +136,7 @@ def example(
             gold[i] = F.one_hot(torch.tensor(labels.index(label)), len(labels))
     annotated = targets(c)
     spans = [
-        Span(t.place, j, *tokens)
+        AnswerSpan(t.place, j, *tokens)
         for t in annotated
         for j, words in t.spans.items()
         for span in words

@@ -18,7 +18,7 @@ NO_TARGET = -100
 """Fills the targets of a batch's shorter sequences."""
 
 
-class Encoded(NamedTuple):
+class EncodedPoints(NamedTuple):
     """What is read once and pointed at many times; batch first in every leaf, so that take_rows serves."""
 
     inputs: Tensor  # (B, N+1, D): what the decoder hears after each pointer; after END nothing, zeros
@@ -54,7 +54,7 @@ class PointerNetwork(nn.Module):
         self.end = nn.Parameter(torch.empty(d).uniform_(-0.08, 0.08))
         self.summary = None if self.hands_state else nn.Linear(d, d)
 
-    def encode(self, points: Tensor, mask: Tensor | None = None) -> Encoded:
+    def encode(self, points: Tensor, mask: Tensor | None = None) -> EncodedPoints:
         """Reads points (B, N, d_input); mask (B, N) is True on real ones, padding is on the right."""
         x = self.embed(points)
         states, last = self.encoder(x, mask=mask)
@@ -64,7 +64,9 @@ class PointerNetwork(nn.Module):
             mean = states.sum(1) / real.sum(1, keepdim=True).clamp(min=1)  # A padded state is zero.
             start, before = start + self.summary(mean), self.decoder.initial_state(len(x))
         keys = torch.cat([self.end.expand(len(x), 1, -1), states], 1)
-        return Encoded(F.pad(x, (0, 0, 1, 0)), self.pointer.keys(keys), F.pad(real, (1, 0), value=True), start, before)
+        return EncodedPoints(
+            F.pad(x, (0, 0, 1, 0)), self.pointer.keys(keys), F.pad(real, (1, 0), value=True), start, before
+        )
 
     def forward(self, points: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Teacher forcing: logits (B, M, N+1) of each target (B, M) given those before it; -inf on padding."""
@@ -74,7 +76,7 @@ class PointerNetwork(nn.Module):
         d, _ = self.decoder(x, state=encoded.state)  # It streams: what it hears after the last target changes nothing.
         return self.pointer(d, encoded.keys, allowed=encoded.real[:, None])
 
-    def step(self, heard: Tensor, encoded: Encoded, state: BackboneState) -> tuple[Tensor, BackboneState]:
+    def step(self, heard: Tensor, encoded: EncodedPoints, state: BackboneState) -> tuple[Tensor, BackboneState]:
         """K pointers a row: logits (B, K, N+1) after hearing (B, K, D), and the state of the B K rows, row-major."""
         B, K, D = heard.shape
         d, state = self.decoder.step(heard.reshape(B * K, D), state)

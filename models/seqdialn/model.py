@@ -53,7 +53,7 @@ class Looked(NamedTuple):
     pooled: Tensor | None = None  # (B, D_sentence)
 
 
-class Encoded(NamedTuple):
+class EncodedRounds(NamedTuple):
     """Dialogues, all their rounds at once."""
 
     z: Tensor  # (B, T, K), 0 at padded rounds
@@ -94,7 +94,7 @@ class SeqDialN(nn.Module):
         """Regions (B, R, D_region), mask (B, R), boxes (B, R, 4) and whole-picture vectors (B, D_sentence)."""
         return Looked(self.fusion.look(regions, mask, boxes), mask, pooled)
 
-    def forward(self, pictures: Looked, history: Texts, questions: Texts, mask: Tensor) -> Encoded:
+    def forward(self, pictures: Looked, history: Texts, questions: Texts, mask: Tensor) -> EncodedRounds:
         """All rounds of B dialogues in parallel: history items and questions (B, T, L), real rounds (B, T).
 
         Item t of the history is what was known before question t. Rounds are padded on the right.
@@ -103,7 +103,7 @@ class SeqDialN(nn.Module):
         u = self._joint(pictures, questions, mask, history if self.config.question_reads == "previous" else None)
         h_all, u_all, p_rounds = self.reasoning(h.vector, u.vector, mask)
         z = self.join(self.dropout(torch.cat([u_all, h_all], -1)))
-        return Encoded(z.masked_fill(~mask[..., None], 0.0), u.p_regions, p_rounds)
+        return EncodedRounds(z.masked_fill(~mask[..., None], 0.0), u.p_regions, p_rounds)
 
     def initial_state(self, batch: int) -> LiveState:
         empty = self.join.weight.new_zeros(batch, 0, self.config.d_model)

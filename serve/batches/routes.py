@@ -17,7 +17,7 @@ from dialog.formats import WRITERS
 from models.catalogue import EMOTION
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
-from serve.batches.table import Batch, TooManyBatches
+from serve.batches.table import StoredBatch, TooManyBatches
 from serve.batches.worker import folder_of, output_of
 from serve.edge import logs
 from serve.edge.limits import Limits
@@ -87,13 +87,13 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     folder = folder_of(storage)
     spool = Spool(folder, limits)
 
-    async def found(batch_id: str) -> Batch:
+    async def found(batch_id: str) -> StoredBatch:
         batch = await storage.do(lambda db: batch_table.get(db, batch_id), writes=False)
         if batch is None:
             raise not_found("batch")
         return batch
 
-    async def told(request: Request, batch: Batch, status: int = 200, headers: Any = None) -> Response:
+    async def told(request: Request, batch: StoredBatch, status: int = 200, headers: Any = None) -> Response:
         ahead = 0
         if batch.state == "queued":
             ahead = await storage.do(lambda db: batch_table.before(db, batch.id), writes=False)
@@ -213,7 +213,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     return router
 
 
-def _kept(sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice) -> Batch:
+def _kept(sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice) -> StoredBatch:
     """The batch of a log that has arrived, with the log in its folder."""
     unpacked = sent.with_name(sent.name + ".part")
     try:
@@ -258,7 +258,7 @@ def _safe(filename: str) -> str:
     return f"{stem}{dot}{ending}" or "log"
 
 
-def _shown(batch: Batch, ahead: int) -> dict[str, Any]:
+def _shown(batch: StoredBatch, ahead: int) -> dict[str, Any]:
     return {
         "id": batch.id,
         "created": batch.created,

@@ -16,7 +16,7 @@ LISTED = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class StoredBatch:
     """A log that is to be labelled, is being, or has been. Its files lie in a folder called after its id."""
 
     id: str
@@ -46,9 +46,9 @@ class TooManyBatches(Exception):
     """So many wait already."""
 
 
-def new(filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int) -> Batch:
+def new(filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int) -> StoredBatch:
     """A batch that is in no database yet."""
-    return Batch(
+    return StoredBatch(
         id=uuid.uuid4().hex,
         created=now(),
         filename=filename,
@@ -60,7 +60,7 @@ def new(filename: str, input_format: str, output_format: str, model: str, anonym
     )
 
 
-def add(db: sqlite3.Connection, batch: Batch, most_waiting: int) -> None:
+def add(db: sqlite3.Connection, batch: StoredBatch, most_waiting: int) -> None:
     """Queues it; TooManyBatches where `most_waiting` are not done."""
     if waiting(db) >= most_waiting:
         raise TooManyBatches
@@ -75,7 +75,7 @@ def waiting(db: sqlite3.Connection) -> int:
     return found
 
 
-def get(db: sqlite3.Connection, batch_id: str) -> Batch | None:
+def get(db: sqlite3.Connection, batch_id: str) -> StoredBatch | None:
     """The batch of that id."""
     return _batch(db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone())
 
@@ -87,13 +87,13 @@ def before(db: sqlite3.Connection, batch_id: str) -> int:
     return found
 
 
-def listed(db: sqlite3.Connection) -> list[Batch]:
+def listed(db: sqlite3.Connection) -> list[StoredBatch]:
     """All batches, the newest first."""
     rows = db.execute("SELECT * FROM batches ORDER BY number DESC LIMIT ?", (LISTED,))
     return [found for row in rows if (found := _batch(row)) is not None]
 
 
-def claim(db: sqlite3.Connection) -> Batch | None:
+def claim(db: sqlite3.Connection) -> StoredBatch | None:
     """The batch whose turn it is, from now on running."""
     row = db.execute(
         "UPDATE batches SET state = 'running', started = coalesce(started, ?) "
@@ -143,8 +143,10 @@ def exists(db: sqlite3.Connection, batch_id: str) -> bool:
     return db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone() is not None
 
 
-def _batch(row: sqlite3.Row | None) -> Batch | None:
+def _batch(row: sqlite3.Row | None) -> StoredBatch | None:
     if row is None:
         return None
     kept = {key: row[key] for key in row.keys() if key != "number"}  # noqa: SIM118 (a Row iterates over values)
-    return Batch(**{**kept, "anonymise": bool(row["anonymise"]), "failures": tuple(orjson.loads(row["failures"]))})
+    return StoredBatch(
+        **{**kept, "anonymise": bool(row["anonymise"]), "failures": tuple(orjson.loads(row["failures"]))}
+    )

@@ -21,12 +21,12 @@ from typing import Any
 import orjson
 from ray import serve as ray_serve
 
-from dialog.annotation.annotate import Progress, Summary, annotate
+from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
 from dialog.formats import WRITERS
 from serve.batches import table as batch_table
-from serve.batches.table import Batch
+from serve.batches.table import StoredBatch
 from serve.config import AppConfig
 from serve.edge import logs
 from serve.edge.limits import Limits
@@ -127,7 +127,7 @@ class Worker:
                 if batch is not None:
                     self._do(batch)
 
-    def _do(self, batch: Batch) -> None:
+    def _do(self, batch: StoredBatch) -> None:
         folder = self._folder / batch.id
         run = _Run(batch, self._storage, self._stopping)
         tagger = _ServiceTagger(batch.model, self._labeller, self._loop, run)
@@ -159,7 +159,7 @@ class Worker:
         else:  # it was deleted
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _succeed(self, batch: Batch, summary: Summary, version: str) -> None:
+    def _succeed(self, batch: StoredBatch, summary: Summary, version: str) -> None:
         if summary.exit_code == 1:
             self._fail(batch, summary.failures[0].error)
             return
@@ -179,7 +179,7 @@ class Worker:
         shutil.rmtree(folder / "in" if kept else folder, ignore_errors=True)
         logs.get().info("batch done", model=batch.model, conversations=done + failed, utterances=summary.utterances)
 
-    def _fail(self, batch: Batch, reason: str) -> None:
+    def _fail(self, batch: StoredBatch, reason: str) -> None:
         # First the files: where the disk is full, the database needs their room.
         shutil.rmtree(self._folder / batch.id, ignore_errors=True)
         self._storage.do_now(lambda db: batch_table.finish(db, batch.id, error=reason))
@@ -188,14 +188,14 @@ class Worker:
 class _Run:
     """One batch under way: tells the database how far it is, and raises _Ended once it need not go on."""
 
-    def __init__(self, batch: Batch, storage: Storage, stopping: threading.Event) -> None:
+    def __init__(self, batch: StoredBatch, storage: Storage, stopping: threading.Event) -> None:
         self._batch = batch
         self._storage = storage
         self._stopping = stopping
         self._told = 0.0
         self.fault: str | None = None
 
-    def at(self, progress: Progress) -> None:
+    def at(self, progress: AnnotationProgress) -> None:
         """So far it is."""
         now = time.monotonic()
         if now - self._told < _TOLD_SECONDS:
@@ -299,7 +299,7 @@ def folder_of(storage: Storage) -> Path:
     return storage.folder / BATCHES
 
 
-def output_of(folder: Path, batch: Batch) -> Path:
+def output_of(folder: Path, batch: StoredBatch) -> Path:
     """The labelled log in the folder of a batch."""
     return folder / f"out.{WRITERS[batch.output_format].ending}"
 

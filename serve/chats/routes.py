@@ -11,7 +11,7 @@ from serve.edge.openapi import body
 from serve.edge.problems import declared
 from serve.edge.reading import read, refuse_long
 from serve.edge.replies import reply
-from serve.storage import Chat, StoredMessage
+from serve.storage import StoredChat, StoredMessage
 
 ChatId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/chats gave it")]
 MessageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Counted from 0")]
@@ -119,12 +119,12 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     return router
 
 
-def _corrected(request: Request, chat: Chat, message: StoredMessage) -> Response:
+def _corrected(request: Request, chat: StoredChat, message: StoredMessage) -> Response:
     extra = {"chat": chat.id, "model_version": chat.model_version, "mode": _MODE, "warnings": []}
     return reply(request, {**_message(message), **extra})
 
 
-def _chat(chat: Chat, messages: list[StoredMessage]) -> dict[str, Any]:
+def _chat(chat: StoredChat, messages: list[StoredMessage]) -> dict[str, Any]:
     return {
         "id": chat.id,
         "created": chat.created,

@@ -10,7 +10,7 @@ from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailab
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import Step, Stepped
 from serve.emotion.labeller import Labeller
-from serve.storage import Chat, Storage, StoredMessage, now
+from serve.storage import Storage, StoredChat, StoredMessage, now
 
 _TRIES = 8
 """How often a message that another one overtook, in another process, is read again."""
@@ -28,13 +28,13 @@ class Sessions:
         self._limits = limits
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def start(self, model: str | None, label_set: str | None) -> Chat:
+    async def start(self, model: str | None, label_set: str | None) -> StoredChat:
         """A new, empty chat."""
         name = self._choice.model(model, label_set, "")
         about = await self._labeller.about(name)
         if about.error is not None:
             raise unavailable(about.error, retry_after=30)
-        chat = Chat(
+        chat = StoredChat(
             id=uuid.uuid4().hex,
             created=now(),
             model=name,
@@ -45,7 +45,7 @@ class Sessions:
         await self._storage.add_chat(chat)
         return chat
 
-    async def get(self, chat_id: str) -> Chat:
+    async def get(self, chat_id: str) -> StoredChat:
         """The chat; Refusal 404."""
         chat = await self._storage.chat(chat_id)
         if chat is None:
@@ -79,7 +79,7 @@ class Sessions:
                     return message, stepped
         raise overloaded("too many messages arrive in this chat at once")
 
-    async def correct(self, chat_id: str, n: int, label: str | None) -> tuple[Chat, StoredMessage]:
+    async def correct(self, chat_id: str, n: int, label: str | None) -> tuple[StoredChat, StoredMessage]:
         """Message n with the label a person gave it, or without any (None). Refusal 404, and 422 for no label."""
         chat = await self.get(chat_id)
         if label is not None and label not in chat.labels:
@@ -95,7 +95,7 @@ class Sessions:
         if not await self._storage.delete_chat(chat_id):
             raise not_found("chat")
 
-    async def _step(self, chat: Chat, speaker: str, text: str) -> Stepped:
+    async def _step(self, chat: StoredChat, speaker: str, text: str) -> Stepped:
         step = Step(
             model=chat.model,
             state=chat.state,

@@ -25,7 +25,7 @@ from serve.pictures.schemas import (
     VisualQuestion,
 )
 from serve.pictures.sessions import VisualSessions, missing
-from serve.pictures.table import Round, VisualDialog
+from serve.pictures.table import StoredDialog, StoredRound
 
 DialogId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/visual-dialogs gave it")]
 
@@ -249,7 +249,7 @@ def _bodies(model: type[BaseModel], example: dict[str, Any], fields: tuple[str, 
     return found
 
 
-def _dialog(dialog: VisualDialog, rounds: list[Round]) -> dict[str, Any]:
+def _dialog(dialog: StoredDialog, rounds: list[StoredRound]) -> dict[str, Any]:
     return {
         **dialog.look,
         "id": dialog.id,
@@ -261,5 +261,5 @@ def _dialog(dialog: VisualDialog, rounds: list[Round]) -> dict[str, Any]:
     }
 
 
-def _round(found: Round) -> dict[str, Any]:
+def _round(found: StoredRound) -> dict[str, Any]:
     return {"n": found.n, "question": found.question, "answer": found.answer}

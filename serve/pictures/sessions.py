@@ -9,7 +9,7 @@ from serve.edge.limits import Limits
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.pictures import table as visual_table
 from serve.pictures.deployment import Ask, Asked, Begin, Begun
-from serve.pictures.table import Round, VisualDialog
+from serve.pictures.table import StoredDialog, StoredRound
 from serve.pictures.viewer import Viewer
 from serve.storage import Storage, now
 
@@ -28,10 +28,10 @@ class VisualSessions:
         self._limits = limits
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def start(self, picture: bytes, caption: str) -> VisualDialog:
+    async def start(self, picture: bytes, caption: str) -> StoredDialog:
         """A new dialogue. Refusal 413, 415 or 422 for the picture, 503 without a model."""
         begun = await self._begin(Begin(picture=picture, caption=caption))
-        dialog = VisualDialog(
+        dialog = StoredDialog(
             id=uuid.uuid4().hex,
             created=now(),
             picture=begun.picture,
@@ -44,18 +44,18 @@ class VisualSessions:
         await self._storage.do(lambda db: visual_table.add(db, dialog))
         return dialog
 
-    async def get(self, dialog_id: str) -> VisualDialog:
+    async def get(self, dialog_id: str) -> StoredDialog:
         """The dialogue; Refusal 404."""
         dialog = await self._storage.do(lambda db: visual_table.get(db, dialog_id), writes=False)
         if dialog is None:
             raise not_found("dialogue")
         return dialog
 
-    async def rounds(self, dialog_id: str) -> list[Round]:
+    async def rounds(self, dialog_id: str) -> list[StoredRound]:
         """What was asked and answered so far."""
         return await self._storage.do(lambda db: visual_table.rounds(db, dialog_id), writes=False)
 
-    async def ask(self, dialog_id: str, question: str) -> tuple[Round, str]:
+    async def ask(self, dialog_id: str, question: str) -> tuple[StoredRound, str]:
         """The answer, kept, and the version of the model. Refusal 404, 409 for a full dialogue, 429 and 503."""
         # In one process the questions about a picture queue up here; between processes the database decides.
         lock = self._locks.setdefault(dialog_id, asyncio.Lock())
@@ -67,7 +67,7 @@ class VisualSessions:
                     raise Refusal(409, "dialog-full", detail, limit="rounds_per_dialog")
                 asked = await self._ask(dialog, question)
                 if await self._append(dialog, question, asked):
-                    return Round(n=dialog.total, question=question, answer=asked.answer), asked.model_version
+                    return StoredRound(n=dialog.total, question=question, answer=asked.answer), asked.model_version
         raise overloaded("too many questions arrive about this picture at once")
 
     async def answer(self, begin: Begin, question: str) -> tuple[Begun, Asked]:
@@ -83,7 +83,7 @@ class VisualSessions:
         if not await self._storage.do(lambda db: visual_table.delete(db, dialog_id)):
             raise not_found("dialogue")
 
-    async def _ask(self, dialog: VisualDialog, question: str) -> Asked:
+    async def _ask(self, dialog: StoredDialog, question: str) -> Asked:
         asked = await self._asked(Ask(state=dialog.state, version=dialog.model_version, question=question))
         if asked.stale:  # a new version was put in place since the last round: it looks at the picture itself
             said = tuple((r.question, str(r.answer["text"])) for r in await self.rounds(dialog.id))
@@ -91,7 +91,7 @@ class VisualSessions:
             _, asked = await self.answer(begin, question)
         return asked
 
-    async def _append(self, dialog: VisualDialog, question: str, asked: Asked) -> bool:
+    async def _append(self, dialog: StoredDialog, question: str, asked: Asked) -> bool:
         def work(db: sqlite3.Connection) -> bool:
             return visual_table.append(db, dialog, question, asked.answer, asked.state, asked.model_version)
 

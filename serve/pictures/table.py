@@ -8,7 +8,7 @@ import orjson
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VisualDialog:
+class StoredDialog:
     """A dialogue without its rounds. `state` is what the model of `model_version` knows after `total` of them."""
 
     id: str
@@ -24,7 +24,7 @@ class VisualDialog:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Round:
+class StoredRound:
     """A question and the answer's JSON object. `n` counts from 0."""
 
     n: int
@@ -32,7 +32,7 @@ class Round:
     answer: dict[str, Any]
 
 
-def add(db: sqlite3.Connection, dialog: VisualDialog) -> None:
+def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
     """Keeps a new dialogue."""
     db.execute(
         "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state) "
@@ -50,20 +50,20 @@ def add(db: sqlite3.Connection, dialog: VisualDialog) -> None:
     )
 
 
-def get(db: sqlite3.Connection, dialog_id: str) -> VisualDialog | None:
+def get(db: sqlite3.Connection, dialog_id: str) -> StoredDialog | None:
     """The dialogue, with its state; None where there is none."""
     row = db.execute("SELECT * FROM visual_dialogs WHERE id = ?", (dialog_id,)).fetchone()
-    return None if row is None else VisualDialog(**{**dict(row), "look": orjson.loads(row["look"])})
+    return None if row is None else StoredDialog(**{**dict(row), "look": orjson.loads(row["look"])})
 
 
-def rounds(db: sqlite3.Connection, dialog_id: str) -> list[Round]:
+def rounds(db: sqlite3.Connection, dialog_id: str) -> list[StoredRound]:
     """All of them, in order."""
     found = db.execute("SELECT n, question, answer FROM visual_rounds WHERE dialog = ? ORDER BY n", (dialog_id,))
-    return [Round(n=row["n"], question=row["question"], answer=orjson.loads(row["answer"])) for row in found]
+    return [StoredRound(n=row["n"], question=row["question"], answer=orjson.loads(row["answer"])) for row in found]
 
 
 def append(
-    db: sqlite3.Connection, dialog: VisualDialog, question: str, answer: dict[str, Any], state: bytes, version: str
+    db: sqlite3.Connection, dialog: StoredDialog, question: str, answer: dict[str, Any], state: bytes, version: str
 ) -> bool:
     """Adds the round and moves the dialogue's state on, both or neither.
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from serve.storage import Chat, Storage, StoredMessage
+from serve.storage import Storage, StoredChat, StoredMessage
 
-CHAT = Chat(id="c", created="2026-01-01T00:00:00Z", model="m", labels=("joy", "neutral"), total=0, model_version="m@1")
+CHAT = StoredChat(
+    id="c", created="2026-01-01T00:00:00Z", model="m", labels=("joy", "neutral"), total=0, model_version="m@1"
+)
 
 
 async def test_a_chat_comes_back_as_it_was_kept(storage: Storage) -> None:

@@ -4,7 +4,7 @@ from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.labels import LABEL_SETS
 from dialog.language import FOREIGN
 from tests.ui.fake import MemoryClient, predict
-from ui.messages import Message, colour, counted_from_one, messages_of, mood, named, percent, symbol
+from ui.messages import ShownMessage, colour, counted_from_one, messages_of, mood, named, percent, symbol
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,13 @@ def test_the_mood_goes_from_unhappy_to_happy() -> None:
 
 
 def test_the_label_that_counts_is_the_persons() -> None:
-    message = Message(n=0, speaker="Ann", text="great!", prediction=predict("great!"))
+    message = ShownMessage(n=0, speaker="Ann", text="great!", prediction=predict("great!"))
     assert message.emotion == "joy"
     assert (
-        Message(n=0, speaker="Ann", text="great!", prediction=predict("great!"), correction="anger").emotion == "anger"
+        ShownMessage(n=0, speaker="Ann", text="great!", prediction=predict("great!"), correction="anger").emotion
+        == "anger"
     )
-    assert Message(n=0, speaker="Ann", text="great!").pending
+    assert ShownMessage(n=0, speaker="Ann", text="great!").pending
 
 
 def test_a_clients_message_keeps_everything_and_loses_the_place_it_is_itself() -> None:
@@ -47,7 +48,7 @@ def test_a_clients_message_keeps_everything_and_loses_the_place_it_is_itself() -
     chat = client.start_chat()
     client.add_message(chat.id, "Ann", "hi")
     sent = client.add_message(chat.id, "Ann", "你好")
-    message = Message.of(sent)
+    message = ShownMessage.of(sent)
     assert (message.n, message.speaker, message.text) == (1, "Ann", "你好")
     assert message.warnings == (FOREIGN,)
     assert not message.pending

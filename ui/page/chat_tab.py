@@ -12,7 +12,7 @@ import gradio as gr
 
 from dialog.conversation import Conversation, Utterance
 from serve.client import Client, ServiceError
-from ui.messages import Message, named
+from ui.messages import ShownMessage, named
 from ui.page import render
 from ui.page.download import download_button
 from ui.page.limits import limits_of
@@ -32,7 +32,7 @@ class ChatState:
 
     chat: str | None = None
     labels: tuple[str, ...] = ()
-    messages: tuple[Message, ...] = ()
+    messages: tuple[ShownMessage, ...] = ()
     speakers: tuple[str, ...] = FIRST_SPEAKERS
     speaking: str = FIRST_SPEAKERS[0]
     selected: int | None = None
@@ -41,7 +41,7 @@ class ChatState:
     """What is put into the message box: nothing once a message is taken, the message when it fails. None leaves what
     stands there, which may be the next message already."""
 
-    def message(self, n: int | None) -> Message | None:
+    def message(self, n: int | None) -> ShownMessage | None:
         """Message n, if there is one."""
         return self.messages[n] if n is not None and 0 <= n < len(self.messages) else None
 
@@ -66,13 +66,13 @@ def say(state: ChatState, text: str, *, take_turns: bool, client: Client) -> Ite
         problem = f"The name {state.speaking} has {len(state.speaking):,} characters; at most {limits.name:,} fit."
         yield replace(before, notice=render.notice("error", "The name is too long.", [problem]), unsent=text)
         return
-    waiting = Message(n=len(state.messages), speaker=state.speaking, text=text)
+    waiting = ShownMessage(n=len(state.messages), speaker=state.speaking, text=text)
     yield replace(before, messages=(*state.messages, waiting), unsent="")
     try:
         if state.chat is None:
             chat = client.start_chat()
             before = replace(before, chat=chat.id, labels=chat.labels)
-        message = Message.of(client.add_message(str(before.chat), state.speaking, text))
+        message = ShownMessage.of(client.add_message(str(before.chat), state.speaking, text))
         messages = (*state.messages, message)
         if message.n != len(state.messages):  # the same chat is open in another window too
             messages = _all(client, str(before.chat))
@@ -105,7 +105,7 @@ def correct(state: ChatState, emotion: str | None, client: Client) -> ChatState:
     if message is None or message.pending or state.chat is None:
         return state
     try:
-        corrected = Message.of(client.correct(state.chat, message.n, emotion))
+        corrected = ShownMessage.of(client.correct(state.chat, message.n, emotion))
     except ServiceError as error:
         return replace(state, notice=render.problem(error))
     messages = (*state.messages[: message.n], corrected, *state.messages[message.n + 1 :])
@@ -121,7 +121,7 @@ def restore(kept: Any, client: Client) -> ChatState:
         chat = client.chat(chat_id)
     except ServiceError as error:
         return ChatState() if error.status in (404, 422) else ChatState(notice=render.problem(error))
-    messages = tuple(Message.of(m) for m in chat.messages)
+    messages = tuple(ShownMessage.of(m) for m in chat.messages)
     names = (*dict.fromkeys(m.speaker for m in messages), *_names(kept.get("speakers")), *FIRST_SPEAKERS)
     speakers = tuple(dict.fromkeys(names))[: max(2, len({m.speaker for m in messages}))]
     state = ChatState(chat=chat.id, labels=chat.labels, messages=messages, speakers=speakers, speaking=speakers[0])
@@ -161,8 +161,8 @@ def _next_speaker(state: ChatState) -> str:
     return state.speakers[(place + 1) % len(state.speakers)]
 
 
-def _all(client: Client, chat_id: str) -> tuple[Message, ...]:
-    return tuple(Message.of(m) for m in client.chat(chat_id).messages)
+def _all(client: Client, chat_id: str) -> tuple[ShownMessage, ...]:
+    return tuple(ShownMessage.of(m) for m in client.chat(chat_id).messages)
 
 
 def _names(value: Any) -> list[str]:

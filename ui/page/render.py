@@ -10,7 +10,7 @@ from dialog.conversation import Cause
 from dialog.formats import WRITERS
 from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
-from ui.messages import Message, colour, named, number, percent, symbol
+from ui.messages import ShownMessage, colour, named, number, percent, symbol
 from ui.page.templates import render
 
 CHAT_SHOWN = 200
@@ -31,7 +31,7 @@ def chip(label: str, probability: float | None = None, *, corrected: bool = Fals
     )
 
 
-def message_chip(message: Message) -> Markup:
+def message_chip(message: ShownMessage) -> Markup:
     """The label of a message: the person's if there is one, else the model's; or that there is none yet."""
     if message.correction:
         return chip(message.correction, corrected=True)
@@ -41,7 +41,7 @@ def message_chip(message: Message) -> Markup:
     return render("no_chip.html.j2", error=message.error or unread)
 
 
-def transcript(messages: Sequence[Message], selected: int | None = None) -> Markup:
+def transcript(messages: Sequence[ShownMessage], selected: int | None = None) -> Markup:
     """A chat, its last messages; the selected one is marked, and in words and colour what caused its emotion."""
     shown = messages[-CHAT_SHOWN:]
     chosen = next((m for m in shown if m.n == selected), None)
@@ -53,7 +53,7 @@ def transcript(messages: Sequence[Message], selected: int | None = None) -> Mark
     return render("transcript.html.j2", rows=rows, hidden=len(messages) - len(shown), selected=selected)
 
 
-def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup:
+def details(message: ShownMessage | None, messages: Sequence[ShownMessage] = ()) -> Markup:
     """Everything known of one message: each label's probability, most probable first, and the causes."""
     bars, causes = [], []
     if message and message.prediction:
@@ -63,7 +63,7 @@ def details(message: Message | None, messages: Sequence[Message] = ()) -> Markup
     return render("details.html.j2", message=message, bars=bars, causes=causes)
 
 
-def table(messages: Sequence[Message], marked: str | None = None, selected: int | None = None) -> Markup:
+def table(messages: Sequence[ShownMessage], marked: str | None = None, selected: int | None = None) -> Markup:
     """A log as a table with each message's label and what caused it; those labelled `marked` stand out, and the causes
     of the selected one are marked in words and colour."""
     shown = messages[:TABLE_SHOWN]
@@ -84,7 +84,7 @@ def table(messages: Sequence[Message], marked: str | None = None, selected: int 
     return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown), selected=selected)
 
 
-def overview(messages: Sequence[Message]) -> Markup:
+def overview(messages: Sequence[ShownMessage]) -> Markup:
     """How often each label occurs, in all and for each speaker: most frequent first."""
     total = Counter(m.emotion for m in messages if m.emotion)
     speakers = list(dict.fromkeys(m.speaker for m in messages))
@@ -195,20 +195,20 @@ def size(n_bytes: int) -> str:
     return number(n_bytes, "byte")
 
 
-def _before(messages: Sequence[Message]) -> list[str | None]:
+def _before(messages: Sequence[ShownMessage]) -> list[str | None]:
     return [None, *(m.speaker for m in messages[:-1])] if messages else []
 
 
-def _causes(message: Message, messages: Sequence[Message]) -> list[str]:
+def _causes(message: ShownMessage, messages: Sequence[ShownMessage]) -> list[str]:
     """The causes of a message's emotion in words."""
     return [_cause(c, message.n, messages) for c in message.prediction.causes] if message.prediction else []
 
 
-def _causes_by_place(message: Message | None) -> dict[int | None, Cause]:
+def _causes_by_place(message: ShownMessage | None) -> dict[int | None, Cause]:
     return {c.utterance: c for c in message.prediction.causes} if message and message.prediction else {}
 
 
-def _cause(cause: Cause, n: int, messages: Sequence[Message]) -> str:
+def _cause(cause: Cause, n: int, messages: Sequence[ShownMessage]) -> str:
     """A cause of message n in words."""
     sure = percent(cause.probability).replace(" ", "\u00a0")
     if cause.utterance is None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from ui.messages import Message, colour, mood, named, percent, symbol
+from ui.messages import ShownMessage, colour, mood, named, percent, symbol
 from ui.page.templates import render
 
 FACES_UP_TO = 40
@@ -41,7 +41,7 @@ class Line:
     stroke: int
 
 
-def timeline(messages: Sequence[Message], *, window: int | None = None) -> Markup:
+def timeline(messages: Sequence[ShownMessage], *, window: int | None = None) -> Markup:
     """The drawing; only the last `window` messages where that is given. Messages without a label leave a gap."""
     shown = messages[-window:] if window else messages
     points = _points(shown)
@@ -62,7 +62,7 @@ def timeline(messages: Sequence[Message], *, window: int | None = None) -> Marku
     )
 
 
-def _points(messages: Sequence[Message]) -> list[Point]:
+def _points(messages: Sequence[ShownMessage]) -> list[Point]:
     if len(messages) > POINTS:
         return _means(messages)
     # A short chat starts on the left and grows; it is not stretched over the whole width.
@@ -86,7 +86,7 @@ def _points(messages: Sequence[Message]) -> list[Point]:
     return found
 
 
-def _means(messages: Sequence[Message]) -> list[Point]:
+def _means(messages: Sequence[ShownMessage]) -> list[Point]:
     found = []
     for i in range(POINTS):
         stretch = messages[i * len(messages) // POINTS : (i + 1) * len(messages) // POINTS]
@@ -128,14 +128,14 @@ def _smoothed(points: Sequence[Point]) -> list[Point]:
     return found
 
 
-def _title(message: Message) -> str:
+def _title(message: ShownMessage) -> str:
     said = message.text if len(message.text) <= 80 else f"{message.text[:79]}…"
     p = None if message.correction or message.prediction is None else message.prediction.probability
     sure = "by hand" if p is None else percent(p)
     return f"{message.n + 1}. {message.speaker}: {named(message.emotion or '')} {sure}: {said}"
 
 
-def _summary(messages: Sequence[Message]) -> str:
+def _summary(messages: Sequence[ShownMessage]) -> str:
     emotions = [m.emotion for m in messages if m.emotion]
     if not emotions:
         return "No labelled message yet."

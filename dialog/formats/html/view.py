@@ -113,7 +113,7 @@ class ConversationView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class ContentsLine:
     """One line of the table of contents."""
 
     id: str
@@ -134,7 +134,7 @@ class Overview:
     utterances: int
     speakers: int
     failed: int
-    lines: tuple[Line, ...]
+    lines: tuple[ContentsLine, ...]
     models: tuple[str, ...]
     modes: tuple[str, ...]
     has_causes: bool
@@ -144,7 +144,7 @@ def overview_of(items: Iterable[Conversation | Unreadable]) -> Overview:
     """One pass over everything."""
     labels: dict[str, None] = {}
     counts: Counter[str] = Counter()
-    lines: list[Line] = []
+    lines: list[ContentsLine] = []
     speakers: set[str] = set()
     models: dict[str, None] = {}
     modes: dict[str, None] = {}
@@ -167,7 +167,7 @@ def overview_of(items: Iterable[Conversation | Unreadable]) -> Overview:
             if isinstance(item.extra.get(key), str):
                 into[item.extra[key]] = None
         lines.append(
-            Line(
+            ContentsLine(
                 id=item.id,
                 number=len(lines) + 1,
                 utterances=len(item.utterances),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dialog.annotation.annotate import Progress, annotate, journal_of
+from dialog.annotation.annotate import AnnotationProgress, annotate, journal_of
 from dialog.annotation.journal import BusyOutput, UnfinishedRun
 from dialog.annotation.output import NoSpace
 from dialog.conversation import Conversation, Prediction
@@ -208,7 +208,7 @@ def test_a_file_in_the_journals_place_is_not_touched(log: Path, tmp_path: Path) 
 
 
 def test_progress_is_told_and_ends_whole(log: Path) -> None:
-    told: list[Progress] = []
+    told: list[AnnotationProgress] = []
     annotate([log], io.BytesIO(), tagger=FakeTagger(), progress=told.append, batch_utterances=4)
     assert [p.done for p in told] == sorted(p.done for p in told)
     assert (told[-1].done, told[-1].fraction) == (10, 1.0)

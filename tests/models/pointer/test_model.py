@@ -10,7 +10,7 @@ from models.mixers import MIXERS
 from models.mixers.softmax import SoftmaxAttentionConfig
 from models.pointer.config import PointerConfig
 from models.pointer.decoding import beam_search
-from models.pointer.model import END, NO_TARGET, Encoded, PointerNetwork
+from models.pointer.model import END, NO_TARGET, EncodedPoints, PointerNetwork
 
 SET = SoftmaxAttentionConfig(d_model=16, n_heads=2, causal=False, positions="none")
 MODELS: dict[str, dict[str, Any]] = {
@@ -96,7 +96,7 @@ def test_what_is_heard_is_the_input_pointed_at(model: PointerNetwork) -> None:
     moved = states._replace(inputs=model.encode(elsewhere).inputs)
     torch.testing.assert_close(states.inputs[:, 1:], model.embed(x))
 
-    def logits(encoded: Encoded) -> list[torch.Tensor]:
+    def logits(encoded: EncodedPoints) -> list[torch.Tensor]:
         heard, state, found = encoded.start, encoded.state, []
         for pointer in targets[0]:
             u, state = model.step(heard[:, None], encoded, state)

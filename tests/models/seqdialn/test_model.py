@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.mixers import MIXERS
 from models.seqdialn.config import SeqDialNConfig
-from models.seqdialn.model import Encoded, LiveState, Looked, SeqDialN, Texts
+from models.seqdialn.model import EncodedRounds, LiveState, Looked, SeqDialN, Texts
 
 E, R, W, L = 12, 5, 10, 6  # token width, regions, region width, tokens
 
@@ -168,7 +168,7 @@ def test_earlier_states_stay_good(model: SeqDialN) -> None:
 @torch.no_grad()
 def test_weights_over_rounds_sum_to_one_and_see_no_later_round() -> None:
     model = build("mr")
-    encoded: Encoded = model(model.look(**picture(2)), texts(2, 4), texts(2, 4), rounds([4, 4]))
+    encoded: EncodedRounds = model(model.look(**picture(2)), texts(2, 4), texts(2, 4), rounds([4, 4]))
     p = encoded.p_rounds
     assert p is not None
     torch.testing.assert_close(p.sum(-1), torch.ones(2, 4, dtype=torch.float64))

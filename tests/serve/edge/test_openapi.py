@@ -18,10 +18,10 @@ from serve.batches import table as batch_table
 from serve.config import AppConfig
 from serve.edge.limits import Limits
 from serve.emotion.choice import Choice
-from serve.storage import Chat, Storage, StoredMessage
+from serve.storage import Storage, StoredChat, StoredMessage
 from tests.serve.conftest import client_of
 
-CHAT = Chat(
+CHAT = StoredChat(
     id="c" * 32, created="2026-01-01T00:00:00Z", model="emotion/ekman", labels=("joy",), total=0, model_version="m@1"
 )
 BATCH = batch_table.new("log.txt", "auto", "jsonl", "emotion/ekman", False, 10)

@@ -8,7 +8,7 @@ import pytest
 from dialog.conversation import Cause, Prediction
 from serve.client import ServiceError
 from tests.ui.fake import predict
-from ui.messages import Message
+from ui.messages import ShownMessage
 from ui.page import render
 from ui.page.timeline import POINTS, timeline
 
@@ -43,15 +43,15 @@ class Parsed(HTMLParser):
             self.open.pop()
 
 
-def said(n: int, text: str, speaker: str = "Ann", **fields: Any) -> Message:
-    return Message(n=n, speaker=speaker, text=text, prediction=predict(text), **fields)
+def said(n: int, text: str, speaker: str = "Ann", **fields: Any) -> ShownMessage:
+    return ShownMessage(n=n, speaker=speaker, text=text, prediction=predict(text), **fields)
 
 
 VIEWS: dict[str, Callable[[str], str]] = {
     "transcript": lambda x: render.transcript([said(0, x, x, warnings=(x,)), said(1, "a", correction=x)], 0),
-    "failed": lambda x: render.transcript([Message(n=0, speaker=x, text=x, error=x)]),
+    "failed": lambda x: render.transcript([ShownMessage(n=0, speaker=x, text=x, error=x)]),
     "details": lambda x: render.details(
-        Message(
+        ShownMessage(
             n=0,
             speaker=x,
             text=x,
@@ -101,7 +101,7 @@ def test_a_correction_is_marked_as_such() -> None:
 
 
 def test_a_message_that_is_being_read_is_shown_at_once() -> None:
-    html = render.transcript([Message(n=0, speaker="Ann", text="hello")])
+    html = render.transcript([ShownMessage(n=0, speaker="Ann", text="hello")])
     assert "hello" in html
     assert "reading" in html
 
@@ -152,7 +152,7 @@ def test_every_fault_has_words_a_visitor_can_use(error: ServiceError, words: lis
 
 def test_a_timeline_of_nothing_says_what_will_be_there() -> None:
     assert "will be drawn here" in timeline([])
-    assert "will be drawn here" in timeline([Message(n=0, speaker="Ann", text="hello")])
+    assert "will be drawn here" in timeline([ShownMessage(n=0, speaker="Ann", text="hello")])
 
 
 def test_a_happy_message_stands_above_an_unhappy_one() -> None:
@@ -179,14 +179,14 @@ def test_a_timeline_is_told_in_words_too() -> None:
     )
 
 
-def caused() -> list[Message]:
+def caused() -> list[ShownMessage]:
     causes = (
         Cause(utterance=0, start=2, end=13, span="got the job", probability=0.71),
         Cause(utterance=1, start=0, end=4, span="Wow!", probability=0.5),
         Cause(utterance=None, start=None, end=None, span=None, probability=0.4),
     )
     prediction = replace(predict("Wow!"), causes=causes)
-    return [said(0, "I got the job"), Message(n=1, speaker="Bo", text="Wow!", prediction=prediction)]
+    return [said(0, "I got the job"), ShownMessage(n=1, speaker="Bo", text="Wow!", prediction=prediction)]
 
 
 def test_the_causes_of_the_chosen_message_are_marked_in_words_and_in_the_text() -> None:
