@@ -2,9 +2,10 @@
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,12 @@ from typing import Any, TypeVar
 
 import orjson
 
+from serve.edge.problems import Refusal, disk_full
+
 T = TypeVar("T")
 
+_PROBE_BYTES = 64 * 1024
+"""A disk with less room than this is full."""
 DATABASE = "rapport.sqlite"
 """The name of the file in the data folder."""
 BATCHES = "batches"
@@ -85,13 +90,19 @@ class StoredMessage:
 class Storage:
     """The database of one data folder. Several processes may have it open at once.
 
-    All work is done in one thread of its own, so that the event loop never waits for the disk.
+    All work is done in threads of its own, one that writes and one that reads beside it, so that the event loop never
+    waits for the disk and whoever reads never waits for whoever writes. What the disk or another process makes
+    impossible is a Refusal: 507 for a full disk, 503 for a database that somebody else holds for `patience` seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, "storage")
-        self._connection = self._thread.submit(self._open).result()
+        self._patience = patience
+        self._writer = ThreadPoolExecutor(1, "storage-writes")
+        self._reader = ThreadPoolExecutor(1, "storage-reads")
+        self._probe = ThreadPoolExecutor(1, "storage-probe")
+        self._connection = self._writer.submit(self._open).result()
+        self._reading = self._reader.submit(self._connect).result()
 
     @property
     def folder(self) -> Path:
@@ -100,12 +111,22 @@ class Storage:
 
     def close(self) -> None:
         """Ends the thread and the connection."""
-        self._thread.submit(self._connection.close).result()
-        self._thread.shutdown()
+        self._reader.submit(self._reading.close).result()
+        self._writer.submit(self._connection.close).result()
+        for threads in (self._reader, self._writer, self._probe):
+            threads.shutdown()
 
     def checkpoint(self) -> None:
         """Moves everything from the write-ahead log into the database file, and empties the log."""
-        self._thread.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
+        self._writer.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
+
+    async def disk(self) -> str | None:
+        """What is wrong with the disk; None where it can be written."""
+        return await asyncio.get_running_loop().run_in_executor(self._probe, self._write_something)
+
+    async def database(self) -> str | None:
+        """What is wrong with the database; None where it answers and can be written."""
+        return await asyncio.get_running_loop().run_in_executor(self._probe, self._take_the_lock)
 
     async def add_chat(self, chat: StoredChat) -> None:
         """Keeps a new chat."""
@@ -159,12 +180,16 @@ class Storage:
         """Deletes the chat and its messages, overwritten on disk. False where there was none."""
         return await self.do(lambda db: db.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0)
 
-    def _open(self) -> sqlite3.Connection:
-        self._path.touch(mode=0o600, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         db.row_factory = sqlite3.Row
         for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
             db.execute(f"PRAGMA {pragma}")
+        return db
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.touch(mode=0o600, exist_ok=True)
+        db = self._connect()
         with _transaction(db):
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > _VERSION:
@@ -179,15 +204,39 @@ class Storage:
 
     async def do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         """What `work` gives of the database: one transaction where it writes."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work, writes)
+        threads = self._writer if writes else self._reader
+        return await asyncio.get_running_loop().run_in_executor(threads, self._run, work, writes)
 
     def do_now(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         """The same for a thread that may wait."""
-        return self._thread.submit(self._run, work, writes).result()
+        return (self._writer if writes else self._reader).submit(self._run, work, writes).result()
 
     def _run(self, work: Callable[[sqlite3.Connection], T], writes: bool) -> T:
-        with _transaction(self._connection) if writes else nullcontext():
-            return work(self._connection)
+        try:
+            if not writes:
+                return work(self._reading)
+            with _transaction(self._connection):
+                return work(self._connection)
+        except sqlite3.OperationalError as error:
+            raise _impossible(error) or error from None
+
+    def _write_something(self) -> str | None:
+        try:
+            with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
+                file.write(b"\0" * _PROBE_BYTES)
+        except OSError as error:
+            return f"it cannot be written ({error.strerror})"
+        return None
+
+    def _take_the_lock(self) -> str | None:
+        try:
+            with closing(sqlite3.connect(self._path, timeout=self._patience / 2, isolation_level=None)) as db:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            return f"it does not answer ({error})"
+        return None
 
 
 @contextmanager
@@ -195,10 +244,23 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        if db.in_transaction:  # a full disk has ended it already
+            db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
+
+
+def _impossible(error: sqlite3.OperationalError) -> Refusal | None:
+    """The refusal for what no request is to blame for; None for a fault of ours."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite says beside it
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Refusal(503, "database-locked", "the database is held by somebody else", retry_after=2)
+    if code == sqlite3.SQLITE_FULL:
+        return disk_full()
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        return Refusal(503, "database-unusable", "the database cannot be written or read", retry_after=30)
+    return None
 
 
 def now() -> str:

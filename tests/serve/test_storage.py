@@ -1,11 +1,15 @@
 """Chats on disk."""
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from serve.edge.problems import Refusal
 from serve.storage import Storage, StoredChat, StoredMessage
 
 CHAT = StoredChat(
@@ -81,3 +85,54 @@ async def test_deleting_a_chat_deletes_its_messages(storage: Storage) -> None:
     assert await storage.delete_chat("c")
     assert await storage.messages("c", 0, 10) == []
     assert not await storage.delete_chat("c")
+
+
+async def test_a_database_that_somebody_else_holds_is_a_503_and_reading_goes_on(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "a.sqlite", patience=0.1)
+    await storage.add_chat(CHAT)
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Refusal) as held:
+            await storage.delete_chat("c")
+        assert (held.value.status, held.value.kind) == (503, "database-locked")
+        assert int(held.value.headers["Retry-After"]) >= 1
+        assert "database is locked" in str(await storage.database())
+        assert await storage.chat("c") == CHAT
+        other.execute("ROLLBACK")
+    assert await storage.database() is None
+    assert await storage.delete_chat("c")
+    storage.close()
+
+
+async def test_a_full_disk_is_a_507_and_spoils_nothing(tmp_path: Path) -> None:
+    storage = Storage(tmp_path / "a.sqlite")
+    await storage.add_chat(CHAT)
+
+    def fill(db: sqlite3.Connection) -> None:
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone()
+
+    await storage.do(fill)
+    message = StoredMessage(n=0, speaker="Ann", text="x" * 100_000)
+    with pytest.raises(Refusal) as full:
+        await storage.append(CHAT, message, None, "m@1")
+    assert (full.value.status, full.value.kind) == (507, "disk-full")
+    assert await storage.chat("c") == CHAT
+    assert await storage.append(CHAT, replace(message, text="short"), None, "m@1")
+    storage.close()
+
+
+async def test_whoever_reads_does_not_wait_for_whoever_writes(storage: Storage) -> None:
+    await storage.add_chat(CHAT)
+    go, begun = threading.Event(), threading.Event()
+
+    def slow(db: sqlite3.Connection) -> None:
+        begun.set()
+        go.wait(30)
+
+    writing = asyncio.create_task(storage.do(slow))
+    await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.wait_for(storage.chat("c"), 10) == CHAT
+    assert not writing.done()
+    go.set()
+    await writing
