@@ -1,6 +1,5 @@
 """The API as one ASGI app: routes, health, documents, and problem+json for whatever goes wrong."""
 
-import asyncio
 import time
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -16,11 +15,12 @@ from serve.chats.schemas import NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
 from serve.edge import logs
 from serve.edge.door import API_PREFIX, Door, request_id_of
+from serve.edge.health import Health
 from serve.edge.limits import Limits
 from serve.edge.openapi import add_docs, describe
 from serve.edge.problems import Fault, Refusal, declared, of_status, unavailable
 from serve.edge.reading import invalid, pointer
-from serve.edge.schemas import HealthReply, LimitsReply
+from serve.edge.schemas import HealthReply, LimitsReply, ReadyReply
 from serve.edge.spool import Spool
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
@@ -32,7 +32,6 @@ from serve.pictures.sessions import VisualSessions
 from serve.pictures.viewer import Viewer
 from serve.storage import Storage
 
-_READY_SECONDS = 5.0
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, NewCorrection),
     *(NewVisualDialog, NewQuestion, VisualQuestion),
@@ -72,13 +71,24 @@ def create_api(
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
     app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
-    app.include_router(_operations(labeller, choice, limits))
+    app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     add_docs(app, "/docs")
     _add_errors(app, limits)
     return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits))
 
 
-def _operations(labeller: Labeller, choice: Choice, limits: Limits) -> APIRouter:
+def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:
+    async def models() -> str | None:
+        try:
+            return (await labeller.about(choice.default)).error
+        except Refusal as refusal:
+            # Where there is too much to do, there is somebody who does it.
+            return None if refusal.status == 429 else refusal.detail
+
+    return Health({"models": models, "disk": storage.disk, "database": storage.database})
+
+
+def _operations(choice: Choice, limits: Limits, health: Health) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
@@ -103,15 +113,14 @@ def _operations(labeller: Labeller, choice: Choice, limits: Limits) -> APIRouter
         return HealthReply(status="ok", request_id=request_id_of(request.scope))
 
     @router.get("/health/ready", summary="Can it label?", operation_id="is_ready", responses=declared())
-    async def ready(request: Request) -> HealthReply:
-        """The default model is loaded and answers; 503 until then."""
-        try:
-            about = await asyncio.wait_for(labeller.about(choice.default), _READY_SECONDS)
-        except TimeoutError:
-            raise unavailable(f"no answer from the models within {_READY_SECONDS:g} s") from None
-        if about.error is not None:
-            raise unavailable(about.error, retry_after=30)
-        return HealthReply(status="ok", request_id=request_id_of(request.scope))
+    async def ready(request: Request) -> ReadyReply:
+        """The default model is loaded, the disk can be written and the database answers; 503 until then, and while the
+        service stops."""
+        found = await health.state()
+        wrong = [f"{name}: {what}" for name, what in found.items() if what is not None]
+        if wrong:
+            raise unavailable("; ".join(wrong), retry_after=2)
+        return ReadyReply(status="ok", checks=dict.fromkeys(found, "ok"), request_id=request_id_of(request.scope))
 
     return router
 

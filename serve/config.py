@@ -133,6 +133,8 @@ class AppConfig(BaseSettings):
     """`module:name` of the function that lists the models."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is written into the logs, and all that is worse."""
+    drain_seconds: float = Field(default=25.0, ge=0)
+    """A service that is told to stop takes no new work, and has so long to finish what is under way."""
     limits: Limits = Field(default_factory=Limits)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
@@ -155,7 +157,8 @@ class AppConfig(BaseSettings):
         """
         given = {key: value for key, value in overrides.items() if value is not None}
         if file is None:
-            return _settled(cls, given)
+            settled: Self = _settled(cls, given)
+            return settled
         written = _mapping(_profile(file))
 
         class FromFile(cls):  # type: ignore[valid-type, misc]

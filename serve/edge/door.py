@@ -8,15 +8,21 @@ import asyncio
 import os
 import re
 import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.edge import logs
+from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal, of_status, overloaded, too_large, unavailable
+from serve.edge.problems import Refusal, headers_too_large, of_status, overloaded, too_large, too_slow, unavailable
 from serve.edge.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
 
 API_PREFIX = "/v1"
@@ -26,9 +32,13 @@ LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
 """Where the HTTP proxy, which Ray starts and not we, finds its limits."""
 SPOOL_VARIABLE = "RAPPORT_PROXY_SPOOL"
 """And the folder for what is too large for its memory."""
+LOGS_VARIABLE, LOG_LEVEL_VARIABLE = "RAPPORT_PROXY_LOGS", "RAPPORT_PROXY_LOG_LEVEL"
+"""And where it writes what it refused."""
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HIDDEN = ("/-/routes",)  # Serve's map of every application; nobody outside needs it
+LIVE, READY = "/health/live", "/health/ready"
+"""Probes take no place, and are answered however busy the service is: an orchestrator kills whoever does not answer."""
 
 
 class Door:
@@ -39,7 +49,14 @@ class Door:
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, prefix: str = API_PREFIX, *, spool: Spool | None = None, front: bool = False
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        prefix: str = API_PREFIX,
+        *,
+        spool: Spool | None = None,
+        front: bool = False,
+        drain: Drain | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -48,7 +65,10 @@ class Door:
         self._front = front
         self._api_bytes = _Room("waiting_bytes", limits.waiting_bytes)
         self._page_bytes = _Room("page_waiting_bytes", limits.page_waiting_bytes)
+        self._drain = drain or Drain()
         self._waiting = 0
+        self._under_way = 0
+        self._arriving: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,17 +77,41 @@ class Door:
         request_id = _request_id(scope)
         path = scope["path"]
         is_api = path == self._prefix or path.startswith(self._prefix + "/")
-        answer = _Answer(scope, receive, send, request_id, is_api=is_api, spool=self._sends_files(scope))
+        answer = _Answer(
+            scope, receive, send, request_id, is_api=is_api, front=self._front, spool=self._sends_files(scope)
+        )
         try:
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.header_bytes:
+                raise headers_too_large(self._limits.header_bytes)
             if path in _HIDDEN:
                 raise Refusal(404, "not-found", "there is nothing at this address")
-            if is_api:
-                await self._admit(scope, receive, answer)
-            else:
+            if not is_api:
                 await self._pass(scope, receive, answer)
-            await answer.send_file()
+            elif scope["method"] in ("GET", "HEAD") and path.removeprefix(self._prefix) in (LIVE, READY):
+                await self._probe(scope, receive, answer)
+            else:
+                await self._work(scope, receive, answer)
         except Refusal as refusal:
             await answer.refuse(refusal)
+
+    async def _probe(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if self._front and scope["path"] == self._prefix + LIVE:
+            body = orjson.dumps({"status": "ok", "request_id": request_id_of(scope)})
+            await Response(body, media_type="application/json")(scope, receive, answer)
+            return
+        if self._drain.begun:
+            raise _stopping(headers={UNDER_WAY_HEADER: str(self._under_way)})
+        await self._app(scope, _replay(b"", receive), answer)
+
+    async def _work(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if self._drain.begun:
+            raise _stopping()
+        self._under_way += 1
+        try:
+            await self._admit(scope, receive, answer)
+            await answer.send_file()
+        finally:
+            self._under_way -= 1
 
     def _sends_files(self, scope: Scope) -> Spool | None:
         """The spool, unless another door between us and the client sends the files that the app names."""
@@ -83,10 +127,13 @@ class Door:
         """To anything but the API: the body goes on while it arrives, and ends where it becomes too large."""
         held = _Held(self._page_bytes, "page_bytes", self._limits.page_bytes)
         held.expect(Headers(scope=scope))
+        more = True
 
         async def counted() -> Message:
-            message = await receive()
+            nonlocal more
             try:
+                message = await self._next(receive) if more else await receive()
+                more = message.get("more_body", False)
                 held.take(len(message.get("body", b"")))
             except Refusal as refusal:
                 # The app has the request already; to it the sender has gone.
@@ -130,19 +177,48 @@ class Door:
         return self._front or not (FRONT_HEADER in headers and LOG_HEADER in headers)
 
     async def _wait_for(self, scope: Scope, receive: Receive, answer: "_Answer", held: "_Held | None" = None) -> None:
-        """The app's answer, while one of the places for waiting requests is taken."""
-        if self._waiting >= self._limits.waiting_requests:
-            raise overloaded("too many requests are waiting", limit="waiting_requests")
+        """The app's answer, while one of the places for waiting requests is taken: not before the body is in."""
+        self._expect_a_place()
+        if held is not None:
+            with self._one_more_arrives(scope):
+                body = await self._read(Headers(scope=scope), receive, held)
+            if body is None:
+                return
+            receive = _replay(body, receive)
+            self._expect_a_place()
         self._waiting += 1
         try:
-            if held is not None:
-                body = await self._read(Headers(scope=scope), receive, held)
-                if body is None:
-                    return
-                receive = _replay(body, receive)
             await self._app(scope, receive, answer)
         finally:
             self._waiting -= 1
+
+    def _expect_a_place(self) -> None:
+        if self._waiting >= self._limits.waiting_requests:
+            raise overloaded("too many requests are waiting", limit="waiting_requests")
+
+    @contextmanager
+    def _one_more_arrives(self, scope: Scope) -> Iterator[None]:
+        """While a body arrives. Refusal 429 where too many do, of all senders or of this one."""
+        client = str((scope.get("client") or ("",))[0])
+        if self._arriving.total() >= self._limits.bodies_arriving:
+            raise overloaded("too many bodies arrive at once", limit="bodies_arriving")
+        if self._arriving[client] >= self._limits.bodies_arriving_per_client:
+            raise overloaded("too many bodies arrive at once from this address", limit="bodies_arriving_per_client")
+        self._arriving[client] += 1
+        try:
+            yield
+        finally:
+            self._arriving[client] -= 1
+            if not self._arriving[client]:
+                del self._arriving[client]
+
+    async def _next(self, receive: Receive) -> Message:
+        """The next piece of a body. Refusal 408 where its sender is silent."""
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                return await receive()
+        except TimeoutError:
+            raise too_slow(f"nothing of the body came for {self._limits.idle_seconds:g} s") from None
 
     async def _read(self, headers: Headers, receive: Receive, held: "_Held") -> bytes | None:
         """The body; None if the sender went away. Refusal 408, 413 or 429."""
@@ -151,7 +227,7 @@ class Door:
         try:
             async with asyncio.timeout(self._limits.upload_seconds):
                 while True:
-                    message = await receive()
+                    message = await self._next(receive)
                     if message["type"] == "http.disconnect":
                         return None
                     chunk = message.get("body", b"")
@@ -160,8 +236,7 @@ class Door:
                     if not message.get("more_body", False):
                         return b"".join(chunks)
         except TimeoutError:
-            detail = f"the body did not arrive within {self._limits.upload_seconds:g} s"
-            raise Refusal(408, "too-slow", detail, headers={"Connection": "close"}) from None
+            raise too_slow(f"the body did not arrive within {self._limits.upload_seconds:g} s") from None
 
 
 class _Room:
@@ -210,13 +285,22 @@ class _Answer:
     """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str, *, is_api: bool, spool: Spool | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        *,
+        is_api: bool,
+        front: bool,
+        spool: Spool | None,
     ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._request_id = request_id
         self._is_api = is_api
+        self._front = front
         self._spool = spool
         self._replaced: Refusal | None = None
         self._file: FileResponse | None = None
@@ -230,7 +314,7 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             kind = headers.get("content-type", "")
             if self._is_api and message["status"] >= 400 and "json" not in kind:
-                self._replaced = _from_elsewhere(message["status"], headers.get("retry-after"))
+                self._replaced = _from_elsewhere(message["status"], headers.get("retry-after"), front=self._front)
                 return
             headers["X-Request-ID"] = self._request_id
             if self._is_api:
@@ -271,6 +355,14 @@ class _Answer:
         return FileResponse(path, headers=told, media_type=told.get("content-type"))
 
     async def _respond(self, refusal: Refusal) -> None:
+        logs.get().warning(
+            "refused",
+            request_id=self._request_id,
+            method=self._scope["method"],
+            status=refusal.status,
+            kind=refusal.kind,
+            limit=refusal.limit,
+        )
         response = refusal.response(self._request_id)
         headers = [*response.raw_headers, (b"x-request-id", self._request_id.encode())]
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
@@ -285,9 +377,12 @@ def request_id_of(scope: Scope) -> str:
 def for_proxy() -> list[Middleware]:
     """The middlewares of the HTTP proxy. Ray calls this by its import path, in the proxy's process."""
     limits = Limits.model_validate_json(os.environ.get(LIMITS_VARIABLE, "{}"))
-    folder = os.environ.get(SPOOL_VARIABLE)
+    folder, stopping = os.environ.get(SPOOL_VARIABLE), os.environ.get(DRAIN_VARIABLE)
     spool = Spool(Path(folder), limits) if folder else None
-    return [Middleware(Door, limits=limits, spool=spool, front=True)]
+    if logs_folder := os.environ.get(LOGS_VARIABLE):
+        logs.configure(f"proxy-{os.getpid()}", Path(logs_folder), os.environ.get(LOG_LEVEL_VARIABLE, "info"))
+    drain = Drain(Path(stopping) if stopping else None)
+    return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain)]
 
 
 def _request_id(scope: Scope) -> str:
@@ -313,8 +408,14 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _from_elsewhere(status: int, retry_after: str | None) -> Refusal:
+def _stopping(headers: Mapping[str, str] | None = None) -> Refusal:
+    return Refusal(503, "stopping", "the service is stopping", retry_after=5, headers=headers)
+
+
+def _from_elsewhere(status: int, retry_after: str | None, *, front: bool = False) -> Refusal:
     """The refusal to say instead of an error that Serve or a library answered in plain text."""
+    if front and status == 404:  # of the API itself; what is behind it would have said so in JSON
+        return Refusal(503, "starting", "the service is starting", retry_after=2)
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
     if status == 429:
         return overloaded("too many requests are waiting", retry_after=seconds)

@@ -47,6 +47,18 @@ class Limits(BaseModel):
     upload_seconds: float = Field(default=60.0, gt=0)
     """A body must have arrived by then: 408. Slow senders hold no memory for ever."""
 
+    idle_seconds: float = Field(default=10.0, gt=0)
+    """A sender may be silent for so long in the middle of a body, a log included: 408."""
+
+    bodies_arriving: int = Field(default=512, gt=0)
+    """Bodies that arrive at once; they take no place among the waiting requests before they are in. One more is 429."""
+
+    bodies_arriving_per_client: int = Field(default=128, gt=0)
+    """The same of one address. One more is 429."""
+
+    header_bytes: int = Field(default=16 * 1024, gt=0)
+    """The headers of a request together. More is 431."""
+
     log_bytes: int = Field(default=1024**3, gt=0)
     """A log to be labelled as a batch, which goes to the disk while it arrives. More is 413."""
 

@@ -14,6 +14,7 @@ ALLOWED = frozenset(
     (
         *("event", "level", "timestamp", "request_id", "method", "route", "status", "milliseconds"),
         *("conversations", "utterances", "model", "model_version", "mode", "error_type", "error_at"),
+        *("kind", "limit", "check", "healthy"),
     )
 )
 """Every field a log line may have. A field with words of a user in it must never be added."""

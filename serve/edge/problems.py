@@ -107,6 +107,16 @@ def unavailable(detail: str, *, retry_after: float = 2.0) -> Refusal:
     return Refusal(503, "unavailable", detail, retry_after=retry_after)
 
 
+def too_slow(detail: str) -> Refusal:
+    """408: a body that does not arrive. Nothing more is read from that connection."""
+    return Refusal(408, "too-slow", detail, headers={"Connection": "close"})
+
+
+def headers_too_large(limit: int) -> Refusal:
+    """431: all headers of the request together."""
+    return Refusal(431, "headers-too-large", f"the headers have more than {limit:,} bytes", limit="header_bytes")
+
+
 def disk_full() -> Refusal:
     """507: there is no room for what was sent."""
     return Refusal(507, "disk-full", "the disk of the service is full")
@@ -117,7 +127,7 @@ def not_found(what: str) -> Refusal:
     return Refusal(404, "not-found", f"there is no such {what}")
 
 
-_CHAT_FULL = Refusal(409, "chat-full", "the chat is full", limit="messages_per_chat")
+_ANYWHERE = (429, 431, 500, 503)
 _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     400: ("The body is not JSON", Refusal(400, "malformed-json", "unexpected end of data: line 1 column 2 (char 1)")),
     403: ("Not on this service", Refusal(403, "forbidden", "this service does not list batches")),
@@ -140,6 +150,7 @@ _EXAMPLES: dict[int, tuple[str, Refusal]] = {
         ),
     ),
     429: ("Too much is waiting already; see Retry-After", overloaded("too much work is waiting")),
+    431: ("The headers are too large", headers_too_large(16 * 1024)),
     500: ("A fault of ours", Refusal(500, "internal", "something went wrong here; the log has the request's id")),
     503: ("Not able to answer now; see Retry-After", unavailable("the models are starting")),
     507: ("The disk of the service is full", disk_full()),
@@ -147,9 +158,9 @@ _EXAMPLES: dict[int, tuple[str, Refusal]] = {
 
 
 def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a FastAPI route that may answer with these errors. 429, 500 and 503 are always among them."""
+    """The `responses` of a FastAPI route that may answer with these errors, and with those that any route may."""
     found: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({*statuses, 429, 500, 503}):
+    for status in sorted({*statuses, *_ANYWHERE}):
         found |= declared_as(*_EXAMPLES[status])
     return found
 

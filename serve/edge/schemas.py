@@ -53,8 +53,16 @@ class LimitsReply(BaseModel):
     request_id: str
 
 
+class ReadyReply(BaseModel):
+    """`ok`: ready to label. `checks` are `models`, `disk` and `database`."""
+
+    status: Literal["ok"]
+    checks: dict[str, Literal["ok"]]
+    request_id: str
+
+
 class HealthReply(BaseModel):
-    """`ok`: alive, or ready to label."""
+    """`ok`: alive."""
 
     status: Literal["ok"]
     request_id: str

@@ -14,10 +14,10 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal, disk_full, overloaded, too_large
+from serve.edge.problems import Refusal, disk_full, overloaded, too_large, too_slow
 
 FRONT_HEADER = "x-rapport-front"
 """On a request that a door in the proxy has passed on; that door takes it off whatever a client sends."""
@@ -62,8 +62,7 @@ class Spool:
                     await self._write(path, receive)
             yield name
         except TimeoutError:
-            detail = f"the log did not arrive within {self._limits.log_seconds:g} s"
-            raise Refusal(408, "too-slow", detail, headers={"Connection": "close"}) from None
+            raise too_slow(f"the log did not arrive within {self._limits.log_seconds:g} s") from None
         finally:
             self._arriving -= 1
             path.unlink(missing_ok=True)
@@ -82,6 +81,13 @@ class Spool:
             raise Refusal(404, "not-found", "there is no such file any more")
         return path
 
+    async def _next(self, receive: Receive) -> Message:
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                return await receive()
+        except TimeoutError:
+            raise too_slow(f"nothing of the log came for {self._limits.idle_seconds:g} s") from None
+
     def _upload(self, name: str) -> Path:
         return self.folder / "uploads" / name
 
@@ -89,7 +95,7 @@ class Spool:
         n_bytes, waiting, more = 0, bytearray(), True
         with path.open("xb", buffering=0) as file:
             while more:
-                message = await receive()
+                message = await self._next(receive)
                 if message["type"] == "http.disconnect":
                     raise SenderLeft
                 waiting += message.get("body", b"")

@@ -114,6 +114,10 @@ class Taggers:
                 self._loaded[model] = self._class.load(self._folders.get(model, model))
             return self._loaded[model]
 
+    def is_loaded(self, model: str) -> bool:
+        """Whether it need not be loaded first."""
+        return model in self._loaded and not self._loading.locked()
+
     def about(self, model: str) -> About:
         """Labels and version of a model; loads it if need be."""
         try:
@@ -237,7 +241,9 @@ class Emotion:
         return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.step, step)
 
     async def about(self, model: str) -> About:
-        """Labels and version of a model; loads it if need be."""
+        """Labels and version of a model; loads it if need be. What is loaded answers at once, however much waits."""
+        if self._taggers.is_loaded(model):
+            return self._taggers.about(model)
         return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.about, model)
 
 

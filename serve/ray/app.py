@@ -2,12 +2,12 @@
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,12 +17,14 @@ from serve.api import create_api
 from serve.batches.worker import batches_deployment
 from serve.config import AppConfig, UnusableConfig
 from serve.edge import logs
-from serve.edge.door import API_PREFIX
+from serve.edge.door import API_PREFIX, READY
+from serve.edge.drain import STOPPING, UNDER_WAY_HEADER
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import CALLS, emotion_deployment
 from serve.emotion.labeller import RemoteLabeller
 from serve.pictures.deployment import visual_deployment
 from serve.pictures.viewer import RemoteViewer
+from serve.ray.checks import check, reason
 from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
 from serve.storage import DATABASE, Storage
@@ -80,27 +82,31 @@ def build_app(config: AppConfig) -> Any:
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:
     """Starts the service, tells `ready` once everything answers (by default on stdout), blocks until it is stopped.
 
-    SIGINT and SIGTERM stop it. extra_apps are further Ray Serve applications by route prefix (the page, at `/`).
+    SIGINT and SIGTERM stop it: it takes no new work, finishes what is under way, for `drain_seconds` at most, and ends;
+    a second signal ends it at once. extra_apps are further Ray Serve applications by route prefix (the page, at `/`).
     Returns the exit status: 0 after a stop that was asked for, 1 where the service cannot start or breaks down, with
     the reason on stderr. No process is left in either case. To be called from the main thread, where signals arrive.
     """
     try:
-        config.data_folder()
-        _expect_free(config.host, config.port)
+        check(config)
     except UnusableConfig as error:
         print(f"rapport: {error}", file=sys.stderr)
         return 1
     # Signals arrive in this thread and all work is done in the other: an exception in the middle of Ray's own
     # start or stop would leave processes behind.
     service = _Service(config, dict(extra_apps or {}), ready or _say)
-    with _signals(service.stop) as listen:
+    asked, at_once = threading.Event(), threading.Event()
+    with _signals(asked, at_once) as listen:
         service.start()
-        while service.is_alive() and not service.stop.is_set():
+        while service.is_alive() and not asked.is_set():
             listen()  # again: once Ray has started, SIGTERM is answered by a handler of its own, which aborts
             service.join(0.1)
-        service.stop.set()
         print("rapport: stopping", file=sys.stderr, flush=True)
+        if service.is_alive() and service.serving:
+            _drain(config, at_once)
+        service.stop.set()
         service.join(_STOP_SECONDS)
+    _stopping(config).unlink(missing_ok=True)
     if service.is_alive():
         print(f"rapport: still not stopped after {_STOP_SECONDS:g} s; ending its processes", file=sys.stderr)
         kill_all()
@@ -113,13 +119,16 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[Callable[[], None]]:
-    """SIGINT and SIGTERM set `stop`. Gives a function that sees to it once more."""
+def _signals(first: threading.Event, again: threading.Event) -> Iterator[Callable[[], None]]:
+    """SIGINT and SIGTERM set `first`, and another one `again`. Gives a function that sees to it once more."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def heard(*_: Any) -> None:
+        (again if first.is_set() else first).set()
 
     def listen() -> None:
         for number in before:
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, heard)
 
     listen()
     try:
@@ -135,6 +144,8 @@ class _Service(threading.Thread):
     def __init__(self, config: AppConfig, extra_apps: dict[str, Any], ready: Ready) -> None:
         super().__init__(name="service", daemon=True)
         self.stop = threading.Event()
+        self.serving = False
+        """Whether it has been ready."""
         self.status = 1
         self._config = config
         self._extra_apps = extra_apps
@@ -150,6 +161,7 @@ class _Service(threading.Thread):
                 prefixes = {} if self.stop.is_set() else _deploy(config, self._extra_apps)
                 _wait_until_ready(config, prefixes, self.stop)
                 if not self.stop.is_set():
+                    self.serving = True
                     self._ready(f"rapport is ready: {url}/ (the API: {url}{API_PREFIX}/docs); Ctrl-C stops it")
                 self.status = _watch(self.stop)
         except Exception as error:
@@ -178,21 +190,47 @@ def _wait_until_ready(
 ) -> None:
     """Until every application answers, or `stop`. RuntimeError where one fails, TimeoutError when it takes long."""
     # Asked over HTTP, as a user would: Ray calls an application running before its proxy can find it.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    base = httpx.URL(scheme="http", host=host, port=config.port)
     waiting = {API_PREFIX + "/health/ready" if name == "api" else prefix for name, prefix in prefixes.items()}
     deadline = time.monotonic() + seconds
-    with httpx.Client(base_url=base, timeout=10.0, trust_env=False) as client:
+    with _asking(config, 10.0) as client:
         while waiting:
             waiting = {path for path in waiting if not _answers(client, path)}
             for name in prefixes:
                 status = ray_serve.status().applications.get(name)
                 if status is not None and status.status == "DEPLOY_FAILED":
-                    raise RuntimeError(f"{name}: {status.message}")
+                    raise RuntimeError(f"{name}: {reason(status)}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no answer within {seconds:g} s from {', '.join(sorted(waiting))}")
             if stop.wait(0.2 if waiting else 0):
                 return
+
+
+def _asking(config: AppConfig, seconds: float) -> httpx.Client:
+    """A client of this service, from the machine it runs on."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
+    base = httpx.URL(scheme="http", host=host, port=config.port)
+    return httpx.Client(base_url=base, timeout=seconds, trust_env=False)
+
+
+def _stopping(config: AppConfig) -> Path:
+    return config.data_folder() / STOPPING
+
+
+def _drain(config: AppConfig, at_once: threading.Event) -> None:
+    """Takes no new work from now on; returns when what was under way is done, after `drain_seconds`, or `at_once`."""
+    _stopping(config).touch()
+    deadline = time.monotonic() + config.drain_seconds
+    with _asking(config, 2.0) as client:
+        while time.monotonic() < deadline and not at_once.is_set():
+            try:
+                under_way = client.get(API_PREFIX + READY).headers.get(UNDER_WAY_HEADER)
+            except httpx.HTTPError:
+                under_way = None
+            if under_way == "0":
+                return
+            at_once.wait(0.1)
+    if not at_once.is_set():
+        print(f"rapport: after {config.drain_seconds:g} s some requests are not done yet", file=sys.stderr)
 
 
 def _answers(client: httpx.Client, path: str) -> bool:
@@ -214,14 +252,3 @@ def _watch(stop: threading.Event) -> int:
             print(f"rapport: {names} ended unexpectedly", file=sys.stderr)
             return 1
     return 0
-
-
-def _expect_free(host: str, port: int) -> None:
-    """UnusableConfig where something listens there already, or the host is none of ours."""
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}") from None

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
-from serve.edge.door import LIMITS_VARIABLE, SPOOL_VARIABLE
+from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SPOOL_VARIABLE
+from serve.edge.drain import DRAIN_VARIABLE, STOPPING
 from serve.ray.processes import none_left_behind
 from serve.storage import BATCHES
 
@@ -96,9 +97,14 @@ def _environment(config: AppConfig) -> dict[str, str]:
     processes share a secret, which exists in their environment only; nothing is written to the home folder. A cluster
     that is running already has a secret of its own.
     """
+    folder = config.data_folder()
+    (folder / STOPPING).unlink(missing_ok=True)  # of a service that was killed while it stopped
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
-        SPOOL_VARIABLE: str(config.data_folder() / BATCHES),
+        SPOOL_VARIABLE: str(folder / BATCHES),
+        DRAIN_VARIABLE: str(folder / STOPPING),
+        LOGS_VARIABLE: str(folder / "logs"),
+        LOG_LEVEL_VARIABLE: config.log_level,
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.door.for_proxy",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from dialog.conversation import Caveat, Prediction
 from dialog.emotion.port import LiveTagger
@@ -64,7 +64,7 @@ class _JsonLines:
         self._told = {"mode": "live", "model_version": version}
 
     def __call__(self, speaker: str, text: str, prediction: Prediction, warning: Caveat | None, *, typed: bool) -> None:
-        line = {"speaker": speaker, "text": text, "prediction": prediction.to_dict(), **self._told}
+        line: dict[str, Any] = {"speaker": speaker, "text": text, "prediction": prediction.to_dict(), **self._told}
         if warning:
             line["warnings"] = [warning.to_dict()]
         print(json.dumps(line, ensure_ascii=False), flush=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +14,14 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from serve.edge.door import LIMITS_VARIABLE, SPOOL_VARIABLE, Door, for_proxy
+from serve.edge import logs
+from serve.edge.door import LIMITS_VARIABLE, LOGS_VARIABLE, SPOOL_VARIABLE, Door, for_proxy
+from serve.edge.drain import Drain
 from serve.edge.limits import Limits
 from serve.edge.spool import Spool
 
 LIMITS = Limits(
+    header_bytes=2000,
     body_bytes=1000,
     waiting_bytes=2500,
     waiting_requests=3,
@@ -122,6 +126,131 @@ async def test_requests_at_once_are_bounded() -> None:
         assert (await client.post("/v1/x")).status_code == 200
     assert sorted(r.status_code for r in responses) == [200, 200, 200, 429, 429]
     assert all(int(r.headers["retry-after"]) >= 1 for r in responses if r.status_code == 429)
+
+
+async def test_a_body_takes_no_place_before_it_is_in() -> None:
+    """As many senders as there are places, each with half a body, once switched the API off for a minute."""
+    limits = LIMITS.model_copy(update={"upload_seconds": 5, "idle_seconds": 5})
+    async with through(limits=limits) as client:
+        half = [asyncio.create_task(client.post("/v1/x", content=chunks(10, 10, wait=0.3))) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert (await client.post("/v1/x", content=b"x")).status_code == 200
+        assert [r.status_code for r in await asyncio.gather(*half)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/v1/x", "/upload"])
+async def test_a_sender_that_falls_silent_is_given_up(path: str) -> None:
+    limits = LIMITS.model_copy(update={"upload_seconds": 30, "idle_seconds": 0.5})
+    async with through(limits=limits) as client:
+        silent = await client.post(path, content=chunks(10, 10, wait=2.0))
+        steady = await client.post(path, content=chunks(*[10] * 6, wait=0.1))
+    assert (silent.status_code, silent.json()["type"]) == (408, "urn:rapport:problem:too-slow")
+    assert silent.headers["connection"] == "close"
+    assert (steady.status_code, steady.text) == (200, "60")
+
+
+async def test_bodies_that_arrive_at_once_are_bounded_in_all_and_by_sender() -> None:
+    limits = LIMITS.model_copy(
+        update={"waiting_requests": 9, "bodies_arriving": 3, "bodies_arriving_per_client": 2, "upload_seconds": 5}
+    )
+    door = Door(echo, limits)
+
+    async def post(address: str) -> httpx.Response:
+        transport = httpx.ASGITransport(door, client=(address, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/v1/x", content=chunks(1, 1, wait=0.1))
+
+    answers = await asyncio.gather(*(post(address) for address in ("a", "a", "a", "b", "c")))
+    assert [r.status_code for r in answers] == [200, 200, 429, 200, 429]
+    assert [answers[i].json()["limit"] for i in (2, 4)] == ["bodies_arriving_per_client", "bodies_arriving"]
+    assert [r.status_code for r in await asyncio.gather(post("a"), post("a"), post("b"))] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("path", ["/v1/x", "/"])
+async def test_headers_may_be_so_large_and_no_larger(path: str) -> None:
+    async with through() as client:
+        fine = await client.get(path, headers={"x": "y" * 1500})
+        large = await client.get(path, headers={"x": "y" * 2000})
+        many = await client.get(path, headers=[(f"x-{i}", "y" * 20) for i in range(100)])
+    assert fine.status_code == 200
+    for refused in (large, many):
+        assert (refused.status_code, refused.json()["limit"]) == (431, "header_bytes")
+
+
+async def test_probes_are_answered_however_busy_it_is() -> None:
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith("/v1/health"):
+            await go.wait()
+        await echo(scope, receive, send)
+
+    async with through(app) as client:
+        posts = [asyncio.create_task(client.post("/v1/x")) for _ in range(LIMITS.waiting_requests)]
+        await asyncio.sleep(0.05)
+        assert (await client.get("/v1/x")).status_code == 429
+        for path in ("/v1/health/live", "/v1/health/ready"):
+            assert [r.status_code for r in await asyncio.gather(*(client.get(path) for _ in range(20)))] == [200] * 20
+        go.set()
+        await asyncio.gather(*posts)
+
+
+async def test_the_door_in_front_says_itself_that_it_lives() -> None:
+    async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(60)
+
+    door = Door(hangs, LIMITS, front=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        response = await asyncio.wait_for(client.get("/v1/health/live", headers={"x-request-id": "abc"}), 1)
+    assert (response.status_code, response.json()) == (200, {"status": "ok", "request_id": "abc"})
+
+
+async def test_before_the_api_is_there_the_door_in_front_says_that_it_is_starting() -> None:
+    door = Door(PlainTextResponse("Path '/v1/emotions' not found.", 404), LIMITS, front=True)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        api, page = await client.post("/v1/emotions", json={}), await client.get("/")
+    assert (api.status_code, api.json()["type"]) == (503, "urn:rapport:problem:starting")
+    assert int(api.headers["retry-after"]) >= 1
+    assert page.status_code == 404
+
+
+async def test_a_service_that_stops_finishes_what_runs_and_takes_nothing_new(tmp_path: Path) -> None:
+    go, file = asyncio.Event(), tmp_path / "stopping"
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/v1/slow":
+            await go.wait()
+        await echo(scope, receive, send)
+
+    door = Door(slow, LIMITS, front=True, drain=Drain(file))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        assert (await client.get("/v1/health/ready")).status_code == 200
+        running = asyncio.create_task(client.post("/v1/slow"))
+        await asyncio.sleep(0.3)
+        file.touch()
+        ready, new = await client.get("/v1/health/ready"), await client.post("/v1/x")
+        assert (ready.status_code, ready.headers["x-rapport-under-way"]) == (503, "1")
+        assert (new.status_code, new.json()["type"]) == (503, "urn:rapport:problem:stopping")
+        assert int(new.headers["retry-after"]) >= 1
+        assert (await client.get("/v1/health/live")).status_code == 200
+        assert (await client.get("/")).status_code == 200
+        go.set()
+        assert (await running).status_code == 200
+        assert (await client.get("/v1/health/ready")).headers["x-rapport-under-way"] == "0"
+
+
+async def test_every_refusal_at_the_door_has_a_line_in_the_log(tmp_path: Path) -> None:
+    logs.configure("test", tmp_path)
+    async with through() as client:
+        await client.post("/v1/x", content=b"secret" * 1000, headers={"x-request-id": "abc"})
+        await client.get("/-/routes")
+    lines = [orjson.loads(line) for line in (tmp_path / "test.jsonl").read_text().splitlines()]
+    assert [(line["event"], line["status"], line["kind"], line["limit"]) for line in lines] == [
+        ("refused", 413, "too-large", "body_bytes"),
+        ("refused", 404, "not-found", None),
+    ]
+    assert lines[0]["request_id"] == "abc"
+    assert "secret" not in (tmp_path / "test.jsonl").read_text()
 
 
 @pytest.mark.parametrize("good", ["abc", "A-1_b.c", "x" * 128])
@@ -257,6 +386,7 @@ async def test_an_answer_that_names_a_file_is_that_file(tmp_path: Path, two: boo
 def test_the_proxy_has_the_limits_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIMITS_VARIABLE, LIMITS.model_dump_json())
     monkeypatch.setenv(SPOOL_VARIABLE, "/some/where")
+    monkeypatch.delenv(LOGS_VARIABLE, raising=False)
     (middleware,) = for_proxy()
     assert middleware.cls is Door
     assert middleware.kwargs["limits"] == LIMITS
