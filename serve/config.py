@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import platformdirs
 import yaml
@@ -18,6 +19,7 @@ from pydantic_settings import (
 )
 
 from models.catalogue import EMOTION, VISUAL
+from serve.edge.access import Access
 from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
@@ -95,6 +97,28 @@ class VisualConfig(_Part):
     """The same that wait for a replica; one more is 429."""
 
 
+class AccessConfig(_Part):
+    """Who may ask."""
+
+    hosts: tuple[str, ...] = ()
+    """Names by which the service is called, beside its machine's own: a request for another is 403. `*` for any."""
+    origins: tuple[str, ...] = ()
+    """Pages of other hosts that may call the API, as `https://example.org`; a request from another one is 403."""
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+                raise ValueError(f"expected https://host or https://host:port, got {origin!r}")
+        return tuple(origin.rstrip("/") for origin in value)
+
+    def door(self, host: str) -> Access:
+        """What the door is told, of a service that listens on this address."""
+        return Access(host=host, hosts=self.hosts, origins=self.origins)
+
+
 class RayConfig(_Part):
     """The Ray cluster under the service."""
 
@@ -136,6 +160,7 @@ class AppConfig(BaseSettings):
     drain_seconds: float = Field(default=25.0, ge=0)
     """A service that is told to stop takes no new work, and has so long to finish what is under way."""
     limits: Limits = Field(default_factory=Limits)
+    access: AccessConfig = Field(default_factory=AccessConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)

@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.edge import logs
+from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal, headers_too_large, of_status, overloaded, too_large, too_slow, unavailable
@@ -57,6 +58,7 @@ class Door:
         spool: Spool | None = None,
         front: bool = False,
         drain: Drain | None = None,
+        access: Access | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -66,6 +68,7 @@ class Door:
         self._api_bytes = _Room("waiting_bytes", limits.waiting_bytes)
         self._page_bytes = _Room("page_waiting_bytes", limits.page_waiting_bytes)
         self._drain = drain or Drain()
+        self._access = access or Access()
         self._waiting = 0
         self._under_way = 0
         self._arriving: Counter[str] = Counter()
@@ -77,15 +80,26 @@ class Door:
         request_id = _request_id(scope)
         path = scope["path"]
         is_api = path == self._prefix or path.startswith(self._prefix + "/")
+        headers = Headers(scope=scope)
         answer = _Answer(
-            scope, receive, send, request_id, is_api=is_api, front=self._front, spool=self._sends_files(scope)
+            scope,
+            receive,
+            send,
+            request_id,
+            is_api=is_api,
+            front=self._front,
+            extra=self._access.cors(headers) if is_api else {},
+            spool=self._sends_files(scope),
         )
         try:
             if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.header_bytes:
                 raise headers_too_large(self._limits.header_bytes)
+            self._access.check(headers)
             if path in _HIDDEN:
                 raise Refusal(404, "not-found", "there is nothing at this address")
-            if not is_api:
+            if is_api and scope["method"] == "OPTIONS" and (allowed := self._access.preflight(headers)) is not None:
+                await Response(status_code=204, headers=dict(allowed))(scope, receive, send)
+            elif not is_api:
                 await self._pass(scope, receive, answer)
             elif scope["method"] in ("GET", "HEAD") and path.removeprefix(self._prefix) in (LIVE, READY):
                 await self._probe(scope, receive, answer)
@@ -293,6 +307,7 @@ class _Answer:
         *,
         is_api: bool,
         front: bool,
+        extra: Mapping[str, str],
         spool: Spool | None,
     ) -> None:
         self._scope = scope
@@ -301,6 +316,7 @@ class _Answer:
         self._request_id = request_id
         self._is_api = is_api
         self._front = front
+        self._extra = extra
         self._spool = spool
         self._replaced: Refusal | None = None
         self._file: FileResponse | None = None
@@ -317,6 +333,7 @@ class _Answer:
                 self._replaced = _from_elsewhere(message["status"], headers.get("retry-after"), front=self._front)
                 return
             headers["X-Request-ID"] = self._request_id
+            headers.update(self._extra)
             if self._is_api:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 headers.setdefault("Cache-Control", "no-store")
@@ -364,7 +381,8 @@ class _Answer:
             limit=refusal.limit,
         )
         response = refusal.response(self._request_id)
-        headers = [*response.raw_headers, (b"x-request-id", self._request_id.encode())]
+        extra = {"x-request-id": self._request_id, **self._extra}
+        headers = [*response.raw_headers, *((k.lower().encode(), v.encode()) for k, v in extra.items())]
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": bytes(response.body)})
 
@@ -382,7 +400,8 @@ def for_proxy() -> list[Middleware]:
     if logs_folder := os.environ.get(LOGS_VARIABLE):
         logs.configure(f"proxy-{os.getpid()}", Path(logs_folder), os.environ.get(LOG_LEVEL_VARIABLE, "info"))
     drain = Drain(Path(stopping) if stopping else None)
-    return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain)]
+    access = Access.model_validate_json(os.environ.get(ACCESS_VARIABLE, "{}"))
+    return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain, access=access)]
 
 
 def _request_id(scope: Scope) -> str:

@@ -127,10 +127,10 @@ def not_found(what: str) -> Refusal:
     return Refusal(404, "not-found", f"there is no such {what}")
 
 
-_ANYWHERE = (429, 431, 500, 503)
+_ANYWHERE = (403, 429, 431, 500, 503)
 _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     400: ("The body is not JSON", Refusal(400, "malformed-json", "unexpected end of data: line 1 column 2 (char 1)")),
-    403: ("Not on this service", Refusal(403, "forbidden", "this service does not list batches")),
+    403: ("Not for this host, this page or this caller", Refusal(403, "wrong-host", "not called by that name")),
     404: ("There is no such thing", not_found("chat")),
     405: ("The route has no such method", Refusal(405, "method-not-allowed", "this route does not know that method")),
     408: ("The body did not arrive in time", Refusal(408, "too-slow", "the body did not arrive within 60 s")),

@@ -109,6 +109,8 @@ class Taggers:
 
     def get(self, model: str) -> EmotionEngine:
         """The tagger of that name."""
+        if model in self._loaded:  # while another one is loaded, this one need not wait
+            return self._loaded[model]
         with self._loading:
             if model not in self._loaded:
                 self._loaded[model] = self._class.load(self._folders.get(model, model))
@@ -116,7 +118,7 @@ class Taggers:
 
     def is_loaded(self, model: str) -> bool:
         """Whether it need not be loaded first."""
-        return model in self._loaded and not self._loading.locked()
+        return model in self._loaded
 
     def about(self, model: str) -> About:
         """Labels and version of a model; loads it if need be."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
+from serve.edge.access import ACCESS_VARIABLE
 from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SPOOL_VARIABLE
 from serve.edge.drain import DRAIN_VARIABLE, STOPPING
 from serve.ray.processes import none_left_behind
@@ -101,6 +102,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
     (folder / STOPPING).unlink(missing_ok=True)  # of a service that was killed while it stopped
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
+        ACCESS_VARIABLE: config.access.door(config.host).model_dump_json(),
         SPOOL_VARIABLE: str(folder / BATCHES),
         DRAIN_VARIABLE: str(folder / STOPPING),
         LOGS_VARIABLE: str(folder / "logs"),

@@ -1,0 +1,102 @@
+"""Who may ask: the host a request is for, and the page it comes from.
+
+A page that somebody has open in a browser may send requests to any address, this service's too, and a name that leads
+to 127.0.0.1 makes it look like the same origin. So a request must be for a name of this service, and if a page sent it,
+for that page's own host, or the page is on a list.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+
+from serve.edge.problems import Refusal
+
+ACCESS_VARIABLE = "RAPPORT_PROXY_ACCESS"
+"""Where the HTTP proxy finds whom it lets in."""
+_EXPOSED = "Location, Retry-After, Server-Timing, X-Request-ID"
+_ANY = "*"
+
+
+class Access(BaseModel):
+    """Which hosts and pages are ours. Without a `host` nothing is checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    host: str | None = None
+    """The address listened on."""
+    hosts: tuple[str, ...] = ()
+    """Names by which the service is called, beside those of its own machine; `*` for any."""
+    origins: tuple[str, ...] = Field(default=())
+    """Pages elsewhere that may call the API, as `https://example.org`."""
+
+    def check(self, headers: Headers) -> None:
+        """Refusal 403 where the request is for another host, or from a page that is not ours."""
+        if self.host is None:
+            return
+        host = headers.get("host", "")
+        if host and not self._is_ours(_name_of(host)):
+            detail = "this service is not called by that name; the setting access.hosts lists others"
+            raise Refusal(403, "wrong-host", detail)
+        origin = headers.get("origin")
+        if origin is None or origin.rstrip("/") in self.origins:
+            return
+        if origin == "null" or not host or urlsplit(origin).netloc.lower() != host.lower():
+            detail = "this service takes no requests from pages of other hosts; the setting access.origins lists some"
+            raise Refusal(403, "wrong-origin", detail)
+
+    def cors(self, headers: Headers) -> Mapping[str, str]:
+        """The headers that let a browser give our answer to a page elsewhere; none for any other page."""
+        origin = headers.get("origin", "")
+        if origin.rstrip("/") not in self.origins:
+            return {"Cross-Origin-Resource-Policy": "same-origin"} if self.host is not None else {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": _EXPOSED,
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "Vary": "Origin",
+        }
+
+    def preflight(self, headers: Headers) -> Mapping[str, str] | None:
+        """The answer to a browser that asks whether a page may ask; None for any other request."""
+        if headers.get("origin", "").rstrip("/") not in self.origins or "access-control-request-method" not in headers:
+            return None
+        return {
+            **self.cors(headers),
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-ID",
+            "Access-Control-Max-Age": "600",
+        }
+
+    def _is_ours(self, name: str) -> bool:
+        listed = {host.lower() for host in self.hosts}
+        if _ANY in listed or name in listed or name in ("localhost", self.host):
+            return True
+        address = _address(name)
+        if _is_private(str(self.host)):
+            return address is not None and address.is_loopback
+        # A name can be made to lead here by whoever owns it; an address is nobody's.
+        return address is not None or name == socket.gethostname().lower()
+
+
+def _name_of(host: str) -> str:
+    """The host without its port, in small letters."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _is_private(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
