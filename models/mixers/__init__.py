@@ -7,8 +7,10 @@ from models.mixers.activator import Activator, ActivatorConfig
 from models.mixers.base import SequenceMixer
 from models.mixers.brnn import BRNN, BRNNConfig
 from models.mixers.dialog_gru import DialogGRU, DialogGRUConfig
+from models.mixers.diffqkv import DiffQKV, DiffQKVConfig
 from models.mixers.elman import Elman, ElmanConfig
 from models.mixers.exp_norm import ExpNorm, ExpNormConfig
+from models.mixers.fsmn import FSMN, FSMNConfig
 from models.mixers.gam import GAM, GAMConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.gru import GRU, GRUConfig
@@ -20,6 +22,7 @@ from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.miras import MemoraConfig, Miras, MirasConfig, MonetaConfig, YaadConfig
 from models.mixers.rat import RAT, RATConfig
 from models.mixers.rhn import RHN, RHNConfig
+from models.mixers.routing import Routing, RoutingConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
@@ -31,8 +34,10 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "activator": (ActivatorConfig, Activator),
     "brnn": (BRNNConfig, BRNN),
     "dialog_gru": (DialogGRUConfig, DialogGRU),
+    "diffqkv": (DiffQKVConfig, DiffQKV),
     "elman": (ElmanConfig, Elman),
     "exp_norm": (ExpNormConfig, ExpNorm),
+    "fsmn": (FSMNConfig, FSMN),
     "gam": (GAMConfig, GAM),
     "gated_conv": (GatedConvConfig, GatedConv),
     "gla": (GLAConfig, GLA),
@@ -47,6 +52,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "moneta": (MonetaConfig, Miras),
     "rat": (RATConfig, RAT),
     "rhn": (RHNConfig, RHN),
+    "routing": (RoutingConfig, Routing),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),

@@ -1,7 +1,7 @@
 """Titans: a long-term memory whose weights are learned while it reads, alone and beside attention."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -233,5 +233,5 @@ class TitansGate(_Mixed):
         m, memory = self.memory(x, mask=mask, state=state.memory)
         a, attention = self.attention(x, mask, state.attention)
         m, a = self.memory_norm(m), self.attention_norm(a)
-        y = (m.sigmoid() if cast(TitansMixedConfig, self.config).fusion == "gate" else m) * a
+        y = (m.sigmoid() if self.config.fusion == "gate" else m) * a
         return (y if mask is None else y.masked_fill(~mask[..., None], 0.0)), TitansMixedState(memory, attention)

@@ -22,6 +22,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
         {"long_links": True, "n_speakers": 3, "n_layers": 2},
     ],
+    "diffqkv": [
+        {"n_key_heads": 1, "n_value_heads": 8, "d_key": 2, "window": 4},
+        {"d_augmented": 0, "positions": "none", "selected_values": 3},
+        {"selected_values": 2, "renormalise": True, "n_key_heads": 8},
+    ],
     "elman": [{"contract": True, "n_heads": 4, "n_layers": 2}, {"layer_norm": True, "d_hidden": 6}],
     "exp_norm": [
         {"normaliser": "rms", "gate": "out", "window": 4},
@@ -30,6 +35,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"normaliser": "count", "window": 4},
         {"normaliser": "none", "gate": "in", "only": "same"},
         {"normaliser": "row_sum"},
+    ],
+    "fsmn": [
+        {"order": 3, "order_ahead": 2, "conv_width": 5},
+        {"order": 4, "dilations": (1,), "gated": False, "conv_width": 1, "d_inner": 5},
+        {"order": 2, "dilations": (1, 2, 4), "dense": False, "conv_width": 2},
     ],
     "gam": [
         {"width": 5, "n_memories": 7, "n_heads": 4, "scale": 0.3},
@@ -96,6 +106,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"attention": "after", "d_hidden": 8, "attention_heads": 2},
         {"attention": "feedback", "attention_window": 4, "depth": 1},
     ],
+    "routing": [{"n_clusters": 2, "window": 3, "shared_keys": True}, {"n_clusters": 1, "window": 20, "n_heads": 2}],
     "sigmoid": [
         {"window": 4, "score_bias": "static", "layer_scale": 1e-4, "out_norm": "rms"},
         {"causal": False, "window": 3, "qk_norm": "rms", "positions": "none"},

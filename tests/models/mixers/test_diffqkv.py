@@ -1,0 +1,54 @@
+"""DiffQKV and the attentions it contains."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.mixers import build_mixer
+from models.mixers.base import state_numbers
+from models.mixers.diffqkv import DiffQKV
+
+
+def diffqkv(**fields: object) -> DiffQKV:
+    mixer = build_mixer("diffqkv", **({"d_model": 32, "n_heads": 4} | fields)).double().eval()
+    assert isinstance(mixer, DiffQKV)
+    return mixer
+
+
+def heads(x: Tensor, n: int) -> Tensor:
+    return x.unflatten(-1, (n, -1)).transpose(1, 2)
+
+
+def test_as_many_keys_and_values_as_queries_is_plain_attention() -> None:
+    mixer = diffqkv(n_key_heads=4, n_value_heads=4, d_augmented=0, positions="none")
+    x = torch.randn(2, 7, 32, dtype=torch.float64)
+    q, k, v = (heads(z(x), 4) for z in (mixer.query, mixer.key, mixer.value))
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(mixer(x)[0], mixer.out(expected))
+
+
+def test_a_folded_expansion_is_the_expansion_of_the_keys() -> None:
+    mixer = diffqkv(n_key_heads=2, n_value_heads=4, d_key=2, d_augmented=0, positions="none")
+    x = torch.randn(2, 7, 32, dtype=torch.float64)
+    wide = torch.einsum("btgk,gdk->btgd", mixer.key(x).unflatten(-1, (2, 2)), mixer.expand)
+    k = wide.repeat_interleave(2, 2).transpose(1, 2)
+    q, v = heads(mixer.query(x), 4), heads(mixer.value(x), 4)
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(mixer(x)[0], mixer.out(expected))
+
+
+def test_selecting_every_value_changes_nothing_and_fewer_do() -> None:
+    whole, some, few = (diffqkv(selected_values=n) for n in (None, 7, 2))
+    for other in (some, few):
+        other.load_state_dict(whole.state_dict())
+    x = torch.randn(1, 7, 32, dtype=torch.float64)
+    torch.testing.assert_close(some(x)[0], whole(x)[0])
+    assert not torch.allclose(few(x)[0], whole(x)[0])
+    torch.testing.assert_close(few.train()(x)[0], whole(x)[0])  # training reads all of them
+
+
+def test_the_cache_is_as_small_as_the_paper_counts() -> None:
+    # 32 query heads, 4 key and 16 value heads of 64: 1,280 numbers a token, of which plain attention keeps 4,096.
+    mixer = build_mixer("diffqkv", d_model=2048, n_heads=32, n_key_heads=4, n_value_heads=16, d_augmented=0)
+    assert mixer.state_floats(10) - mixer.state_floats(9) == 1280
+    assert state_numbers(mixer.initial_state(1)) == 1

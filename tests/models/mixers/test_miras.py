@@ -1,0 +1,109 @@
+"""Miras: its named instances, and what falls out of it."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.mixers import build_mixer
+from models.mixers.miras import Miras
+
+
+def miras(name: str = "miras", **fields: Any) -> Miras:
+    torch.manual_seed(0)
+    mixer = build_mixer(name, **({"d_model": 16, "n_heads": 2, "conv_width": 1} | fields)).double().eval()
+    assert isinstance(mixer, Miras)
+    return mixer
+
+
+X = torch.randn(2, 9, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("memory", ["mlp", "matrix"])
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_with_squared_errors_and_momentum_it_is_titans(memory: str, chunk: int) -> None:
+    fields = {"memory": memory, "chunk": chunk, "expansion": 1.0}
+    one, other = miras(momentum=True, **fields), build_mixer("titans", d_model=16, n_heads=2, conv_width=1, **fields)
+    other.double().load_state_dict(one.state_dict())
+    torch.testing.assert_close(one(X)[0], other(X)[0])
+
+
+def test_moneta_with_squares_and_no_map_is_yaad_without_a_threshold_but_for_a_factor() -> None:
+    moneta = miras("moneta", p=2.0, q=2.0, max_gradient=None, max_step=0.05)
+    yaad = miras("yaad", delta=1e9, max_step=0.1)  # Huber's gradient is e, that of squares 2 e
+    yaad.load_state_dict(moneta.state_dict())
+    torch.testing.assert_close(moneta(X)[0], yaad(X)[0], rtol=1e-2, atol=5e-3)  # lp is smoothed near zero
+
+
+def test_a_dot_product_without_forgetting_is_linear_attention() -> None:
+    mixer = miras(bias="dot", chunk=16)
+    with torch.no_grad():
+        mixer.gates.bias[2:4] = 1e3  # keep everything
+        mixer.memory[0].zero_()
+    q, k, v = (F.silu(z).unflatten(-1, (2, 8)).transpose(1, 2) for z in mixer.qkv(X).chunk(3, -1))
+    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+    step = 0.1 * mixer.gates(X)[..., :2].sigmoid().transpose(1, 2)
+    o = ((q @ k.transpose(-1, -2)).tril() * step[..., None, :]) @ v
+    expected = mixer.out(mixer.norm(o.transpose(1, 2)).flatten(2) * F.silu(mixer.output_gate(X)))
+    torch.testing.assert_close(mixer(X)[0], expected)
+
+
+def test_huber_shortens_long_errors_and_leaves_short_ones() -> None:
+    yaad = miras("yaad")
+    e, v = torch.tensor([[0.1, 0.2], [30.0, 40.0]], dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    torch.testing.assert_close(yaad._error(e, v), torch.stack([e[0], e[1] / 50]))
+
+
+def test_memoras_weights_are_positive_and_every_row_has_the_same_sum() -> None:
+    memora = miras("memora")
+    _, state = memora(X)
+    (weights,) = memora._map(state.accumulated)
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.full_like(weights[..., 0], 8.0))
+
+
+def test_memoras_weights_stay_without_steps_and_drift_to_uniform_by_forgetting_alone() -> None:
+    memora = miras("memora")
+    with torch.no_grad():
+        memora.gates.bias[:2] = -1e3
+        memora.gates.bias[2:4] = 1e3
+    torch.testing.assert_close(memora(X)[1].accumulated[0][0], memora.memory[0].data)
+    with torch.no_grad():
+        memora.gates.bias[2:4] = -3.0
+    (weights,) = memora._map(memora(X)[1].accumulated)
+    torch.testing.assert_close(weights, torch.ones_like(weights), rtol=1e-6, atol=1e-6)
+
+
+def test_the_mirror_map_minimises_the_objective_and_the_printed_one_does_not() -> None:
+    """-<A, W> + ||W||_{q*}^2 / 2 with 1/q + 1/q* = 1."""
+    A, q = torch.randn(3, 3, dtype=torch.float64), 4.0
+
+    def objective(W: torch.Tensor) -> float:
+        dual = q / (q - 1)
+        return float(-(A * W).sum() + W.abs().pow(dual).sum().pow(2 / dual) / 2)
+
+    mirror, printed = (miras("moneta", lq_map=m)._mapped(A[None, None])[0, 0] for m in ("mirror", "paper"))
+    generator = torch.Generator().manual_seed(0)
+    nearby = [mirror + 0.05 * torch.randn(3, 3, dtype=torch.float64, generator=generator) for _ in range(50)]
+    assert all(objective(mirror) < objective(W) for W in nearby)
+    assert objective(mirror) < objective(printed)
+
+
+def test_a_robust_loss_is_hurt_less_by_wild_values() -> None:
+    """Key-value pairs with one value in twenty blown up: Huber's memory answers better than squares'."""
+    from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+
+    generator = torch.Generator().manual_seed(0)
+    true = torch.randn(8, 8, dtype=torch.float64, generator=generator) / 8**0.5
+    k = F.normalize(torch.randn(1, 1, 600, 8, dtype=torch.float64, generator=generator), dim=-1)
+    v = k @ true.T
+    wild = torch.where(torch.rand(1, 1, 600, 1, generator=generator) < 0.05, 20.0, 1.0)
+    zero = (torch.zeros(1, 1, 8, 8, dtype=torch.float64),)
+    gates = Gates(*(torch.full((1, 1, 600), g, dtype=torch.float64) for g in (0.2, 0.0, -60.0)))
+    errors = {}
+    for name, mixer in {"l2": miras(), "huber": miras("yaad", delta=0.5)}.items():
+        state = Fast(zero, zero, zero, torch.zeros(1, dtype=torch.long))
+        _, state = neural_memory(k, k, v * wild, gates, state, Rule(error=mixer._error))
+        errors[name] = float((state.weights[0][0, 0] - true).norm())
+    assert errors["huber"] < 0.5 * errors["l2"]

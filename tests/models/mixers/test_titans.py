@@ -1,0 +1,62 @@
+"""Titans: what it is made of, and what happens where a part is taken away."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from models.mixers import build_mixer
+from models.mixers.titans import Titans
+
+
+def titans(**fields: object) -> Titans:
+    mixer = build_mixer("titans", **({"d_model": 16, "n_heads": 2, "conv_width": 1} | fields)).double().eval()
+    assert isinstance(mixer, Titans)
+    return mixer
+
+
+def test_without_steps_the_memory_answers_from_its_first_weights_whatever_the_values() -> None:
+    mixer = titans(memory="matrix", momentum=False, forget=False)
+    with torch.no_grad():
+        mixer.gates.bias[:2] = -1e3  # theta = 0
+    x = torch.randn(1, 5, 16, dtype=torch.float64)
+    q = F.normalize(F.silu(mixer.qkv(x)[..., :16]).unflatten(-1, (2, 8)), dim=-1)
+    memory = torch.einsum("hij,bthj->bthi", mixer.memory[0], q)
+    expected = mixer.out(mixer.norm(memory).flatten(2) * F.silu(mixer.output_gate(x)))
+    torch.testing.assert_close(mixer(x)[0], expected)
+
+
+def test_the_memory_learns_what_it_has_read() -> None:
+    """A pair repeated is answered better each time; without steps it is not."""
+    torch.manual_seed(0)
+    mixer = titans(memory="matrix", chunk=1, max_step=0.4, forget=False, momentum=False)
+    x = torch.randn(1, 1, 16, dtype=torch.float64).expand(1, 20, 16)
+    _, state = mixer(x)
+    k, v = (F.silu(z)[0, 0].unflatten(-1, (2, 8)) for z in mixer.qkv(x).chunk(3, -1)[1:])
+    k = F.normalize(k, dim=-1)
+    errors = [
+        (torch.einsum("hij,hj->hi", w[0] if w.dim() == 4 else w, k) - v).norm()
+        for w in (mixer.memory[0], state.weights[0])
+    ]
+    assert errors[1] < 0.05 * errors[0]
+
+
+def test_persistent_vectors_are_read_before_the_first_token() -> None:
+    with_them, without = titans(n_persistent=3, conv_width=4), titans(conv_width=4)
+    missing = without.load_state_dict(with_them.state_dict(), strict=False)
+    assert missing.unexpected_keys == ["persistent"]
+    x = torch.randn(2, 6, 16, dtype=torch.float64)
+    both = torch.cat([with_them.persistent.expand(2, -1, -1), x], 1)
+    torch.testing.assert_close(with_them(x)[0], without(both)[0][:, 3:])
+
+
+@pytest.mark.parametrize("memory", ["mlp", "matrix"])
+def test_the_state_is_as_large_as_the_docstring_says(memory: str) -> None:
+    mixer = titans(memory=memory, chunk=4, conv_width=4)
+    weights = sum(w.numel() for w in mixer.memory)
+    assert mixer.state_floats(1000) == 3 * weights + 1 + 3 * 48
+    assert titans(memory=memory, chunk=1, momentum=False).state_floats(5) == weights + 1
+
+
+def test_a_network_is_not_decayed_first() -> None:
+    with pytest.raises(ValueError, match="decay_first"):
+        titans(memory="mlp", decay_first=True)
