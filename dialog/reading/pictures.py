@@ -1,7 +1,8 @@
 """A picture from bytes that anyone may have sent: decoded small, upright, opaque, and nothing else in it.
 
-Only the decoder is trusted, not a file's name or declared type. JPEG, PNG, WebP and HEIC are read; of what moves, the
-first frame. What is refused raises a `PictureRefused` that says what came and what was expected.
+Only the decoder is trusted, not a file's name or declared type. JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP and TIFF are
+read; of what moves or has pages, the first. What is refused raises a `PictureRefused` that says what came and what was
+expected.
 """
 
 import io
@@ -13,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 pillow_heif.register_heif_opener()
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
-_EXPECTED = "expected a JPEG, PNG, WebP or HEIC picture"
+_FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "BMP", "TIFF")
+_EXPECTED = "expected a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF picture"
 
 
 class PictureRefused(ValueError):
@@ -149,10 +150,6 @@ def _damaged(error: Exception) -> DamagedPicture:
 
 
 _BEGINNINGS = {
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
     b"%PDF": "a PDF",
     b"8BPS": "a Photoshop file",
     b"PK\x03\x04": "a zip archive",
@@ -165,7 +162,10 @@ _BEGINNINGS = {
 
 def _unidentified(data: bytes) -> PictureRefused:
     """A file with the right beginning is damaged; any other is something else, named where we know it."""
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (data[:4], data[8:12]) == (b"RIFF", b"WEBP"):
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")) or (
+        data[:4],
+        data[8:12],
+    ) == (b"RIFF", b"WEBP"):
         return DamagedPicture(f"the picture is damaged or cut off near its beginning; {_EXPECTED}")
     start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for beginning, what in _BEGINNINGS.items():

@@ -81,8 +81,9 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         openapi_extra=_bodies(NewVisualDialog, {"picture": _PIXEL}, ("caption",)),
     )
     async def begin(request: Request) -> Response:
-        """Looks at a picture, once for all questions about it: a JPEG, PNG, WebP or HEIC of at most 20 MB and 64
-        megapixels, as the file `picture` of a form or as a data: URI in JSON. No address is ever fetched."""
+        """Looks at a picture, once for all questions about it: a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF of at
+        most 20 MB and 64 megapixels, as the file `picture` of a form or as a data: URI in JSON. No address is ever
+        fetched."""
         asked, picture = await read_picture(request, NewVisualDialog, limits)
         refuse_long([("/caption", "characters_per_question", len(asked.caption))], limits)
         dialog = await sessions.start(picture, asked.caption)
@@ -211,7 +212,7 @@ def _pictures(limits: Limits) -> dict[int | str, dict[str, Any]]:
     damaged = "the picture is damaged or cut off and cannot be decoded"
     large = too_large("picture_pixels", limits.picture_pixels)
     large.detail = pixels
-    detail = "this is an SVG drawing; expected a JPEG, PNG, WebP or HEIC picture"
+    detail = "this is an SVG drawing; expected a JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF picture"
     return {
         **declared_as("The body or the picture is too large: bytes, or pixels", large),
         **declared_as("Not a picture we read, or another content type", Refusal(415, "unsupported-media-type", detail)),

@@ -7,7 +7,11 @@ from pydantic import BaseModel, Field
 from serve.edge.schemas import Closed
 
 Picture = Annotated[
-    str, Field(description="A JPEG, PNG, WebP or HEIC as `data:image/...;base64,...`; never an address", min_length=1)
+    str,
+    Field(
+        description="A JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF as `data:image/...;base64,...`; never an address",
+        min_length=1,
+    ),
 ]
 Words = Annotated[str, Field(max_length=1000)]
 Question = Annotated[str, Field(min_length=1, max_length=1000)]

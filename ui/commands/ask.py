@@ -11,7 +11,9 @@ from ui.commands.options import AsJson
 
 
 def ask(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP or HEIC.")],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF.")
+    ],
     questions: Annotated[
         list[str] | None, typer.Argument(metavar="[QUESTION]...", help="Asked in turn; without any they are typed.")
     ] = None,

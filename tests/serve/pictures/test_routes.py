@@ -127,7 +127,7 @@ async def test_the_kept_picture_is_small_and_bare(seeing: httpx.AsyncClient, kin
     [
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415),
         (b"<!doctype html><script>alert(1)</script>", 415),
-        (b"GIF89a", 415),
+        (b"%PDF-1.4", 415),
         (encoded()[:200], 422),
         (b"", 422),
     ],
