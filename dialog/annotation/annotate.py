@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from dialog.annotation.anonymise import Anonymiser
 from dialog.annotation.journal import Journal
@@ -22,6 +22,7 @@ from dialog.annotation.output import is_special, write_whole
 from dialog.conversation import Conversation
 from dialog.emotion.port import Mode, Tagger, label_each
 from dialog.formats import READERS, WRITERS, Item, Source, Unreadable, read_source, write
+from dialog.formats.encodings import known
 from dialog.formats.jsonl import dump
 from dialog.formats.left_out import counts_of
 from dialog.formats.names import Names
@@ -92,12 +93,15 @@ def annotate(
     progress: Callable[[AnnotationProgress], None] | None = None,
     batch_utterances: int = 1024,
     options: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> Summary:
     """Labels every conversation of the inputs and writes them to `out`, in order; says how it went.
 
     `out` is a path, or an open binary stream that is written at the end and cannot be resumed. `options` go to the
-    format's writer (`{"guard": False}` for csv). Conversations are tagged together until they hold `batch_utterances`;
-    where a batch fails each is tried alone. Ctrl-C ends it early with `interrupted` set and the journal kept.
+    format's writer (`{"guard": False}` for csv), `columns` and `encoding` are those of `formats.read`. Conversations
+    are tagged together until they hold `batch_utterances`; where a batch fails each is tried alone. Ctrl-C ends it
+    early with `interrupted` set and the journal kept.
 
     Raises ValueError for formats it does not know, for an output that is one of the inputs, and (`UnfinishedRun`) for a
     journal that lies there without `resume`; OSError for inputs and outputs that cannot be opened, `BusyOutput` where
@@ -110,7 +114,8 @@ def annotate(
     with _open_journal(path, resume) as journal:
         try:
             names = Names(strict=to in ("csv", "parquet"))
-            for item, fraction in _read_all(inputs, input_format, Anonymiser() if anonymise else None, names):
+            told = _Told(input_format, columns or {}, None if encoding is None else known(encoding))
+            for item, fraction in _read_all(inputs, told, Anonymiser() if anonymise else None, names):
                 run.take(item, fraction, journal)
             run.flush(journal)
             _render(journal, run.offsets, out, path, to, options or {})
@@ -254,16 +259,25 @@ def _is_stream(thing: Any) -> bool:
     return not isinstance(thing, str | Path)
 
 
+class _Told(NamedTuple):
+    """What the caller says of the inputs."""
+
+    format: str
+    columns: Mapping[str, str]
+    encoding: str | None
+
+
 def _read_all(
-    inputs: Sequence[Any], input_format: str, anonymiser: Anonymiser | None, names: Names
+    inputs: Sequence[Any], told: _Told, anonymiser: Anonymiser | None, names: Names
 ) -> Iterator[tuple[Item, float]]:
     """Every item of every input, and how much of all inputs has been read by then."""
     sizes = [0 if _is_stream(given) else Path(given).stat().st_size for given in inputs]
     before, total = 0, sum(sizes)
     for number, (given, size) in enumerate(zip(inputs, sizes, strict=True)):
         source = Source.open(given)
+        source.columns, source.encoding = told.columns, told.encoding
         try:
-            for item in read_source(source, input_format):
+            for item in read_source(source, told.format):
                 if isinstance(item, Conversation) and item.error is not None:
                     item = replace(item, error=None)  # an earlier run's; this one tries again
                 item = anonymiser(item) if anonymiser else item

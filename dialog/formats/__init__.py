@@ -4,7 +4,7 @@ Reading goes on past what it cannot read: an `Unreadable` with its line stands w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TextIO
 from dialog.conversation import Conversation
 from dialog.formats.csv import read_csv
 from dialog.formats.discord import read_discord
+from dialog.formats.encodings import known
 from dialog.formats.jsonl import read_json
 from dialog.formats.left_out import counts_of, sentence
 from dialog.formats.names import Names
@@ -58,15 +59,22 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
 
 
 def read(
-    path_or_stream: str | Path | BinaryIO | TextIO, format: str = "auto", name: str | None = None
+    path_or_stream: str | Path | BinaryIO | TextIO,
+    format: str = "auto",
+    name: str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
 ) -> Iterator[Item]:
     """The conversations of a log, in order; `auto` tells the format from the content.
 
-    name is what conversations without an id are called after; the file's own name by default. What cannot be read is
+    name is what conversations without an id are called after; the file's own name by default. columns says which
+    column of a table is which (`{"text": "Comment Body"}`), and encoding what the bytes are in. What cannot be read is
     an Unreadable; a file that is no log at all is one, with line 0. Raises ValueError for a format that is not in
     READERS, and OSError for a file that cannot be opened, both at the first item.
     """
     source = Source.open(path_or_stream, name)
+    source.columns, source.encoding = columns or {}, None if encoding is None else known(encoding)
     try:
         yield from read_source(source, format)
     finally:
@@ -81,6 +89,8 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
     if source.fault:
         yield Unreadable.at(0, source.fault, source=source.name)
         return
+    if format == "auto" and source.columns:
+        format = "parquet" if source.head().startswith(b"PAR1") else "csv"
     if format == "auto":
         try:
             format = (
@@ -89,6 +99,9 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
         except UnknownFormat as unknown:
             yield Unreadable.at(0, str(unknown), source=source.name)
             return
+    if format != "parquet" and (asked := source.question()):
+        yield Unreadable.at(0, asked, source=source.name)
+        return
     anything = said = False
     silent: list[Conversation] = []  # chats without a word are passed on once somebody says something
     names = Names(strict=format not in ("jsonl", "csv", "parquet"))

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.source import Line, Source, Unreadable
-from dialog.formats.table import NO_SPEAKER, TableColumns, distinct, gather, roles_of
+from dialog.formats.table import NO_SPEAKER, NoSuchColumn, TableColumns, distinct, gather, roles_of
 
 _DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 5
@@ -114,14 +114,21 @@ def find_layout(source: Source) -> Layout | Unreadable:
     backslash = any(_ESCAPED.search(line.text) for line in sample) and not any('""' in line.text for line in sample)
     quoting: dict[str, Any] = {"escapechar": "\\", "doublequote": False} if backslash else {}
     best: Layout | None = None
+    missing: Unreadable | None = None
     for delimiter in declared or _DELIMITERS:
         dialect = {"delimiter": delimiter, **quoting}
         names, used = _header(sample, dialect)
         skip = sample[used - 1].number
-        layout = Layout(dialect=dialect, names=distinct(names), roles=roles_of(names), skip=skip)
+        try:
+            roles = roles_of(names, source.columns)
+        except NoSuchColumn as error:
+            missing = missing or Unreadable.at(sample[0].number, str(error), sample[0].text)
+            continue
+        layout = Layout(dialect=dialect, names=distinct(names), roles=roles, skip=skip)
         if best is None or (len(layout.roles), len(names)) > (len(best.roles), len(best.names)):
             best = layout
-    assert best is not None
+    if best is None:
+        return missing or Unreadable.at(0, "no header line")
     if "text" not in best.roles:
         found = ", ".join(n for n in best.names if n)[:200] or "nothing"
         return Unreadable.at(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from dialog.conversation import Conversation, MalformedConversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.source import Source, Unreadable
-from dialog.formats.table import NO_SPEAKER, TableColumns, distinct, gather, roles_of
+from dialog.formats.table import NO_SPEAKER, NoSuchColumn, TableColumns, distinct, gather, roles_of
 
 _BATCH = 4096
 _CAUSES = pa.list_(
@@ -41,7 +41,7 @@ def read_parquet(source: Source) -> Iterator[Conversation | Unreadable]:
             if "utterances" in names:
                 yield from _conversations(table, source.name)
             else:
-                yield from _utterances(table, distinct(names), source.name)
+                yield from _utterances(table, distinct(names), source.name, source.columns)
     except (pa.ArrowException, OSError, ValueError, KeyError, NotImplementedError, OverflowError) as error:
         yield Unreadable.at(0, f"not a parquet file, or a damaged one ({str(error).splitlines()[0][:200]})")
 
@@ -69,8 +69,14 @@ def _conversations(table: pq.ParquetFile, name: str) -> Iterator[Conversation | 
             yield Unreadable.at(number, str(error), dump(value))
 
 
-def _utterances(table: pq.ParquetFile, names: tuple[str, ...], name: str) -> Iterator[Conversation | Unreadable]:
-    roles = roles_of(names)
+def _utterances(
+    table: pq.ParquetFile, names: tuple[str, ...], name: str, columns: Mapping[str, str]
+) -> Iterator[Conversation | Unreadable]:
+    try:
+        roles = roles_of(names, columns)
+    except NoSuchColumn as error:
+        yield Unreadable.at(0, str(error))
+        return
     if "text" not in roles:
         found = ", ".join(names)[:200] or "nothing"
         yield Unreadable.at(0, f"no column for the text: expected one called text or message, found {found}")

@@ -9,7 +9,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +17,7 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, NamedTuple, Self, TextIO, cast
 
+from dialog.formats.encodings import question
 from dialog.formats.export_tree import Tree, find_tree, whole_log
 
 MAX_LINE = 256 * 1024**2
@@ -26,6 +27,7 @@ SHOWN = 500
 """Characters of an unreadable line that are kept to show it."""
 
 _HEAD = 64 * 1024
+_ASKED = 1024**2  # bytes in which an encoding shows itself
 _IN_MEMORY = 32 * 1024**2
 _READABLE = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log")
 _MOST_FILES = 200_000
@@ -85,6 +87,10 @@ class Source:
         self._file = file
         self.tree: Tree | None = None
         """Of an export of many files: its format, and the files of each chat. None for everything else."""
+        self.encoding: str | None = None
+        """What the bytes are in, where somebody said so."""
+        self.columns: Mapping[str, str] = {}
+        """Of a table: a role (`text`) to the name of its column, where somebody said so."""
         self._folder = folder
         self._read_of_tree = 0
         self._member: str | None = None
@@ -129,16 +135,16 @@ class Source:
             return min(1.0, self._read_of_tree / max(1, sum(len(files) for files in self.tree.chats.values())))
         return min(1.0, self._file.tell() / self.size) if self.size and not self._file.closed else 1.0
 
-    def head(self) -> bytes:
-        """The first 64 KiB, unpacked; fewer where the packed data is damaged."""
+    def head(self, size: int = _HEAD) -> bytes:
+        """The first bytes, 64 KiB, unpacked; fewer where the packed data is damaged."""
         if self.fault:
             return b""
-        head = b""
+        head = bytearray()
         with suppress(OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError):
             stream = self._unpacked()
-            while len(head) < _HEAD and (piece := stream.read(min(1024, _HEAD - len(head)))):
+            while len(head) < size and (piece := stream.read(min(1024, size - len(head)))):
                 head += piece
-        return head
+        return bytes(head)
 
     def lines(self) -> Iterator[Line]:
         """Every line, decoded. Ends are \\n, \\r\\n and \\r; a damaged archive ends in a line with a fault."""
@@ -146,7 +152,7 @@ class Source:
         if self.fault:
             yield Line(0, "", fault=self.fault)
             return
-        encoding, skip = _encoding(self.head())
+        encoding, skip = (self.encoding, 0) if self.encoding else _encoding(self.head())
         number = 0
         try:
             stream = self._unpacked()
@@ -191,6 +197,11 @@ class Source:
                 return archive.read(name).decode("utf-8", "replace")
         except (KeyError, OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
             return None
+
+    def question(self) -> str | None:
+        """What to ask about the encoding, where it can only be guessed."""
+        head = b"" if self.encoding or self.tree else self.head(_ASKED)
+        return None if _encoding(head)[0] else question(head)
 
     def take_warnings(self) -> tuple[str, ...]:
         """What to know about the lines read since the last call, or since `lines` began."""

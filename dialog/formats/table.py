@@ -4,11 +4,12 @@ Rows of several conversations may be mixed: the rows are gone through twice, fir
 ends, so that only the open ones are in memory. Conversations come out in the order of their first rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from dialog.conversation import Conversation, Utterance
+from dialog.formats.html_text import as_text
 from dialog.formats.left_out import LeftOut, is_silent
 from dialog.formats.source import Unreadable
 from dialog.formats.words import words
@@ -42,15 +43,36 @@ _LISTED = ("tags", "causes")
 _LAST = ("error", "warnings")
 
 
-def roles_of(names: Sequence[str]) -> dict[str, int]:
-    """Which column is which; each column has one role, each role the best name there is."""
-    plain = ["_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split()) for name in names]
+class NoSuchColumn(ValueError):
+    """A column was named that the table has not, or a role that columns do not have."""
+
+
+def roles_of(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, int]:
+    """Which column is which; each column has one role, each role the best name there is, or the one chosen for it.
+
+    Raises NoSuchColumn, which says what there is.
+    """
+    plain = [_plain(name) for name in names]
     roles: dict[str, int] = {}
+    for role, column in (chosen or {}).items():
+        if role not in COLUMNS:
+            raise NoSuchColumn(f"columns are for {', '.join(COLUMNS)}; there is none for {role!r}")
+        exact = [i for i, name in enumerate(names) if name.strip() == column.strip()]
+        found = exact or [i for i, name in enumerate(plain) if name == _plain(column)]
+        if not found:
+            raise NoSuchColumn(f"no column {column!r}; there are {', '.join(n for n in names if n)[:200] or 'none'}")
+        roles[role] = found[0]
     for role, synonyms in COLUMNS.items():
+        if role in roles:
+            continue
         free = [s for s in synonyms if s in plain and plain.index(s) not in roles.values()]
         if free:
             roles[role] = plain.index(free[0])
     return roles
+
+
+def _plain(name: str) -> str:
+    return "_".join("".join(c if c.isalnum() else " " for c in name.casefold()).split())
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
@@ -94,7 +116,10 @@ def gather(ids: Iterable[str], rows: Iterable[tuple[str, Utterance] | Unreadable
         i += 1
         id, utterance = row
         gathered = open_ones.setdefault(id, Gathered(id, [], LeftOut()))
-        if is_silent(utterance.text):
+        text = as_text(utterance.text)
+        if text != utterance.text:
+            utterance = replace(utterance, text=text)
+        if is_silent(text):
             gathered.left_out.add("row without text")
         else:
             gathered.utterances.append(utterance)

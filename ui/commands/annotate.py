@@ -1,7 +1,7 @@
 """`rapport annotate`: whole logs, labelled."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,15 @@ def annotate(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Logs to label; - is stdin.")],
     out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
     input_format: Annotated[str, typer.Option(help="auto, or a format's name.")] = "auto",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=NAME", help="A table's column: of the text, speaker, time, emotion or conversation."
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="What the inputs are in, such as cp1251.  [default: UTF-8, or told from them]")
+    ] = None,
     to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was stopped left off.")] = False,
     anonymise: Annotated[bool, typer.Option("--anonymise", help="Names, numbers and addresses do not go out.")] = False,
@@ -59,12 +68,18 @@ def annotate(
             anonymise=anonymise,
             progress=lambda p: bar.at(p.fraction, number(p.utterances, "message")),
             batch_utterances=1024 * n_workers,
+            columns=_columns(column or ()),
+            encoding=encoding,
         )
     if as_json:
         write_json({**asdict(summary), "out": out, "model": tagger.version, "exit_code": summary.exit_code})
     for failure in summary.failures[:FAILURES_SHOWN]:
         place = f"{failure.id}, line {failure.line}" if failure.line else failure.id
         complain(f"{place}: {failure.error}")
+        if "no column for the text" in failure.error:
+            complain("say which it is with --column text=NAME")
+        if "say which encoding" in failure.error:
+            complain("say so with --encoding NAME")
     if summary.failed > FAILURES_SHOWN:
         complain(f"and {summary.failed - FAILURES_SHOWN:,} more; each has an `error` in the output")
     if summary.interrupted:
@@ -77,6 +92,17 @@ def annotate(
             note(f"rapport: left out, since nobody said it: {sentence(summary.left_out)}")
         note(f"rapport: labelled {number(summary.done, 'conversation')} ({rate}){skipped}{failed} -> {out}")
     return summary.exit_code
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    """`text=Comment Body` to a role and a name."""
+    columns = {}
+    for one in given:
+        role, equals, name = one.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"--column {one!r}: expected ROLE=NAME, such as text='Comment Body'")
+        columns[role.strip()] = name.strip()
+    return columns
 
 
 @contextmanager

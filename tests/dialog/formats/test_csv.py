@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats import Unreadable, read, write
+from dialog.formats.html_text import as_text, is_html
 from dialog.formats.left_out import is_silent
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda text: not is_silent(text))
@@ -173,3 +174,109 @@ def test_predictions_errors_and_warnings_have_columns() -> None:
     assert rows[0]["warnings"] == "one; two"
     assert (rows[1]["conversation"], rows[1]["error"]) == ("b", "boom")
     assert (rows[2]["text"], rows[2]["error"]) == ("what", "line 3: why")
+
+
+COMMENTS = "id,Comment Body,From User\n1,I love it,Ann\n2,Me too,Bo\n"
+
+
+@pytest.mark.parametrize("given", ["Comment Body", "comment body", "comment_body", " Comment  Body "])
+def test_a_column_can_be_named(given: str) -> None:
+    (conversation,) = parsed(COMMENTS, format="auto", columns={"text": given, "speaker": "From User"})
+    assert said(conversation) == [("Ann", "I love it"), ("Bo", "Me too")]
+    assert conversation.utterances[0].extra == {"id": "1"}
+
+
+def test_a_column_that_is_named_leads_over_one_that_is_told() -> None:
+    (conversation,) = parsed("text,note,speaker\nx,one,Ann\ny,two,Bo\n", columns={"text": "note"})
+    assert said(conversation) == [("Ann", "one"), ("Bo", "two")]
+    assert conversation.utterances[0].extra == {"text": "x"}
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are() -> None:
+    (wrong,) = parsed(COMMENTS, columns={"text": "Body"})
+    assert wrong.reason == "no column 'Body'; there are id, Comment Body, From User"
+    (wrong,) = parsed(COMMENTS, columns={"words": "Comment Body"})
+    assert wrong.reason == "columns are for text, speaker, emotion, time, conversation; there is none for 'words'"
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("<p>Hi <b>Ann</b>,</p><p>see <a href='x'>this</a></p>", "Hi Ann,\nsee this"),
+        ("one<br>two<br/>three", "one\ntwo\nthree"),
+        ("Tom &amp; Jerry &#39;s &lt;3", "Tom & Jerry 's <3"),
+        ("<div>a < b and <Ann> said <3</div>", "a < b and <Ann> said <3"),
+        ("<ul><li>x</li><li>y</li></ul><script>alert(1)</script>", "x\ny"),
+        ('hi <img src="s.png" alt="🙂"> you', "hi 🙂 you"),
+        ("I <3 you & <Ann>", "I <3 you & <Ann>"),
+        ("a < b > c", "a < b > c"),
+        ("R&D", "R&D"),
+        ("a&nbsp;b", "a b"),
+    ],
+)
+def test_html_in_a_cell_becomes_text(cell: str, text: str) -> None:
+    (conversation,) = parsed(f'speaker,text\nAnn,"{cell.replace(chr(34), chr(34) * 2)}"\n')
+    assert [u.text for u in conversation.utterances] == [text]
+
+
+@given(st.text(st.sampled_from("<>/&;abp 3#x!-\n")))
+def test_any_cell_bears_being_looked_at_for_html(cell: str) -> None:
+    shown = as_text(cell)
+    assert is_html(cell) or shown == cell
+
+
+def test_a_row_without_a_text_is_nobodys_words() -> None:
+    (conversation,) = parsed("speaker,text\nAnn,one\nBo,\nBo, \nBo,<p></p>\nAnn,two\n")
+    assert said(conversation) == [("Ann", "one"), ("Ann", "two")]
+    assert conversation.warnings == ("left out: 3 rows without text",)
+
+
+IN_OTHER_ENCODINGS = {
+    "cp1251": "Мира,Я так счастлива сегодня",
+    "koi8_r": "Мира,Я так счастлива сегодня",
+    "cp1253": "Άννα,Είμαι τόσο χαρούμενη σήμερα",
+    "cp1255": "אנה,אני כל כך שמחה היום",
+    "cp1256": "آنا,أنا سعيدة جدا اليوم",
+    "cp1250": "Anna,Jestem taka szczęśliwa i dostałam pracę",
+    "cp1254": "Ayşe,Bugün çok mutluyum çünkü işi aldım",
+    "shift_jis": "アン,今日はとても嬉しいです",
+    "gb18030": "小明,我今天很高兴，终于找到工作了",
+    "big5": "小明,我今天很高興，終於找到工作了",
+    "euc_kr": "안나,오늘 너무 행복해요",
+    "cp850": "Ann,un café crème déjà bu",
+    "mac_roman": "Ann,un café crème déjà bu",
+}
+
+
+@pytest.mark.parametrize("encoding", IN_OTHER_ENCODINGS)
+def test_an_encoding_is_asked_for_rather_than_guessed_wrong(encoding: str) -> None:
+    data = f"speaker,text\n{IN_OTHER_ENCODINGS[encoding]}\n".encode(encoding)
+    (wrong,) = read(io.BytesIO(data), format="csv")
+    assert isinstance(wrong, Unreadable)
+    assert "not UTF-8" in wrong.reason
+    assert "say which encoding it is" in wrong.reason
+    (conversation,) = read(io.BytesIO(data), format="csv", encoding=encoding)
+    assert isinstance(conversation, Conversation)
+    assert said(conversation) == [tuple(IN_OTHER_ENCODINGS[encoding].split(","))]
+    assert not conversation.warnings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ça va? Où es-tu? À bientôt, Noël", "Är du ånger? Så bra på ön Öland", "¿Qué tal? ¡Mañana será otro día!",
+        "São Paulo, coração, não", "Größe und schöne Grüße", "Ég er þreytt í dag, það er gott",
+        "J’ai 10 m² – très bien…",
+        "MAÑANA SERÁ OTRO DÍA", "perché così", "blåbærgrød på øen", "5 € für 3 Stück", "l·l i avui és dilluns",
+    ],
+)  # fmt: skip
+def test_western_texts_are_read_without_a_question(text: str) -> None:
+    (conversation,) = read(io.BytesIO(f'speaker,text\nAnn,"{text}"\n'.encode("cp1252")), format="csv")
+    assert isinstance(conversation, Conversation)
+    assert said(conversation) == [("Ann", text)]
+    assert "Windows-1252" in conversation.warnings[0]
+
+
+def test_an_encoding_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown encoding 'nonsense'; expected one such as"):
+        next(read(io.BytesIO(b"x"), encoding="nonsense"))
