@@ -9,7 +9,7 @@ import base64
 import io
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,13 +40,9 @@ def open_engine(name: str, *, url: str | None = None, key: str | None = None) ->
 
     Raises EngineUnavailable or another ValueError that says what was looked for.
     """
-    if name.startswith(TRANSFORMERS):
-        return TransformersDialog.load(name.removeprefix(TRANSFORMERS))
-    if name.startswith(OPENAI):
-        where = url or os.environ.get(URL)
-        if not where:
-            raise EngineUnavailable(f"{name} needs the address of its service: set {URL}, such as http://host:8000/v1")
-        return EndpointDialog(name.removeprefix(OPENAI), where, key or os.environ.get(KEY))
+    kind, colon, rest = name.partition(":")
+    if colon and kind in ENGINES:
+        return ENGINES[kind](rest, url, key)
     from dialog.pictures.seqdialn import VisualDialog
 
     return VisualDialog.load(name)
@@ -89,8 +85,11 @@ class WholeState:
         return pack({"jpeg": picture}, told)
 
 
-class _WholeDialog:
-    """What the two engines share: states that hold the picture and the words."""
+class WholeDialog:
+    """An engine that reads everything anew at each question: its states hold the picture and the words.
+
+    What is one says its `version`, and answers in `reply`.
+    """
 
     version: str
 
@@ -120,10 +119,11 @@ class _WholeDialog:
         return state
 
     def reply(self, state: WholeState, question: str) -> str:
+        """The answer to the next question, in words."""
         raise NotImplementedError
 
 
-class TransformersDialog(_WholeDialog):
+class TransformersDialog(WholeDialog):
     """Any image-text-to-text model of transformers. One question at a time; probabilities it gives none."""
 
     def __init__(self, name: str, model: Any, processor: Any, *, max_tokens: int = 40) -> None:
@@ -170,7 +170,7 @@ class TransformersDialog(_WholeDialog):
         return str(self.processor.apply_chat_template(messages, add_generation_prompt=True))
 
 
-class EndpointDialog(_WholeDialog):
+class EndpointDialog(WholeDialog):
     """A service that speaks OpenAI's `POST /chat/completions` with pictures as data URIs."""
 
     def __init__(self, model: str, url: str, key: str | None = None, *, max_tokens: int = 60) -> None:
@@ -215,3 +215,19 @@ def _turns(state: WholeState, question: str) -> list[tuple[bool, str, str]]:
         if i < len(state.rounds):
             turns.append((False, "assistant", state.rounds[i][1]))
     return turns
+
+
+def _at_endpoint(model: str, url: str | None, key: str | None) -> VisualEngine:
+    where = url or os.environ.get(URL)
+    if not where:
+        raise EngineUnavailable(
+            f"{OPENAI}{model} needs the address of its service: set {URL}, such as http://host:8000/v1"
+        )
+    return EndpointDialog(model, where, key or os.environ.get(KEY))
+
+
+ENGINES: dict[str, Callable[[str, str | None, str | None], VisualEngine]] = {
+    "transformers": lambda name, url, key: TransformersDialog.load(name),
+    "openai": _at_endpoint,
+}
+"""By what stands before the colon: from what stands after it, an address and a key to the engine."""

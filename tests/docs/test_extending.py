@@ -3,17 +3,23 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from PIL import Image
 
 from dialog.conversation import Conversation
 from dialog.corpora import ekman as ekman_labels
 from dialog.corpora import gold, load_corpus, original, read
 from dialog.formats import READERS, Unreadable, write, writers
 from dialog.formats import read as read_log
+from dialog.pictures import engines
 from dialog.training import recipes
 from dialog.training.examples import load_source
 from tests.dialog.formats import test_every_reader as every_reader
+from tests.dialog.tiny import chat, make_encoder
+from tests.dialog.tiny_visual import picture
 from tests.docs.extending import SECTIONS, Newcomer, blocks
 from ui.commands.main import run
 
@@ -56,6 +62,35 @@ def test_a_corpus_that_is_damaged_says_where(newcomer: Newcomer, tmp_path: Path)
     (tmp_path / "bad.tsv").write_text("glad\tfine\nno tab here\n", "utf-8")
     with pytest.raises(ValueError, match="line 2: expected a feeling"):
         list(diary.read(tmp_path / "bad.tsv"))
+
+
+def test_an_emotion_model_stands_on_another_encoder(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"FOLDER": str(make_encoder(tmp_path))}
+    exec(blocks("An encoder")[0], names)
+    (labelled,) = names["tagger"].tag([chat("Ann: hello you", "Bo: i am so happy")])
+    assert all(u.prediction and u.prediction.emotion in names["LABEL_SETS"]["ekman"] for u in labelled.utterances)
+
+
+def test_a_picture_encoder_sees_regions(newcomer: Newcomer) -> None:
+    made = newcomer.file("models.encoders.colour_grid", blocks("An encoder")[1]).ColourGrid().eval()
+    seen = made.encode([picture(), picture()])
+    assert seen.vectors.shape == (2, made.n_regions, made.d_model)
+    assert seen.boxes.shape == (2, made.n_regions, 4)
+    assert bool(seen.mask.all())
+    assert torch.equal(seen.vectors[0], seen.vectors[1])
+
+
+def test_an_engine_is_opened_by_its_name_and_talks_in_rounds(newcomer: Newcomer) -> None:
+    source, row = blocks("An engine")
+    module = newcomer.file("dialog.pictures.daylight", source)
+    assert newcomer.row(engines.ENGINES, row, vars(module)) == "daylight"
+    engine = engines.open_engine("daylight:")
+    answer, after = engine.ask(engine.start(engine.look(Image.new("RGB", (8, 8), "white"))), "is it day?")
+    assert answer.text == "light"
+    again, last = engine.ask(engine.restore(after.to_bytes()), "and now?")
+    assert again.text == "light"
+    assert last.rounds == (("is it day?", "light"), ("and now?", "light"))
+    assert engine.ask(engine.start(engine.look(Image.new("RGB", (8, 8), "black"))), "is it day?")[0].text == "dark"
 
 
 PLAY = b"ANN\nI finally got\nthe job!!\n\nBO\nNo way, that is wonderful!\n"
