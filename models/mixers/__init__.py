@@ -28,6 +28,7 @@ from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
 from models.mixers.titans import Titans, TitansConfig, TitansGate, TitansLayer, TitansMixedConfig
+from models.mixers.titans_context import TitansContext, TitansContextConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "aaren": (AarenConfig, Aaren),
@@ -57,6 +58,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "softmax": (SoftmaxAttentionConfig, SoftmaxAttention),
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),
     "titans": (TitansConfig, Titans),
+    "titans_mac": (TitansContextConfig, TitansContext),
     "titans_mag": (TitansMixedConfig, TitansGate),
     "titans_mal": (TitansMixedConfig, TitansLayer),
     "yaad": (YaadConfig, Miras),

@@ -136,6 +136,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"momentum": False, "residual_norm": True, "conv_width": 1, "expansion": 0.5},
         {"chunk": 3, "forget": False, "memory": "matrix"},
     ],
+    "titans_mac": [{"chunk": 4, "n_persistent": 2, "memory": "matrix"}, {"chunk": 1}],
     "titans_mag": [{"n_persistent": 2, "window": 4, "fusion": "product"}],
     "titans_mal": [{"n_persistent": 2, "window": 3, "chunk": 4}],
     "yaad": [{"memory": "mlp", "chunk": 4}],

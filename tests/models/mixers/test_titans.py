@@ -60,3 +60,21 @@ def test_the_state_is_as_large_as_the_docstring_says(memory: str) -> None:
 def test_a_network_is_not_decayed_first() -> None:
     with pytest.raises(ValueError, match="decay_first"):
         titans(memory="mlp", decay_first=True)
+
+
+def test_memory_as_a_context_does_not_leak_where_the_literal_reading_does() -> None:
+    """A token must not see what was recalled for later tokens of its segment, nor the memory that has learned them."""
+    mixer = build_mixer("titans_mac", d_model=16, n_heads=2, chunk=8).double().eval()
+    x = torch.randn(1, 8, 16, dtype=torch.float64)
+    changed = x.clone()
+    changed[:, 7] += 1.0
+    torch.testing.assert_close(mixer(changed)[0][:, :7], mixer(x)[0][:, :7], rtol=0, atol=0)
+
+    def literal(x: torch.Tensor) -> torch.Tensor:
+        """The same attention without its mask over the recalled rows: eq. 21 and 22 as they are written."""
+        fresh = mixer.initial_state(1)
+        h = mixer._recall(x, fresh.memory._replace(anchor=fresh.memory.weights))
+        q, k, v = (f(z) for f, z in ((mixer.query, x), (mixer.key, h), (mixer.value, h)))
+        return (q @ k.transpose(-1, -2)).softmax(-1) @ v
+
+    assert not torch.allclose(literal(changed)[:, :7], literal(x)[:, :7])
