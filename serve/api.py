@@ -16,6 +16,7 @@ from serve.chats.sessions import Sessions
 from serve.edge import logs
 from serve.edge.door import API_PREFIX, Door, request_id_of
 from serve.edge.health import Health
+from serve.edge.keys import Keys
 from serve.edge.limits import Limits
 from serve.edge.openapi import add_docs, describe
 from serve.edge.problems import Fault, Refusal, declared, of_status, unavailable
@@ -52,6 +53,7 @@ def create_api(
     limits: Limits,
     *,
     lists_batches: bool = True,
+    keys: Keys | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
     folder of the storage."""
@@ -74,7 +76,7 @@ def create_api(
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     add_docs(app, "/docs")
     _add_errors(app, limits)
-    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits))
+    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits), keys=keys)
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from models.catalogue import EMOTION, VISUAL
 from serve.edge.access import Access
+from serve.edge.keys import PAGE, Key, Keys, hash_of, new_key, read_keys
 from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
@@ -105,6 +106,15 @@ class AccessConfig(_Part):
     origins: tuple[str, ...] = ()
     """Pages of other hosts that may call the API, as `https://example.org`; a request from another one is 403."""
 
+    keys: Path | None = None
+    """A file with the keys that may ask, as `rapport keys` writes it."""
+    key: SecretStr | None = None
+    """One more key, called `env`; for RAPPORT_ACCESS__KEY."""
+    page: SecretStr | None = None
+    """The page's own key; one is made at every start."""
+    required: bool | None = None
+    """Whether a key is asked for; by default where the service can be reached from other machines."""
+
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -113,6 +123,24 @@ class AccessConfig(_Part):
             if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
                 raise ValueError(f"expected https://host or https://host:port, got {origin!r}")
         return tuple(origin.rstrip("/") for origin in value)
+
+    def known_keys(self, *, is_private: bool) -> Keys:
+        """The keys there are, and whether one is needed. UnusableConfig for a file that cannot be read, or for none."""
+        try:
+            found = () if self.keys is None else read_keys(self.keys)
+        except ValueError as error:
+            raise UnusableConfig(str(error)) from None
+        if self.key is not None:
+            found = (*found, Key(name="env", hash=hash_of(self.key.get_secret_value())))
+        required = not is_private if self.required is None else self.required
+        if required and not found:
+            raise UnusableConfig(
+                "whoever reaches this service must have a key, and there is none: make one with `rapport keys NAME "
+                "--file KEYS.yaml` and name the file in access.keys, or say access.required: false to let everybody in"
+            )
+        if self.page is not None:
+            found = (*found, Key(name=PAGE, hash=hash_of(self.page.get_secret_value())))
+        return Keys(keys=found, required=required)
 
     def door(self, host: str) -> Access:
         """What the door is told, of a service that listens on this address."""
@@ -200,6 +228,13 @@ class AppConfig(BaseSettings):
 
         # As the plain class again, which a replica in another process can be given.
         return cls.model_construct(**dict(_settled(FromFile, given)))
+
+    def with_page_key(self) -> Self:
+        """The same with a new key for the page, where one is needed; without, it is one of those who ask without."""
+        if not self.access.known_keys(is_private=self.is_private).required:
+            return self
+        access = self.access.model_copy(update={"page": SecretStr(new_key(PAGE)[0])})
+        return self.model_copy(update={"access": access})
 
     @property
     def model_name(self) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,7 +56,12 @@ CREATE TABLE visual_rounds (
     PRIMARY KEY (dialog, n)
 ) STRICT;
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS)
+_OWNERS = """
+ALTER TABLE chats ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE batches ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE visual_dialogs ADD COLUMN owner TEXT NOT NULL DEFAULT ''
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 
@@ -72,6 +77,8 @@ class StoredChat:
     total: int
     model_version: str
     state: bytes | None = None
+    owner: str = ""
+    """The name of the key that began it, which alone may see it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,13 +137,14 @@ class Storage:
 
     async def add_chat(self, chat: StoredChat) -> None:
         """Keeps a new chat."""
-        row = (chat.id, chat.created, chat.model, _json(chat.labels), chat.total, chat.model_version, chat.state)
-        await self.do(lambda db: db.execute("INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?)", row))
+        row = {**asdict(chat), "labels": _json(chat.labels)}
+        insert = f"INSERT INTO chats ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
+        await self.do(lambda db: db.execute(insert, row))
 
-    async def chat(self, chat_id: str) -> StoredChat | None:
-        """The chat, with its state; None where there is none."""
-        wanted = "SELECT * FROM chats WHERE id = ?"
-        return await self.do(lambda db: _chat(db.execute(wanted, (chat_id,)).fetchone()), writes=False)
+    async def chat(self, chat_id: str, owner: str = "") -> StoredChat | None:
+        """The chat, with its state; None where this owner has none."""
+        wanted = "SELECT * FROM chats WHERE id = ? AND owner = ?"
+        return await self.do(lambda db: _chat(db.execute(wanted, (chat_id, owner)).fetchone()), writes=False)
 
     async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages with n >= after, in order."""
@@ -176,9 +184,10 @@ class Storage:
 
         return await self.do(work)
 
-    async def delete_chat(self, chat_id: str) -> bool:
-        """Deletes the chat and its messages, overwritten on disk. False where there was none."""
-        return await self.do(lambda db: db.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0)
+    async def delete_chat(self, chat_id: str, owner: str = "") -> bool:
+        """Deletes the chat and its messages, overwritten on disk. False where this owner had none."""
+        wanted = "DELETE FROM chats WHERE id = ? AND owner = ?"
+        return await self.do(lambda db: db.execute(wanted, (chat_id, owner)).rowcount > 0)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)

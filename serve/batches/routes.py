@@ -20,6 +20,7 @@ from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
 from serve.batches.table import StoredBatch, TooManyBatches
 from serve.batches.worker import folder_of, output_of
 from serve.edge import logs
+from serve.edge.keys import NOBODY, PAGE, owner_of
 from serve.edge.limits import Limits
 from serve.edge.multipart import unpack
 from serve.edge.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
@@ -87,9 +88,9 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     folder = folder_of(storage)
     spool = Spool(folder, limits)
 
-    async def found(batch_id: str) -> StoredBatch:
+    async def found(request: Request, batch_id: str) -> StoredBatch:
         batch = await storage.do(lambda db: batch_table.get(db, batch_id), writes=False)
-        if batch is None:
+        if batch is None or batch.owner != owner_of(request.scope):
             raise not_found("batch")
         return batch
 
@@ -121,7 +122,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         sent = spool.arrived(request.headers.get(LOG_HEADER, ""))
         kind = request.headers.get("content-type", "")
         try:
-            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice)
+            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice, owner_of(request.scope))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full() from None
@@ -142,11 +143,13 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         responses=declared(403),
     )
     async def listing(request: Request) -> Response:
-        """Every batch of this service, the newest first. Only where the service listens on its own machine alone."""
-        if not may_list:
+        """The batches of this key, the newest first. Without a key of one's own, only where the service listens on its
+        own machine alone."""
+        owner = owner_of(request.scope)
+        if owner in (NOBODY, PAGE) and not may_list:
             detail = "this service does not list batches: it can be reached from elsewhere, and their ids are secrets"
             raise Refusal(403, "forbidden", detail)
-        batches = await storage.do(batch_table.listed, writes=False)
+        batches = await storage.do(lambda db: batch_table.listed(db, owner), writes=False)
         ahead = [b.id for b in reversed(batches) if b.state == "queued"]
         shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0) for b in batches]
         return reply(request, {"batches": shown})
@@ -160,7 +163,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     )
     async def get(request: Request, batch_id: BatchId) -> Response:
         """The state of a batch: `queued`, `running`, `done` or `failed`, and how much of the log is labelled."""
-        return await told(request, await found(batch_id))
+        return await told(request, await found(request, batch_id))
 
     @router.get(
         "/{batch_id}/output",
@@ -175,9 +178,9 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
             **declared(404, 409, 422),
         },
     )
-    async def output(batch_id: BatchId) -> Response:
+    async def output(request: Request, batch_id: BatchId) -> Response:
         """The file, once the state is `done`; 409 before."""
-        batch = await found(batch_id)
+        batch = await found(request, batch_id)
         if batch.state == "failed":
             raise Refusal(409, "batch-failed", f"the batch has failed: {batch.error}")
         if batch.state != "done":
@@ -201,9 +204,9 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         response_class=Response,
         responses=declared(404, 422),
     )
-    async def forget(batch_id: BatchId) -> Response:
+    async def forget(request: Request, batch_id: BatchId) -> Response:
         """Stops it, if it runs, and deletes the log and what was made of it."""
-        batch = await found(batch_id)
+        batch = await found(request, batch_id)
         if not await storage.do(lambda db: batch_table.delete(db, batch_id)):
             raise not_found("batch")
         if batch.state != "running":  # else its worker still writes there, and removes everything itself
@@ -213,7 +216,9 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
     return router
 
 
-def _kept(sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice) -> StoredBatch:
+def _kept(
+    sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice, owner: str
+) -> StoredBatch:
     """The batch of a log that has arrived, with the log in its folder."""
     unpacked = sent.with_name(sent.name + ".part")
     try:
@@ -229,7 +234,7 @@ def _kept(sent: Path, content_type: str, options: BatchOptions, folder: Path, ch
         if not size:
             raise Refusal(422, "invalid", "the log is empty", faults=[Fault(pointer="", detail="no bytes in it")])
         batch = batch_table.new(
-            _safe(filename), options.input_format, options.to, model, options.anonymise, n_bytes=size
+            _safe(filename), options.input_format, options.to, model, options.anonymise, n_bytes=size, owner=owner
         )
         place = folder / batch.id / "in"
         place.mkdir(parents=True, mode=0o700)

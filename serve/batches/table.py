@@ -40,13 +40,17 @@ class StoredBatch:
     error: str | None = None
     """Why the whole batch failed."""
     model_version: str | None = None
+    owner: str = ""
+    """The name of the key that began it, which alone may see it."""
 
 
 class TooManyBatches(Exception):
     """So many wait already."""
 
 
-def new(filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int) -> StoredBatch:
+def new(
+    filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int, owner: str = ""
+) -> StoredBatch:
     """A batch that is in no database yet."""
     return StoredBatch(
         id=uuid.uuid4().hex,
@@ -57,6 +61,7 @@ def new(filename: str, input_format: str, output_format: str, model: str, anonym
         model=model,
         anonymise=anonymise,
         bytes=n_bytes,
+        owner=owner,
     )
 
 
@@ -64,7 +69,18 @@ def add(db: sqlite3.Connection, batch: StoredBatch, most_waiting: int) -> None:
     """Queues it; TooManyBatches where `most_waiting` are not done."""
     if waiting(db) >= most_waiting:
         raise TooManyBatches
-    columns = ("id", "created", "filename", "input_format", "output_format", "model", "anonymise", "bytes", "state")
+    columns = (
+        "id",
+        "created",
+        "filename",
+        "input_format",
+        "output_format",
+        "model",
+        "anonymise",
+        "bytes",
+        "state",
+        "owner",
+    )
     values = [getattr(batch, column) for column in columns]
     db.execute(f"INSERT INTO batches ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", values)
 
@@ -87,9 +103,9 @@ def before(db: sqlite3.Connection, batch_id: str) -> int:
     return found
 
 
-def listed(db: sqlite3.Connection) -> list[StoredBatch]:
-    """All batches, the newest first."""
-    rows = db.execute("SELECT * FROM batches ORDER BY number DESC LIMIT ?", (LISTED,))
+def listed(db: sqlite3.Connection, owner: str = "") -> list[StoredBatch]:
+    """All batches of an owner, the newest first."""
+    rows = db.execute("SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT ?", (owner, LISTED))
     return [found for row in rows if (found := _batch(row)) is not None]
 
 

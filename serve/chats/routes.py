@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from serve.chats.schemas import ChatReply, MessageReply, NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
+from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
 from serve.edge.problems import declared
@@ -34,7 +35,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     async def begin(request: Request) -> Response:
         """A new chat, empty. Its id is the only key to it."""
         asked, _ = await read(request, NewChat, limits)
-        chat = await sessions.start(asked.model, asked.label_set)
+        chat = await sessions.start(asked.model, asked.label_set, owner_of(request.scope))
         return reply(request, _chat(chat, []), 201, {"Location": f"/v1/chats/{chat.id}"})
 
     @router.post(
@@ -56,7 +57,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
             ("/time", "characters_per_name", len(time or "")),
         ]
         refuse_long(lengths, limits)
-        message, stepped = await sessions.add(chat_id, speaker, asked.text, time)
+        message, stepped = await sessions.add(chat_id, speaker, asked.text, time, owner_of(request.scope))
         extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": _MODE, "warnings": stepped.warnings}
         return reply(request, {**_message(message), **extra}, 201)
 
@@ -76,7 +77,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         ] = 2000,
     ) -> Response:
         """The chat and a page of its messages, with labels and corrections."""
-        chat = await sessions.get(chat_id)
+        chat = await sessions.get(chat_id, owner_of(request.scope))
         return reply(request, _chat(chat, await sessions.messages(chat_id, after, limit)))
 
     @router.delete(
@@ -87,9 +88,9 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         response_class=Response,
         responses=declared(404, 422),
     )
-    async def forget(chat_id: ChatId) -> Response:
+    async def forget(request: Request, chat_id: ChatId) -> Response:
         """The chat and all its messages are deleted for good."""
-        await sessions.delete(chat_id)
+        await sessions.delete(chat_id, owner_of(request.scope))
         return Response(status_code=204)
 
     @router.put(
@@ -103,7 +104,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     async def correct(request: Request, chat_id: ChatId, n: MessageNumber) -> Response:
         """Keeps the label a person thinks right, beside the model's."""
         asked, _ = await read(request, NewCorrection, limits)
-        return _corrected(request, *await sessions.correct(chat_id, n, asked.emotion))
+        return _corrected(request, *await sessions.correct(chat_id, n, asked.emotion, owner_of(request.scope)))
 
     @router.delete(
         "/{chat_id}/messages/{n}/correction",
@@ -114,7 +115,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
     )
     async def uncorrect(request: Request, chat_id: ChatId, n: MessageNumber) -> Response:
         """Forgets the correction of a message, if it had one."""
-        return _corrected(request, *await sessions.correct(chat_id, n, None))
+        return _corrected(request, *await sessions.correct(chat_id, n, None, owner_of(request.scope)))
 
     return router
 

@@ -28,7 +28,7 @@ class Sessions:
         self._limits = limits
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def start(self, model: str | None, label_set: str | None) -> StoredChat:
+    async def start(self, model: str | None, label_set: str | None, owner: str) -> StoredChat:
         """A new, empty chat."""
         name = self._choice.model(model, label_set, "")
         about = await self._labeller.about(name)
@@ -41,13 +41,14 @@ class Sessions:
             labels=about.labels,
             total=0,
             model_version=about.version,
+            owner=owner,
         )
         await self._storage.add_chat(chat)
         return chat
 
-    async def get(self, chat_id: str) -> StoredChat:
-        """The chat; Refusal 404."""
-        chat = await self._storage.chat(chat_id)
+    async def get(self, chat_id: str, owner: str) -> StoredChat:
+        """The owner's chat; Refusal 404."""
+        chat = await self._storage.chat(chat_id, owner)
         if chat is None:
             raise not_found("chat")
         return chat
@@ -56,13 +57,15 @@ class Sessions:
         """At most `limit` messages with n >= after."""
         return await self._storage.messages(chat_id, after, min(limit, self._limits.messages_per_page))
 
-    async def add(self, chat_id: str, speaker: str, text: str, time: str | None) -> tuple[StoredMessage, Stepped]:
+    async def add(
+        self, chat_id: str, speaker: str, text: str, time: str | None, owner: str
+    ) -> tuple[StoredMessage, Stepped]:
         """The message, labelled and kept. Refusal 404, 409 for a full chat, 429 and 503 as the labeller says."""
         # In one process the messages of a chat queue up here; between processes the database decides.
         lock = self._locks.setdefault(chat_id, asyncio.Lock())
         async with lock:
             for _ in range(_TRIES):
-                chat = await self.get(chat_id)
+                chat = await self.get(chat_id, owner)
                 if chat.total >= self._limits.messages_per_chat:
                     detail = f"the chat is full: it has {chat.total:,} messages"
                     raise Refusal(409, "chat-full", detail, limit="messages_per_chat")
@@ -79,9 +82,9 @@ class Sessions:
                     return message, stepped
         raise overloaded("too many messages arrive in this chat at once")
 
-    async def correct(self, chat_id: str, n: int, label: str | None) -> tuple[StoredChat, StoredMessage]:
+    async def correct(self, chat_id: str, n: int, label: str | None, owner: str) -> tuple[StoredChat, StoredMessage]:
         """Message n with the label a person gave it, or without any (None). Refusal 404, and 422 for no label."""
-        chat = await self.get(chat_id)
+        chat = await self.get(chat_id, owner)
         if label is not None and label not in chat.labels:
             detail = f"not a label of this chat; those are {', '.join(chat.labels)}"
             raise Refusal(422, "invalid", "1 fault in the request", faults=[Fault(pointer="/emotion", detail=detail)])
@@ -90,9 +93,9 @@ class Sessions:
             raise not_found("message")
         return chat, message
 
-    async def delete(self, chat_id: str) -> None:
+    async def delete(self, chat_id: str, owner: str) -> None:
         """Forgets the chat; Refusal 404."""
-        if not await self._storage.delete_chat(chat_id):
+        if not await self._storage.delete_chat(chat_id, owner):
             raise not_found("chat")
 
     async def _step(self, chat: StoredChat, speaker: str, text: str) -> Stepped:

@@ -132,11 +132,15 @@ class Client(BatchCalls, VisualCalls):
         timeout: float = 130.0,
         retries: int = 4,
         longest_wait: float = 30.0,
+        key: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """timeout and longest_wait are in seconds; `transport` is httpx's, for tests."""
+        """timeout and longest_wait are in seconds; `key` is one the service gave; `transport` is httpx's, for tests."""
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/") + "/v1", timeout=httpx.Timeout(timeout, connect=10.0), transport=transport
+            base_url=base_url.rstrip("/") + "/v1",
+            timeout=httpx.Timeout(timeout, connect=10.0),
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            transport=transport,
         )
         self._retries = retries
         self._longest_wait = longest_wait

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve.edge import logs
 from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
+from serve.edge.keys import KEYS_VARIABLE, OWNER_HEADER, Keys, Pace, expect_scope
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal, headers_too_large, of_status, overloaded, too_large, too_slow, unavailable
 from serve.edge.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
@@ -33,6 +34,9 @@ LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
 """Where the HTTP proxy, which Ray starts and not we, finds its limits."""
 SPOOL_VARIABLE = "RAPPORT_PROXY_SPOOL"
 """And the folder for what is too large for its memory."""
+SECRET_VARIABLE = "RAPPORT_PROXY_SECRET"
+"""And what it writes on a request, so that whoever is behind it knows that it has asked for the key. A proxy of a
+cluster that was there before us knows neither secret nor keys, and leaves them to the API."""
 LOGS_VARIABLE, LOG_LEVEL_VARIABLE = "RAPPORT_PROXY_LOGS", "RAPPORT_PROXY_LOG_LEVEL"
 """And where it writes what it refused."""
 
@@ -59,6 +63,7 @@ class Door:
         front: bool = False,
         drain: Drain | None = None,
         access: Access | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self._app = app
         self._limits = limits
@@ -69,6 +74,9 @@ class Door:
         self._page_bytes = _Room("page_waiting_bytes", limits.page_waiting_bytes)
         self._drain = drain or Drain()
         self._access = access or Access()
+        self._keys = keys
+        self._pace = Pace()
+        self._secret = os.environ.get(SECRET_VARIABLE)
         self._waiting = 0
         self._under_way = 0
         self._arriving: Counter[str] = Counter()
@@ -97,6 +105,7 @@ class Door:
             self._access.check(headers)
             if path in _HIDDEN:
                 raise Refusal(404, "not-found", "there is nothing at this address")
+            self._identify(scope, path, is_api=is_api)
             if is_api and scope["method"] == "OPTIONS" and (allowed := self._access.preflight(headers)) is not None:
                 await Response(status_code=204, headers=dict(allowed))(scope, receive, send)
             elif not is_api:
@@ -107,6 +116,28 @@ class Door:
                 await self._work(scope, receive, answer)
         except Refusal as refusal:
             await answer.refuse(refusal)
+
+    def _identify(self, scope: Scope, path: str, *, is_api: bool) -> None:
+        """Writes whose key it is onto the request, at the outermost door that knows the keys. Refusal 401, 403, 429."""
+        headers = MutableHeaders(scope=scope)
+        if not self._front and self._secret and headers.get(FRONT_HEADER) == self._secret:
+            return
+        del headers[OWNER_HEADER]
+        inside = path.removeprefix(self._prefix)
+        # Browsers ask whether they may ask before they send a key.
+        asks_first = scope["method"] == "OPTIONS" and "origin" in headers
+        if self._keys is None or (is_api and (inside in (LIVE, READY) or asks_first)):
+            return
+        key = self._keys.identify(headers)
+        if key is None:
+            return
+        if is_api:
+            expect_scope(key, scope["method"], inside)
+            self._pace.take(key)
+            headers[OWNER_HEADER] = key.name
+        elif key.scopes != ("read", "write"):
+            raise Refusal(403, "wrong-scope", "the page needs a key that may read and write")
+        del headers["authorization"]  # nobody behind the door needs to see it
 
     async def _probe(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         if self._front and scope["path"] == self._prefix + LIVE:
@@ -133,7 +164,7 @@ class Door:
         if self._front:
             for name in (FRONT_HEADER, LOG_HEADER):
                 del headers[name]
-            headers[FRONT_HEADER] = "1"
+            headers[FRONT_HEADER] = self._secret or "1"
             return self._spool
         return None if FRONT_HEADER in headers else self._spool
 
@@ -401,7 +432,8 @@ def for_proxy() -> list[Middleware]:
         logs.configure(f"proxy-{os.getpid()}", Path(logs_folder), os.environ.get(LOG_LEVEL_VARIABLE, "info"))
     drain = Drain(Path(stopping) if stopping else None)
     access = Access.model_validate_json(os.environ.get(ACCESS_VARIABLE, "{}"))
-    return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain, access=access)]
+    keys = Keys.model_validate_json(os.environ[KEYS_VARIABLE]) if KEYS_VARIABLE in os.environ else None
+    return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain, access=access, keys=keys)]
 
 
 def _request_id(scope: Scope) -> str:

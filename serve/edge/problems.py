@@ -127,9 +127,13 @@ def not_found(what: str) -> Refusal:
     return Refusal(404, "not-found", f"there is no such {what}")
 
 
-_ANYWHERE = (403, 429, 431, 500, 503)
+_ANYWHERE = (401, 403, 429, 431, 500, 503)
 _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     400: ("The body is not JSON", Refusal(400, "malformed-json", "unexpected end of data: line 1 column 2 (char 1)")),
+    401: (
+        "No key, or none of this service's",
+        Refusal(401, "no-key", "this service asks for a key: Authorization: Bearer KEY"),
+    ),
     403: ("Not for this host, this page or this caller", Refusal(403, "wrong-host", "not called by that name")),
     404: ("There is no such thing", not_found("chat")),
     405: ("The route has no such method", Refusal(405, "method-not-allowed", "this route does not know that method")),

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from models.catalogue import VISUAL
 from serve.edge import logs
+from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
 from serve.edge.problems import Fault, Refusal, declared, declared_as, too_large
@@ -86,7 +87,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         fetched."""
         asked, picture = await read_picture(request, NewVisualDialog, limits)
         refuse_long([("/caption", "characters_per_question", len(asked.caption))], limits)
-        dialog = await sessions.start(picture, asked.caption)
+        dialog = await sessions.start(picture, asked.caption, owner_of(request.scope))
         logs.get().info("picture", model_version=dialog.model_version)
         return reply(request, _dialog(dialog, []), 201, {"Location": f"/v1/visual-dialogs/{dialog.id}"})
 
@@ -111,7 +112,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         grow with the dialogue."""
         asked, _ = await read(request, NewQuestion, limits)
         _check([("/question", asked.question)], limits)
-        added, version = await sessions.ask(dialog_id, asked.question)
+        added, version = await sessions.ask(dialog_id, asked.question, owner_of(request.scope))
         return reply(request, {**_round(added), "dialog": dialog_id, "model_version": version}, 201)
 
     @router.get(
@@ -123,7 +124,7 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
     )
     async def get(request: Request, dialog_id: DialogId) -> Response:
         """What was asked and answered so far."""
-        dialog = await sessions.get(dialog_id)
+        dialog = await sessions.get(dialog_id, owner_of(request.scope))
         return reply(request, _dialog(dialog, await sessions.rounds(dialog_id)))
 
     @router.get(
@@ -136,9 +137,9 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
             **declared(404, 422),
         },
     )
-    async def picture(dialog_id: DialogId) -> Response:
+    async def picture(request: Request, dialog_id: DialogId) -> Response:
         """The picture as it is kept: a JPEG, upright, at most 1,024 pixels, without metadata."""
-        return Response((await sessions.get(dialog_id)).picture, media_type="image/jpeg")
+        return Response((await sessions.get(dialog_id, owner_of(request.scope))).picture, media_type="image/jpeg")
 
     @router.delete(
         "/visual-dialogs/{dialog_id}",
@@ -148,9 +149,9 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         response_class=Response,
         responses=declared(404, 422),
     )
-    async def forget(dialog_id: DialogId) -> Response:
+    async def forget(request: Request, dialog_id: DialogId) -> Response:
         """The picture and all that was said of it are deleted for good."""
-        await sessions.delete(dialog_id)
+        await sessions.delete(dialog_id, owner_of(request.scope))
         return Response(status_code=204)
 
     @router.post(

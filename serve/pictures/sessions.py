@@ -28,7 +28,7 @@ class VisualSessions:
         self._limits = limits
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def start(self, picture: bytes, caption: str) -> StoredDialog:
+    async def start(self, picture: bytes, caption: str, owner: str) -> StoredDialog:
         """A new dialogue. Refusal 413, 415 or 422 for the picture, 503 without a model."""
         begun = await self._begin(Begin(picture=picture, caption=caption))
         dialog = StoredDialog(
@@ -40,13 +40,14 @@ class VisualSessions:
             total=0,
             model_version=begun.model_version,
             state=begun.state,
+            owner=owner,
         )
         await self._storage.do(lambda db: visual_table.add(db, dialog))
         return dialog
 
-    async def get(self, dialog_id: str) -> StoredDialog:
+    async def get(self, dialog_id: str, owner: str) -> StoredDialog:
         """The dialogue; Refusal 404."""
-        dialog = await self._storage.do(lambda db: visual_table.get(db, dialog_id), writes=False)
+        dialog = await self._storage.do(lambda db: visual_table.get(db, dialog_id, owner), writes=False)
         if dialog is None:
             raise not_found("dialogue")
         return dialog
@@ -55,13 +56,13 @@ class VisualSessions:
         """What was asked and answered so far."""
         return await self._storage.do(lambda db: visual_table.rounds(db, dialog_id), writes=False)
 
-    async def ask(self, dialog_id: str, question: str) -> tuple[StoredRound, str]:
+    async def ask(self, dialog_id: str, question: str, owner: str) -> tuple[StoredRound, str]:
         """The answer, kept, and the version of the model. Refusal 404, 409 for a full dialogue, 429 and 503."""
         # In one process the questions about a picture queue up here; between processes the database decides.
         lock = self._locks.setdefault(dialog_id, asyncio.Lock())
         async with lock:
             for _ in range(_TRIES):
-                dialog = await self.get(dialog_id)
+                dialog = await self.get(dialog_id, owner)
                 if dialog.total >= self._limits.rounds_per_dialog:
                     detail = f"the dialogue is full: it has {dialog.total:,} rounds"
                     raise Refusal(409, "dialog-full", detail, limit="rounds_per_dialog")
@@ -78,9 +79,9 @@ class VisualSessions:
             raise unavailable("the model is being replaced")
         return begun, asked
 
-    async def delete(self, dialog_id: str) -> None:
+    async def delete(self, dialog_id: str, owner: str) -> None:
         """Forgets the picture and what was said of it; Refusal 404."""
-        if not await self._storage.do(lambda db: visual_table.delete(db, dialog_id)):
+        if not await self._storage.do(lambda db: visual_table.delete(db, dialog_id, owner)):
             raise not_found("dialogue")
 
     async def _ask(self, dialog: StoredDialog, question: str) -> Asked:

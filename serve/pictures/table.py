@@ -21,6 +21,8 @@ class StoredDialog:
     total: int
     model_version: str
     state: bytes
+    owner: str = ""
+    """The name of the key that began it, which alone may see it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,8 +37,8 @@ class StoredRound:
 def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
     """Keeps a new dialogue."""
     db.execute(
-        "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state, owner) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             dialog.id,
             dialog.created,
@@ -46,13 +48,14 @@ def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
             dialog.total,
             dialog.model_version,
             dialog.state,
+            dialog.owner,
         ),
     )
 
 
-def get(db: sqlite3.Connection, dialog_id: str) -> StoredDialog | None:
+def get(db: sqlite3.Connection, dialog_id: str, owner: str = "") -> StoredDialog | None:
     """The dialogue, with its state; None where there is none."""
-    row = db.execute("SELECT * FROM visual_dialogs WHERE id = ?", (dialog_id,)).fetchone()
+    row = db.execute("SELECT * FROM visual_dialogs WHERE id = ? AND owner = ?", (dialog_id, owner)).fetchone()
     return None if row is None else StoredDialog(**{**dict(row), "look": orjson.loads(row["look"])})
 
 
@@ -80,6 +83,6 @@ def append(
     return True
 
 
-def delete(db: sqlite3.Connection, dialog_id: str) -> bool:
+def delete(db: sqlite3.Connection, dialog_id: str, owner: str = "") -> bool:
     """Deletes the picture and all that was said of it, overwritten on disk. False where there was none."""
-    return db.execute("DELETE FROM visual_dialogs WHERE id = ?", (dialog_id,)).rowcount > 0
+    return db.execute("DELETE FROM visual_dialogs WHERE id = ? AND owner = ?", (dialog_id, owner)).rowcount > 0

@@ -53,7 +53,13 @@ class Api:
         config = self._config
         choice = Choice.of(config)
         return create_api(
-            self._labeller, self._viewer, choice, self._storage, config.limits, lists_batches=config.is_private
+            self._labeller,
+            self._viewer,
+            choice,
+            self._storage,
+            config.limits,
+            lists_batches=config.is_private,
+            keys=config.access.known_keys(is_private=config.is_private),
         )
 
 
@@ -156,6 +162,9 @@ class _Service(threading.Thread):
         host = f"[{config.host}]" if ":" in config.host else config.host
         url = f"http://{host}:{config.port}"
         print(f"rapport is starting on {url} ...", file=sys.stderr, flush=True)
+        if not (config.is_private or config.access.known_keys(is_private=False).required):
+            told = "rapport: access.required is off: WHOEVER REACHES THIS ADDRESS CAN READ, WRITE AND DELETE EVERYTHING"
+            print(told, file=sys.stderr, flush=True)
         try:
             with cluster(config):
                 prefixes = {} if self.stop.is_set() else _deploy(config, self._extra_apps)

@@ -19,6 +19,7 @@ def check(config: AppConfig) -> None:
     """UnusableConfig that says in a line what is in the way of a start."""
     folder = config.data_folder()
     expect_free(config.host, config.port)
+    config.access.known_keys(is_private=config.is_private)
     _expect_model(config)
     _expect_database(folder / DATABASE)
     _expect_gpus(config)

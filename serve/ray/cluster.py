@@ -14,8 +14,9 @@ from typing import Any
 
 from serve.config import AppConfig
 from serve.edge.access import ACCESS_VARIABLE
-from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SPOOL_VARIABLE
+from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SECRET_VARIABLE, SPOOL_VARIABLE
 from serve.edge.drain import DRAIN_VARIABLE, STOPPING
+from serve.edge.keys import KEYS_VARIABLE
 from serve.ray.processes import none_left_behind
 from serve.storage import BATCHES
 
@@ -102,6 +103,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
     (folder / STOPPING).unlink(missing_ok=True)  # of a service that was killed while it stopped
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
+        **_keys(config),
         ACCESS_VARIABLE: config.access.door(config.host).model_dump_json(),
         SPOOL_VARIABLE: str(folder / BATCHES),
         DRAIN_VARIABLE: str(folder / STOPPING),
@@ -135,6 +137,14 @@ def _environment(config: AppConfig) -> dict[str, str]:
     os.environ.pop("RAY_AUTH_MODE", None)
     found["RAY_AUTH_TOKEN"] = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     return found
+
+
+def _keys(config: AppConfig) -> dict[str, str]:
+    """The hashes for the door, and by what the API knows that the door was passed."""
+    return {
+        KEYS_VARIABLE: config.access.known_keys(is_private=config.is_private).model_dump_json(),
+        SECRET_VARIABLE: secrets.token_hex(16),
+    }
 
 
 def _end(ray: Any) -> None:

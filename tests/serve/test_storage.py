@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from serve import storage as storage_module
 from serve.edge.problems import Refusal
 from serve.storage import Storage, StoredChat, StoredMessage
 
@@ -77,6 +78,19 @@ def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(ValueError, match="format is 99"):
         Storage(path)
+
+
+async def test_a_database_of_the_release_before_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.sqlite")) as db:
+        for step in storage_module._STEPS[:3]:
+            db.executescript(step)
+        db.execute("INSERT INTO chats VALUES ('c', '2026-01-01T00:00:00Z', 'm', '[\"joy\"]', 0, 'm@1', NULL)")
+        db.execute("PRAGMA user_version = 3")
+        db.commit()
+    storage = Storage(tmp_path / "a.sqlite")
+    assert await storage.chat("c") == replace(CHAT, labels=("joy",))
+    assert await storage.chat("c", "somebody") is None
+    storage.close()
 
 
 async def test_deleting_a_chat_deletes_its_messages(storage: Storage) -> None:

@@ -16,11 +16,12 @@ from ui.commands.ask import ask
 from ui.commands.bench import bench
 from ui.commands.chat import chat
 from ui.commands.evaluate import evaluate
+from ui.commands.keys import keys
 from ui.commands.models import models
 from ui.commands.serve import serve
 from ui.commands.train import train
 
-COMMANDS = (serve, annotate, chat, ask, evaluate, train, models, bench)
+COMMANDS = (serve, annotate, chat, ask, evaluate, train, models, bench, keys)
 """In the order in which help lists them."""
 
 app = typer.Typer(

@@ -16,19 +16,21 @@ CALLS_AT_ONCE = 200
 
 def serve_everything(config: AppConfig) -> int:
     """Serves until it is told to stop; the exit code."""
+    config = config.with_page_key()
     return run(config, {"/": page_app(config)})
 
 
 def page_app(config: AppConfig) -> Any:
     """The page as a Ray Serve application. One replica: Gradio keeps its visitors' state in memory."""
     url, page_bytes = api_url(config), config.limits.page_bytes
+    key = None if config.access.page is None else config.access.page.get_secret_value()
 
     def build() -> FastAPI:
         # In the replica, so that nothing of the page travels between processes.
         from ui.page.app import mount_page
 
         # Visitors would rather be told that it is busy than wait for long.
-        client = Client(url, retries=2, longest_wait=3.0)
+        client = Client(url, retries=2, longest_wait=3.0, key=key)
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         return mount_page(app, client, page_bytes=page_bytes)
 
