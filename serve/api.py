@@ -1,20 +1,25 @@
 """The API as one ASGI app: routes, health, documents, and problem+json for whatever goes wrong."""
 
+import asyncio
 import time
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernels import __version__
+from serve.batches import table as batch_table
 from serve.batches.routes import batch_routes
 from serve.batches.worker import folder_of
 from serve.chats.routes import chat_routes
 from serve.chats.schemas import NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
-from serve.edge import logs
-from serve.edge.door import API_PREFIX, Door, request_id_of
+from serve.edge import logs, metrics, timing
+from serve.edge.door import API_PREFIX, METRICS_PATH, Door, request_id_of
+from serve.edge.drain import Drain
 from serve.edge.health import Health
 from serve.edge.keys import Keys
 from serve.edge.limits import Limits
@@ -54,6 +59,8 @@ def create_api(
     *,
     lists_batches: bool = True,
     keys: Keys | None = None,
+    metrics_folder: Path | None = None,
+    drain: Drain | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
     folder of the storage."""
@@ -74,9 +81,10 @@ def create_api(
     app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
+    app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs")
     _add_errors(app, limits)
-    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits), keys=keys)
+    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain)
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:
@@ -127,11 +135,33 @@ def _operations(choice: Choice, limits: Limits, health: Health) -> APIRouter:
     return router
 
 
+def _figures(storage: Storage, folder: Path | None) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get(
+        METRICS_PATH,
+        summary="Figures for Prometheus",
+        operation_id="read_metrics",
+        response_class=Response,
+        responses={200: {"description": "In Prometheus' text format", "content": {"text/plain": {}}}, **declared()},
+    )
+    async def figures() -> Response:
+        """Messages, refusals, waits, calls of the models and batches, of all processes of the service together. At
+        `/metrics` too."""
+        states = await storage.do(batch_table.by_state, writes=False)
+        gauges = {"rapport_batches": ("Batches there are.", "state", states)}
+        page = await asyncio.to_thread(metrics.told, folder, gauges)
+        return Response(page, media_type=metrics.CONTENT_TYPE)
+
+    return router
+
+
 def _add_errors(app: FastAPI, limits: Limits) -> None:
     """Whatever a route or FastAPI itself raises becomes a problem+json with the request's id."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
+        metrics.REFUSALS.labels(error.kind, error.limit or "").inc()
         return error.response(request_id_of(request.scope))
 
     async def invalid_parameters(request: Request, error: Exception) -> Response:
@@ -174,6 +204,8 @@ class _Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["Server-Timing"] = timing.header(scope, time.perf_counter() - started)
             await send(message)
 
         failure: dict[str, str] = {}
@@ -185,12 +217,15 @@ class _Guard:
                 status = 500
                 refusal = Refusal(500, "internal", "something went wrong here; the log has the request's id")
                 await refusal.response(request_id_of(scope))(scope, receive, send)
+        route = getattr(scope.get("route"), "path", None)
+        metrics.REQUESTS.labels(scope["method"], route or "", status).inc()
+        metrics.REQUEST_SECONDS.labels(route or "").observe(time.perf_counter() - started)
         line = logs.get().error if status >= 500 else logs.get().info
         line(
             "request",
             request_id=request_id_of(scope),
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=route,
             status=status,
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
             **failure,

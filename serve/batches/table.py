@@ -4,7 +4,7 @@ import sqlite3
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 
@@ -89,6 +89,12 @@ def waiting(db: sqlite3.Connection) -> int:
     """How many are not done."""
     found: int = db.execute("SELECT count(*) FROM batches WHERE state IN ('queued', 'running')").fetchone()[0]
     return found
+
+
+def by_state(db: sqlite3.Connection) -> dict[str, int]:
+    """How many there are in each state."""
+    found = db.execute("SELECT state, count(*) FROM batches GROUP BY state")
+    return {**dict.fromkeys(get_args(State), 0), **{row[0]: row[1] for row in found}}
 
 
 def get(db: sqlite3.Connection, batch_id: str) -> StoredBatch | None:

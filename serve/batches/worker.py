@@ -28,7 +28,7 @@ from dialog.formats import WRITERS
 from serve.batches import table as batch_table
 from serve.batches.table import StoredBatch
 from serve.config import AppConfig
-from serve.edge import logs
+from serve.edge import logs, metrics
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
 from serve.emotion.deployment import Job, JobAnswer, Labels
@@ -250,6 +250,8 @@ class _ServiceTagger:
         job = Job(conversations=turns, model=self._model, mode=mode, causes=True)
         answer: JobAnswer = self._ask(lambda: self._labeller.label_log(job))
         self._end_where(answer.error)
+        metrics.MESSAGES.labels(self._model, "batches").inc(sum(map(len, turns)))
+        metrics.MODEL_SECONDS.observe(answer.model_seconds)
         return [_labelled(c, labels) for c, labels in zip(conversations, answer.conversations, strict=True)]
 
     def _ask(self, call: Callable[[], Any]) -> Any:
@@ -309,6 +311,7 @@ class Batches:
 
     def __init__(self, config: AppConfig, emotion: Any) -> None:
         logs.configure(f"batches-{os.getpid()}", config.data_folder() / "logs", config.log_level)
+        metrics.Written.begin(config.data_folder() / metrics.FOLDER)
         storage = Storage(config.data_folder() / DATABASE)
         self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits)
         self._worker.start()

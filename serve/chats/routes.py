@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from serve.chats.schemas import ChatReply, MessageReply, NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
+from serve.edge import timing
 from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
@@ -58,6 +59,7 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         ]
         refuse_long(lengths, limits)
         message, stepped = await sessions.add(chat_id, speaker, asked.text, time, owner_of(request.scope))
+        timing.note(request.scope, "model", stepped.model_seconds)
         extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": _MODE, "warnings": stepped.warnings}
         return reply(request, {**_message(message), **extra}, 201)
 

@@ -5,6 +5,7 @@ import uuid
 import weakref
 from dataclasses import replace
 
+from serve.edge import metrics
 from serve.edge.limits import Limits
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.emotion.choice import Choice
@@ -79,6 +80,8 @@ class Sessions:
                     error=stepped.error,
                 )
                 if await self._storage.append(chat, message, stepped.state, stepped.model_version):
+                    metrics.MESSAGES.labels(chat.model, "chats").inc()
+                    metrics.MODEL_SECONDS.observe(stepped.model_seconds)
                     return message, stepped
         raise overloaded("too many messages arrive in this chat at once")
 

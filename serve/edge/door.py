@@ -19,11 +19,12 @@ from starlette.middleware import Middleware
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.edge import logs
+from serve.edge import logs, metrics
 from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
 from serve.edge.keys import KEYS_VARIABLE, OWNER_HEADER, Keys, Pace, expect_scope
 from serve.edge.limits import Limits
+from serve.edge.metrics import METRICS_VARIABLE
 from serve.edge.problems import Refusal, headers_too_large, of_status, overloaded, too_large, too_slow, unavailable
 from serve.edge.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
 
@@ -42,6 +43,7 @@ LOGS_VARIABLE, LOG_LEVEL_VARIABLE = "RAPPORT_PROXY_LOGS", "RAPPORT_PROXY_LOG_LEV
 
 _GOOD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _HIDDEN = ("/-/routes",)  # Serve's map of every application; nobody outside needs it
+METRICS_PATH = "/metrics"
 LIVE, READY = "/health/live", "/health/ready"
 """Probes take no place, and are answered however busy the service is: an orchestrator kills whoever does not answer."""
 
@@ -86,6 +88,9 @@ class Door:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        if scope["path"] == METRICS_PATH:  # where those who collect figures look for them
+            scope["path"] = self._prefix + METRICS_PATH
+            scope["raw_path"] = scope["path"].encode()
         path = scope["path"]
         is_api = path == self._prefix or path.startswith(self._prefix + "/")
         headers = Headers(scope=scope)
@@ -403,6 +408,7 @@ class _Answer:
         return FileResponse(path, headers=told, media_type=told.get("content-type"))
 
     async def _respond(self, refusal: Refusal) -> None:
+        metrics.REFUSALS.labels(refusal.kind, refusal.limit or "").inc()
         logs.get().warning(
             "refused",
             request_id=self._request_id,
@@ -428,6 +434,8 @@ def for_proxy() -> list[Middleware]:
     limits = Limits.model_validate_json(os.environ.get(LIMITS_VARIABLE, "{}"))
     folder, stopping = os.environ.get(SPOOL_VARIABLE), os.environ.get(DRAIN_VARIABLE)
     spool = Spool(Path(folder), limits) if folder else None
+    if metrics_folder := os.environ.get(METRICS_VARIABLE):
+        metrics.Written.begin(Path(metrics_folder))
     if logs_folder := os.environ.get(LOGS_VARIABLE):
         logs.configure(f"proxy-{os.getpid()}", Path(logs_folder), os.environ.get(LOG_LEVEL_VARIABLE, "info"))
     drain = Drain(Path(stopping) if stopping else None)

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -54,6 +55,10 @@ class JobAnswer:
     conversations: tuple[Labels, ...] = ()
     model_version: str = ""
     error: str | None = None
+    queue_seconds: float = 0.0
+    """How long the job waited for the call it was labelled in."""
+    model_seconds: float = 0.0
+    """How long that call took the model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +91,7 @@ class Stepped:
     warnings: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     stale: bool = False
+    model_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +137,7 @@ class Taggers:
 
     def label(self, jobs: Sequence[Job]) -> list[JobAnswer]:
         """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
+        began = time.perf_counter()
         answers: dict[int, JobAnswer] = {}
         groups: dict[tuple[str, Mode, bool], list[int]] = {}
         for i, job in enumerate(jobs):
@@ -148,10 +155,12 @@ class Taggers:
             for i in members:
                 mine = tuple(_labels(next(tagged)) for _ in jobs[i].conversations)
                 answers[i] = JobAnswer(conversations=mine, model_version=tagger.version)
-        return [answers[i] for i in range(len(jobs))]
+        seconds = time.perf_counter() - began
+        return [replace(answers[i], model_seconds=seconds) for i in range(len(jobs))]
 
     def step(self, step: Step) -> Stepped:
         """Reads one message of a chat. The cost does not depend on the chat's length, but for a replay."""
+        began = time.perf_counter()
         about = self.about(step.model)
         if about.error is not None:
             return Stepped(prediction=None, state=step.state, model_version="", error=about.error)
@@ -173,6 +182,7 @@ class Taggers:
                 state=state.to_bytes(),
                 model_version=about.version,
                 warnings=(Caveat("foreign", FOREIGN).to_dict(),) if unfamiliar([step.text]) else (),
+                model_seconds=time.perf_counter() - began,
             )
         except Exception as error:  # one message that cannot be labelled must not end the chat
             logs.get().error("message failed", model=step.model, **logs.about(error))

@@ -1,10 +1,20 @@
 """Requests that come together are labelled by one call: a hop between processes costs as much as a short chat does."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import NamedTuple
 
+from serve.edge import metrics
 from serve.emotion.deployment import Job, JobAnswer, padded_work
+
+
+class _Waiting(NamedTuple):
+    job: Job
+    answer: asyncio.Future[JobAnswer]
+    since: float
 
 
 class Gatherer:
@@ -17,13 +27,13 @@ class Gatherer:
         self._call = call
         self._calls = calls
         self._work = work
-        self._waiting: deque[tuple[Job, asyncio.Future[JobAnswer]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def label(self, job: Job) -> JobAnswer:
         """The job's answer. What the call raises, every job in it raises."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, answer))
+        answer: asyncio.Future[JobAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(job, answer, time.perf_counter()))
         self._start()
         return await answer
 
@@ -37,27 +47,31 @@ class Gatherer:
         self._under_way.discard(task)
         self._start()
 
-    def _take(self) -> list[tuple[Job, asyncio.Future[JobAnswer]]]:
+    def _take(self) -> list[_Waiting]:
         """The next jobs that go together; whoever has gone away in the meantime is left out."""
-        taken: list[tuple[Job, asyncio.Future[JobAnswer]]] = []
+        taken: list[_Waiting] = []
         while self._waiting:
-            job, answer = self._waiting[0]
-            if not answer.done():
-                if taken and padded_work([*(job for job, _ in taken), job]) > self._work:
+            first = self._waiting[0]
+            if not first.answer.done():
+                if taken and padded_work([*(waiting.job for waiting in taken), first.job]) > self._work:
                     break
-                taken.append((job, answer))
+                taken.append(first)
             self._waiting.popleft()
         return taken
 
-    async def _run(self, taken: list[tuple[Job, asyncio.Future[JobAnswer]]]) -> None:
+    async def _run(self, taken: list[_Waiting]) -> None:
+        waited = [time.perf_counter() - waiting.since for waiting in taken]
         try:
-            answers = await self._call([job for job, _ in taken])
-            for (_, future), answer in zip(taken, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            answers = await self._call([waiting.job for waiting in taken])
+            for waiting, answer, seconds in zip(taken, answers, waited, strict=True):
+                metrics.QUEUE_SECONDS.observe(seconds)
+                if not waiting.answer.done():
+                    waiting.answer.set_result(replace(answer, queue_seconds=seconds))
+            metrics.BATCH_MESSAGES.observe(sum(len(turns) for w in taken for turns in w.job.conversations))
+            metrics.MODEL_SECONDS.observe(max(answer.model_seconds for answer in answers))
         except BaseException as error:
-            for _, future in taken:
-                if not future.done():
-                    future.set_exception(error)
+            for waiting in taken:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
             if not isinstance(error, Exception):
                 raise

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from dialog.conversation import Conversation
 from models.catalogue import EMOTION
-from serve.edge import logs
+from serve.edge import logs, metrics, timing
 from serve.edge.admission import Admission
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
@@ -110,8 +110,11 @@ def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRou
                     answer = await labeller.label(job)
             except TimeoutError:
                 raise unavailable(f"no answer within {limits.answer_seconds:g} s") from None
+        timing.note(request.scope, "queue", answer.queue_seconds)
+        timing.note(request.scope, "model", answer.model_seconds)
         if answer.error is not None:
             raise unavailable(answer.error, retry_after=30)
+        metrics.MESSAGES.labels(job.model, "emotions").inc(n_utterances)
         logs.get().info(
             "labelled", conversations=len(job.conversations), utterances=n_utterances, model=job.model, mode=job.mode
         )

@@ -5,6 +5,7 @@ import sqlite3
 import uuid
 import weakref
 
+from serve.edge import metrics
 from serve.edge.limits import Limits
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.pictures import table as visual_table
@@ -68,6 +69,7 @@ class VisualSessions:
                     raise Refusal(409, "dialog-full", detail, limit="rounds_per_dialog")
                 asked = await self._ask(dialog, question)
                 if await self._append(dialog, question, asked):
+                    metrics.QUESTIONS.inc()
                     return StoredRound(n=dialog.total, question=question, answer=asked.answer), asked.model_version
         raise overloaded("too many questions arrive about this picture at once")
 

@@ -16,9 +16,9 @@ from ray import serve as ray_serve
 from serve.api import create_api
 from serve.batches.worker import batches_deployment
 from serve.config import AppConfig, UnusableConfig
-from serve.edge import logs
+from serve.edge import logs, metrics
 from serve.edge.door import API_PREFIX, READY
-from serve.edge.drain import STOPPING, UNDER_WAY_HEADER
+from serve.edge.drain import STOPPING, UNDER_WAY_HEADER, Drain
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import CALLS, emotion_deployment
 from serve.emotion.labeller import RemoteLabeller
@@ -47,6 +47,7 @@ class Api:
         )
         self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
         self._storage = Storage(folder / DATABASE)
+        metrics.Written.begin(folder / metrics.FOLDER)
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
@@ -59,6 +60,8 @@ class Api:
             self._storage,
             config.limits,
             lists_batches=config.is_private,
+            metrics_folder=config.data_folder() / metrics.FOLDER,
+            drain=Drain(_stopping(config)),
             keys=config.access.known_keys(is_private=config.is_private),
         )
 
@@ -95,6 +98,9 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
     """
     try:
         check(config)
+        # Of a service that ended, or was killed while it stopped.
+        _stopping(config).unlink(missing_ok=True)
+        metrics.forget(config.data_folder() / metrics.FOLDER)
     except UnusableConfig as error:
         print(f"rapport: {error}", file=sys.stderr)
         return 1
@@ -218,7 +224,9 @@ def _asking(config: AppConfig, seconds: float) -> httpx.Client:
     """A client of this service, from the machine it runs on."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
     base = httpx.URL(scheme="http", host=host, port=config.port)
-    return httpx.Client(base_url=base, timeout=seconds, trust_env=False)
+    page = config.access.page  # which the page asks for too, where keys are needed
+    headers = {} if page is None else {"Authorization": f"Bearer {page.get_secret_value()}"}
+    return httpx.Client(base_url=base, timeout=seconds, headers=headers, trust_env=False)
 
 
 def _stopping(config: AppConfig) -> Path:

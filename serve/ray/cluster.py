@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from serve.config import AppConfig
+from serve.edge import metrics
 from serve.edge.access import ACCESS_VARIABLE
 from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SECRET_VARIABLE, SPOOL_VARIABLE
 from serve.edge.drain import DRAIN_VARIABLE, STOPPING
 from serve.edge.keys import KEYS_VARIABLE
+from serve.edge.metrics import METRICS_VARIABLE
 from serve.ray.processes import none_left_behind
 from serve.storage import BATCHES
 
@@ -100,11 +102,11 @@ def _environment(config: AppConfig) -> dict[str, str]:
     that is running already has a secret of its own.
     """
     folder = config.data_folder()
-    (folder / STOPPING).unlink(missing_ok=True)  # of a service that was killed while it stopped
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
         **_keys(config),
         ACCESS_VARIABLE: config.access.door(config.host).model_dump_json(),
+        METRICS_VARIABLE: str(folder / metrics.FOLDER),
         SPOOL_VARIABLE: str(folder / BATCHES),
         DRAIN_VARIABLE: str(folder / STOPPING),
         LOGS_VARIABLE: str(folder / "logs"),
@@ -154,7 +156,8 @@ def _end(ray: Any) -> None:
         # Ray prints its own farewells to stdout; whoever stopped the service has no use for them.
         with contextlib.redirect_stdout(io.StringIO()):
             if ray.is_initialized():
-                ray_serve.shutdown()
+                end: Any = ray_serve.shutdown  # which has no types
+                end()
             ray.shutdown()
     except Exception as error:  # what is left is ended below, whatever this was
         logging.getLogger("rapport").warning("shutdown: %s", type(error).__name__)

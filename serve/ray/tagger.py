@@ -72,7 +72,8 @@ def ray_tagger(
     if chosen.ray.address is None and os.environ.get("RAY_ADDRESS"):
         chosen = chosen.model_copy(update={"ray": chosen.ray.model_copy(update={"address": os.environ["RAY_ADDRESS"]})})
     with cluster(chosen):
-        n = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        resources: Any = ray.cluster_resources  # which has no types
+        n = workers or max(1, int(resources().get("CPU", 1)))
         make: Any = ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)(Worker)
         started = [make.remote(chosen.tagger, model, causes) for _ in range(n)]
         try:

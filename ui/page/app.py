@@ -156,7 +156,7 @@ def mount_page(app: FastAPI, client: Client, path: str = "/", *, page_bytes: int
     page_bytes is what the door in front of it takes as a body.
     """
     app.add_middleware(SafeHeaders)
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         build_page(client),
         path=path,
@@ -174,6 +174,7 @@ def mount_page(app: FastAPI, client: Client, path: str = "/", *, page_bytes: int
         css_paths=[ASSETS / "page.css", ASSETS / "picture.css"],
         head=_HEAD,
     )
+    return mounted
 
 
 Scope = MutableMapping[str, Any]

@@ -108,18 +108,18 @@ def label(log: Log, client: Client) -> Iterator[tuple[float, Log, str]]:
     items, version, total, done = list(log.items), "", sum(len(c.utterances) for c in log.conversations) or 1, 0
     limits = limits_of(client)
     for together in _requests(items, limits):
-        answer = client.emotions([sent for _, sent in together])
+        answer = client.emotions([sent for _, _, sent in together])
         version = answer.model_version
-        for (i, _), labelled in zip(together, answer.conversations, strict=True):
+        for (i, item, _), labelled in zip(together, answer.conversations, strict=True):
             told = {"mode": answer.mode, "model_version": answer.model_version}
-            items[i] = _labelled(items[i], labelled, told, limits)
+            items[i] = _labelled(item, labelled, told, limits)
             done += len(labelled.utterances)
         yield min(done / total, 1.0), replace(log, items=tuple(items)), version
 
 
-def _requests(items: Sequence[Item], limits: PageLimits) -> Iterator[list[tuple[int, Conversation]]]:
-    """Conversations as they are sent, with their places: as many together as fit into one request."""
-    together: list[tuple[int, Conversation]] = []
+def _requests(items: Sequence[Item], limits: PageLimits) -> Iterator[list[tuple[int, Conversation, Conversation]]]:
+    """Places, conversations, and those as they are sent: as many together as fit into one request."""
+    together: list[tuple[int, Conversation, Conversation]] = []
     n_utterances = n_bytes = 0
     for i, item in enumerate(items):
         if not isinstance(item, Conversation) or not item.utterances:
@@ -132,7 +132,7 @@ def _requests(items: Sequence[Item], limits: PageLimits) -> Iterator[list[tuple[
         ):
             yield together
             together, n_utterances, n_bytes = [], 0, 0
-        together.append((i, sent))
+        together.append((i, item, sent))
         n_utterances += len(sent.utterances)
         n_bytes += size
     if together:
@@ -154,7 +154,7 @@ def _for_service(item: Conversation, limits: PageLimits) -> tuple[Conversation, 
     return replace(shell, utterances=tuple(sent)), limits.body - _AROUND - room + sum(sizes)
 
 
-def _labelled(item: Any, answer: Conversation, told: dict[str, Any], limits: PageLimits) -> Conversation:
+def _labelled(item: Conversation, answer: Conversation, told: dict[str, Any], limits: PageLimits) -> Conversation:
     """The conversation as it was read, with the answer's predictions, error and warnings, and what labelled it."""
     skipped = len(item.utterances) - len(answer.utterances)
     told_of = (None if u.prediction is None else u.prediction.moved(skipped) for u in answer.utterances)

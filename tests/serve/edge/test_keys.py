@@ -203,7 +203,7 @@ def test_a_key_is_made_once_and_kept_as_a_hash(tmp_path: Path, capsys: pytest.Ca
         ("- name: a\n", "hash"),
         ("- name: a\n  hash: secret\n", "hash"),
         ("[", "cannot be read"),
-        (f"- name: page\n  hash: {hash_of('x')}\n", "`page` the page's"),
+        (f"- name: page\n  hash: {hash_of('x')}\n", "found again: page"),
         (f"- &a\n  name: a\n  hash: {hash_of('x')}\n- *a\n", "found again: a"),
     ],
 )

@@ -42,6 +42,7 @@ OPERATIONS = {
     "/models": {"get"},
     "/labels": {"get"},
     "/limits": {"get"},
+    "/metrics": {"get"},
     "/health/live": {"get"},
     "/health/ready": {"get"},
 }
