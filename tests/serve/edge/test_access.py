@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from serve.config import AppConfig, UnusableConfig
 from serve.edge.access import ACCESS_VARIABLE, Access
@@ -76,6 +77,22 @@ async def test_refused_at_the_door_for_the_page_and_the_api_alike() -> None:
             assert [r.json()["type"].rpartition(":")[2] for r in (rebound, crossed)] == ["wrong-host", "wrong-origin"]
             assert "access-control-allow-origin" not in crossed.headers
         assert (await client.get("/v1/x")).headers["cross-origin-resource-policy"] == "same-origin"
+
+
+async def test_no_door_is_round_the_checks() -> None:
+    told: list[Message] = []
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def app(*_: object) -> None:
+        raise AssertionError("it came in")
+
+    await Door(app, Limits())({"type": "websocket", "path": "/v1/x", "headers": []}, receive, send)
+    assert told == [{"type": "websocket.close", "code": 1008}]
 
 
 async def test_a_page_on_the_list_may_ask_and_may_read_the_answer() -> None:
