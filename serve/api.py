@@ -218,8 +218,7 @@ class _Guard:
                 refusal = Refusal(500, "internal", "something went wrong here; the log has the request's id")
                 await refusal.response(request_id_of(scope))(scope, receive, send)
         route = getattr(scope.get("route"), "path", None)
-        metrics.REQUESTS.labels(scope["method"], route or "", status).inc()
-        metrics.REQUEST_SECONDS.labels(route or "").observe(time.perf_counter() - started)
+        metrics.count_request(scope["method"], route, status, time.perf_counter() - started)
         line = logs.get().error if status >= 500 else logs.get().info
         line(
             "request",

@@ -98,6 +98,17 @@ class VisualConfig(_Part):
     """The same that wait for a replica; one more is 429."""
 
 
+class KeepConfig(_Part):
+    """How long things are kept that nobody uses any more. Without a number, until they are deleted."""
+
+    chat_days: float | None = Field(default=None, gt=0)
+    """A chat, after its last message."""
+    picture_days: float | None = Field(default=None, gt=0)
+    """A picture and what was asked about it, after the last question."""
+    batch_days: float | None = Field(default=None, gt=0)
+    """A log and what was made of it, after it was done."""
+
+
 class AccessConfig(_Part):
     """Who may ask."""
 
@@ -127,7 +138,7 @@ class AccessConfig(_Part):
     def known_keys(self, *, is_private: bool) -> Keys:
         """The keys there are, and whether one is needed. UnusableConfig for a file that cannot be read, or for none."""
         try:
-            found = () if self.keys is None else read_keys(self.keys)
+            found: tuple[Key, ...] = () if self.keys is None else read_keys(self.keys)
         except ValueError as error:
             raise UnusableConfig(str(error)) from None
         if self.key is not None:
@@ -189,6 +200,7 @@ class AppConfig(BaseSettings):
     """A service that is told to stop takes no new work, and has so long to finish what is under way."""
     limits: Limits = Field(default_factory=Limits)
     access: AccessConfig = Field(default_factory=AccessConfig)
+    keep: KeepConfig = Field(default_factory=KeepConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)

@@ -21,6 +21,8 @@ _PROBE_BYTES = 64 * 1024
 """A disk with less room than this is full."""
 DATABASE = "rapport.sqlite"
 """The name of the file in the data folder."""
+STAMP = "%Y-%m-%dT%H:%M:%SZ"
+"""How times are written; they sort as they follow one another."""
 BATCHES = "batches"
 """The name of the folder beside it with the files of batches."""
 
@@ -59,7 +61,9 @@ CREATE TABLE visual_rounds (
 _OWNERS = """
 ALTER TABLE chats ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE batches ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-ALTER TABLE visual_dialogs ADD COLUMN owner TEXT NOT NULL DEFAULT ''
+ALTER TABLE visual_dialogs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE chats ADD COLUMN touched TEXT NOT NULL DEFAULT '';
+ALTER TABLE visual_dialogs ADD COLUMN touched TEXT NOT NULL DEFAULT ''
 """
 _STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS)
 """What each version of the format added to the one before it."""
@@ -79,6 +83,8 @@ class StoredChat:
     state: bytes | None = None
     owner: str = ""
     """The name of the key that began it, which alone may see it."""
+    touched: str = ""
+    """When something was last said in it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,8 +129,9 @@ class Storage:
         for threads in (self._reader, self._writer, self._probe):
             threads.shutdown()
 
-    def checkpoint(self) -> None:
-        """Moves everything from the write-ahead log into the database file, and empties the log."""
+    def erase(self) -> None:
+        """Moves everything from the write-ahead log into the database file, and empties the log: what was deleted is
+        then nowhere."""
         self._writer.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
 
     async def disk(self) -> str | None:
@@ -161,8 +168,9 @@ class Storage:
 
         def work(db: sqlite3.Connection) -> bool:
             moved = db.execute(
-                "UPDATE chats SET total = total + 1, state = ?, model_version = ? WHERE id = ? AND total = ?",
-                (state, model_version, chat.id, chat.total),
+                "UPDATE chats SET total = total + 1, state = ?, model_version = ?, touched = ? "
+                "WHERE id = ? AND total = ?",
+                (state, model_version, now(), chat.id, chat.total),
             )
             if not moved.rowcount:
                 return False
@@ -187,7 +195,7 @@ class Storage:
     async def delete_chat(self, chat_id: str, owner: str = "") -> bool:
         """Deletes the chat and its messages, overwritten on disk. False where this owner had none."""
         wanted = "DELETE FROM chats WHERE id = ? AND owner = ?"
-        return await self.do(lambda db: db.execute(wanted, (chat_id, owner)).rowcount > 0)
+        return await self.do(lambda db: db.execute(wanted, (chat_id, owner)).rowcount > 0, erases=True)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
@@ -211,21 +219,25 @@ class Storage:
             db.execute(f"PRAGMA user_version = {_VERSION}")
         return db
 
-    async def do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
-        """What `work` gives of the database: one transaction where it writes."""
+    async def do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True, erases: bool = False) -> T:
+        """What `work` gives of the database: one transaction where it writes. What it `erases` is nowhere afterwards,
+        in no log of the database either."""
         threads = self._writer if writes else self._reader
-        return await asyncio.get_running_loop().run_in_executor(threads, self._run, work, writes)
+        return await asyncio.get_running_loop().run_in_executor(threads, self._run, work, writes, erases)
 
     def do_now(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
         """The same for a thread that may wait."""
         return (self._writer if writes else self._reader).submit(self._run, work, writes).result()
 
-    def _run(self, work: Callable[[sqlite3.Connection], T], writes: bool) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T], writes: bool, erases: bool = False) -> T:
         try:
             if not writes:
                 return work(self._reading)
             with _transaction(self._connection):
-                return work(self._connection)
+                found = work(self._connection)
+            if erases:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return found
         except sqlite3.OperationalError as error:
             raise _impossible(error) or error from None
 
@@ -274,7 +286,7 @@ def _impossible(error: sqlite3.OperationalError) -> Refusal | None:
 
 def now() -> str:
     """The time, UTC, to the second, as ISO 8601."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(STAMP)
 
 
 def _json(value: Any) -> str:

@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "serve": (
         ("bench",),
         ("ray",),
-        ("api",),
+        ("api", "retention"),
         ("batches", "chats"),
         ("emotion", "pictures"),
         ("config", "storage"),

@@ -155,6 +155,12 @@ def finish(
     )
 
 
+def ended_before(db: sqlite3.Connection, moment: str) -> list[str]:
+    """The ids of those to which nothing has happened since."""
+    wanted = "SELECT id FROM batches WHERE state IN ('done', 'failed') AND coalesce(finished, created) < ?"
+    return [row[0] for row in db.execute(wanted, (moment,))]
+
+
 def delete(db: sqlite3.Connection, batch_id: str) -> bool:
     """Forgets it. False where there was none."""
     return db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount > 0

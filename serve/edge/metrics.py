@@ -22,6 +22,7 @@ METRICS_VARIABLE = "RAPPORT_PROXY_METRICS"
 """Where the HTTP proxy finds that folder."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _WRITE_SECONDS = 1.0
+_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
@@ -48,6 +49,14 @@ QUEUE_SECONDS = Histogram(
 MODEL_SECONDS = Histogram("rapport_model_seconds", "One call of a model.", buckets=_SECONDS, registry=REGISTRY)
 
 
+def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
+    """One request that was answered. A method or a route that nobody knows has no row of its own: anybody could make
+    as many as he likes."""
+    known = method if method in _METHODS else "other"
+    REQUESTS.labels(known, route or "", status).inc()
+    REQUEST_SECONDS.labels(route or "").observe(seconds)
+
+
 class Written:
     """The figures of this process in a file, written anew while it lives. One a process is enough."""
 
@@ -57,6 +66,7 @@ class Written:
         self._file = folder / f"{os.getpid()}.json"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._last = b""
+        self._writing = threading.Lock()
         threading.Thread(target=self._go_on, name="metrics", daemon=True).start()
 
     @classmethod
@@ -74,12 +84,13 @@ class Written:
 
     def write(self) -> None:
         """What has been counted so far, if it has changed."""
-        data = orjson.dumps(list(_plain(REGISTRY.collect())))
-        if data != self._last:
-            fresh = self._file.with_suffix(".new")
-            fresh.write_bytes(data)
-            fresh.replace(self._file)
-            self._last = data
+        with self._writing:
+            data = orjson.dumps(list(_plain(REGISTRY.collect())))
+            if data != self._last:
+                fresh = self._file.with_suffix(".new")
+                fresh.write_bytes(data)
+                fresh.replace(self._file)
+                self._last = data
 
 
 def told(folder: Path | None, gauges: Mapping[str, tuple[str, str, Mapping[str, float]]]) -> bytes:

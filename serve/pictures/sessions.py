@@ -83,7 +83,7 @@ class VisualSessions:
 
     async def delete(self, dialog_id: str, owner: str) -> None:
         """Forgets the picture and what was said of it; Refusal 404."""
-        if not await self._storage.do(lambda db: visual_table.delete(db, dialog_id, owner)):
+        if not await self._storage.do(lambda db: visual_table.delete(db, dialog_id, owner), erases=True):
             raise not_found("dialogue")
 
     async def _ask(self, dialog: StoredDialog, question: str) -> Asked:

@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from serve.storage import now
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredDialog:
@@ -23,6 +25,8 @@ class StoredDialog:
     state: bytes
     owner: str = ""
     """The name of the key that began it, which alone may see it."""
+    touched: str = ""
+    """When something was last asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +41,8 @@ class StoredRound:
 def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
     """Keeps a new dialogue."""
     db.execute(
-        "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state, owner) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state, owner, "
+        "touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             dialog.id,
             dialog.created,
@@ -49,6 +53,7 @@ def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
             dialog.model_version,
             dialog.state,
             dialog.owner,
+            dialog.touched,
         ),
     )
 
@@ -73,8 +78,9 @@ def append(
     False where the dialogue is no longer as `dialog` says: another question was faster, or it was deleted.
     """
     moved = db.execute(
-        "UPDATE visual_dialogs SET total = total + 1, state = ?, model_version = ? WHERE id = ? AND total = ?",
-        (state, version, dialog.id, dialog.total),
+        "UPDATE visual_dialogs SET total = total + 1, state = ?, model_version = ?, touched = ? "
+        "WHERE id = ? AND total = ?",
+        (state, version, now(), dialog.id, dialog.total),
     )
     if not moved.rowcount:
         return False

@@ -27,6 +27,7 @@ from serve.pictures.viewer import RemoteViewer
 from serve.ray.checks import check, reason
 from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
+from serve.retention import Retention
 from serve.storage import DATABASE, Storage
 
 Ready = Callable[[str], None]
@@ -48,6 +49,7 @@ class Api:
         self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
         self._storage = Storage(folder / DATABASE)
         metrics.Written.begin(folder / metrics.FOLDER)
+        Retention(self._storage, config.keep).start()
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""

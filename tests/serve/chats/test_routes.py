@@ -126,7 +126,7 @@ async def test_a_deleted_chat_is_gone_from_the_disk_too(client: httpx.AsyncClien
     assert (await client.get(f"/chats/{chat}")).status_code == 404
     assert (await client.delete(f"/chats/{chat}")).status_code == 404
     path = storage._path
-    storage.checkpoint()
+    storage.erase()
     assert b"recognisable" not in path.read_bytes()
 
 

@@ -1,0 +1,78 @@
+"""What is kept no longer than it is wanted: chats, pictures and batches end so many days after they were last used."""
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from serve.batches import table as batch_table
+from serve.batches.worker import folder_of
+from serve.config import KeepConfig
+from serve.edge import logs
+from serve.storage import STAMP, Storage
+
+_EVERY_SECONDS = 600.0
+_FIRST_SECONDS = 30.0
+
+
+class Retention:
+    """Deletes what is older than the settings say, now and then. Several processes may do it on one database."""
+
+    def __init__(
+        self, storage: Storage, keep: KeepConfig, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._storage = storage
+        self._keep = keep
+        self._clock = clock
+
+    def start(self) -> None:
+        """Begins, in the background, where anything is to end at all."""
+        if any(days is not None for days in (self._keep.chat_days, self._keep.picture_days, self._keep.batch_days)):
+            threading.Thread(target=self._go_on, name="retention", daemon=True).start()
+
+    def sweep(self) -> dict[str, int]:
+        """How much was deleted of each, for good: overwritten on disk."""
+        gone = {
+            "chats": self._delete("chats", self._keep.chat_days),
+            "visual_dialogs": self._delete("visual_dialogs", self._keep.picture_days),
+            "batches": self._delete_batches(self._keep.batch_days),
+        }
+        if any(gone.values()):
+            self._storage.erase()
+            logs.get().info("expired", **{f"n_{name}": n for name, n in gone.items()})
+        return gone
+
+    def _go_on(self) -> None:
+        pause = threading.Event()
+        pause.wait(_FIRST_SECONDS)
+        while True:
+            try:
+                self.sweep()
+            except Exception as error:  # a held database or a full disk: at the next turn
+                logs.get().error("nothing expired", **logs.about(error))
+            pause.wait(_EVERY_SECONDS)
+
+    def _delete(self, table: str, days: float | None) -> int:
+        if days is None:
+            return 0
+        wanted = f"DELETE FROM {table} WHERE max(created, touched) < ?"
+        return self._storage.do_now(lambda db: db.execute(wanted, (self._before(days),)).rowcount)
+
+    def _delete_batches(self, days: float | None) -> int:
+        if days is None:
+            return 0
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            ids = batch_table.ended_before(db, self._before(days))
+            for batch_id in ids:
+                batch_table.delete(db, batch_id)
+            return ids
+
+        gone = self._storage.do_now(work)
+        for batch_id in gone:
+            shutil.rmtree(folder_of(self._storage) / batch_id, ignore_errors=True)
+        return len(gone)
+
+    def _before(self, days: float) -> str:
+        return (self._clock() - timedelta(days=days)).strftime(STAMP)
