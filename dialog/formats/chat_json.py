@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.left_out import EMPTY, LeftOut, is_silent
 from dialog.formats.source import Unreadable
 
-SORTED = "the messages did not stand in the order of their times; they were put in it"
+SORTED = Caveat("sorted", "the messages did not stand in the order of their times; they were put in it")
 
 
 class BadMessage(ValueError):

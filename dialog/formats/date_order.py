@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from dialog.conversation import Caveat
 from dialog.formats.stamp import Stamp
 from dialog.formats.stamp_words import AM, PM, key_of
 
@@ -26,14 +27,17 @@ def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
     clocks, unknown = _clocks(stamps)
     order, ambiguous = choose_order(stamps, clocks)
     times = [_time(stamp, clock, order) for stamp, clock in zip(stamps, clocks, strict=True)]
-    warnings = []
+    warnings: list[str] = []
     if ambiguous:
         others = " or ".join(_SHOWN[o] for o in ambiguous)
-        warnings.append(f"the dates do not tell their order; read as {_SHOWN[order]}, could be {others}")
+        told = f"the dates do not tell their order; read as {_SHOWN[order]}, could be {others}"
+        warnings.append(Caveat("date-order", told))
     if unknown:
-        warnings.append(f"times with {unknown!r} were read as they stand: morning or evening is not known")
+        told = f"times with {unknown!r} were read as they stand: morning or evening is not known"
+        warnings.append(Caveat("half-day", told))
     if missing := sum(time is None for time in times):
-        warnings.append(f"{missing} date(s) do not exist when read as {_SHOWN[order]}; their messages have no time")
+        told = f"{missing} date(s) do not exist when read as {_SHOWN[order]}; their messages have no time"
+        warnings.append(Caveat("no-such-date", told))
     return [None if t is None else _iso(t, stamp) for t, stamp in zip(times, stamps, strict=True)], warnings
 
 

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from dialog.conversation import Caveat
+
 SYSTEM = "system line"
 MEDIA = "media message"
 DELETED = "deleted message"
@@ -53,7 +55,7 @@ class LeftOut:
 
     def warnings(self) -> tuple[str, ...]:
         """The sentence, if there is something to say."""
-        return (f"left out: {sentence(self._counts)}",) if self._counts else ()
+        return (Caveat("left-out", f"left out: {sentence(self._counts)}"),) if self._counts else ()
 
     def extra(self) -> dict[str, Any]:
         """The field of the conversation, if there is something to count."""

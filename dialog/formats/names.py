@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from dialog.conversation import Conversation
+from dialog.conversation import Caveat, Conversation
 
 
 class Names:
@@ -23,7 +23,7 @@ class Names:
         id = self._free(conversation.id)
         self._owner[id] = source
         told = f"another conversation is called {conversation.id!r} too; this one was renamed"
-        return replace(conversation, id=id).with_warnings([told])
+        return replace(conversation, id=id).with_warnings([Caveat("renamed", told)])
 
     def _free(self, id: str) -> str:
         n = self._next.get(id, 2)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.chat_json import BadMessage, Gathering, encodable, moment, objects, string
 from dialog.formats.json_document import Document, open_document, parse_document
 from dialog.formats.left_out import CALL, DELETED, DOCUMENT, EMPTY, SYSTEM, is_silent, kind_of_file
@@ -29,7 +29,7 @@ _SYSTEM = frozenset(
 )
 """What Slack writes itself; everything else with words is somebody's."""
 _LINK = re.compile(r"<([^<>|]{1,2000})(?:\|([^<>]{0,2000}))?>")
-_NO_PEOPLE = "the export has no list of users; people are called by their ids"
+_NO_PEOPLE = Caveat("no-people", "the export has no list of users; people are called by their ids")
 
 
 def read_slack(source: Source) -> Iterator[Conversation | Unreadable]:

@@ -41,7 +41,7 @@ class Closed(BaseModel):
 class CaveatOut(BaseModel):
     """What to know of labels."""
 
-    code: str = Field(description="Its kind; stable: `foreign`, `truncated`, `note`")
+    code: str = Field(description="Its kind; stable: `foreign`, `truncated`, `left-out`, `note` and others")
     text: str = Field(description="The same for people, in a sentence")
     utterances: list[int] = Field(description="Those it is about, counted from 0; empty where it is about all")
 
