@@ -63,7 +63,8 @@ ALTER TABLE chats ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE batches ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE visual_dialogs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
 ALTER TABLE chats ADD COLUMN touched TEXT NOT NULL DEFAULT '';
-ALTER TABLE visual_dialogs ADD COLUMN touched TEXT NOT NULL DEFAULT ''
+ALTER TABLE visual_dialogs ADD COLUMN touched TEXT NOT NULL DEFAULT '';
+CREATE INDEX failed_messages ON messages (chat, n) WHERE error IS NOT NULL
 """
 _STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS)
 """What each version of the format added to the one before it."""
@@ -159,6 +160,11 @@ class Storage:
         return await self.do(
             lambda db: [_message(row) for row in db.execute(wanted, (chat_id, after, limit))], writes=False
         )
+
+    async def failed(self, chat_id: str) -> list[int]:
+        """The messages that no model could read, the last first. Few, and found without looking at the others."""
+        wanted = "SELECT n FROM messages WHERE chat = ? AND error IS NOT NULL ORDER BY n DESC"
+        return await self.do(lambda db: [row["n"] for row in db.execute(wanted, (chat_id,))], writes=False)
 
     async def append(self, chat: StoredChat, message: StoredMessage, state: bytes | None, model_version: str) -> bool:
         """Adds the message and moves the chat's state on, both or neither.

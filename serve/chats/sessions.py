@@ -3,7 +3,9 @@
 import asyncio
 import uuid
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from serve.edge import metrics
 from serve.edge.limits import Limits
@@ -108,11 +110,31 @@ class Sessions:
             speaker=speaker,
             text=text,
             version=chat.model_version,
-            place=chat.total,
         )
         stepped = await self._labeller.step(step)
         if stepped.stale:  # a new version was put in place since the last message
             recent = await self._storage.messages(chat.id, max(0, chat.total - _REPLAYED), _REPLAYED)
-            replay = tuple((m.speaker, m.text) for m in recent)
+            replay = tuple((m.speaker, m.text) for m in recent if m.error is None)
             stepped = await self._labeller.step(replace(step, state=None, version=None, replay=replay))
-        return stepped
+        if stepped.prediction is None or not stepped.prediction["causes"]:
+            return stepped
+        failed = await self._storage.failed(chat.id)
+        return replace(stepped, prediction=_in_chat(stepped.prediction, chat.total, stepped.n_read, failed))
+
+
+def _in_chat(prediction: dict[str, Any], n: int, n_read: int, failed: Sequence[int]) -> dict[str, Any]:
+    """The prediction for message n with its causes counted in the chat.
+
+    A model counts from the first message it has read, which is not the chat's first where its state was made anew, and
+    leaves out what it could not read: `failed`, the last first. So it is counted from the end.
+    """
+
+    def number(cause: dict[str, Any]) -> dict[str, Any]:
+        if cause["utterance"] is None:
+            return cause
+        found = n - (n_read - 1 - cause["utterance"])
+        for place in failed:
+            found -= found <= place < n
+        return {**cause, "utterance": max(found, 0)}
+
+    return {**prediction, "causes": [number(cause) for cause in prediction["causes"]]}

@@ -74,8 +74,6 @@ class Step:
     text: str
     version: str | None = None
     replay: tuple[tuple[str, str], ...] = ()
-    place: int | None = None
-    """The message's number in its chat. A state made by a replay counts from where the replay began."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +89,8 @@ class Stepped:
     warnings: tuple[dict[str, Any], ...] = ()
     error: str | None = None
     stale: bool = False
+    n_read: int = 0
+    """Messages the state has read, this one included. Causes count from the first of those."""
     model_seconds: float = 0.0
 
 
@@ -175,13 +175,12 @@ class Taggers:
             for speaker, text in step.replay:
                 _, state = tagger.step(state, speaker, text)
             prediction, state = tagger.step(state, step.speaker, step.text)
-            if step.place is not None:
-                prediction = prediction.moved(step.place + 1 - state.n_messages)
             return Stepped(
                 prediction=prediction.to_dict(),
                 state=state.to_bytes(),
                 model_version=about.version,
                 warnings=(Caveat("foreign", FOREIGN).to_dict(),) if unfamiliar([step.text]) else (),
+                n_read=state.n_messages,
                 model_seconds=time.perf_counter() - began,
             )
         except Exception as error:  # one message that cannot be labelled must not end the chat

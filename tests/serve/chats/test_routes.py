@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve.chats import sessions
 from serve.edge.limits import Limits
 from serve.emotion.deployment import Taggers
 from serve.storage import Storage
@@ -90,6 +91,23 @@ async def test_a_new_version_of_the_model_reads_the_chat_again(
     message = await say(client, chat, "d")
     assert message["model_version"] == "emotion/ekman@2"
     assert message["prediction"]["causes"][0]["utterance"] == 2
+
+
+async def test_causes_count_in_the_chat_where_its_state_began_anew_and_some_could_not_be_read(
+    client: httpx.AsyncClient, taggers: Taggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake says of each message that the one it read before it was the cause."""
+    monkeypatch.setattr(sessions, "_REPLAYED", 3)
+    chat = await begin(client)
+    for text in ("a", "b", "poison", "c", "crash", "poison", "d"):
+        await say(client, chat, text)
+    told = (await client.get(f"/chats/{chat}")).json()["messages"]
+    causes = [m["prediction"]["causes"][0]["utterance"] if m["prediction"] else "failed" for m in told]
+    assert causes == [None, 0, "failed", 1, "failed", "failed", 3]
+    monkeypatch.setattr(taggers.get("emotion/ekman"), "version", "emotion/ekman@2")
+    assert (await say(client, chat, "e"))["prediction"]["causes"][0]["utterance"] == 6
+    await say(client, chat, "poison")
+    assert (await say(client, chat, "f"))["prediction"]["causes"][0]["utterance"] == 7
 
 
 async def test_a_correction_is_kept_and_can_be_taken_back(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,5 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -112,16 +111,8 @@ def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None
     assert taggers.get("mine").name == str(folder)
 
 
-def test_causes_count_in_the_chat_also_where_its_state_began_anew() -> None:
-    """After a new version the state is made again from the last messages, and counts from the first of those."""
-    taggers = Taggers(TAGGER)
-    replayed = Step(
-        model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")), place=70
-    )
-    for place, cause in ((70, 69), (2, 1), (None, 1)):
-        prediction = taggers.step(replace(replayed, place=place)).prediction
-        assert prediction
-        assert [c["utterance"] for c in prediction["causes"]] == [cause]
-    first = taggers.step(replace(replayed, replay=(), place=70)).prediction
-    assert first
-    assert [c["utterance"] for c in first["causes"]] == [None]
+def test_a_state_says_how_many_messages_it_has_read_and_causes_count_from_the_first_of_them() -> None:
+    replayed = Step(model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")))
+    stepped = Taggers(TAGGER).step(replayed)
+    assert stepped.prediction
+    assert (stepped.n_read, [c["utterance"] for c in stepped.prediction["causes"]]) == (3, [1])
