@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kernels import __version__
@@ -173,7 +174,10 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         said = {404: "there is nothing at this address", 405: "this address does not know that method"}
-        refusal = of_status(error.status_code, said.get(error.status_code), headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request.scope))
+        refusal = of_status(error.status_code, said.get(error.status_code), headers=headers)
         return refusal.response(request_id_of(request.scope))
 
     app.add_exception_handler(Refusal, refused)
@@ -181,8 +185,19 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
     app.add_exception_handler(HTTPException, http_error)
 
 
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """All that this address knows, over all routes there are for it."""
+    known = [
+        method
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
+    return sorted([*known, *(["HEAD"] if "GET" in known else [])])
+
+
 class _Guard:
-    """Around the app: the prefix it is mounted at, one log line a request, and an end to exceptions.
+    """Around the app: the prefix it is mounted at, HEAD wherever there is GET, one log line a request, and an end to
+    exceptions.
 
     An exception that went on to the server would be logged there with its message, which may quote a user.
     """
@@ -199,6 +214,9 @@ class _Guard:
             scope["root_path"] = API_PREFIX
         started = time.perf_counter()
         status = 0
+        method, bare = scope["method"], scope["method"] == "HEAD"
+        if bare:
+            scope["method"] = "GET"
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -206,6 +224,10 @@ class _Guard:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["Server-Timing"] = timing.header(scope, time.perf_counter() - started)
+            elif bare:
+                if message.get("more_body", False):
+                    return
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         failure: dict[str, str] = {}
@@ -217,13 +239,15 @@ class _Guard:
                 status = 500
                 refusal = Refusal(500, "internal", "something went wrong here; the log has the request's id")
                 await refusal.response(request_id_of(scope))(scope, receive, send)
+        finally:
+            scope["method"] = method  # the door sends files itself, and looks at this
         route = getattr(scope.get("route"), "path", None)
-        metrics.count_request(scope["method"], route, status, time.perf_counter() - started)
+        metrics.count_request(method, route, status, time.perf_counter() - started)
         line = logs.get().error if status >= 500 else logs.get().info
         line(
             "request",
             request_id=request_id_of(scope),
-            method=scope["method"],
+            method=method,
             route=route,
             status=status,
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
