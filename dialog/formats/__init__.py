@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from dialog.conversation import Conversation
+from dialog.formats.assistants import read_chatgpt, read_claude, read_roles
 from dialog.formats.csv import read_csv
 from dialog.formats.discord import read_discord
 from dialog.formats.encodings import known
+from dialog.formats.imessage import read_imessage
+from dialog.formats.irc import read_irc
 from dialog.formats.jsonl import read_json
+from dialog.formats.kakaotalk import read_kakaotalk
 from dialog.formats.left_out import counts_of, sentence
+from dialog.formats.line import read_line
+from dialog.formats.mail import read_mail
+from dialog.formats.messenger import read_messenger
 from dialog.formats.names import Names
 from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
@@ -22,9 +29,12 @@ from dialog.formats.slack import read_slack
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.subtitles import read_srt, read_vtt
+from dialog.formats.teams import read_teams
 from dialog.formats.telegram import read_telegram
 from dialog.formats.whatsapp import read_whatsapp
+from dialog.formats.whisper import read_whisper
 from dialog.formats.writers import WRITERS, Writer
+from dialog.formats.zoom import read_zoom
 
 __all__ = [
     "READERS",
@@ -52,6 +62,18 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
     "slack": read_slack,
     "discord": read_discord,
     "telegram": read_telegram,
+    "messenger": read_messenger,
+    "chatgpt": read_chatgpt,
+    "claude": read_claude,
+    "roles": read_roles,
+    "teams": read_teams,
+    "line": read_line,
+    "kakaotalk": read_kakaotalk,
+    "zoom": read_zoom,
+    "imessage": read_imessage,
+    "irc": read_irc,
+    "mail": read_mail,
+    "whisper": read_whisper,
     "srt": read_srt,
     "vtt": read_vtt,
 }

@@ -4,7 +4,9 @@ import io
 import re
 from itertools import islice
 
+from dialog.formats import imessage, kakaotalk, line, zoom
 from dialog.formats.csv import Layout, find_layout
+from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
 from dialog.formats.plain import turn_of
 from dialog.formats.source import Source
@@ -20,7 +22,9 @@ _BINARY = {
     b"{\\rtf": "a rich text document; save it as plain text first",
     b"\xd0\xcf\x11\xe0": "an old Office document; save it as csv or plain text first",
     b"PK\x03\x04": "a zip archive; unpack it first",
-    b"SQLite format 3": "an SQLite database",
+    b"SQLite format 3": "an SQLite database, as phones and Viber keep their chats in; export the chat as text or csv",
+    b"bplist00": "a property list of Apple's; export the chat as text",
+    b"\x1aE\xdf\xa3": "a film",
     b"\x7fELF": "a program",
     b"ID3": "an MP3 sound",
     b"OggS": "an Ogg sound",
@@ -39,8 +43,45 @@ _SUFFIXES = {
     ".txt": "plain",
     ".srt": "srt",
     ".vtt": "vtt",
+    ".sbv": "srt",
+    ".mbox": "mail",
+    ".eml": "mail",
     ".parquet": "parquet",
 }
+_SEALED = (
+    (
+        re.compile(r"\.crypt\d*$", re.IGNORECASE),
+        "an encrypted backup of WhatsApp's; use Export chat in its menu",
+    ),
+    (re.compile(r"^signal.*\.backup$", re.IGNORECASE), "an encrypted backup of Signal's; export it with signal-export"),
+    (re.compile(r"\.docx$", re.IGNORECASE), "a Word document; save it as plain text first"),
+)
+_PAGES = (
+    ("tgme_|page_wrap|default clearfix", "Telegram's export as a web page; export it again as JSON"),
+    ("chatlog__|preamble__guild", "Discord's export as a web page; export it again as JSON"),
+    ("_a6-g|_3-95|pam _3-9", "Facebook's or Instagram's export as a web page; ask for it again as JSON"),
+    ("var jsonData|ChatGPT Data Export", "ChatGPT's export as a web page; its conversations.json is read"),
+    ("", "a web page; save the chat as text, csv or JSON"),
+)
+_PAGE = re.compile(r"[\s\ufeff]*<(?:!doctype html|html|head|body)", re.IGNORECASE)
+_MAIL = re.compile(r"\ufeff?(?:From \S+.*\d{4}$|From - |[A-Za-z][A-Za-z-]{1,40}: )")
+_JSON = {
+    "messenger": re.compile(r'"(?:sender_name|senderName)"\s*:'),
+    "chatgpt": re.compile(r'"mapping"\s*:\s*\{'),
+    "claude": re.compile(r'"chat_messages"\s*:\s*\['),
+    "teams": re.compile(
+        r'"MessageList"\s*:|"messagetype"\s*:\s*"(?:RichText|Text|ThreadActivity|Event)'
+        r'|"createdDateTime"\s*:|"creator"\s*:\s*\{[^{}]{0,300}"(?:user_type|email)"'
+    ),
+    "whisper": re.compile(
+        r'"segments"\s*:\s*\[|"transcription"\s*:\s*\[|^[\s\ufeff]*\{\s*"text"\s*:\s*"'
+        r'|"start"\s*:\s*[\d.]+\s*,\s*"end"\s*:\s*[\d.]+\s*,\s*"text"\s*:'
+    ),
+    "roles": re.compile(
+        r'"role"\s*:\s*"(?:user|assistant|system|developer|tool|human|model)"|"from"\s*:\s*"(?:human|gpt|system)"'
+    ),
+}
+"""Formats of JSON by what stands only in them, tried in this order."""
 _DISCORD = re.compile(r'"(?:guild|channel)"\s*:\s*\{')
 _TELEGRAM = re.compile(
     r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"personal_information"\s*:'
@@ -59,6 +100,8 @@ def sniff(head: bytes, filename: str = "") -> str:
         raise UnknownFormat("the file is empty")
     if head.startswith(b"PAR1"):
         return "parquet"
+    if sealed := next((what for pattern, what in _SEALED if pattern.search(filename)), None):
+        raise UnknownFormat(f"this is {sealed}")
     for mark, what in _BINARY.items():
         if head.startswith(mark):
             raise UnknownFormat(f"this is {what}, not a log")
@@ -88,19 +131,52 @@ def _by_marks(lines: list[str]) -> str:
         return "vtt"
     if any(TIMING.match(line) for line in lines[:3]):
         return "srt"
+    if _PAGE.match(first):
+        page = "\n".join(lines)
+        raise UnknownFormat(f"this is {next(what for mark, what in _PAGES if re.search(mark, page))}")
+    if found := _by_lines(lines):
+        return found
     if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
         return "whatsapp"
     head = "\n".join(lines[:100])
     if not re.match(r"[\s\ufeff]*(?:\{|\[\s*(?:[\[{\]]|$))", head):
         return "jsonl" if any(_is_conversation(line) for line in lines[:20]) else ""
-    if '"utterances"' not in head and '"conversations"' not in head:
+    if '"utterances"' not in head:
         if _TELEGRAM.search(head):
             return "telegram"
         if _DISCORD.search(head):
             return "discord"
         if _SLACK.search(head):
             return "slack"
+        if found := next((format for format, pattern in _JSON.items() if pattern.search(head)), ""):
+            return found
     return "jsonl"
+
+
+def _by_lines(lines: list[str]) -> str:
+    """Exports as text that say by their lines which program wrote them."""
+    some = lines[:20]
+    if line.TITLE.match(lines[0]) and ("[LINE]" in lines[0] or any(re.match(r"[^\t]{4,14}\t", text) for text in some)):
+        return "line"
+    phone = (kakaotalk.PHONE.match(text) for text in some)
+    if any(kakaotalk.COMPUTER.match(text) for text in some) or any(match and match["name"] for match in phone):
+        return "kakaotalk"
+    if any(zoom.HEADER.match(text) for text in some[:5]):
+        return "zoom"
+    if (match := imessage.HEADER.match(lines[0])) and not match["rest"].strip():
+        return "imessage"
+    if _is_mail(lines):
+        return "mail"
+    chats = sum(is_irc(text) for text in lines[:100])
+    return "irc" if chats and 5 * chats >= 2 * len(lines[:100]) else ""
+
+
+def _is_mail(lines: list[str]) -> bool:
+    """Headers of a message, with or without the line that begins it in a mailbox."""
+    if not _MAIL.match(lines[0]):
+        return False
+    headers = {text.partition(":")[0].lower() for text in lines[:60] if re.match(r"[A-Za-z][A-Za-z-]{1,40}: ", text)}
+    return "from" in headers and len(headers & {"subject", "date", "to", "message-id", "mime-version", "received"}) > 1
 
 
 def _by_shape(lines: list[str], source: Source, named: str) -> str:

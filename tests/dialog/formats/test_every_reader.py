@@ -21,6 +21,22 @@ SAMPLES = {
     "discord": b'{"guild":{},"messages":[{"content":"Hi","author":{"name":"Ann"}},\n'
     b'{"content":"Yo","author":{"name":"Bo"}}]}\n',
     "slack": b'[{"ts":"1.0","user":"Ann","text":"Hi"},\n{"ts":"2.0","user":"Bo","text":"Yo"}]\n',
+    "messenger": b'{"messages":[{"sender_name":"Ann","timestamp_ms":1000,"content":"Hi"},\n'
+    b'{"sender_name":"Bo","timestamp_ms":2000,"content":"Yo"}]}\n',
+    "chatgpt": b'[{"mapping":{"a":{"message":{"author":{"role":"Ann"},"content":{"parts":["Hi"]}}},\n'
+    b'"b":{"parent":"a","message":{"author":{"role":"Bo"},"content":{"parts":["Yo"]}}}},"current_node":"b"}]\n',
+    "claude": b'[{"chat_messages":[{"sender":"Ann","text":"Hi"},\n{"sender":"Bo","text":"Yo"}]}]\n',
+    "roles": b'[{"role":"user","name":"Ann","content":"Hi"},\n{"role":"assistant","name":"Bo","content":"Yo"}]\n',
+    "teams": b'{"value":[{"createdDateTime":"x","from":{"user":{"displayName":"Ann"}},"body":{"content":"Hi"}},\n'
+    b'{"createdDateTime":"y","from":{"user":{"displayName":"Bo"}},"body":{"content":"Yo"}}]}\n',
+    "line": b"[LINE] Chat history with Bo\n2024/05/13(Mon)\n10:20\tAnn\tHi\n10:21\tBo\tYo\n",
+    "kakaotalk": b"May 1, 2024 at 10:20 AM, Ann : Hi\nMay 1, 2024 at 10:21 AM, Bo : Yo\n",
+    "zoom": b"10:20:30 From Ann to Everyone: Hi\n10:21:30 From Bo to Everyone: Yo\n",
+    "imessage": b"May 17, 2022  5:29:42 PM\nAnn\nHi\n\nMay 17, 2022  5:30:42 PM\nBo\nYo\n",
+    "irc": b"[10:20] <Ann> Hi\n[10:21] <Bo> Yo\n",
+    "mail": b"From a@x Wed May  1 10:20:00 2024\nFrom: Ann <a@x>\nSubject: x\nTo: b@x\n\nHi\n\n"
+    b"From b@x Wed May  1 10:21:00 2024\nFrom: Bo <b@x>\nSubject: Re: x\nTo: a@x\n\nYo\n",
+    "whisper": b'{"segments":[{"start":1,"speaker":"Ann","text":"Hi"},\n{"start":2,"speaker":"Bo","text":"Yo"}]}\n',
     "srt": b"1\n00:00:01,000 --> 00:00:02,000\nAnn: Hi\n\n2\n00:00:03,000 --> 00:00:04,000\nBo: Yo\n",
     "vtt": b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hi\n\n00:03.000 --> 00:04.000\n<v Bo>Yo\n",
 }

@@ -1,0 +1,106 @@
+"""Microsoft Teams and Skype: the personal export (`MessageList`), and the answers of Teams' own interface (`value`);
+and Google Chat's `messages.json`, which is much alike.
+
+HTML becomes text; calls, joins, pictures and files without words are left out and counted.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dialog.conversation import Conversation, Utterance
+from dialog.formats.chat_json import BadMessage, Gathering, name_of, objects, string
+from dialog.formats.html_text import as_text
+from dialog.formats.json_document import open_document
+from dialog.formats.left_out import CALL, DELETED, EMPTY, MEDIA, SYSTEM, is_silent
+from dialog.formats.source import Source, Unreadable
+
+
+def read_teams(source: Source) -> Iterator[Conversation | Unreadable]:
+    """A conversation for each chat."""
+    document = open_document(source)
+    if isinstance(document, Unreadable):
+        yield document
+        return
+    yield from document.faults
+    value = document.value
+    if isinstance(value, dict) and isinstance(value.get("conversations"), list):
+        for number, chat in enumerate(objects(value["conversations"])):
+            default = name_of(chat.get("id"), f"{source.name}-{number + 1}")
+            gathering = Gathering(name_of(chat.get("displayName"), default))
+            messages = chat.get("MessageList")
+            gathering.take(
+                messages if isinstance(messages, list) else [],
+                _skype_message,
+                "MessageList",
+                document.lines_of("MessageList", number),
+            )
+            yield from gathering.items(document.warnings)
+        return
+    key = "value" if isinstance(value, dict) and "value" in value else "messages"
+    messages = value.get(key) if isinstance(value, dict) else value
+    if not isinstance(messages, list):
+        yield Unreadable.at(0, "expected conversations, value or messages, as Teams, Skype and Google Chat write them")
+        return
+    gathering = Gathering(f"{source.name}-1")
+    gathering.take(messages, _message, key, document.lines_of(key if isinstance(value, dict) else ""))
+    yield from gathering.items(document.warnings)
+
+
+def _skype_message(message: Any) -> Utterance | str:
+    kind = string(message, "messagetype", optional=True)
+    if kind.startswith("Event/Call"):
+        return CALL
+    if not kind.startswith(("RichText", "Text")):
+        return SYSTEM
+    if kind.startswith(("RichText/UriObject", "RichText/Media")):
+        return MEDIA
+    properties = message.get("properties")
+    text = as_text(string(message, "content", optional=True))
+    if is_silent(text):
+        return DELETED if isinstance(properties, dict) and properties.get("deletetime") else EMPTY
+    sender = string(message, "from", optional=True)
+    return Utterance(
+        speaker=string(message, "displayName", optional=True) or sender.rpartition(":")[2] or "unknown",
+        text=text,
+        time=string(message, "originalarrivaltime", optional=True) or None,
+    )
+
+
+def _message(message: Any) -> Utterance | str:
+    """One of Teams' own interface, or of Google Chat."""
+    if isinstance(message, dict) and "creator" in message:
+        return _google_message(message)
+    if string(message, "messageType", optional=True) not in ("message", ""):
+        return SYSTEM
+    if message.get("deletedDateTime"):
+        return DELETED
+    body, sender = message.get("body"), message.get("from")
+    if not isinstance(body, dict):
+        raise BadMessage("body: expected an object")
+    text = string(body, "content", optional=True)
+    text = as_text(text) if body.get("contentType") == "html" else text
+    if is_silent(text):
+        return MEDIA if message.get("attachments") or "<img" in str(body.get("content")) else EMPTY
+    people = [sender.get(k) for k in ("user", "application", "device")] if isinstance(sender, dict) else []
+    names = [p["displayName"] for p in people if isinstance(p, dict) and isinstance(p.get("displayName"), str)]
+    return Utterance(
+        speaker=names[0] if names else "unknown",
+        text=text,
+        time=string(message, "createdDateTime", optional=True) or None,
+    )
+
+
+def _google_message(message: dict[str, Any]) -> Utterance | str:
+    creator, text = message.get("creator"), string(message, "text", optional=True)
+    if not isinstance(creator, dict):
+        raise BadMessage("creator: expected an object")
+    if message.get("message_state") == "DELETED" or message.get("deletion_metadata"):
+        return DELETED
+    if is_silent(text):
+        return MEDIA if message.get("attached_files") or message.get("annotations") else EMPTY
+    return Utterance(
+        speaker=string(creator, "name", optional=True) or string(creator, "email", optional=True) or "unknown",
+        text=text,
+        time=None,
+        extra={"created_date": message["created_date"]} if isinstance(message.get("created_date"), str) else {},
+    )
