@@ -1,5 +1,6 @@
 """A client that answers from memory: the same methods as serve.client.client.Client, no service behind it."""
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -46,8 +47,11 @@ class MemoryClient(PicturesInMemory):
     limit: dict[str, float] = field(default_factory=lambda: Limits().model_dump())
     pace: float = 0.5
     """How much of a batch is done each time somebody looks."""
+    pause: float = 0.0
+    """Seconds every call takes."""
 
     def _check(self) -> None:
+        time.sleep(self.pause)
         if self.failing is not None:
             raise self.failing
 
@@ -93,7 +97,10 @@ class MemoryClient(PicturesInMemory):
         return message
 
     def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
-        return self._chat(chat_id)
+        chat = self._chat(chat_id)
+        # As the service: warnings are told once, with the message.
+        asked = chat.messages[after : None if limit is None else after + limit]
+        return replace(chat, messages=tuple(replace(m, warnings=()) for m in asked))
 
     def delete_chat(self, chat_id: str) -> None:
         self._check()

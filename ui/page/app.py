@@ -13,7 +13,9 @@ import gradio as gr
 
 from serve.client import Client
 from ui.page import about_tab, batch_tab, chat_tab, conversation_tab, picture_tab
+from ui.page.glyphs import sprite
 from ui.page.limits import largest_file
+from ui.page.templates import render as fill
 
 ASSETS = Path(__file__).parent / "assets"
 MOST_WAITING = 64
@@ -24,13 +26,15 @@ KEEP_UPLOADS = (600, 600)
 MOST_VISITORS = 500
 """Sessions kept in memory; the one that was quiet the longest goes first. A chat comes back from the service."""
 
-_FONT = ["rp-emoji", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
+# Gradio's package carries this typeface (OFL) and serves it from this machine. Its 600 has no Latin letters in it.
+_FONT = [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "rp-emoji", "system-ui", "sans-serif"]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 _HEAD = """
 <meta name="description" content="Emotions in conversations, read on this machine.">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
+<script>{shell}</script>
 """
 
 _POLICY = "; ".join(
@@ -58,7 +62,7 @@ _HEADERS = {
 
 
 def theme() -> gr.themes.Base:
-    """Ink on paper, one accent; only fonts the reader's machine has."""
+    """Ink on paper, one accent; only fonts of this machine."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.teal,
         neutral_hue=gr.themes.colors.slate,
@@ -129,14 +133,11 @@ def build_page(client: Client) -> gr.Blocks:
     """The page as blocks, not yet served."""
     page = gr.Blocks(title="rapport", analytics_enabled=False, delete_cache=KEEP_UPLOADS, fill_width=True)
     with page:
-        gr.HTML(
-            '<header class="rp-header"><h1>rapport</h1><p>Emotions in conversations, read on this machine</p></header>',
-            apply_default_css=False,
-        )
+        gr.HTML(fill("header.html.j2", sprite=sprite()), apply_default_css=False, elem_id="rp-top")
         kept_picture = picture_tab.memory()
         with gr.Tabs(elem_id="rp-tabs"):
             with gr.Tab("Chat", id="chat"):
-                chat_tab.build(page, client)
+                chat_tab.build(client)
             with gr.Tab("Picture", id="picture"):
                 picture_tab.build(page, client, kept_picture)
             with gr.Tab("Conversation", id="conversation"):
@@ -171,8 +172,8 @@ def mount_page(app: FastAPI, client: Client, path: str = "/", *, page_bytes: int
         max_file_size=largest_file(page_bytes),
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
-        css_paths=[ASSETS / "page.css", ASSETS / "picture.css"],
-        head=_HEAD,
+        css_paths=[ASSETS / name for name in ("page.css", "chat.css", "picture.css")],
+        head=_HEAD.format(shell=(ASSETS / "shell.js").read_text("utf-8")),
     )
     return mounted
 

@@ -1,21 +1,26 @@
 """Replies of the service to what the page shows: pure functions from values to escaped HTML."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from dialog.conversation import Cause
+from dialog.conversation import Cause, Prediction
 from dialog.formats import WRITERS
 from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
-from ui.messages import ShownMessage, colour, named, number, percent, symbol
+from ui.messages import ShownMessage, colour, number, percent
+from ui.page.glyphs import glyph
+from ui.page.graphemes import initial, shortened
+from ui.page.people import Person, people_of
 from ui.page.templates import render
 
 CHAT_SHOWN = 200
 """The page shows this many of a chat's messages; the file that is exported has all of them."""
 TABLE_SHOWN = 2_000
+QUOTED = 160
+"""A message that caused another is quoted up to this many signs."""
 
 
 def chip(label: str, probability: float | None = None, *, corrected: bool = False) -> Markup:
@@ -23,7 +28,7 @@ def chip(label: str, probability: float | None = None, *, corrected: bool = Fals
     return render(
         "chip.html.j2",
         label=label,
-        symbol=symbol(label),
+        glyph=glyph(label),
         colour=colour(label),
         percent=None if probability is None else percent(probability),
         unsure=probability is not None and probability < UNSURE_BELOW,
@@ -41,26 +46,74 @@ def message_chip(message: ShownMessage) -> Markup:
     return render("no_chip.html.j2", error=message.error or unread)
 
 
-def transcript(messages: Sequence[ShownMessage], selected: int | None = None) -> Markup:
-    """A chat, its last messages; the selected one is marked, and in words and colour what caused its emotion."""
-    shown = messages[-CHAT_SHOWN:]
-    chosen = next((m for m in shown if m.n == selected), None)
+def transcript(
+    messages: Sequence[ShownMessage],
+    selected: int | None = None,
+    *,
+    people: Mapping[str, Person] | None = None,
+    hidden: int = 0,
+    hides: bool = False,
+    all_of_them: Sequence[ShownMessage] | None = None,
+) -> Markup:
+    """Messages of a chat; the selected one is marked, and in words and colour what caused its emotion.
+
+    hidden: how many more the chat has. hides: a filter is on. all_of_them: also those that are hidden.
+    """
+    known = people_of((), messages) if people is None else people
+    chosen = next((m for m in (all_of_them or messages) if m.n == selected), None)
     causes = _causes_by_place(chosen)
+    # The message a person comes to with the keyboard first: the one chosen, else the last.
+    first = selected if any(m.n == selected for m in messages) else messages[-1].n if messages else None
     rows = [
-        (m, message_chip(m), m.speaker != before, _pieces(m.text, causes.get(m.n)), _because(causes.get(m.n), selected))
-        for m, before in zip(shown, _before(shown), strict=True)
+        {
+            "m": m,
+            "chip": message_chip(m),
+            "person": known[m.speaker],
+            "initial": initial(m.speaker),
+            "same": m.speaker == before,
+            "pieces": _pieces(m.text, causes.get(m.n)),
+            "because": _because(causes.get(m.n), selected),
+            "care": bool(m.prediction and m.prediction.care),
+        }
+        for m, before in zip(messages, _before(messages), strict=True)
     ]
-    return render("transcript.html.j2", rows=rows, hidden=len(messages) - len(shown), selected=selected)
+    return render("transcript.html.j2", rows=rows, hidden=hidden, hides=hides, selected=selected, first=first)
 
 
-def details(message: ShownMessage | None, messages: Sequence[ShownMessage] = ()) -> Markup:
-    """Everything known of one message: each label's probability, most probable first, and the causes."""
-    bars, causes = [], []
+def details(
+    message: ShownMessage | None, messages: Sequence[ShownMessage] = (), *, labels: Sequence[str] = ()
+) -> Markup:
+    """Everything known of one message: each label's probability, most probable first, the causes, what else is said of
+    it; and, where the model's labels are given, what a person can do to it."""
+    bars, causes, tags, feeling = [], [], [], ""
     if message and message.prediction:
         ranked = sorted(message.prediction.probabilities.items(), key=lambda pair: -pair[1])
-        bars = [(named(label), colour(label), round(100 * p, 1), percent(p)) for label, p in ranked]
+        bars = [(glyph(label), label, colour(label), round(100 * p, 1), percent(p)) for label, p in ranked]
         causes = _causes(message, messages)
-    return render("details.html.j2", message=message, bars=bars, causes=causes)
+        tags = [(t.tag, percent(t.probability)) for t in message.prediction.tags]
+        feeling = _feeling(message.prediction)
+    return render(
+        "details.html.j2",
+        message=message,
+        chip=message_chip(message) if message else "",
+        bars=bars,
+        causes=causes,
+        tags=tags,
+        feeling=feeling,
+        choices=[(glyph(label), label) for label in labels],
+        care=bool(message and message.prediction and message.prediction.care),
+    )
+
+
+def moods(messages: Sequence[ShownMessage], people: Mapping[str, Person]) -> Markup:
+    """What stands beside a chat while no message is chosen: how each person has felt so far."""
+    rows = []
+    for name, person in people.items():
+        counts = Counter(m.emotion for m in messages if m.speaker == name and m.emotion)
+        if counts:
+            shares = [(glyph(e), e, n) for e, n in counts.most_common()]
+            rows.append((person, number(counts.total(), "message"), shares))
+    return render("moods.html.j2", rows=rows)
 
 
 def table(messages: Sequence[ShownMessage], marked: str | None = None, selected: int | None = None) -> Markup:
@@ -92,7 +145,7 @@ def overview(messages: Sequence[ShownMessage]) -> Markup:
         (
             name,
             [
-                (named(e), colour(e), n)
+                (glyph(e), e, colour(e), n)
                 for e, n in Counter(m.emotion for m in messages if m.speaker == name and m.emotion).most_common()
             ],
         )
@@ -220,7 +273,20 @@ def _cause(cause: Cause, n: int, messages: Sequence[ShownMessage]) -> str:
         return f"{place} ({sure})"
     said = messages[at]
     whom = "" if cause.utterance == n else f", {said.speaker}"
-    return f"{place}{whom}: “{cause.span or said.text}” ({sure})"
+    return f"{place}{whom}: “{shortened(cause.span or said.text, QUOTED)}” ({sure})"
+
+
+def _feeling(prediction: Prediction) -> str:
+    """Valence and arousal in words: `pleasant 4.1, calm 2.0 (of 5)`."""
+    if prediction.valence is None or prediction.arousal is None:
+        return ""
+    pleasant = _word(prediction.valence, "unpleasant", "neither pleasant nor unpleasant", "pleasant")
+    stirred = _word(prediction.arousal, "calm", "neither calm nor stirred", "stirred")
+    return f"{pleasant} ({prediction.valence:.1f} of 5), {stirred} ({prediction.arousal:.1f} of 5)"
+
+
+def _word(value: float, low: str, middle: str, high: str) -> str:
+    return low if value < 2.75 else high if value > 3.25 else middle
 
 
 def _pieces(text: str, cause: Cause | None) -> tuple[str, str, str]:

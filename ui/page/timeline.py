@@ -1,16 +1,25 @@
-"""The mood of a conversation over time, as inline SVG. Positions are per cent, so it fits any width undistorted."""
+"""The mood of a conversation over time, as inline SVG. Positions are per cent, so it fits any width undistorted.
 
-from collections.abc import Sequence
+Each message is the drawing of its label, whose outline says what its colour says; where there are many they are small.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from markupsafe import Markup
 
-from ui.messages import ShownMessage, colour, mood, named, percent, symbol
+from dialog.formats.html.glyphs import glyph_of
+from dialog.labels import COLOURS
+from ui.messages import ShownMessage, colour, mood, percent
+from ui.page.graphemes import shortened
+from ui.page.people import Person
 from ui.page.templates import render
 
 FACES_UP_TO = 40
-"""More messages than this are dots: their symbols would cover each other."""
+"""More messages than this are drawn small: their symbols would cover each other."""
+STRIP_SHOWN = 60
+"""The strip above a chat follows this many of the last messages."""
 POINTS = 240
 """A longer conversation is drawn as the means of this many stretches of it."""
 LINES = 4
@@ -23,11 +32,22 @@ class Point:
 
     x: float
     y: float
-    colour: str
-    symbol: str
+    label: str
     title: str
     speaker: str
+    n: int | None = None
+    """The message, where the point is one."""
     newest: bool = False
+
+    @property
+    def colour(self) -> str:
+        """The label's."""
+        return colour(self.label)
+
+    @property
+    def drawing(self) -> Markup | None:
+        """What is drawn for a label that the page's sprite does not have."""
+        return None if self.label in COLOURS else glyph_of(self.label)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +61,22 @@ class Line:
     stroke: int
 
 
-def timeline(messages: Sequence[ShownMessage], *, window: int | None = None) -> Markup:
-    """The drawing; only the last `window` messages where that is given. Messages without a label leave a gap."""
-    shown = messages[-window:] if window else messages
+def strip(messages: Sequence[ShownMessage], people: Mapping[str, Person]) -> Markup:
+    """The slim drawing above a chat: the last messages, each with its number, so that one leads to the other."""
+    shown = messages[-STRIP_SHOWN:]
+    points = _points(shown)
+    names = list(dict.fromkeys(p.speaker for p in points))[:LINES]
+    lines = [
+        (people[name].colour, line)
+        for n, name in enumerate(names)
+        for line in _lines([p for p in points if p.speaker == name], n)
+    ]
+    return render("strip.html.j2", points=points, lines=lines, summary=_summary(messages))
+
+
+def timeline(messages: Sequence[ShownMessage]) -> Markup:
+    """The drawing of a whole log. Messages without a label leave a gap."""
+    shown = messages
     points = _points(shown)
     speakers = list(dict.fromkeys(p.speaker for p in points if p.speaker))[:LINES]
     lines = [line for n, name in enumerate(speakers) for line in _lines([p for p in points if p.speaker == name], n)]
@@ -76,10 +109,10 @@ def _points(messages: Sequence[ShownMessage]) -> list[Point]:
                 x=_x(i, places),
                 # A correction is certain, the model's own view is a matter of degree.
                 y=_y(mood({message.correction: 1.0} if message.correction else message.prediction.probabilities)),
-                colour=colour(message.emotion),
-                symbol=symbol(message.emotion),
+                label=message.emotion,
                 title=_title(message),
                 speaker=message.speaker,
+                n=message.n,
                 newest=i == len(messages) - 1,
             )
         )
@@ -99,9 +132,7 @@ def _means(messages: Sequence[ShownMessage]) -> list[Point]:
         most = max(dict.fromkeys(telling), key=telling.count)
         mean = sum(mood(m.prediction.probabilities) for m in labelled if m.prediction) / len(labelled)
         title = f"messages {stretch[0].n + 1} to {stretch[-1].n + 1}: mostly {most}"
-        found.append(
-            Point(x=_x(i, POINTS), y=_y(mean), colour=colour(most), symbol=symbol(most), title=title, speaker="")
-        )
+        found.append(Point(x=_x(i, POINTS), y=_y(mean), label=most, title=title, speaker="", n=stretch[0].n))
     return found
 
 
@@ -129,10 +160,10 @@ def _smoothed(points: Sequence[Point]) -> list[Point]:
 
 
 def _title(message: ShownMessage) -> str:
-    said = message.text if len(message.text) <= 80 else f"{message.text[:79]}…"
+    said = shortened(message.text, 80)
     p = None if message.correction or message.prediction is None else message.prediction.probability
     sure = "by hand" if p is None else percent(p)
-    return f"{message.n + 1}. {message.speaker}: {named(message.emotion or '')} {sure}: {said}"
+    return f"{message.n + 1}. {message.speaker}: {message.emotion} {sure}: {said}"
 
 
 def _summary(messages: Sequence[ShownMessage]) -> str:

@@ -149,9 +149,10 @@ def context(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def visit(context: Any, address: str, client: MemoryClient) -> Iterator[Visit]:
     client.failing = None
+    client.pause = 0.0
     visit = Visit(context.new_page(), address)
     yield visit
-    visit.page.evaluate("() => localStorage.clear()")
+    visit.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
     visit.page.close()
     assert visit.foreign == []
     assert visit.dialogs == []
@@ -178,70 +179,241 @@ def test_people_chat_and_every_message_gets_its_label(visit: Visit) -> None:
     visit.say("I got the job!!")
     visit.say("That means leaving you")
     page = visit.page
-    assert page.locator(".rp-name").all_inner_texts() == ["Ann", "Bo"]
-    assert visit.labels() == ["😊 joy 93 %", "😢 sadness 78 %"]
-    assert page.locator("#rp-chat-timeline circle").count() == 2
+    assert page.locator("#rp-log .rp-name").all_inner_texts() == ["Ann", "Bo"]
+    assert visit.labels() == ["joy 93 %", "sadness 78 %"]
+    assert page.locator("#rp-chat-timeline [data-n]").count() == 2
     assert page.input_value("#rp-message textarea") == ""
 
 
-def test_enter_is_heard_while_a_message_is_being_read(visit: Visit) -> None:
+def test_no_letter_and_no_message_is_lost_while_the_service_is_slow(visit: Visit, client: MemoryClient) -> None:
+    client.pause = 0.3
+    page = visit.page
+    page.focus("#rp-words")
     for text in ("one", "two", "three"):
-        visit.page.fill("#rp-message textarea", text)
-        visit.page.press("#rp-message textarea", "Enter")
-        visit.page.wait_for_function("() => document.querySelector('#rp-message textarea').value === ''")
-    visit.page.wait_for_function("() => document.querySelectorAll('.rp-text').length === 3")
-    assert visit.page.locator(".rp-text").all_inner_texts() == ["one", "two", "three"]
+        page.keyboard.type(text)
+        page.keyboard.press("Enter")
+        assert page.input_value("#rp-words") == "", "the box is empty at once"
+    page.keyboard.type("fou")
+    page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 3")
+    page.keyboard.type("r")
+    assert page.input_value("#rp-words") == "four"
+    assert page.locator("#rp-log .rp-text").all_inner_texts() == ["one", "two", "three"]
+
+
+def test_taking_turns_never_overrides_a_choice(visit: Visit, client: MemoryClient) -> None:
+    client.pause = 0.3
+    page = visit.page
+    page.fill("#rp-words", "hi")
+    page.press("#rp-words", "Enter")
+    page.locator("#rp-speaker label", has_text="Ann").click()
+    page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 1")
+    assert page.locator("#rp-speaker input:checked").get_attribute("value") == "Ann"
+
+
+def test_a_draft_survives_a_reload(visit: Visit) -> None:
+    visit.page.fill("#rp-words", "not yet")
+    visit.page.reload()
+    visit.page.wait_for_function("() => document.querySelector('#rp-words')?.value === 'not yet'")
+
+
+def test_a_lost_connection_is_said_within_five_seconds_and_messages_wait_for_it(visit: Visit) -> None:
+    page = visit.page
+    for what in ("**/favicon.ico", "**/component_server**"):
+        page.route(what, lambda route: route.abort())
+    page.locator("#rp-lost.rp-away").wait_for(timeout=5_000)
+    page.fill("#rp-words", "are you there?")
+    page.press("#rp-words", "Enter")
+    page.locator("#rp-under-way .rp-text", has_text="are you there?").wait_for()
+    page.unroute_all()
+    page.locator("#rp-log .rp-text", has_text="are you there?").wait_for()
+    assert page.locator("#rp-under-way li").count() == 0
 
 
 def test_a_label_is_looked_into_corrected_and_exported(visit: Visit) -> None:
     visit.say("I got the job!!")
     page = visit.page
-    page.focus('[data-n="0"]')
+    page.focus('#rp-log [data-n="0"]')
     page.keyboard.press("Enter")
-    page.wait_for_selector('[data-n="0"][aria-pressed="true"]')
+    page.wait_for_selector('#rp-log [data-n="0"][aria-pressed="true"]')
     assert page.locator(".rp-bars dt").count() == 7
-    page.locator("#rp-correction label", has_text="fear").click()
+    page.locator(".rp-choice", has_text="fear").click()
     page.wait_for_selector(".rp-label:has-text('by hand')")
-    assert visit.labels() == ["😨 fear by hand"]
+    assert visit.labels() == ["fear by hand"]
     name, text = visit.save("#rp-export")
     line = json.loads(text)
     assert name.endswith(".jsonl")
     assert line["utterances"][0]["emotion"] == "fear"
     assert line["utterances"][0]["prediction"]["emotion"] == "joy"
-    page.click("#rp-uncorrect")
+    page.click("[data-do=uncorrect]")
     page.wait_for_selector(".rp-label:has-text('joy 93 %')")
 
 
-def test_a_reload_brings_the_chat_back_and_deleting_does_not(visit: Visit) -> None:
+def test_a_reload_brings_the_chat_back_and_deleting_asks_first_and_can_be_undone(visit: Visit) -> None:
     visit.say("I got the job!!")
-    visit.page.reload()
-    visit.page.wait_for_selector(".rp-message")
-    assert "I got the job!!" in visit.page.locator(".rp-log").inner_text()
-    visit.page.click("#rp-new-chat")
-    visit.page.wait_for_selector(".rp-empty-sign")
-    visit.page.reload()
-    visit.page.wait_for_selector("#rp-chat-log .rp-empty")
+    page = visit.page
+    page.reload()
+    page.wait_for_selector("#rp-log .rp-message")
+    assert "I got the job!!" in page.locator("#rp-log").inner_text()
+    page.click("#rp-forget")
+    page.click("#rp-yes")
+    page.wait_for_selector("#rp-log .rp-empty")
+    page.click("[data-do=undo]")
+    page.locator("#rp-log .rp-text", has_text="I got the job!!").wait_for()
+    page.click("#rp-forget")
+    page.click("#rp-yes")
+    page.wait_for_selector("#rp-log .rp-empty")
+    page.reload()
+    page.wait_for_selector("#rp-log .rp-empty")
 
 
-def test_a_busy_service_is_told_and_the_message_kept(visit: Visit, client: MemoryClient) -> None:
+def test_a_message_is_changed_and_deleted_and_each_can_be_undone(visit: Visit) -> None:
+    page = visit.page
+    visit.say("I got the job!!")
+    visit.say("good")
+    page.click('#rp-log [data-n="0"]')
+    page.click("#rp-edit")
+    page.fill("#rp-new-words", "I lost the job, so sad")
+    page.locator("#rp-dialog .rp-main").click()
+    page.locator("#rp-log .rp-text", has_text="I lost the job").wait_for()
+    assert visit.labels()[0] == "sadness 78 %"
+    page.click("[data-do=undo]")
+    page.locator("#rp-log .rp-text", has_text="I got the job!!").wait_for()
+    page.click("#rp-remove")
+    page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 1")
+    assert page.locator("#rp-undo").inner_text().startswith("Message 1 was deleted.")
+
+
+def test_several_chats_have_titles_and_addresses_and_back_works(visit: Visit) -> None:
+    page = visit.page
+    visit.say("about the job")
+    first = page.evaluate("() => location.hash")
+    page.click("#rp-chats")
+    page.click("#rp-new-chat")
+    page.wait_for_selector("#rp-log .rp-empty")
+    assert page.evaluate("() => location.hash") != first
+    visit.say("about the weather")
+    assert page.locator("#rp-title").inner_text() == "about the weather"
+    page.go_back()
+    page.locator("#rp-log .rp-text", has_text="about the job").wait_for()
+    visit.tab("About")
+    page.wait_for_selector("#rp-about .rp-about")
+    assert page.evaluate("() => location.hash") == "#about"
+    page.reload()
+    page.wait_for_selector("#rp-about .rp-about")
+    page.go_back()
+    page.locator("#rp-log .rp-text", has_text="about the job").wait_for()
+
+
+def test_a_filter_hides_and_the_strip_leads_to_a_message(visit: Visit) -> None:
+    page = visit.page
+    visit.say("I got the job!!")
+    visit.say("I hate it")
+    page.click("[data-do=find]")
+    page.fill("#rp-query", "HATE")
+    page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 1")
+    page.locator("[data-do=show-all]").click()
+    page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 2")
+    page.locator('#rp-chat-timeline [data-n="1"]').click()
+    page.wait_for_selector('#rp-log [data-n="1"][aria-pressed="true"]')
+
+
+def test_people_are_added_renamed_coloured_and_merged(visit: Visit) -> None:
+    page = visit.page
     visit.say("hi")
-    client.failing = ServiceError(429, "overloaded", "full", retry_after=2)
-    visit.page.fill("#rp-message textarea", "are you there?")
-    visit.page.press("#rp-message textarea", "Enter")
+    visit.say("hello")
+    page.click("#rp-people")
+    page.fill("#rp-dialog [aria-label='Name of Ann']", "👨‍👩‍👧 Cleo")
+    page.press("#rp-dialog [aria-label='Name of Ann']", "Enter")
+    page.locator("#rp-log .rp-name", has_text="👨‍👩‍👧 Cleo").first.wait_for()
+    page.locator("#rp-log .rp-initial", has_text="👨‍👩‍👧").first.wait_for()
+    page.select_option("#rp-dialog [aria-label='Colour of 👨‍👩‍👧 Cleo']", label="rose")
+    page.locator("#rp-log .rp-line.rp-p5").wait_for()
+    page.select_option("#rp-dialog [aria-label='Bo is the same as']", label="👨‍👩‍👧 Cleo")
+    page.wait_for_function("() => document.querySelectorAll('#rp-speaker label').length === 1")
+    assert set(page.locator("#rp-log .rp-name").all_inner_texts()) == {"👨‍👩‍👧 Cleo"}
+
+
+def test_the_keyboard_reaches_the_box_and_goes_through_messages(visit: Visit) -> None:
+    page = visit.page
+    assert page.evaluate("() => document.activeElement.id") == "rp-words"
+    visit.say("one")
+    visit.say("two")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("() => document.activeElement.dataset.n") == "1"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rp-details .rp-bars")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => document.activeElement.id") == "rp-words"
+    page.keyboard.press("ArrowUp")
+    stops = 0
+    while page.evaluate("() => document.activeElement.id") != "rp-words" and stops < 9:
+        page.keyboard.press("Tab")
+        stops += 1
+    assert stops <= 3
+
+
+def test_a_second_window_follows(visit: Visit, context: Any, address: str) -> None:
+    visit.say("hi")
+    second = Visit(context.new_page(), address)
+    second.page.wait_for_selector("#rp-log .rp-message")
+    visit.say("hello")
+    second.page.locator("#rp-log .rp-text", has_text="hello").wait_for()
+    second.page.close()
+
+
+def test_light_and_dark_are_a_choice_that_lasts(visit: Visit) -> None:
+    page = visit.page
+    dark = "() => document.body.classList.contains('dark')"
+    before = page.evaluate(dark)
+    page.click("#rp-theme")
+    assert page.evaluate(dark) != before
+    page.reload()
+    page.wait_for_selector("#rp-words")
+    page.wait_for_function(f"() => ({dark})() !== {json.dumps(before)}")
+
+
+@pytest.mark.parametrize("size", [(1366, 640), (390, 844), (2560, 1440)])
+def test_the_chat_fills_the_window_and_the_box_stays_in_it(size: tuple[int, int], visit: Visit) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.wait_for_timeout(200)
+    box = page.locator("#rp-message").bounding_box()
+    assert size[1] - 40 < box["y"] + box["height"] <= size[1]
+    assert page.evaluate("() => document.documentElement.scrollHeight") <= size[1]
+
+
+def test_a_busy_service_is_told_and_the_message_goes_out_later(visit: Visit, client: MemoryClient) -> None:
+    visit.say("hi")
+    client.failing = ServiceError(429, "overloaded", "full", retry_after=1)
+    visit.page.fill("#rp-words", "are you there?")
+    visit.page.press("#rp-words", "Enter")
     visit.page.wait_for_selector("#rp-chat-notice .rp-busy")
-    visit.page.wait_for_function("() => document.querySelector('#rp-message textarea').value === 'are you there?'")
-    assert visit.page.locator(".rp-message").count() == 1
+    client.failing = None
+    visit.page.locator("#rp-log .rp-text", has_text="are you there?").wait_for()
+    assert visit.page.locator("#rp-chat-notice .rp-busy").count() == 0
+
+
+def test_a_message_that_is_refused_can_be_put_back_into_the_box(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#rp-words", "x" * 4001)
+    page.press("#rp-words", "Enter")
+    page.locator("#rp-under-way .rp-note", has_text="4,001 characters").wait_for()
+    page.locator("#rp-under-way button", has_text="Put it back").click()
+    assert len(page.input_value("#rp-words")) == 4001
 
 
 def test_texts_and_names_never_become_code_or_requests(visit: Visit) -> None:
     page = visit.page
-    page.fill("#rp-new-name textarea, #rp-new-name input", PAYLOADS[1])
-    page.press("#rp-new-name textarea, #rp-new-name input", "Enter")
+    page.click("#rp-add")
+    page.fill("#rp-new-name", PAYLOADS[1])
+    page.press("#rp-new-name", "Enter")
     page.wait_for_function("() => document.querySelectorAll('#rp-speaker label').length === 3")
     for payload in PAYLOADS:
         visit.say(payload)
-    page.click('[data-n="3"]')
-    page.wait_for_selector(".rp-bars")
+    page.click('#rp-log [data-n="3"]')
+    page.wait_for_selector("#rp-details .rp-bars")
     visit.tab("Conversation")
     visit.upload("<img src=x onerror=alert(1)>.txt", "".join(f"{p[:30]}: {p}\n" for p in PAYLOADS).encode())
     page.wait_for_selector(".rp-table tbody tr")

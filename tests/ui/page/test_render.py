@@ -10,7 +10,8 @@ from serve.client import ServiceError
 from tests.ui.fake import predict
 from ui.messages import ShownMessage
 from ui.page import render
-from ui.page.timeline import POINTS, timeline
+from ui.page.people import people_of
+from ui.page.timeline import POINTS, STRIP_SHOWN, strip, timeline
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -87,7 +88,7 @@ def test_nothing_a_user_writes_becomes_markup(view: str, payload: str) -> None:
 def test_a_label_is_a_word_and_a_symbol_and_never_colour_alone() -> None:
     chip = render.chip("joy", 0.93)
     assert "joy" in chip
-    assert "😊" in chip
+    assert "#rp-g-joy" in chip
     assert "93 %" in chip
 
 
@@ -108,13 +109,20 @@ def test_a_message_that_is_being_read_is_shown_at_once() -> None:
 
 def test_an_empty_chat_says_what_to_do() -> None:
     assert "Nobody has spoken yet" in render.transcript([])
-    assert "Click a message" in render.details(None)
+    assert "Choose a message" in render.details(None)
 
 
 def test_a_long_chat_shows_its_end_and_says_so() -> None:
-    html = render.transcript([said(n, f"text {n}") for n in range(render.CHAT_SHOWN + 5)])
-    assert html.count("data-n=") == render.CHAT_SHOWN
-    assert "5 earlier messages not shown" in html
+    html = render.transcript([said(n, f"text {n}") for n in range(5, 20)], hidden=5)
+    assert html.count("data-n=") == 15
+    assert "5 earlier messages hidden" in html
+
+
+def test_one_message_of_a_chat_is_reached_by_tab_and_the_others_by_arrows() -> None:
+    html = render.transcript([said(n, f"text {n}") for n in range(5)], 2)
+    assert html.count('tabindex="0"') == 1
+    assert html.index('data-n="2" tabindex="0"') > 0
+    assert 'data-n="4" tabindex="0"' in render.transcript([said(n, f"text {n}") for n in range(5)])
 
 
 def test_details_list_every_label_the_most_probable_first() -> None:
@@ -157,18 +165,27 @@ def test_a_timeline_of_nothing_says_what_will_be_there() -> None:
 
 def test_a_happy_message_stands_above_an_unhappy_one() -> None:
     html = timeline([said(0, "great!"), said(1, "leaving!")])
-    heights = [float(part.split("%")[0]) for part in html.split('cy="')[1:]]
+    heights = [float(part.split("%")[0]) for part in html.split(' y="')[1:] if "%" in part[:6]]
     assert heights[0] < 50 < heights[1]
 
 
-def test_a_timeline_moves_on_with_the_chat() -> None:
-    messages = [said(n, "great!") for n in range(50)]
-    assert "Messages 21 to 50" in timeline(messages, window=30)
+def test_the_strip_follows_the_end_of_the_chat_and_leads_to_its_messages() -> None:
+    messages = [said(n, "great!") for n in range(STRIP_SHOWN + 20)]
+    html = strip(messages, people_of((), messages))
+    assert html.count("data-n=") == STRIP_SHOWN
+    assert 'data-n="19"' not in html
+    assert f'data-n="{STRIP_SHOWN + 19}"' in html
+
+
+def test_labels_of_a_long_log_differ_in_outline_and_not_in_colour_alone() -> None:
+    html = timeline([said(n, "great!" if n % 2 else "leaving") for n in range(100)])
+    assert html.count('href="#rp-g-joy"') == 50
+    assert html.count('href="#rp-g-sadness"') == 50
 
 
 def test_a_timeline_of_a_very_long_log_stays_small() -> None:
     html = timeline([said(n, "great!" if n % 2 else "leaving") for n in range(10_000)])
-    assert html.count("<circle") == POINTS
+    assert html.count("<use") == POINTS
     assert "10,000 messages" in html
     assert len(html) < 200_000
 
