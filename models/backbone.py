@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models.block import Block, NormKind, NormPlace, build_norm
+from models.device import Where
 from models.feedforward import FeedForwardConfig, Kind, build_feedforward
 from models.mixers import MIXERS
 from models.mixers.base import SequenceMixer
@@ -110,9 +111,9 @@ class Backbone(SequenceMixer[BackboneState]):
         return checkpoint.save(folder, self, self.config, dtype=dtype)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "Backbone":
-        """The backbone of a folder, in evaluation mode. Raises CheckpointError or ConfigError."""
-        return checkpoint.load(folder, cls, BackboneConfig)
+    def load(cls, folder: Path | str, *, device: Where = None) -> "Backbone":
+        """The backbone of a folder, in evaluation mode. Raises CheckpointError."""
+        return checkpoint.load(folder, cls, BackboneConfig, device=device)
 
     @staticmethod
     def _block(config: BackboneConfig, mixer: Any) -> Block:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from models import config as configs
 from models import tensors as files
 from models.catalogue import CONFIG_FILE, WEIGHTS_FILE
+from models.device import Where, choose_device
 
 C = TypeVar("C")
 M = TypeVar("M", bound=nn.Module)
@@ -118,9 +119,9 @@ def load_weights(model: M, folder: Path | str) -> M:
     return fill(model, read_weights(folder), folder)
 
 
-def load(folder: Path | str, build: Callable[[C], M], *known: type[C]) -> M:
-    """The model of a folder, in evaluation mode: `build(config)` with the weights in place."""
-    return load_weights(build(read_config(folder, *known)), folder).eval()
+def load(folder: Path | str, build: Callable[[C], M], *known: type[C], device: Where = None) -> M:
+    """The model of a folder, in evaluation mode, on a device: `build(config)` with the weights in place."""
+    return load_weights(build(read_config(folder, *known)), folder).to(choose_device(device)).eval()
 
 
 def is_model(folder: Path | str) -> bool:

@@ -34,7 +34,8 @@ def pack(tensors: Mapping[str, Tensor], note: Any = None) -> bytes:
 def unpack(data: bytes) -> tuple[dict[str, Tensor], Any]:
     """What `pack` was given, on the CPU. DamagedTensors for anything else."""
     try:
-        return load(data), _note(io.BytesIO(data))
+        with torch.device("cpu"):  # It makes an empty tensor on whatever device is the default.
+            return load(data), _note(io.BytesIO(data))
     except Exception as error:  # Whatever is found in foreign bytes is the bytes' fault.
         raise DamagedTensors(f"{len(data)} bytes are no tensors with a note: {error}") from error
 
@@ -54,7 +55,10 @@ def read_file(path: Path | str) -> dict[str, Tensor]:
 
 
 def read_note(path: Path | str) -> Any:
-    """The note of a file, without its tensors; None where it has none. DamagedTensors as `read_file`."""
+    """The note of a file, or what another program wrote beside its tensors; None where it has none.
+
+    DamagedTensors as `read_file`.
+    """
     try:
         with open(path, "rb") as file:
             return _note(file)
@@ -82,8 +86,10 @@ def _metadata(note: Any) -> dict[str, str]:
 def _note(file: BinaryIO) -> Any:
     """Of the header: its length in 8 bytes, then JSON whose `__metadata__` maps strings to strings."""
     header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    told = (header.get("__metadata__") or {}).get(_NOTE)
-    return None if told is None else json.loads(told)
+    told = dict(header.get("__metadata__") or {})
+    told.pop("format", None)
+    # A file that was not written here has its metadata, strings by name, for a note.
+    return json.loads(told[_NOTE]) if _NOTE in told else told or None
 
 
 def _unreadable(path: Path | str, error: Exception) -> DamagedTensors:

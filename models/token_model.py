@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models.backbone import Backbone, BackboneConfig, BackboneState
+from models.device import Where
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,5 +78,5 @@ class TokenModel(nn.Module):
         return checkpoint.save(folder, self, self.config, dtype=dtype)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "TokenModel":
-        return checkpoint.load(folder, cls, TokenModelConfig)
+    def load(cls, folder: Path | str, *, device: Where = None) -> "TokenModel":
+        return checkpoint.load(folder, cls, TokenModelConfig, device=device)

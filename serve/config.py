@@ -64,7 +64,9 @@ class EmotionConfig(_Part):
     cpus: float = Field(default=0.5, ge=0)
     """Cores that Ray sets aside for each."""
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs, or a part of one, that Ray sets aside for each."""
+    """GPUs, or a part of one, that Ray sets aside for each; a replica without any sees none."""
+    device: str = "auto"
+    """Where the model runs: `cpu`, `cuda`, `cuda:N` of the cards a replica sees; auto is a card if it sees one."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one forward pass; by default every core of the machine."""
     ongoing: int = Field(default=64, ge=1)
@@ -89,7 +91,9 @@ class VisualConfig(_Part):
     cpus: float = Field(default=0.2, ge=0)
     """Cores that Ray sets aside for each."""
     gpus: float = Field(default=0.0, ge=0)
-    """GPUs, or a part of one, that Ray sets aside for each."""
+    """GPUs, or a part of one, that Ray sets aside for each; a replica without any sees none."""
+    device: str = "auto"
+    """Where the model runs: `cpu`, `cuda`, `cuda:N` of the cards a replica sees; auto is a card if it sees one."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of one forward pass; by default every core of the machine."""
     ongoing: int = Field(default=8, ge=1)

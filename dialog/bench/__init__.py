@@ -55,15 +55,15 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
 }
 """By name. What a suite needs is imported when it runs."""
 
-OF_A_MODEL = {"model": "model", "data": "data"}
-"""One emotion model's name or folder, and a file to read."""
+OF_A_MODEL = {"model": "model", "data": "data", "device": "device"}
+"""One emotion model's name or folder, a file to read, and where it runs."""
 
 TAKES: dict[str, dict[str, str]] = {
     "emotion": OF_A_MODEL,
     "annotate": OF_A_MODEL,
-    "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats"},
-    "kernels": {"only": "only", "repeats": "repeats"},
-    "pointer": {"data": "data"},
-    "visual": {"model": "model", "repeats": "repeats"},
+    "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats", "device": "device"},
+    "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
+    "pointer": {"data": "data", "device": "device"},
+    "visual": {"model": "model", "repeats": "repeats", "device": "device"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

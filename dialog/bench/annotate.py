@@ -15,6 +15,7 @@ from dialog.conversation import Conversation
 from dialog.emotion.tagger import EmotionTagger
 from dialog.formats import read, write
 from models.catalogue import EMOTION
+from models.device import Where, device_of
 from models.encoders.text import TextEncoder
 
 BATCH = 32
@@ -22,15 +23,20 @@ BATCH = 32
 
 
 def measure(
-    *, model: str | Path = EMOTION, data: Path | None = None, n_utterances: int = 4_000, repeats: int = 3
+    *,
+    model: str | Path = EMOTION,
+    data: Path | None = None,
+    n_utterances: int = 4_000,
+    repeats: int = 3,
+    device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench annotate --json`.
 
     `data` is any file `annotate` reads, in the place of made-up chats. Loading models is not in the times; reading,
     tokenising and writing are in ours, tokenising in the peer's.
     """
-    tagger = without_cache(EmotionTagger.load(model))
-    plain = TextEncoder.load(tagger.config.encoder)
+    tagger = without_cache(EmotionTagger.load(model, device=device))
+    plain = TextEncoder.load(tagger.config.encoder, device=tagger.device)
     with tempfile.TemporaryDirectory() as folder:
         source = data or _written(made_up_chats(n_utterances), Path(folder) / "chats.jsonl")
         conversations = [c for c in read(source) if isinstance(c, Conversation)]
@@ -64,6 +70,7 @@ def measure(
             )
             for name, own_seconds in zip(ours, seconds, strict=True)
         ],
+        where=tagger.device,
         model=tagger.version,
         data="made-up chats" if data is None else str(data),
         n_conversations=len(conversations),
@@ -80,6 +87,7 @@ def encode_once_each(encoder: TextEncoder, texts: Sequence[str], limit: int) -> 
         batch = tokenizer(
             list(texts[first : first + BATCH]), padding=True, truncation=True, max_length=limit + 2, return_tensors="pt"
         )
+        batch = batch.to(device_of(encoder))
         states = encoder.network(**batch).last_hidden_state  # (B, T, D)
         mask = batch["attention_mask"][..., None]
         vectors.append((states * mask).sum(1) / mask.sum(1))

@@ -19,6 +19,7 @@ from dialog.emotion.tagger import EmotionTagger, LiveState
 from dialog.reading.batching import bucket, collate, cut
 from dialog.reading.encoding import BATCH_TOKENS
 from models.catalogue import EMOTION
+from models.device import Where, device_of
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.emotionic.skip_chain_crf import SkipChainCRF
 
@@ -36,29 +37,31 @@ def measure(
     n_utterances: int = 1_000,
     histories: tuple[int, ...] = HISTORIES,
     repeats: int = 5,
+    device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench emotion --json`.
 
     `data` is a .jsonl of conversations for the tagger's row, in the place of made-up ones. Seconds are for all the
     dialogues of a row, or for one message in the live rows; with causes where the model can name them.
     """
-    both = without_cache(EmotionTagger.load(model, causes=causes))
+    both = without_cache(EmotionTagger.load(model, causes=causes, device=device))
     tagger = both.without_causes()
     conversations = _read(data) if data else made_up_chats(n_utterances)
     rows = [
         _context_model(tagger.context, n_dialogues, repeats),
-        *_chain(tagger.context.config.n_labels, n_dialogues, repeats),
+        *_chain(tagger.context.config.n_labels, n_dialogues, repeats, tagger.device),
         *_live(tagger, histories, repeats * 20),
         *(_live_with_causes(both, both.causes, histories, repeats * 5) if both.causes else ()),
         _tagging(tagger, conversations, repeats),
     ]
-    return suite("emotion", rows, model=tagger.version)
+    return suite("emotion", rows, where=tagger.device, model=tagger.version)
 
 
 def _context_model(context: EmotionIC, n_dialogues: int, repeats: int) -> dict[str, Any]:
     """Ours offline, marginals and labels, against the official size; random vectors, batches of 32 in one order."""
-    batches = _batches(n_dialogues, context.config.d_encoder)
-    plain = PlainEmotionIC(context.config.n_labels, context.config.d_encoder).eval()
+    device = device_of(context)
+    batches = _batches(n_dialogues, context.config.d_encoder, device)
+    plain = PlainEmotionIC(context.config.n_labels, context.config.d_encoder).to(device).eval()
 
     def ours() -> None:
         for x, speakers, mask in batches:
@@ -79,10 +82,13 @@ def _context_model(context: EmotionIC, n_dialogues: int, repeats: int) -> dict[s
     return row("context model, batch 32", seconds[0], "official size, plainly written", seconds[1], **sizes)
 
 
-def _chain(n_labels: int, n_dialogues: int, repeats: int) -> list[dict[str, Any]]:
+def _chain(n_labels: int, n_dialogues: int, repeats: int, device: torch.device) -> list[dict[str, Any]]:
     """The skip-chain CRF by itself against pytorch-crf, whose chain knows no speakers and is the easier problem."""
-    crf, linear = SkipChainCRF(n_labels), torchcrf.CRF(n_labels, batch_first=True)
-    batches = [(torch.randn(*mask.shape, n_labels), speakers, mask) for _, speakers, mask in _batches(n_dialogues, 1)]
+    crf, linear = SkipChainCRF(n_labels).to(device), torchcrf.CRF(n_labels, batch_first=True).to(device)
+    batches = [
+        (torch.randn(*mask.shape, n_labels, device=device), speakers, mask)
+        for _, speakers, mask in _batches(n_dialogues, 1, device)
+    ]
     tagged = [(e, torch.zeros_like(speakers), speakers, mask) for e, speakers, mask in batches]
 
     def each(run: Callable[..., Any], items: list[Any]) -> Callable[[], None]:
@@ -114,9 +120,9 @@ def _chain(n_labels: int, n_dialogues: int, repeats: int) -> list[dict[str, Any]
 
 def _live(tagger: EmotionTagger, histories: tuple[int, ...], repeats: int) -> list[dict[str, Any]]:
     """One message after histories of different length, without and with the encoder."""
-    context, speaker = tagger.context, torch.tensor([7])
+    context, speaker = tagger.context, torch.tensor([7], device=tagger.device)
     states = dict(zip(histories, _states(context, histories), strict=True))
-    x = torch.randn(1, context.config.d_encoder)
+    x = torch.randn(1, context.config.d_encoder, device=tagger.device)
     text = "well i think we can go out for dinner tomorrow night"
     said = tagger.encoder.packer.tokenize(["Ann", "Bob"] * 20, [text] * 40)
     recent = tuple(tagger.encoder.window(said))
@@ -176,12 +182,12 @@ def _chats(tagger: EmotionTagger, finder: CauseFinder, text: str, histories: tup
 
 def _states(context: EmotionIC, histories: tuple[int, ...]) -> list[EmotionICState]:
     """The state after each history, of random vectors and three speakers."""
-    state, states = context.initial_state(1), []
+    state, states, device = context.initial_state(1), [], device_of(context)
     for n in range(max(histories)):
         if n in histories:
             states.append(state)
-        x = torch.randn(1, context.config.d_encoder)
-        _, state = context.step(x, torch.randint(3, (1,)), state)
+        x = torch.randn(1, context.config.d_encoder, device=device)
+        _, state = context.step(x, torch.randint(3, (1,), device=device), state)
     return [*states, state]
 
 
@@ -193,7 +199,7 @@ def _tagging(tagger: EmotionTagger, conversations: list[Conversation], repeats: 
         tokens = packer.tokenize([u.speaker for u in c.utterances], [u.text for u in c.utterances])
         sequences += [packer.pack(tokens[s.begin : s.end]) for s in cut([len(u.text) for u in tokens], layout)]
     groups = bucket([len(s.ids) for s in sequences], BATCH_TOKENS)
-    batches = [collate([sequences[i] for i in group]) for group in groups]
+    batches = [collate([sequences[i] for i in group], tagger.device) for group in groups]
 
     def encoder_alone() -> None:
         for batch in batches:
@@ -207,7 +213,7 @@ def _tagging(tagger: EmotionTagger, conversations: list[Conversation], repeats: 
     return row("tagger, text to labels", ours, "its encoder's passes alone", theirs, utterances_per_second=n / ours)
 
 
-def _batches(n_dialogues: int, d_encoder: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _batches(n_dialogues: int, d_encoder: int, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Vectors (B, N, D), speakers and mask (B, N) of dialogues as long as MELD's: 1 to 24, on average 9.6."""
     rng = random.Random(0)
     lengths = [1 if rng.random() < 0.07 else max(2, min(24, round(rng.gauss(10.2, 5.5)))) for _ in range(n_dialogues)]
@@ -215,7 +221,8 @@ def _batches(n_dialogues: int, d_encoder: int) -> list[tuple[Tensor, Tensor, Ten
     for first in range(0, n_dialogues, 32):
         some = torch.tensor(lengths[first : first + 32])
         mask = torch.arange(int(some.max())) < some[:, None]
-        batches.append((torch.randn(*mask.shape, d_encoder), torch.randint(3, mask.shape), mask))
+        made = (torch.randn(*mask.shape, d_encoder), torch.randint(3, mask.shape), mask)
+        batches.append((made[0].to(device), made[1].to(device), made[2].to(device)))
     return batches
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dialog.bench.kernel_cases import Case, Run, Size, cases
 from dialog.bench.timing import suite
+from models.device import Where, choose_device
 
 CEILINGS = {
     "H100 80GB HBM3": (3.35e12, 989e12),
@@ -19,7 +20,7 @@ CEILINGS = {
 """Bytes and dense 16-bit floating operations a second, from the makers' data sheets, by a part of the GPU's name."""
 
 
-def measure(*, repeats: int = 5, only: str = "", device: str | None = None, size: Size | None = None) -> dict[str, Any]:
+def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Size | None = None) -> dict[str, Any]:
     """The object of `rapport bench kernels --json`.
 
     One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes. On a GPU
@@ -28,7 +29,7 @@ def measure(*, repeats: int = 5, only: str = "", device: str | None = None, size
     bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.
     `only` picks the ops whose names contain it. What cannot run becomes a row with an `error`.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     torch.manual_seed(0)
     if size is None:
         on_gpu = Size(B=4, H=16, T=4096, K=64, dtype=torch.bfloat16, device=where)
@@ -37,7 +38,7 @@ def measure(*, repeats: int = 5, only: str = "", device: str | None = None, size
     for case in cases(size):
         if only in case.name:
             rows += _rows(case, where, repeats)
-    return suite("kernels", rows, **({"gpu": torch.cuda.get_device_name(where)} if where.type == "cuda" else {}))
+    return suite("kernels", rows, where=where)
 
 
 def _rows(case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:

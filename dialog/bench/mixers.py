@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dialog.bench.timing import suite
 from dialog.evaluation.recall import COMPARED, TIERS, train_recall
+from models.device import Where, choose_device
 from models.mixers import MIXERS
 from models.mixers.base import SequenceMixer
 
@@ -52,7 +53,7 @@ def measure(
     repeats: int = 5,
     longest: float = 5.0,
     recall: Sequence[str] = (),
-    device: str | None = None,
+    device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench mixers --json`.
 
@@ -62,7 +63,7 @@ def measure(
     longer ones. `recall` names tiers of `dialog.evaluation.recall`: then every mixer, and the sheet's variants, is
     trained on them, which takes minutes each.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = choose_device(device)
     names = list(MIXERS) if mixers is None else list(mixers)
     unknown = sorted(set(names) - set(MIXERS) - set(COMPARED))
     if unknown:
@@ -78,8 +79,8 @@ def measure(
         if name in MIXERS:
             rows += _costs(name, plain, lengths, d_model, repeats, longest, where)
     for tier in recall:
-        rows += _recall(tier, names)
-    return suite("mixers", rows, **({"gpu": torch.cuda.get_device_name(where)} if where.type == "cuda" else {}))
+        rows += _recall(tier, names, where)
+    return suite("mixers", rows, where=where)
 
 
 def _costs(
@@ -163,7 +164,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _recall(tier: str, names: Sequence[str]) -> Iterable[dict[str, Any]]:
+def _recall(tier: str, names: Sequence[str], device: Where) -> Iterable[dict[str, Any]]:
     """Recall of each mixer that can be asked, per cent, with softmax's in the same run."""
     asked = ["softmax"]
     for name in [*COMPARED, *names]:
@@ -171,7 +172,7 @@ def _recall(tier: str, names: Sequence[str]) -> Iterable[dict[str, Any]]:
             asked += [name] if name not in asked else []
     peer = 0.0
     for name in asked:
-        trained = train_recall(name, TIERS[tier])
+        trained = train_recall(name, TIERS[tier], device=device)
         peer = peer or trained.accuracy
         yield {
             "name": f"{name}, recall at {tier}",

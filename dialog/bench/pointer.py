@@ -11,6 +11,7 @@ from typing import Any
 from dialog.bench.timing import suite
 from dialog.training.pointer import NAMED, PointerRecipe, score, train_pointer
 from models.catalogue import CONFIG_FILE
+from models.device import Where, choose_device
 from models.pointer.model import PointerNetwork
 
 PUBLISHED: dict[tuple[str, int], dict[str, dict[str, float | str]]] = {
@@ -45,6 +46,7 @@ def measure(
     steps: int = STEPS,
     n_examples: int = 1000,
     seed: int = 0,
+    device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench pointer --json`.
 
@@ -54,24 +56,26 @@ def measure(
     with the drawing, steps and seconds of the training. Its `ratio` is ours to the first published row in accuracy
     (more is better), for tours in length (less is better). Raises ValueError for a folder without any of the models.
     """
-    rows = []
+    rows, where = list[dict[str, Any]](), choose_device(device)
     with tempfile.TemporaryDirectory() as made:
         for name in NAMED if recipes is None else recipes:
             recipe, last = NAMED[name](), name.rpartition("/")[2]
             folder = Path(made if data is None else data) / last
             if data is None:
                 recipe = replace(recipe, steps=steps)
-                train_pointer(name, recipe, folder, seed=seed)
+                train_pointer(name, recipe, folder, seed=seed, device=where)
             if (folder / CONFIG_FILE).is_file():
-                rows += _rows(name, recipe, folder, n_examples, seed)
+                rows += _rows(name, recipe, folder, n_examples, seed, where)
     if not rows:
         names = ", ".join(name.rpartition("/")[2] for name in NAMED)
         raise ValueError(f"{data} holds none of the folders {names}; expected models of `rapport train pointer/NAME`")
-    return suite("pointer", rows, n_examples=n_examples)
+    return suite("pointer", rows, where=where, n_examples=n_examples)
 
 
-def _rows(name: str, recipe: PointerRecipe, folder: Path, n_examples: int, seed: int) -> list[dict[str, Any]]:
-    model, trained = PointerNetwork.load(folder), json.loads((folder / "scores.json").read_text())
+def _rows(
+    name: str, recipe: PointerRecipe, folder: Path, n_examples: int, seed: int, where: Where
+) -> list[dict[str, Any]]:
+    model, trained = PointerNetwork.load(folder, device=where), json.loads((folder / "scores.json").read_text())
     rows = []
     for n in recipe.test_sizes:
         start = time.perf_counter()

@@ -16,15 +16,17 @@ from dialog.reading.encoding import ConversationEncoder
 def side_by_side(runs: Sequence[Callable[[], Any]], repeats: int) -> list[float]:
     """The median seconds of each run. They take turns, so that a busy spell of the machine falls on all of them.
 
-    Each is run once before the clock starts.
+    Each is run once before the clock starts; a card has finished before it stops.
     """
     for run in runs:
         run()
+    _wait()
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats):
         for run, taken in zip(runs, seconds, strict=True):
             start = time.perf_counter()
             run()
+            _wait()
             taken.append(time.perf_counter() - start)
     return [statistics.median(taken) for taken in seconds]
 
@@ -41,9 +43,16 @@ def row(name: str, ours: float, peer: str, theirs: float, **more: Any) -> dict[s
     return {"name": name, "seconds": ours, "peer": peer, "peer_seconds": theirs, "ratio": ours / theirs, **more}
 
 
-def suite(name: str, rows: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
-    """The object `rapport bench --json` prints."""
-    return {"suite": name, "device": _processor(), "threads": torch.get_num_threads(), **more, "rows": list(rows)}
+def suite(name: str, rows: Sequence[dict[str, Any]], where: torch.device | None = None, **more: Any) -> dict[str, Any]:
+    """The object `rapport bench --json` prints, of what ran on that device, the CPU unless it is given."""
+    device = torch.cuda.get_device_name(where) if where is not None and where.type == "cuda" else _processor()
+    return {"suite": name, "device": device, "threads": torch.get_num_threads(), **more, "rows": list(rows)}
+
+
+def _wait() -> None:
+    """Until a card has done what it was given."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _processor() -> str:

@@ -11,15 +11,16 @@ from dialog.pictures.seqdialn import VisualDialog, VisualState
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader
 from models.catalogue import VISUAL
+from models.device import Where
 
 QUESTIONS = ("what is on the table ?", "what color is it ?", "how many chairs are there ?", "is there a dog ?")
 PICTURES = 8
 """In the batch whose pictures a second are measured."""
 
 
-def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5) -> dict[str, Any]:
+def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5, device: Where = None) -> dict[str, Any]:
     """A question at round 1 and at round `late`; pictures with a first answer against the picture encoder alone."""
-    dialog = VisualDialog.load(model)
+    dialog = VisualDialog.load(model, device=device)
     rng = np.random.default_rng(0)
     pictures = [Image.fromarray(rng.integers(0, 256, (375, 500, 3), dtype=np.uint8)) for _ in range(PICTURES)]
     look = dialog.look(pictures[0])
@@ -50,4 +51,4 @@ def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5) -> 
         ),
         row("a picture looked at once for all rounds", looked, "the same picture encoder alone", encoded),
     ]
-    return suite("visual", rows, model=dialog.version, state_bytes=len(far.to_bytes()))
+    return suite("visual", rows, where=dialog.device, model=dialog.version, state_bytes=len(far.to_bytes()))

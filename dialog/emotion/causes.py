@@ -13,6 +13,7 @@ from dialog.reading.batching import bucket, pad_rows
 from dialog.reading.encoding import ConversationEncoder, Encoded
 from models import checkpoint
 from models.catalogue import path_of
+from models.device import device_of
 from models.mixers.base import leaves, rebuilt
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, ReadState, join, pad_tokens
 from models.pointer.spans import best_spans
@@ -157,6 +158,7 @@ class CauseFinder:
         self.version = version
         self.config = config
         self.model = model.eval()
+        self.device = device_of(model)
         self.encoder = encoder
         if habit is not None and habit not in config.habits:
             raise ValueError(f"{name} answers like the annotators of {', '.join(config.habits)}, not of {habit}")
@@ -167,7 +169,7 @@ class CauseFinder:
 
     @classmethod
     def load(cls, name: str | Path, encoder: ConversationEncoder, labels: Sequence[str]) -> Self:
-        """A shipped model by name, or any folder that holds one, to read what `encoder` reads.
+        """A shipped model by name, or any folder that holds one, to read what `encoder` reads, on its device.
 
         `labels` are the emotion model's. ValueError as path_of's; WrongEncoder where one does not fit the other.
         """
@@ -175,7 +177,7 @@ class CauseFinder:
         config = checkpoint.read_config(folder, CausesModelConfig)
         if tuple(labels) != config.labels:
             raise WrongEncoder(f"{name} knows the emotions {', '.join(config.labels)}, not {', '.join(labels)}")
-        model = checkpoint.load_weights(CausePointer(config.pointer), folder)
+        model = checkpoint.load_weights(CausePointer(config.pointer), folder).to(device_of(encoder.encoder))
         label = str(name) if not Path(name).is_dir() else folder.name
         return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, model, encoder)
 
@@ -255,12 +257,13 @@ class CauseFinder:
             recent = None
             if "own" in tensors:
                 tokens, mask = pad_tokens(tensors["tokens"].float(), tensors["lengths"])
-                recent = Candidates(tensors["own"], tensors["emotions"], tensors["speakers"], tokens, mask)
+                kept = (tensors["own"], tensors["emotions"], tensors["speakers"], tokens, mask)
+                recent = Candidates(*(leaf.to(self.device) for leaf in kept))
         except Exception as error:
             raise ValueError(f"not the state of causes: {error!r}") from error
         if [leaf.shape for leaf in stored] != [leaf.shape for leaf in leaves(fresh.read)]:
             raise ValueError("the state of another causes model")
-        return CausesState(rebuilt(fresh.read, iter(stored)), recent, texts, n)
+        return CausesState(rebuilt(fresh.read, (leaf.to(self.device) for leaf in stored)), recent, texts, n)
 
     @torch.inference_mode()
     def step(
@@ -291,25 +294,26 @@ class CauseFinder:
     ) -> tuple[list[list[tuple[Cause, ...]]], CausesState]:
         """The causes in each stretch, and the state after the first of them. Several all begin a conversation."""
         before = before or self.start()
-        model, window = self.model, self.config.pointer.window
-        vectors, mask = pad_rows([r.vectors for r in rows])
-        emotions, _ = pad_rows([torch.tensor([list(p.probabilities.values()) for p in r.predictions]) for r in rows])
-        speakers, _ = pad_rows([r.speakers for r in rows])
-        lengths, _ = pad_rows([torch.tensor([len(t) for t in r.tokens]) for r in rows])
-        tokens, token_mask = pad_tokens(torch.cat([t for r in rows for t in r.tokens]).float(), lengths)
+        model, window, device = self.model, self.config.pointer.window, self.device
+        vectors, mask = pad_rows([r.vectors for r in rows], device)
+        told = [[list(p.probabilities.values()) for p in r.predictions] for r in rows]
+        emotions, _ = pad_rows([torch.tensor(one, device=device) for one in told])
+        speakers, _ = pad_rows([r.speakers for r in rows], device)
+        lengths, _ = pad_rows([torch.tensor([len(t) for t in r.tokens], device=device) for r in rows])
+        flat = torch.cat([t for r in rows for t in r.tokens]).to(device).float()
+        tokens, token_mask = pad_tokens(flat, lengths)
         start = before.read if len(rows) == 1 else model.start_reading(len(rows))
         new, read = model.read(vectors, emotions, speakers, tokens, token_mask, mask, start)
         everyone = new if before.recent is None else join(before.recent, new)
         known = len(before.texts)
-        habits = torch.full((len(rows),), self.habit)
+        habits = torch.full((len(rows),), self.habit, device=device)
         q, n = model.queries(new, habits), vectors.shape[1]
         seen = torch.cat([mask.new_ones(len(rows), known), mask], 1)
-        places = torch.arange(known + n)
+        places = torch.arange(known + n, device=device)
         pairs, latent = model.pairs(q, speakers, everyone, places[known:], places, seen, habits)
         p, p_latent = self.probabilities(pairs, latent)
-        asked = mask & torch.tensor(
-            [[i < len(r.texts) and self._asks(r.predictions[i]) for i in range(n)] for r in rows]
-        )
+        asks = [[i < len(r.texts) and self._asks(r.predictions[i]) for i in range(n)] for r in rows]
+        asked = mask & torch.tensor(asks, device=device)
         chosen = (asked[..., None] & (p >= self.calibration.threshold)).nonzero()  # (P, 3) row, target, candidate
         texts = [(*before.texts, *r.texts) for r in rows]
         spans = self._spans(q, new, everyone, chosen, texts)

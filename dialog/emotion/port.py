@@ -69,8 +69,8 @@ class EmotionEngine(Tagger, LiveTagger, Protocol):
 class EngineClass(Protocol):
     """Where an engine comes from: a class with `load`."""
 
-    def load(self, name: str, *, causes: bool | None = None) -> EmotionEngine:
-        """The engine by name or folder. `causes`: as EmotionTagger.load takes them. ValueError where there is none."""
+    def load(self, name: str, *, causes: bool | None = None, device: str | None = None) -> EmotionEngine:
+        """The engine by name or folder; `causes` and `device` as EmotionTagger.load takes them. ValueError for none."""
         ...
 
 

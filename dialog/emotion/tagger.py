@@ -19,6 +19,7 @@ from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
 from models import checkpoint
 from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
+from models.device import Where, choose_device, device_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC, EmotionICState
 from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
@@ -125,20 +126,24 @@ class EmotionTagger:
             "offline": _tempered(context, config.temperature),
             "live": _tempered(context, config.live_temperature),
         }
-        self._bias = torch.tensor(config.label_bias or [0.0] * len(config.labels))
+        self.device = device_of(context)
+        """Where the model runs; what comes in and goes out is on the CPU."""
+        self._bias = torch.tensor(config.label_bias or [0.0] * len(config.labels), device=self.device)
         self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
 
     @classmethod
-    def load(cls, name: str | Path = EMOTION, *, causes: bool | str | Path | None = None) -> Self:
+    def load(cls, name: str | Path = EMOTION, *, causes: bool | str | Path | None = None, device: Where = None) -> Self:
         """A shipped model by name, or any folder that holds one.
 
         `causes` names the model that says what caused each emotion; True is the shipped one, False none, and None the
-        shipped one where it was trained on this model's encoder. Raises ValueError that says which names there are, or
+        shipped one where it was trained on this model's encoder. `device` is `cpu`, `cuda` or `cuda:N`; without it the
+        model runs on a card where there is one. Raises ValueError that says which names there are, or
         which file is missing, and WrongEncoder where the causes named do not fit.
         """
         folder = path_of(str(name))
         config, tensors = checkpoint.read(folder, EmotionModelConfig)
-        network = TextEncoder.load(config.encoder)
+        where = choose_device(device)
+        network = TextEncoder.load(config.encoder, device=where)
         deltas = checkpoint.part(tensors, "encoder.")
         try:
             network.add_deltas(deltas)
@@ -146,7 +151,7 @@ class EmotionTagger:
             raise checkpoint.CheckpointError(f"{folder}: {error}") from error
         hashed = encoder_hash(config.encoder, config.layout, deltas)
         encoder = ConversationEncoder(network.eval(), config.layout, version=hashed)
-        context = checkpoint.fill(EmotionIC(config.context), tensors, folder, prefix="context.")
+        context = checkpoint.fill(EmotionIC(config.context), tensors, folder, prefix="context.").to(where)
         label = str(name) if not Path(name).is_dir() else folder.name
         finder = _finder(causes, encoder, config.labels)
         return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, encoder, context, finder)
@@ -211,7 +216,8 @@ class EmotionTagger:
             if of_causes is None:
                 raise ValueError("not the state of a live chat: it has no causes")
             causes = self.causes.restore(of_causes.numpy().tobytes())
-        return LiveState(recent, rebuilt(fresh, iter(stored)), n_messages, version, causes)
+        there = (leaf.to(self.device) for leaf in stored)
+        return LiveState(recent, rebuilt(fresh, there), n_messages, version, causes)
 
     @torch.inference_mode()
     def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
@@ -223,9 +229,9 @@ class EmotionTagger:
             x, tokens = self.encoder.read_last(window, self.causes.keep_tokens)
         else:
             x, tokens = self.encoder.encode_last(window), None
-        who = speaker_ids([speaker])
-        p, model = self._tempered["live"].step(x[None], who, state.model)
-        (besides,) = self._besides(x[None])
+        who, at = speaker_ids([speaker]).to(self.device), x[None].to(self.device)
+        p, model = self._tempered["live"].step(at, who, state.model)
+        (besides,) = self._besides(at)
         prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]), besides)
         later = state.causes
         if self.causes and later is not None and tokens is not None:
@@ -263,7 +269,7 @@ class EmotionTagger:
         Its causes are found in a second reading, for an emotion may depend on the last message.
         """
         live = mode == "live"
-        speakers = speaker_ids([u.speaker for u in conversation.utterances])[None]
+        speakers = speaker_ids([u.speaker for u in conversation.utterances])[None].to(self.device)
         truncated: list[int] = []
         foreign: list[int] = []
 
@@ -271,7 +277,7 @@ class EmotionTagger:
             for piece in self.encoder.pieces(conversation, live=live, progress=progress):
                 truncated.extend(piece.truncated)
                 foreign.extend(piece.foreign)
-                yield piece.vectors
+                yield piece.vectors.to(self.device)
 
         besides = list[_Besides]()
 
@@ -290,10 +296,10 @@ class EmotionTagger:
         return self._finish(conversation, truncated, foreign, predictions)
 
     def _predict(self, rows: Sequence[tuple[Tensor, Conversation]], mode: Mode) -> list[list[Prediction]]:
-        x, mask = pad_rows([vectors for vectors, _ in rows])
-        speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows])
+        x, mask = pad_rows([vectors for vectors, _ in rows], self.device)
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows], self.device)
         emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
-        flat = iter(self._besides(torch.cat([vectors for vectors, _ in rows])))
+        flat = iter(self._besides(torch.cat([vectors for vectors, _ in rows]).to(self.device)))
         besides = [[next(flat) for _ in range(len(vectors))] for vectors, _ in rows]
         return self._read_off(emissions, speakers, mask, mode, besides)
 
@@ -384,13 +390,13 @@ class EmotionTagger:
 
 
 def speaker_ids(names: Sequence[str]) -> Tensor:
-    """Integer ids (N,) of speakers by name: the same name always has the same one, no table needed."""
+    """Integer ids (N,) of speakers by name, on the CPU: the same name always has the same one, no table needed."""
     known: Mapping[str, int] = {
         name: int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
         >> 2
         for name in set(names)
     }
-    return torch.tensor([known[name] for name in names], dtype=torch.long)
+    return torch.tensor([known[name] for name in names], dtype=torch.long, device="cpu")
 
 
 def _finder(
@@ -412,7 +418,7 @@ def _caused(prediction: Prediction, by: tuple[Cause, ...]) -> Prediction:
 
 
 def _tempered(context: EmotionIC, temperature: float) -> EmotionIC:
-    copy = EmotionIC(context.config)
+    copy = EmotionIC(context.config).to(device_of(context))
     copy.load_state_dict(context.state_dict())
     copy.temper(temperature)
     return copy.eval()

@@ -14,6 +14,7 @@ from dialog.emotion.causes import NEUTRAL, CauseFinder
 from dialog.emotion.tagger import EmotionTagger, Mode, speaker_ids
 from dialog.evaluation.cause_scores import RULES, Answer, by_rule, cause_scores, intervals, pair_scores
 from models.catalogue import CAUSES, EMOTION
+from models.device import Where
 
 Found = list[tuple[Cause, ...]]
 """The causes of each utterance of a conversation, those too unlikely to be named among them."""
@@ -27,6 +28,7 @@ def evaluate_causes(
     *,
     emotions: str | Path = EMOTION,
     live: bool = True,
+    device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate causes --json`.
@@ -37,7 +39,7 @@ def evaluate_causes(
     sides. ECF has no spans and is scored by its pairs; a model that learned from it answers as its annotators do, and
     `as_reccon_` is what the product says, which answers as RECCON's. ValueError where nothing is annotated.
     """
-    tagger = EmotionTagger.load(emotions, causes=False)
+    tagger = EmotionTagger.load(emotions, causes=False, device=device)
     finder = CauseFinder.load(model, tagger.encoder, tagger.labels)
     conversations = [c for path in data for c in read(path)]
     if not any(targets(c) for c in conversations):

@@ -16,6 +16,7 @@ from dialog.emotion.causes import NEUTRAL
 from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores, interval
 from models.catalogue import EMOTION
+from models.device import Where
 
 OnProgress = Callable[[int, int], None]
 """Told how many utterances are done, and of how many."""
@@ -32,6 +33,7 @@ def evaluate_emotion(
     without: Sequence[Path] = (),
     live: bool = True,
     strays: bool = False,
+    device: Where = None,
     progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate emotion --json`.
@@ -42,7 +44,7 @@ def evaluate_emotion(
     costs more. `strays` puts messages out of other conversations, and emoji alone, among those of every conversation,
     one to each eight; they are not scored, and should not change what the others are said to feel.
     """
-    tagger = EmotionTagger.load(model, causes=False)
+    tagger = EmotionTagger.load(model, causes=False, device=device)
     files = [list(read(path)) for path in data]
     copies = {_fingerprint(c) for path in without for c in read(path)}
     kept_of = [[c for c in file if _fingerprint(c) not in copies] for file in files]

@@ -21,6 +21,7 @@ from dialog.pictures.match import PictureMatch
 from dialog.reading.captions import caption_vectors, class_sentence
 from dialog.reading.pictures import open_picture
 from models.catalogue import EYES
+from models.device import Where
 from models.encoders.base import ImageEncoder
 from models.encoders.image import load_image_encoder
 from models.encoders.text import EncoderUnavailable, TextEncoder
@@ -29,14 +30,16 @@ NEGATIVES = 3
 """To every pair judged to match, so many judged not to."""
 
 
-def evaluate_encoder(data: Path, model: str | Path = EYES, *, split: str = "test", seed: int = 0) -> dict[str, Any]:
+def evaluate_encoder(
+    data: Path, model: str | Path = EYES, *, split: str = "test", seed: int = 0, device: Where = None
+) -> dict[str, Any]:
     """The scores of a picture encoder that is aligned with MiniLM's captions, with their 95 % intervals and baselines.
 
     `data` holds the picture collections. Judged captions are on Flickr8k's test pictures alone; retrieval and
     Caltech-101 follow `split` ("test", or for retrieval alone "dev"). Pictures and their captions are drawn whole for
     the intervals. ValueError for an encoder whose pictures have no vector among sentences.
     """
-    encoder, reader = load_image_encoder(model).eval(), TextEncoder.load()
+    encoder, reader = load_image_encoder(model, device=device).eval(), TextEncoder.load(device=device)
     if encoder.d_text != reader.d_model:
         raise ValueError(
             f"encoder {str(model)!r} is not aligned with captions: expected pooled vectors {reader.d_model}"
@@ -48,7 +51,9 @@ def evaluate_encoder(data: Path, model: str | Path = EYES, *, split: str = "test
     metrics, baselines = _retrieval(pooled, rows, reader), dict[str, Any]()
     n = len(rows)
     if split == "test":
-        metrics |= evaluate_judged(data, model, reader, pooled, [row["image"] for row in rows], seed=seed)
+        metrics |= evaluate_judged(
+            data, model, reader, pooled, [row["image"] for row in rows], seed=seed, device=device
+        )
         baselines["blind"] = {"judged_roc_area": metrics.pop("blind")}
         labels = [row for row in read_table(data, "caltech101", "labels") if row["split"] == "test"]
         metrics |= _caltech(see, data, labels, reader, seed)
@@ -117,7 +122,14 @@ def _retrieval(pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncod
 
 
 def evaluate_judged(
-    data: Path, model: str | Path, reader: TextEncoder, pooled: Tensor, keys: Sequence[str], *, seed: int = 0
+    data: Path,
+    model: str | Path,
+    reader: TextEncoder,
+    pooled: Tensor,
+    keys: Sequence[str],
+    *,
+    seed: int = 0,
+    device: Where = None,
 ) -> dict[str, Any]:
     """The area under the ROC curve on captions whose crowd judges all agree, NEGATIVES drawn to each that matches.
 
@@ -140,7 +152,7 @@ def evaluate_judged(
     where = torch.from_numpy(pictures)
     cosine = (vectors * pooled[where]).sum(-1).numpy()
     try:
-        match = PictureMatch.load(model)
+        match = PictureMatch.load(model, device=device)
     except EncoderUnavailable:
         scores = cosine
     else:

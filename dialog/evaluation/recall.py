@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.backbone import BackboneConfig
+from models.device import Where, choose_device
 from models.mixers import MIXERS
 from models.mixers.short_conv import GatedConvConfig
 from models.token_model import TokenModel, TokenModelConfig
@@ -173,16 +174,22 @@ class Trained:
 
 
 def train_recall(
-    name: str, tier: Tier, *, seed: int = 0, learning_rate: float = 3e-3, progress: OnProgress | None = None
+    name: str,
+    tier: Tier,
+    *,
+    seed: int = 0,
+    learning_rate: float = 3e-3,
+    device: Where = None,
+    progress: OnProgress | None = None,
 ) -> Trained:
     """A model trained until it is right nearly always, or for all the tier's steps.
 
     AdamW with weight decay 0.1, 100 steps of warm-up and a cosine down to 0, gradients clipped at 1; fresh examples at
-    every step. Runs on the GPU where there is one.
+    every step. Without a `device` it runs on a card where there is one.
     """
     torch.manual_seed(seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = recall_model(name, max(task.V for task in tier.train + tier.test)).to(device)
+    where = choose_device(device)
+    model = recall_model(name, max(task.V for task in tier.train + tier.test)).to(where)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.1)
     warm_up = min(100, tier.steps // 5 + 1)
 
@@ -198,7 +205,7 @@ def train_recall(
         task = tier.train[(step - 1) % len(tier.train)]
         inputs, labels = task.draw(tier.batch, _seed(seed, step))
         optimiser.zero_grad(set_to_none=True)
-        model.loss(inputs.to(device), labels.to(device)).backward()
+        model.loss(inputs.to(where), labels.to(where)).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -253,6 +260,7 @@ def evaluate_recall(
     steps: int | None = None,
     seed: int = 0,
     beside: Sequence[str] = ("softmax",),
+    device: Where = None,
     progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate recall --json`. The examples are generated, so `data` is empty.
@@ -268,11 +276,11 @@ def evaluate_recall(
     chosen, name = replace(TIERS[tier], steps=steps or TIERS[tier].steps), str(model)
     start = time.perf_counter()
     if Path(name).is_dir():
-        folder = TokenModel.load(name)
+        folder = TokenModel.load(name, device=device)
         by_task = recall_accuracy(folder, chosen, seed=seed)
         metrics = {"accuracy": sum(by_task.values()) / len(by_task), "by_task": by_task, **_sizes(folder, chosen)}
     else:
-        metrics = _metrics(train_recall(name, chosen, seed=seed, progress=progress), chosen)
+        metrics = _metrics(train_recall(name, chosen, seed=seed, device=device, progress=progress), chosen)
     seconds = time.perf_counter() - start
     baselines: dict[str, Any] = {
         "any_value_of_the_example": {"accuracy": _mean([100 / task.N for task in chosen.test])},
@@ -280,7 +288,7 @@ def evaluate_recall(
     }
     for other in beside:
         if other != name:
-            baselines[other] = _metrics(train_recall(other, chosen, seed=seed), chosen)
+            baselines[other] = _metrics(train_recall(other, chosen, seed=seed, device=device), chosen)
     return {
         "task": "recall",
         "model": name,

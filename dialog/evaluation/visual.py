@@ -26,6 +26,7 @@ from dialog.pictures.familiarity import picture_features
 from dialog.pictures.seqdialn import TWIN, VisualDialog
 from dialog.reading.seeing import see
 from models.catalogue import CONFIG_FILE, VISUAL, path_of
+from models.device import Where
 
 NAMES = {"daquar": "daquar", "statement": "statements", "nlvr": "nlvr", "easyvqa": "easyvqa"}
 """Kind of round -> how its metrics are called."""
@@ -38,6 +39,7 @@ def evaluate_visual(
     model: str | Path = VISUAL,
     *,
     bank: Bank | None = None,
+    device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate visual --json`; `data` is the folder with the picture collections.
@@ -47,9 +49,9 @@ def evaluate_visual(
     if len(data) != 1 or not data[0].is_dir():
         raise ValueError(f"expected one folder with the picture collections, got {', '.join(map(str, data)) or 'none'}")
     folder, begun = vision_folder(data[0]), time.perf_counter()
-    dialog = VisualDialog.load(model)
+    dialog = VisualDialog.load(model, device=device)
     twin = path_of(str(model)) / TWIN
-    blind = VisualDialog.load(twin) if (twin / CONFIG_FILE).is_file() else None
+    blind = VisualDialog.load(twin, device=device) if (twin / CONFIG_FILE).is_file() else None
     talks = load_talks(folder, "test")
     judged = _judged(folder)
     bank = Bank(exact=True) if bank is None else bank

@@ -33,13 +33,15 @@ class Predicted:
 @torch.inference_mode()
 def predict(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk], *, history: bool = True) -> list[Predicted]:
     """Every round of the talks answered, earlier rounds with their right answers before it, or with no history."""
-    batcher, found = Batcher(bank, blind=dialog.config.blind), list[Predicted]()
+    batcher, found = Batcher(bank, blind=dialog.config.blind, device=dialog.device), list[Predicted]()
     order = sorted(range(len(talks)), key=lambda i: (talks[i].collection, len(talks[i].rounds)))
     for start in range(0, len(order), 64):
         some = [talks[i] for i in order[start : start + 64]]
         encoded, rounds = batcher.encode(dialog, some, history=history)
         p = iter(dialog.probabilities(encoded.z[rounds]))
-        found += [Predicted(t, r, n, dialog.suited(next(p), r.question)) for t in some for n, r in enumerate(t.rounds)]
+        found += [
+            Predicted(t, r, n, dialog.suited(next(p), r.question).cpu()) for t in some for n, r in enumerate(t.rounds)
+        ]
     return found
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from dialog.corpora.pictures import read_pictures
 from dialog.reading.seeing import Encoding, Seen, see
 from dialog.reading.text_vectors import TextReader, TextVectors
+from models.device import device_of, mixed_precision
 from models.tensors import read_file, read_note, write_file
 
 PICTURES, TEXTS = "pictures.safetensors", "texts.safetensors"
@@ -61,7 +62,7 @@ class Bank:
         new = [text for text in dict.fromkeys(texts) if text not in self.texts]
         for start in range(0, len(new), 512):
             part = new[start : start + 512]
-            with self._autocast():
+            with self._autocast(device_of(reader.encoder)):
                 read = reader.read(part)
             for text, vectors in zip(part, read, strict=True):
                 self.texts[text] = TextVectors(vectors.words.half(), vectors.sentence.half())
@@ -96,13 +97,14 @@ class Bank:
             for name, words, sentence in zip(names, tensors["words"].split(counts), tensors["sentences"], strict=True):
                 self.texts.setdefault(name, TextVectors(words, sentence))
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.exact)
+    def _autocast(self, device: torch.device) -> torch.autocast:
+        return mixed_precision(device, enabled=not self.exact)
 
     def _encode(self, waiting: list[tuple[Key, Image.Image]], eyes: Encoding) -> None:
         if not waiting:
             return
-        with self._autocast():
+        # An encoder of somebody's own need be no module of torch: then it does not mind.
+        with self._autocast(device_of(eyes) if isinstance(eyes, torch.nn.Module) else torch.device("cpu")):
             found = see(eyes, [picture for _, picture in waiting])
         for (key, _), seen in zip(waiting, found, strict=True):
             pooled = None if seen.pooled is None else seen.pooled.half()
@@ -124,13 +126,20 @@ def _read(path: Path, version: str) -> tuple[dict[str, Tensor], list[int], list[
     return read_file(path), told["counts"], told["names"]
 
 
-def padded(seen: Sequence[Seen]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None."""
+def padded(seen: Sequence[Seen], device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None.
+
+    On the device, or where the pictures' vectors are.
+    """
     n = max(len(s.vectors) for s in seen)
-    vectors = torch.zeros(len(seen), n, seen[0].vectors.shape[1])
-    boxes, mask = torch.zeros(len(seen), n, 4), torch.zeros(len(seen), n, dtype=torch.bool)
+    here = seen[0].vectors.device
+    vectors = torch.zeros(len(seen), n, seen[0].vectors.shape[1], device=here)
+    boxes = torch.zeros(len(seen), n, 4, device=here)
+    mask = torch.zeros(len(seen), n, dtype=torch.bool, device=here)
     for i, s in enumerate(seen):
         vectors[i, : len(s.vectors)], boxes[i, : len(s.boxes)] = s.vectors.float(), s.boxes.float()
         mask[i, : len(s.vectors)] = True
     pooled = [s.pooled for s in seen if s.pooled is not None]
-    return vectors, mask, boxes, torch.stack(pooled).float() if len(pooled) == len(seen) else None
+    there = device or here
+    whole = torch.stack(pooled).float().to(there) if len(pooled) == len(seen) else None
+    return vectors.to(there), mask.to(there), boxes.to(there), whole

@@ -15,12 +15,12 @@ from models.seqdialn.model import EncodedRounds, Texts
 
 
 class Batcher:
-    """Talks to tensors, from a bank."""
+    """Talks to tensors, from a bank to a device."""
 
-    def __init__(self, bank: Bank, *, blind: bool) -> None:
-        self.bank, self.blind = bank, blind
+    def __init__(self, bank: Bank, *, blind: bool, device: torch.device | None = None) -> None:
+        self.bank, self.blind, self.device = bank, blind, device or torch.device("cpu")
         width = next(iter(bank.texts.values())).sentence.shape[0]
-        self._nothing = TextVectors(torch.zeros(0, width), torch.zeros(width))
+        self._nothing = TextVectors(torch.zeros(0, width, device="cpu"), torch.zeros(width, device="cpu"))
 
     def seen(self, talk: Talk) -> Seen:
         seen = self.bank.pictures[talk.collection, talk.image]
@@ -39,14 +39,14 @@ class Batcher:
             asked = [self.bank.texts[r.question] for r in talk.rounds]
             items += before + [self._nothing] * (n - len(before))
             questions += asked + [self._nothing] * (n - len(asked))
-        mask = torch.tensor([[t < len(talk.rounds) for t in range(n)] for talk in talks])
-        return _rounds(batched(items), n), _rounds(batched(questions), n), mask
+        mask = torch.tensor([[t < len(talk.rounds) for t in range(n)] for talk in talks], device=self.device)
+        return _rounds(batched(items, self.device), n), _rounds(batched(questions, self.device), n), mask
 
     def encode(
         self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True
     ) -> tuple[EncodedRounds, Tensor]:
         """What the network makes of the talks, and the mask of their rounds."""
-        vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks])
+        vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks], self.device)
         items, questions, rounds = self.texts(talks, history=history)
         looked = dialog.network.look(vectors, mask, boxes, pooled)
         return dialog.network(looked, items, questions, rounds), rounds

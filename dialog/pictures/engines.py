@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from dialog.pictures.answers import Answer, Candidate, VisualEngine, checked
+from models.device import Where, choose_device
 from models.tensors import pack, unpack
 
 if TYPE_CHECKING:
@@ -35,17 +36,18 @@ class EngineUnavailable(ValueError):
     """The engine named cannot be had, or its service did not answer."""
 
 
-def open_engine(name: str, *, url: str | None = None, key: str | None = None) -> VisualEngine:
-    """The engine of that name. url and key are of `openai:` alone; by default they are in the environment.
+def open_engine(name: str, *, url: str | None = None, key: str | None = None, device: Where = None) -> VisualEngine:
+    """The engine of that name, on a device: by default a card where there is one. url and key are of `openai:` alone,
+    which runs elsewhere; by default they are in the environment.
 
     Raises EngineUnavailable or another ValueError that says what was looked for.
     """
     kind, colon, rest = name.partition(":")
     if colon and kind in ENGINES:
-        return ENGINES[kind](rest, url, key)
+        return ENGINES[kind](rest, url, key, device)
     from dialog.pictures.seqdialn import VisualDialog
 
-    return VisualDialog.load(name)
+    return VisualDialog.load(name, device=device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,8 @@ class TransformersDialog(WholeDialog):
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, name: str) -> Self:
-        """From a folder or by hub name; weights in safetensors only."""
+    def load(cls, name: str, *, device: Where = None) -> Self:
+        """From a folder or by hub name, on a device; weights in safetensors only."""
         import transformers
 
         try:
@@ -144,7 +146,7 @@ class TransformersDialog(WholeDialog):
                 f"no image-text-to-text model {name!r}: expected a folder with its config, model.safetensors and "
                 f"processor, or a hub name (fetch it with `hf download {name}` where there is a network): {error}"
             ) from error
-        return cls(name, model.eval(), processor)
+        return cls(name, model.to(choose_device(device)).eval(), processor)
 
     @torch.inference_mode()
     def reply(self, state: WholeState, question: str) -> str:
@@ -226,8 +228,8 @@ def _at_endpoint(model: str, url: str | None, key: str | None) -> VisualEngine:
     return EndpointDialog(model, where, key or os.environ.get(KEY))
 
 
-ENGINES: dict[str, Callable[[str, str | None, str | None], VisualEngine]] = {
-    "transformers": lambda name, url, key: TransformersDialog.load(name),
-    "openai": _at_endpoint,
+ENGINES: dict[str, Callable[[str, str | None, str | None, Where], VisualEngine]] = {
+    "transformers": lambda name, url, key, device: TransformersDialog.load(name, device=device),
+    "openai": lambda name, url, key, device: _at_endpoint(name, url, key),
 }
-"""By what stands before the colon: from what stands after it, an address and a key to the engine."""
+"""By what stands before the colon: from what stands after it, an address, a key and a device to the engine."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from models import tensors
 from models.catalogue import EYES, eyes_folder
+from models.device import Where, device_of
 from models.encoders.residual_network import ResidualNetwork
 from models.encoders.text import EncoderUnavailable
 
@@ -37,9 +38,9 @@ class PictureMatch:
         self.network, self.captions, self.scale = network, F.normalize(captions.float(), dim=-1), scale
 
     @classmethod
-    def load(cls, name: str | Path = EYES) -> "PictureMatch":
+    def load(cls, name: str | Path = EYES, *, device: Where = None) -> "PictureMatch":
         """The shipped network, or that of a folder, with its bank. EncoderUnavailable where either is missing."""
-        network = ResidualNetwork.load_folder(name)
+        network = ResidualNetwork.load_folder(name, device=device)
         bank = eyes_folder(name) / BANK
         if not bank.is_file():
             raise EncoderUnavailable(f"{str(name)!r} has no bank of captions: expected {bank}")
@@ -47,14 +48,14 @@ class PictureMatch:
 
     @torch.inference_mode()
     def vectors(self, pictures: "list[Image]") -> Tensor:
-        """The pictures among captions, (N, D) of length 1."""
-        size = self.network.config.picture_size
-        total = torch.zeros(())
+        """The pictures among captions, (N, D) of length 1, on the CPU."""
+        size, device = self.network.config.picture_size, device_of(self.network)
+        total = torch.zeros((), device=device)
         for side in (size - 32, size):
-            pixels = torch.stack([self.network.prepare(picture, side) for picture in pictures])
+            pixels = torch.stack([self.network.prepare(picture, side) for picture in pictures]).to(device)
             for view in (pixels, pixels.flip(-1)):
                 total = total + self.network.pool(self.network.stage_outputs(view)[-1])
-        return F.normalize(total, dim=-1)
+        return F.normalize(total, dim=-1).cpu()
 
     def fits(self, pictures: Tensor, sentences: Tensor) -> Tensor:
         """The fit of each pair, (N,); pictures and sentences (N, D), by `vectors` and by `caption_vectors`."""

@@ -16,6 +16,7 @@ from dialog.reading.seeing import Encoding, Seen, see
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models import checkpoint
 from models.catalogue import EYES, VISUAL, eyes_folder, path_of
+from models.device import Where, choose_device, device_of
 from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
 from models.mixers.base import leaves, rebuilt
@@ -117,31 +118,34 @@ class VisualDialog:
         familiarity: Familiarity | None = None,
     ) -> None:
         self.name, self.version, self.config = name, version, config
-        self.network, self.options = network.eval(), options
+        self.network = network.eval()
+        self.device = device_of(network)
+        """Where the network runs; what comes in and goes out is on the CPU."""
+        self.options = options.to(self.device)
         self.eyes, self.reader, self.familiarity = eyes, reader, familiarity
         if options.shape != (len(config.answers), config.network.d_answer):
             raise ValueError(
                 f"options are {tuple(options.shape)}, expected {(len(config.answers), config.network.d_answer)}"
             )
-        yes_or_no = torch.tensor([a in ("yes", "no") for a in config.answers])
-        self._yes_or_no = yes_or_no
+        self._yes_or_no = torch.tensor([a in ("yes", "no") for a in config.answers], device=self.device)
 
     @classmethod
-    def load(cls, name: str | Path = VISUAL) -> Self:
-        """A shipped model by name, or any folder that holds one.
+    def load(cls, name: str | Path = VISUAL, *, device: Where = None) -> Self:
+        """A shipped model by name, or any folder that holds one, on a device: by default a card where there is one.
 
         Raises ValueError that says which names there are, or which file or encoder is missing.
         """
         folder = path_of(str(name))
         config, tensors = checkpoint.read(folder, VisualModelConfig)
-        eyes = load_image_encoder(config.picture_encoder)
+        where = choose_device(device)
+        eyes = load_image_encoder(config.picture_encoder, device=where)
         found = eyes_version(config.picture_encoder)
         if config.picture_encoder_version not in ("", found):
             raise ValueError(
                 f"{folder} was trained with picture encoder {config.picture_encoder!r} of version "
                 f"{config.picture_encoder_version}, but the one there is {found or 'none of ours'}"
             )
-        network = checkpoint.fill(SeqDialN(config.network), tensors, folder, prefix="network.")
+        network = checkpoint.fill(SeqDialN(config.network), tensors, folder, prefix="network.").to(where)
         kin = any(name.startswith("familiarity.") for name in tensors)
         known = {k: checkpoint.one(tensors, f"familiarity.{k}", folder) for k in Familiarity._fields if kin}
         options = checkpoint.one(tensors, "options", folder, (len(config.answers), config.network.d_answer))
@@ -153,7 +157,7 @@ class VisualDialog:
             network,
             options.float(),
             eyes,
-            TextReader(TextEncoder.load(config.text_encoder)),
+            TextReader(TextEncoder.load(config.text_encoder, device=where)),
             Familiarity(**known) if known else None,
         )
 
@@ -169,9 +173,10 @@ class VisualDialog:
             strangeness = float(self.familiarity.strangeness(picture_features(seen.vectors)[None])[0])
         if self.config.blind:
             seen = blinded(seen)
-        vectors, boxes = seen.vectors[None], seen.boxes[None]
-        mask = torch.ones(vectors.shape[:2], dtype=torch.bool)
-        looked = self.network.look(vectors, mask, boxes, None if seen.pooled is None else seen.pooled[None])
+        vectors, boxes = seen.vectors[None].to(self.device), seen.boxes[None].to(self.device)
+        mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.device)
+        pooled = None if seen.pooled is None else seen.pooled[None].to(self.device)
+        looked = self.network.look(vectors, mask, boxes, pooled)
         corners = tuple((b[0], b[1], b[2], b[3]) for b in seen.boxes.tolist())
         return SeqDialNLook(looked, corners, strangeness)
 
@@ -226,8 +231,10 @@ class VisualDialog:
             raise ValueError(f"not the state of a dialogue about a picture: {error}") from error
         if version != self.version:
             raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
-        look = Looked(v, torch.ones(v.shape[:2], dtype=torch.bool), tensors.get("pooled"))
-        live = rebuilt(self.network.initial_state(1), iter(stored))
+        mask = torch.ones(v.shape[:2], dtype=torch.bool, device=self.device)
+        pooled = tensors["pooled"].to(self.device) if "pooled" in tensors else None
+        look = Looked(v.to(self.device), mask, pooled)
+        live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
         return VisualState(SeqDialNLook(look, boxes, strangeness), rounds, live, caption, version)
 
     def probabilities(self, z: Tensor) -> Tensor:
@@ -258,7 +265,8 @@ class VisualDialog:
         """One round run through the network, and the state after it."""
         item = joined(self.reader.read(state.rounds[-1] if state.rounds else [state.caption]))
         asked = self.reader.read([question])
-        step = self.network.step(state.look.seen, batched([item]), batched(asked), state.live)
+        said, question_texts = batched([item], self.device), batched(asked, self.device)
+        step = self.network.step(state.look.seen, said, question_texts, state.live)
         rounds = (*state.rounds, (question, " ".join(answer.split())))
         return step, VisualState(state.look, rounds, step.state, state.caption, self.version)
 

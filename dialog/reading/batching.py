@@ -214,8 +214,8 @@ class TokenBatch(NamedTuple):
     n_utterances: int
 
 
-def collate(sequences: Sequence[Packed]) -> TokenBatch:
-    """Pads on the right; the utterances of sequence b follow those of sequence b-1."""
+def collate(sequences: Sequence[Packed], device: torch.device | None = None) -> TokenBatch:
+    """Pads on the right, on the device or else the CPU; the utterances of sequence b follow those of sequence b-1."""
     width = max(len(s.ids) for s in sequences)
     ids, owners, base = [], [], 0
     for s in sequences:
@@ -223,9 +223,8 @@ def collate(sequences: Sequence[Packed]) -> TokenBatch:
         ids.append(s.ids + [0] * pad)
         owners.append([o + base if o >= 0 else -1 for o in s.owner] + [-1] * pad)
         base += s.n_utterances
-    lengths = torch.tensor([len(s.ids) for s in sequences])
-    mask = torch.arange(width) < lengths[:, None]
-    return TokenBatch(torch.tensor(ids), mask, torch.tensor(owners), base)
+    mask = [[i < len(s.ids) for i in range(width)] for s in sequences]
+    return TokenBatch(*(torch.tensor(rows, device=device) for rows in (ids, mask, owners)), base)
 
 
 def bucket(lengths: Sequence[int], budget: int, rng: random.Random | None = None) -> list[list[int]]:
@@ -248,8 +247,9 @@ def bucket(lengths: Sequence[int], budget: int, rng: random.Random | None = None
     return batches
 
 
-def pad_rows(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Rows (n_b, ...) as one tensor (B, N, ...) with zeros on the right, and its mask (B, N)."""
-    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    return padded, torch.arange(padded.shape[1]) < lengths[:, None]
+def pad_rows(rows: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Rows (n_b, ...) as one tensor (B, N, ...) with zeros on the right, and its mask (B, N), on the device: that of
+    the rows unless it is given."""
+    padded = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True).to(device or rows[0].device)
+    lengths = torch.tensor([len(row) for row in rows], device=padded.device)
+    return padded, torch.arange(padded.shape[1], device=padded.device) < lengths[:, None]

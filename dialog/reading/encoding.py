@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dialog.conversation import Conversation
 from dialog.reading.batching import Layout, Packed, Packer, Span, TokenBatch, Tokens, bucket, collate, cut, live_windows
+from models.device import device_of
 from models.encoders.text import TextEncoder
 
 BATCH_TOKENS = 1024
@@ -66,7 +67,8 @@ class ConversationEncoder:
     """A text encoder and a layout, with a cache of what was encoded before.
 
     The cache is keyed by the tokens of a whole sequence, so a hit is exact. It holds at most `cache_bytes`;
-    the least recently used go first. Safe to call from several threads.
+    the least recently used go first. Safe to call from several threads. It runs where the encoder's weights are; what
+    it gives back, and keeps, is on the CPU.
     """
 
     def __init__(self, encoder: TextEncoder, layout: Layout, *, cache_bytes: int = 64 << 20, version: str = "") -> None:
@@ -97,7 +99,7 @@ class ConversationEncoder:
         tokens = self._tokenize(conversations)
         jobs = [job for c, utterances in enumerate(tokens) for job in self._jobs(c, utterances, live)]
         found = self._reads(jobs, progress, keep_tokens)
-        vectors = [torch.empty(len(utterances), self.encoder.d_model) for utterances in tokens]
+        vectors = [torch.empty(len(utterances), self.encoder.d_model, device="cpu") for utterances in tokens]
         kept: list[list[Tensor]] = [[] for _ in tokens]
         for job in jobs:
             vectors[job.conversation][job.span.first : job.span.end] = found[job.key].vectors
@@ -169,8 +171,7 @@ class ConversationEncoder:
     def encode_last(self, window: Sequence[Tokens]) -> Tensor:
         """The vector (D,) of the last utterance of a window."""
         packed = self.packer.pack(window)
-        batch = collate([packed])
-        return self.encoder(*batch)[-1]
+        return self.encoder(*collate([packed], device_of(self.encoder)))[-1].cpu()
 
     @torch.inference_mode()
     def read_last(self, window: Sequence[Tokens], keep_tokens: nn.Module) -> tuple[Tensor, Tensor]:
@@ -216,7 +217,7 @@ class ConversationEncoder:
         return found, missing
 
     def _run(self, jobs: Sequence[_Job], keep_tokens: nn.Module | None) -> list[_Read]:
-        batch = collate([job.packed for job in jobs])
+        batch = collate([job.packed for job in jobs], device_of(self.encoder))
         if keep_tokens is None:
             vectors, tokens = self.encoder(*batch), list[Tensor]()
         else:
@@ -225,6 +226,7 @@ class ConversationEncoder:
                 self.encoder.means(states, batch.owner, batch.n_utterances),
                 _kept(states, batch, keep_tokens),
             )
+        vectors, tokens = vectors.cpu(), [t.cpu() for t in tokens]
         reads, base = [], 0
         for job in jobs:
             wanted = slice(base + job.span.first - job.span.begin, base + job.packed.n_utterances)

@@ -51,21 +51,21 @@ def n_tiles(width: int, height: int) -> int:
 
 @torch.inference_mode()
 def see(encoder: Encoding, pictures: "list[Image]") -> list[Seen]:
-    """What the encoder sees in each picture, its tiles together; boxes are fractions of the whole picture."""
+    """What the encoder sees in each picture, on the CPU, its tiles together; boxes are fractions of the whole."""
     tiles, counts = list["Image"](), [n_tiles(*picture.size) for picture in pictures]
     for picture, n in zip(pictures, counts, strict=True):
         width, height = picture.size
         cuts = [round(i * width / n) for i in range(n + 1)]
         tiles += [picture.crop((cuts[i], 0, cuts[i + 1], height)) for i in range(n)] if n > 1 else [picture]
-    regions = encoder.encode(tiles)
+    seen = encoder.encode(tiles)
+    tile_vectors, mask, tile_boxes = seen.vectors.cpu(), seen.mask.cpu(), seen.boxes.cpu()
+    pooled = None if seen.pooled is None else seen.pooled.cpu()
     found, first = [], 0
     for n in counts:
         rows = range(first, first + n)
-        vectors = torch.cat([regions.vectors[i][regions.mask[i]] for i in rows]).float()
-        boxes = torch.cat([_placed(regions.boxes[i][regions.mask[i]], i - first, n) for i in rows]).float()
-        whole = (
-            None if regions.pooled is None else F.normalize(regions.pooled[first : first + n].float().mean(0), dim=0)
-        )
+        vectors = torch.cat([tile_vectors[i][mask[i]] for i in rows]).float()
+        boxes = torch.cat([_placed(tile_boxes[i][mask[i]], i - first, n) for i in rows]).float()
+        whole = None if pooled is None else F.normalize(pooled[first : first + n].float().mean(0), dim=0)
         found.append(Seen(vectors, boxes, whole))
         first += n
     return found

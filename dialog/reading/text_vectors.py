@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dialog.reading.batching import bucket, pad_rows
+from models.device import device_of
 from models.encoders.text import TextEncoder
 from models.seqdialn.model import Texts
 
@@ -29,7 +30,8 @@ class TextReader:
     """A frozen text encoder with a cache by text; the least recently used go first. Safe to use from several threads.
 
     The sentence vector is the one all-MiniLM-L6-v2 was trained for: the mean over all tokens, the two special ones
-    included, normed. The token states leave the special ones out.
+    included, normed. The token states leave the special ones out. It runs where the encoder's weights are; the
+    vectors are on the CPU.
     """
 
     def __init__(self, encoder: TextEncoder, *, cache_texts: int = 4096) -> None:
@@ -60,17 +62,18 @@ class TextReader:
 
     def _encode(self, texts: Sequence[str]) -> list[TextVectors]:
         tokens = self.encoder.tokenize([" ".join(text.split()) for text in texts], MAX_TOKENS)
-        empty = TextVectors(torch.zeros(0, self.width), torch.zeros(self.width))
+        device = device_of(self.encoder)
+        empty = TextVectors(torch.zeros(0, self.width, device="cpu"), torch.zeros(self.width, device="cpu"))
         out = [empty] * len(texts)
         for group in bucket([len(t) + 2 for t in tokens], BATCH_TOKENS):
             group = [i for i in group if tokens[i]]
             if not group:
                 continue
-            rows = [torch.tensor([self.encoder.start_id, *tokens[i], self.encoder.separator_id]) for i in group]
-            ids, mask = pad_rows(rows)
-            states = self.encoder.network(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
+            texts_ids = [[self.encoder.start_id, *tokens[i], self.encoder.separator_id] for i in group]
+            ids, mask = pad_rows([torch.tensor(row, device=device) for row in texts_ids])
+            states = self.encoder.states(ids, mask).float()
             mean = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-            for i, row, sentence in zip(group, states, F.normalize(mean, dim=-1), strict=True):
+            for i, row, sentence in zip(group, states.cpu(), F.normalize(mean, dim=-1).cpu(), strict=True):
                 # Copies: a view would keep the whole batch in memory for as long as one text is cached.
                 out[i] = TextVectors(row[1 : len(tokens[i]) + 1].clone(), sentence.clone())
         return out
@@ -82,12 +85,14 @@ def joined(parts: Sequence[TextVectors]) -> TextVectors:
     return TextVectors(torch.cat([p.words for p in parts]), F.normalize(sentence, dim=0))
 
 
-def batched(vectors: Sequence[TextVectors]) -> Texts:
-    """Texts (B, L, E) with their mask; at least one token wide, so that empty texts have a (padded) place too."""
-    length = max(1, *(len(v.words) for v in vectors))
-    words = torch.zeros(len(vectors), length, vectors[0].words.shape[-1])
-    mask = torch.zeros(len(vectors), length, dtype=torch.bool)
+def batched(vectors: Sequence[TextVectors], device: torch.device | None = None) -> Texts:
+    """Texts (B, L, E) with their mask, on the device: that of the vectors unless it is given. At least one token wide,
+    so that empty texts have a (padded) place too."""
+    length, here = max(1, *(len(v.words) for v in vectors)), vectors[0].words.device
+    words = torch.zeros(len(vectors), length, vectors[0].words.shape[-1], device=here)
+    mask = torch.zeros(len(vectors), length, dtype=torch.bool, device=here)
     for i, v in enumerate(vectors):
         words[i, : len(v.words)] = v.words  # half-precision vectors from a training run's store become float32
         mask[i, : len(v.words)] = True
-    return Texts(words, mask, torch.stack([v.sentence for v in vectors]).float())
+    sentences = torch.stack([v.sentence for v in vectors]).float()
+    return Texts(words.to(device or here), mask.to(device or here), sentences.to(device or here))

@@ -18,7 +18,7 @@ class Recipe:
 
     summary: str
     train: "Callable[..., dict[str, Any]]"
-    """(data folder, output folder, seed, folder to start from, report) -> validation scores."""
+    """(data folder, output folder, seed, folder to start from, report, device) -> validation scores."""
     takes_teachers: bool = False
     """Whether `train` takes teachers=(folders of trained models): what they say is learned beside the labels."""
     reads_data: bool = True
@@ -36,6 +36,7 @@ def _emotion(summary: str, name: str, *parts: str) -> Recipe:
         seed: int,
         start: Path | None,
         report: "Callable[[Progress], None] | None",
+        device: str | None = None,
         teachers: Sequence[Path] = (),
     ) -> dict[str, Any]:
         from dialog.training import recipes
@@ -45,19 +46,26 @@ def _emotion(summary: str, name: str, *parts: str) -> Recipe:
         for part in parts:
             recipe = recipes.alone(recipe) if part == "alone" else recipes.ablated(recipe, part)
         full = "emotion/" + "-".join([name.replace("_", "-"), *parts])
-        trained = train_emotion(recipe, data, out, seed=seed, start=start, teachers=teachers, name=full, report=report)
+        trained = train_emotion(
+            recipe, data, out, seed=seed, start=start, teachers=teachers, name=full, report=report, device=device
+        )
         return trained.scores
 
     return Recipe(summary=summary, train=train, takes_teachers=True)
 
 
 def _teacher(
-    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
 ) -> dict[str, Any]:
     from dialog.training.pool import for_teacher
     from dialog.training.teacher import TeacherRecipe, train_teacher
 
-    train_teacher(for_teacher(data, seed), out, TeacherRecipe(seed=seed), start=start, report=report)
+    train_teacher(for_teacher(data, seed), out, TeacherRecipe(seed=seed), start=start, report=report, device=device)
     return {}
 
 
@@ -67,6 +75,7 @@ def _answers(
     seed: int,
     start: Path | None,
     report: "Callable[[Progress], None] | None",
+    device: str | None = None,
     teachers: Sequence[Path] = (),
 ) -> dict[str, Any]:
     from dialog.training.answers import make_answers
@@ -83,7 +92,7 @@ def _answers(
         if report:
             report(Progress(done, len(messages), 0.0))
 
-    make_answers(messages, teachers[0], out, large=start, progress=count)
+    make_answers(messages, teachers[0], out, large=start, device=device, progress=count)
     return {}
 
 
@@ -93,37 +102,55 @@ def _default(
     seed: int,
     start: Path | None,
     report: "Callable[[Progress], None] | None",
+    device: str | None = None,
     teachers: Sequence[Path] = (),
 ) -> dict[str, Any]:
     from dialog.training.default import DefaultRecipe, train_default
 
     if len(teachers) != 1:
         raise ValueError(f"{len(teachers)} teachers: emotion/ekman takes one, --teacher FOLDER of emotion/answers")
-    return train_default(DefaultRecipe(), data, out, answers=teachers[0], start=start, seed=seed, report=report)
+    return train_default(
+        DefaultRecipe(), data, out, answers=teachers[0], start=start, seed=seed, report=report, device=device
+    )
 
 
 def _encoder(
-    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
 ) -> dict[str, Any]:
     from dialog.training.encoder import EncoderRecipe, train_encoder
 
     if start is not None:
         raise ValueError("emotion/encoder starts from the plain encoder; --start belongs to the recipes that follow it")
-    train_encoder(EncoderRecipe(), data, out, seed=seed, report=report)
+    train_encoder(EncoderRecipe(), data, out, seed=seed, report=report, device=device)
     return {}
 
 
 def _causes(
-    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
 ) -> dict[str, Any]:
     from dialog.training.causes import CausesRecipe, train_causes
 
-    return train_causes(CausesRecipe(), data, out, seed=seed, start=start, report=report)
+    return train_causes(CausesRecipe(), data, out, seed=seed, start=start, report=report, device=device)
 
 
 def _visual(summary: str, name: str, reasoning: str | None = None) -> Recipe:
     def train(
-        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+        data: Path,
+        out: Path,
+        seed: int,
+        start: Path | None,
+        report: "Callable[[Progress], None] | None",
+        device: str | None = None,
     ) -> dict[str, Any]:
         from dialog.training import visual
 
@@ -131,29 +158,41 @@ def _visual(summary: str, name: str, reasoning: str | None = None) -> Recipe:
         known_as = "visual/seqdialn" + ("" if name == "standard" else f"-{name}")
         if reasoning is not None:
             recipe, known_as = visual.reasoning_by(recipe, reasoning), f"visual/seqdialn-{reasoning}"
-        return visual.train_visual(recipe, data, out, seed=seed, start=start, report=report, name=known_as)
+        return visual.train_visual(
+            recipe, data, out, seed=seed, start=start, report=report, device=device, name=known_as
+        )
 
     return Recipe(summary=summary, train=train)
 
 
 def _visdial(
-    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
 ) -> dict[str, Any]:
     from dialog.training.visdial import VisDialRecipe, train_visdial
 
     if start is not None:
         raise ValueError("visual/visdial starts from nothing; --start belongs to the recipes that follow another")
-    return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report)
+    return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report, device=device)
 
 
 def _vision(
-    data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
 ) -> dict[str, Any]:
     from dialog.training.vision import VisionRecipe, train_vision
 
     if start is not None:
         raise ValueError("vision/encoder starts from nothing; --start belongs to the recipes that follow another")
-    return train_vision(VisionRecipe(), data, out, seed=seed, report=report)
+    return train_vision(VisionRecipe(), data, out, seed=seed, report=report, device=device)
 
 
 _PARTS = {"alone": "the same encoder on single utterances, nothing else"} | {
@@ -163,13 +202,18 @@ _PARTS = {"alone": "the same encoder on single utterances, nothing else"} | {
 
 def _pointer(name: str, summary: str) -> Recipe:
     def train(
-        data: Path, out: Path, seed: int, start: Path | None, report: "Callable[[Progress], None] | None"
+        data: Path,
+        out: Path,
+        seed: int,
+        start: Path | None,
+        report: "Callable[[Progress], None] | None",
+        device: str | None = None,
     ) -> dict[str, Any]:
         from dialog.training.pointer import NAMED, train_pointer
 
         if start is not None:
             raise ValueError(f"{name} starts from nothing; --start belongs to the emotion recipes")
-        return train_pointer(name, NAMED[name](), out, seed=seed, report=report).scores
+        return train_pointer(name, NAMED[name](), out, seed=seed, report=report, device=device).scores
 
     return Recipe(summary=summary, train=train, reads_data=False)
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from dialog.training.distil import Answers
 from dialog.training.messages import Message
 from dialog.training.teacher import answers, load_teacher
+from models.device import Where
+from models.tensors import read_file, write_file
 
 _TENSORS, _MESSAGES = "answers.safetensors", "messages.jsonl"
 
@@ -20,17 +21,18 @@ def make_answers(
     out: Path,
     *,
     large: Path | None = None,
+    device: Where = None,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Writes answers.safetensors and messages.jsonl into `out`; `teacher` is a folder, `large` that of large_folder."""
-    said = answers(load_teacher(teacher, large), [m.text for m in messages], progress)
+    said = answers(load_teacher(teacher, large, device=device), [m.text for m in messages], progress)
     return write_answers(messages, Answers(said.emotion.softmax(-1), said.tags.sigmoid(), said.affect), out)
 
 
 def write_answers(messages: Sequence[Message], said: Answers, out: Path) -> Path:
     """The files that `read_answers` reads."""
     out.mkdir(parents=True, exist_ok=True)
-    save_file({key: t.half().contiguous() for key, t in said._asdict().items()}, out / _TENSORS)
+    write_file(out / _TENSORS, {key: t.half() for key, t in said._asdict().items()})
     with (out / _MESSAGES).open("w", encoding="utf-8") as file:
         for m in messages:
             row = {"text": m.text, "corpus": m.corpus, "emotion": m.emotion, "affect": m.affect}
@@ -57,7 +59,7 @@ def read_answers(folder: Path) -> tuple[list[Message], Answers]:
                     None if row["affect"] is None else (row["affect"][0], row["affect"][1]),
                 )
             )
-    said = Answers(**{key: t.float() for key, t in load_file(folder / _TENSORS).items()})
+    said = Answers(**{key: t.float() for key, t in read_file(folder / _TENSORS).items()})
     if not len(messages) == len(said.emotion) == len(said.tags) == len(said.affect):
         raise ValueError(f"{folder}: {len(messages)} messages, but {len(said.emotion)} answers")
     if not bool(torch.isfinite(said.emotion).all()):

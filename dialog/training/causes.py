@@ -32,6 +32,8 @@ from dialog.training.card import write_causes_card
 from dialog.training.cause_calibration import calibrated
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
+from models.catalogue import EMOTION
+from models.device import Where, device_of
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, pad_tokens
 from models.pointer.spans import best_spans
 
@@ -165,11 +167,12 @@ class Batch(NamedTuple):
 
 def collate(examples: Sequence[Example], model: CausePointer, gold: Sequence[bool]) -> Batch:
     """Padded on the right; `gold` says for each example whose emotions it shows."""
-    vectors, mask = pad_rows([e.vectors for e in examples])
-    emotions, _ = pad_rows([e.gold if g else e.predicted for e, g in zip(examples, gold, strict=True)])
-    speakers, _ = pad_rows([e.speakers for e in examples])
-    lengths, _ = pad_rows([torch.tensor([len(s) for s in e.states]) for e in examples])
-    flat = torch.cat([s for e in examples for s in e.states]).float()
+    device = device_of(model)
+    vectors, mask = pad_rows([e.vectors for e in examples], device)
+    emotions, _ = pad_rows([e.gold if g else e.predicted for e, g in zip(examples, gold, strict=True)], device)
+    speakers, _ = pad_rows([e.speakers for e in examples], device)
+    lengths, _ = pad_rows([torch.tensor([len(s) for s in e.states], device=device) for e in examples])
+    flat = torch.cat([s for e in examples for s in e.states]).to(device).float()
     tokens, token_mask = pad_tokens(model.keep_token(flat), lengths)
     n = mask.shape[1]
     asked, latent = torch.zeros(len(examples), n, dtype=torch.bool), torch.zeros(len(examples), n)
@@ -179,8 +182,9 @@ def collate(examples: Sequence[Example], model: CausePointer, gold: Sequence[boo
             asked[b, t.place] = True
             latent[b, t.place] = float(t.latent)
             caused[b, t.place, list(t.spans)] = 1.0
-    habits = torch.tensor([e.habit for e in examples])
-    return Batch((vectors, emotions, speakers, tokens, token_mask, mask, habits), asked, caused, latent)
+    habits = torch.tensor([e.habit for e in examples], device=device)
+    read = (vectors, emotions, speakers, tokens, token_mask, mask, habits)
+    return Batch(read, asked.to(device), caused.to(device), latent.to(device))
 
 
 def span_loss(model: CausePointer, q: Tensor, read: Candidates, examples: Sequence[Example]) -> Tensor:
@@ -189,7 +193,7 @@ def span_loss(model: CausePointer, q: Tensor, read: Candidates, examples: Sequen
     total = read.own.new_zeros(())
     lengths = read.token_mask.sum(2)
     for like in bucket([int(lengths[b, j]) for b, _, j, _, _ in rows], SPAN_TOKENS):  # Long ones are rare, and dear.
-        where = torch.tensor([rows[i] for i in like])
+        where = torch.tensor([rows[i] for i in like], device=q.device)
         spans = model.spans(q, read, read, where[:, :3])
         gold = where[:, 3] * spans.shape[1] + where[:, 4]
         total = total + F.cross_entropy(spans.flatten(1), gold, reduction="sum")
@@ -222,6 +226,7 @@ def train_causes(
     *,
     seed: int = 0,
     start: Path | None = None,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """Trains `recipe.seeds` models, from `seed` on, and writes the best into `out`: config, weights, card, scores.
@@ -230,7 +235,7 @@ def train_causes(
     validation part is small, so a tenth of its train part joins it to choose temperature, threshold and seed. What
     other corpora keep for validation chooses those of their own habits.
     """
-    tagger = EmotionTagger.load(start, causes=False) if start else EmotionTagger.load(causes=False)
+    tagger = EmotionTagger.load(start or EMOTION, causes=False, device=device)
     examples, checks = list[Example](), list[list[Example]]()
     for habit, (learn, kept) in enumerate(_conversations(recipe, data)):
         examples += make_examples(learn, tagger, habit)
@@ -244,7 +249,7 @@ def train_causes(
     found = []
     for one in range(seed, seed + recipe.seeds):
         torch.manual_seed(one)
-        model = CausePointer(pointer)
+        model = CausePointer(pointer).to(tagger.device)
         train_one(model, recipe, examples, out / f"seed-{one}", one, report)
         # As it will be loaded: a threshold sits where the rounding of the weights has put it.
         model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
@@ -339,7 +344,7 @@ def span_scores(model: CausePointer, examples: Sequence[Example], exact: float) 
     for some in _side_by_side([e for e in examples if e.spans]):
         _, _, q, read = model(*collate(some, model, [True] * len(some)).read)
         true = [(b, s) for b, e in enumerate(some) for s in e.spans]
-        spans = model.spans(q, read, read, torch.tensor([(b, s.t, s.j) for b, s in true]))
+        spans = model.spans(q, read, read, torch.tensor([(b, s.t, s.j) for b, s in true], device=q.device))
         for (_, s), (first, last) in zip(true, best_spans(spans, exact).tolist(), strict=True):
             common = max(0, min(last, s.last) - max(first, s.first) + 1)
             f1 = 2 * common / (last - first + 1 + s.last - s.first + 1)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dialog.reading.batching import pad_rows
 from dialog.training.loop import Progress, Schedule, finish, run
+from models.device import device_of
 from models.emotionic.model import EmotionIC
 
 
@@ -64,11 +65,12 @@ class ContrastTraining(nn.Module):
         """The cross-entropy of what is wanted, of strays and pairs against what is said of each alone."""
         rows = [self._seen(rng.choice(self.talks), rng) for _ in range(self.recipe.batch)]
         rows += [self._pair(rng) for _ in range(self.recipe.pairs)]
-        x, mask = pad_rows([talk.vectors for talk, _ in rows])
-        speakers, _ = pad_rows([talk.speakers for talk, _ in rows])
-        wanted, _ = pad_rows([talk.wanted for talk, _ in rows])
-        apart, _ = pad_rows([alone for _, alone in rows])
-        weight = torch.tensor([talk.weight for talk, _ in rows])[:, None] * (wanted.sum(-1) > 0)
+        device = device_of(self.context)
+        x, mask = pad_rows([talk.vectors for talk, _ in rows], device)
+        speakers, _ = pad_rows([talk.speakers for talk, _ in rows], device)
+        wanted, _ = pad_rows([talk.wanted for talk, _ in rows], device)
+        apart, _ = pad_rows([alone for _, alone in rows], device)
+        weight = torch.tensor([talk.weight for talk, _ in rows], device=device)[:, None] * (wanted.sum(-1) > 0)
         with torch.no_grad():
             own = self.context.classify(self.context.norm(x)).softmax(-1)
         wanted = torch.where(apart[..., None], own, wanted)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dialog.conversation import Conversation
@@ -35,9 +34,11 @@ from dialog.training.messages import LABELS, chat_conversations, of_chat, spread
 from dialog.training.pool import chat_files
 from dialog.training.starting import start_tensors
 from models.checkpoint import part
+from models.device import Where, device_of
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, low_rank_deltas
+from models.tensors import read_file, write_file
 
 _NEUTRAL = LABELS.index("neutral")
 TEMPERATURES = tuple(float(t) for t in np.round(np.arange(0.6, 1.81, 0.05), 2))
@@ -75,7 +76,8 @@ class DefaultRecipe:
 
 def cut_to_rank(model: MessageModel, rank: int) -> tuple[MessageModel, dict[str, Tensor]]:
     """The model as it will be loaded, its encoder's change at the rank given and in half precision; and the deltas."""
-    merged = MessageModel(TextEncoder.load())
+    where = device_of(model)
+    merged = MessageModel(TextEncoder.load(device=where)).to(where)
     deltas = low_rank_deltas(model.encoder.network, merged.encoder.network, rank)
     merged.encoder.add_deltas({k: v.half() for k, v in deltas.items()})
     heads = {k: v for k, v in model.state_dict().items() if not k.startswith("encoder.")}
@@ -88,7 +90,7 @@ def context_over(model: MessageModel, fields: Mapping[str, Any]) -> EmotionIC:
     config = EmotionICConfig(
         n_labels=len(LABELS), d_encoder=model.encoder.d_model, n_tags=len(TAGS), affect=True, **fields
     )
-    context = EmotionIC(config)
+    context = EmotionIC(config).to(device_of(model))
     assert context.tags is not None
     assert context.affect is not None
     pairs = ((context.norm, model.norm), (context.classify, model.classify))
@@ -99,12 +101,12 @@ def context_over(model: MessageModel, fields: Mapping[str, Any]) -> EmotionIC:
 
 @torch.no_grad()
 def vectors_of(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
-    """Vectors (M, D) of texts, each read alone."""
+    """Vectors (M, D) of texts, each read alone; on the CPU."""
     packer = Packer(encoder, ALONE)
     packed = [packer.pack([t]) for t in packer.tokenize([""] * len(texts), texts)]
     vectors = torch.zeros(len(texts), encoder.d_model)
     for batch in bucket([len(p.ids) for p in packed], 2048):
-        vectors[batch] = encoder(*collate([packed[i] for i in batch]))
+        vectors[batch] = encoder(*collate([packed[i] for i in batch], device_of(encoder))).cpu()
     return vectors
 
 
@@ -129,7 +131,7 @@ def talks(
     texts = list(dict.fromkeys(u.text for c, _, _ in rows for u in c.utterances))
     vectors, at = vectors_of(model.encoder, texts), {text: i for i, text in enumerate(texts)}
     with torch.no_grad():
-        own = model.heads(vectors)[0].softmax(-1)
+        own = model.heads(vectors.to(device_of(model)))[0].softmax(-1).cpu()
     found = []
     for c, row, ours in rows:
         places = [at[u.text] for u in c.utterances]
@@ -257,6 +259,7 @@ def train_default(
     answers: Path,
     start: Path | None = None,
     seed: int = 0,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, float]:
     """Trains the default into `out`: config.json, model.safetensors, card.md, scores.json.
@@ -265,16 +268,17 @@ def train_default(
     """
     torch.manual_seed(seed)
     messages, said = read_answers(answers)
-    model = MessageModel(TextEncoder.load())
+    encoder = TextEncoder.load(device=device)
+    model = MessageModel(encoder).to(device_of(encoder))
     if (out / STUDENT).is_file():
-        model.load_state_dict(load_file(out / STUDENT))
+        model.load_state_dict(read_file(out / STUDENT))
     else:
         if start is not None:
             given = start_tensors(start)
             model.encoder.add_deltas(part(given, "encoder."))
             model.start_from(given)
         train_student(model, recipe.student, messages, said, out, seed=seed, report=report)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, out / STUDENT)
+        write_file(out / STUDENT, model.state_dict())
         finish(out)
     merged, deltas = cut_to_rank(model, recipe.rank)
     context = context_over(merged, recipe.context)

@@ -20,6 +20,7 @@ from dialog.reading.batching import Layout, Packer, bucket, collate
 from dialog.training.decorations import decorated
 from dialog.training.loop import Progress, Schedule, run
 from dialog.training.messages import LABELS, Message
+from models.device import device_of, mixed_precision
 from models.encoders.text import TextEncoder
 
 ALONE = Layout(
@@ -118,12 +119,14 @@ class Student(nn.Module):
             rows.append(row)
         tokens = self.packer.tokenize([""] * len(texts), texts)
         tokens = [t._replace(text=t.text[:64]) for t in tokens]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            vectors = self.model.encoder(*collate([self.packer.pack([t]) for t in tokens]))
+        device, some = device_of(self.model), list(batch)
+        with mixed_precision(device):
+            vectors = self.model.encoder(*collate([self.packer.pack([t]) for t in tokens], device))
         emotion, tags, affect = self.model.heads(vectors)
-        loss = F.cross_entropy(emotion, torch.tensor(rows))
-        loss = loss + self.recipe.tags_weight * F.binary_cross_entropy_with_logits(tags, self.tags[list(batch)])
-        return loss + self.recipe.affect_weight * F.mse_loss(affect, self.affect[list(batch)])
+        loss = F.cross_entropy(emotion, torch.tensor(rows, device=device))
+        by_tag = F.binary_cross_entropy_with_logits(tags, self.tags[some].to(device))
+        loss = loss + self.recipe.tags_weight * by_tag
+        return loss + self.recipe.affect_weight * F.mse_loss(affect, self.affect[some].to(device))
 
     def batches(self, epoch: int, seed: int) -> list[list[int]]:
         """Every message, as often as the recipe says, in batches of like length and random order."""

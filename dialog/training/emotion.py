@@ -33,6 +33,7 @@ from dialog.training.examples import (
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.starting import cut_deltas, start_classifier, start_context, start_labels, start_tensors
 from models import checkpoint
+from models.device import Where, choose_device, device_of, mixed_precision
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, make_low_rank, trained_deltas
@@ -120,11 +121,12 @@ class EmotionTraining(nn.Module):
         examples = [self.examples[i][0] for i in batch]
         fixed = self.fixed
         vectors = self._vectors(examples, rng) if fixed is None else torch.cat([fixed[i] for i in batch])
-        x, mask = pad_rows(vectors.split([len(e.utterances) for e in examples]))
-        speakers, _ = pad_rows([speaker_ids([u.speaker for u in e.utterances]) for e in examples])
-        tags = torch.full(mask.shape, UNKNOWN)
-        for b, i in enumerate(batch):
-            tags[b, : len(self.examples[i][1])] = torch.tensor(self.examples[i][1])
+        device = device_of(self.context)
+        x, mask = pad_rows(vectors.split([len(e.utterances) for e in examples]), device)
+        speakers, _ = pad_rows([speaker_ids([u.speaker for u in e.utterances]) for e in examples], device)
+        n = mask.shape[1]
+        rows = [[*self.examples[i][1], *[UNKNOWN] * (n - len(self.examples[i][1]))] for i in batch]
+        tags = torch.tensor(rows, device=device)
         known = max(1, int((tags >= 0).sum()))
         emissions = self.context(x, speakers, mask, live=rng.random() < self.recipe.live_share)
         chain = -self.context.log_likelihood(emissions, tags, speakers, mask).sum() / known
@@ -133,7 +135,7 @@ class EmotionTraining(nn.Module):
         loss = chain + self.recipe.alone_weight * own
         if self.taught is None:
             return loss
-        said = torch.cat([self.taught[i] for i in batch])  # (U, L): teachers speak of every utterance.
+        said = torch.cat([self.taught[i] for i in batch]).to(device)  # (U, L): teachers speak of every utterance.
         soft = F.cross_entropy(emissions[mask], said) + self.recipe.alone_weight * F.cross_entropy(alone[mask], said)
         return loss + self.recipe.teacher_weight * (soft - loss)
 
@@ -151,10 +153,10 @@ class EmotionTraining(nn.Module):
 
     def _encode(self, packed: Sequence[Packed]) -> Tensor:
         """Vectors (U, D) of all sequences, in order; those of like length share a padded call."""
-        vectors: list[Tensor] = [torch.empty(0)] * len(packed)
+        vectors, device = list[Tensor]([torch.empty(0)] * len(packed)), device_of(self.encoder)
         for group in bucket([len(p.ids) for p in packed], max(512, self.recipe.batch_tokens // 2)):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                states = self.encoder(*collate([packed[i] for i in group]))
+            with mixed_precision(device):
+                states = self.encoder(*collate([packed[i] for i in group], device))
             for i, v in zip(group, states.split([packed[i].n_utterances for i in group]), strict=True):
                 vectors[i] = v
         return torch.cat(vectors)
@@ -177,18 +179,20 @@ def train_emotion(
     start: Path | None = None,
     teachers: Sequence[Path] = (),
     name: str = "",
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Trained:
-    """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json.
+    """Trains a recipe into `out`, a model's folder with its card and scores.
 
     `start` is the folder of `emotion/encoder`, or of a model whose tuned encoder is to be gone on with; without it
     training begins from the plain encoder. `teachers` are folders of models with the same labels, whose mean the new
-    one learns from beside the labels. `name` is the recipe's, for the card. Resumes where a killed run stopped.
+    one learns from beside the labels. `name` is the recipe's, for the card. Without a `device` it runs on a card if
+    there is one. Resumes where a killed run stopped.
     """
     name = name or f"emotion/{recipe.label_set}"
     torch.manual_seed(seed)
-    labels = LABEL_SETS[recipe.label_set]
-    encoder = TextEncoder.load()
+    labels, where = LABEL_SETS[recipe.label_set], choose_device(device)
+    encoder = TextEncoder.load(device=where)
     given = start_tensors(start) if start is not None else {}
     deltas = checkpoint.part(given, "encoder.")
     if recipe.rank:
@@ -201,8 +205,9 @@ def train_emotion(
     start_classifier(context, given, recipe.label_set)
     if recipe.goes_on:
         start_context(context, given, start_labels(start), labels)
+    context.to(where)
     examples = _examples(recipe, data, seed, Packer(encoder, recipe.layout))
-    taught = _taught(recipe, data, seed, teachers) if teachers else None
+    taught = _taught(recipe, data, seed, teachers, where) if teachers else None
     module = EmotionTraining(encoder, context, recipe, examples, taught)
     batches = _Batches(module.examples, recipe, seed)
     schedule = Schedule(steps=max(1, round(batches.per_epoch * recipe.epochs)), lr=recipe.lr, lr_new=recipe.lr_new)
@@ -221,7 +226,7 @@ def train_emotion(
         for key, weight in begun.items():
             module.get_parameter(key).lerp_(weight, recipe.kept)
     deltas = trained_deltas(encoder) if recipe.rank else deltas
-    merged = TextEncoder.load()
+    merged = TextEncoder.load(device=where)
     merged.add_deltas({k: v.half() for k, v in deltas.items()})  # As it will be loaded.
     whole = EmotionModelConfig(labels=labels, context=config, layout=recipe.layout)
     parts = [(c, source.corpus) for source in recipe.validation for c in load_source(source, data, seed)]
@@ -290,9 +295,11 @@ def _examples(recipe: EmotionRecipe, data: Path, seed: int, packer: Packer) -> l
     return found
 
 
-def _taught(recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Path]) -> list[Tensor]:
+def _taught(
+    recipe: EmotionRecipe, data: Path, seed: int, teachers: Sequence[Path], device: Where = None
+) -> list[Tensor]:
     """What the teachers say of every one of `_examples`, (N, L) each: the normed geometric mean of their marginals."""
-    taggers = [EmotionTagger.load(folder, causes=False) for folder in teachers]
+    taggers = [EmotionTagger.load(folder, causes=False, device=device) for folder in teachers]
     labels = LABEL_SETS[recipe.label_set]
     for folder, tagger in zip(teachers, taggers, strict=True):
         if tagger.labels != labels:

@@ -20,6 +20,7 @@ from dialog.reading.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, Spea
 from dialog.training.examples import Example, Source, load_source, make_examples, random_spans
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.starting import ENCODER_FILE
+from models.device import Where, device_of, mixed_precision
 from models.encoders.text import TextEncoder, low_rank_deltas
 from models.tensors import write_file
 
@@ -83,15 +84,16 @@ class EncoderTraining(nn.Module):
 
     def loss(self, items: Sequence[_Item], wholes: dict[str, int]) -> Tensor:
         """Cross-entropy a label, the corpora's own and Ekman's, and that of whole conversations."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            vectors = self.encoder(*collate([item.packed for item in items]))
+        device = device_of(self.encoder)
+        with mixed_precision(device):
+            vectors = self.encoder(*collate([item.packed for item in items], device))
         x = self.dropout(vectors)
         corpora = [item.example.corpus for item in items for _ in item.labels]
-        labels = torch.tensor([label for item in items for label in item.labels])
-        ekman = torch.tensor([label for item in items for label in item.ekman])
+        labels = torch.tensor([label for item in items for label in item.labels], device=device)
+        ekman = torch.tensor([label for item in items for label in item.ekman], device=device)
         total, n = x.new_zeros(()), 0
         for name in dict.fromkeys(corpora):
-            here = torch.tensor([c == name for c in corpora]) & (labels >= 0)
+            here = torch.tensor([c == name for c in corpora], device=device) & (labels >= 0)
             if here.any():
                 total = total + self._cross_entropy(name, x[here], labels[here])
                 n += int(here.sum())
@@ -105,7 +107,7 @@ class EncoderTraining(nn.Module):
                 targets.append(wholes[item.example.whole])
             base += len(item.labels)
         if means:
-            whole = self._cross_entropy("whole", torch.stack(means), torch.tensor(targets))
+            whole = self._cross_entropy("whole", torch.stack(means), torch.tensor(targets, device=device))
             total, n = total + self.recipe.whole_weight * whole, n + len(means)
         return total / max(1, n)
 
@@ -114,11 +116,17 @@ class EncoderTraining(nn.Module):
 
 
 def train_encoder(
-    recipe: EncoderRecipe, data: Path, out: Path, *, seed: int = 0, report: Callable[[Progress], None] | None = None
+    recipe: EncoderRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: Where = None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Trains the shared encoder into `out`: deltas, the classifiers, the vectors' scale."""
     torch.manual_seed(seed)
-    encoder = TextEncoder.load().eval()
+    encoder = TextEncoder.load(device=device).eval()
     encoder.network.get_submodule("embeddings").requires_grad_(False)
     conversations = {source.corpus: load_source(source, data, seed) for source in recipe.sources}
     # A label of a whole conversation has a classifier of its own.
@@ -129,7 +137,7 @@ def train_encoder(
     heads = {name: len(labels) for name, labels in label_sets.items() if labels} | {"ekman": 7}
     if wholes:
         heads["whole"] = len(wholes)
-    module = EncoderTraining(encoder, heads, recipe)
+    module = EncoderTraining(encoder, heads, recipe).to(device_of(encoder))
     packers = {marks: Packer(encoder, _marked(recipe.layout, marks)) for marks in ("letter", "name", "none")}
     items = _items(recipe, conversations, label_sets, packers, seed)
     batches = bucket_randomly([len(item.packed.ids) for item in items], recipe.batch_tokens, random.Random(seed))
@@ -149,7 +157,8 @@ def train_encoder(
     )
     out.mkdir(parents=True, exist_ok=True)
     tensors = {
-        f"encoder.{k}": v for k, v in low_rank_deltas(encoder.network, TextEncoder.load().network, recipe.rank).items()
+        f"encoder.{k}": v
+        for k, v in low_rank_deltas(encoder.network, TextEncoder.load(device=device).network, recipe.rank).items()
     }
     tensors |= {f"head.{k}": v.detach() for k, v in module.heads.state_dict().items()}
     tensors["vector_std"] = _vector_std(encoder, items[:200])
@@ -200,4 +209,4 @@ def _marked(layout: Layout, marks: SpeakerMarks) -> Layout:
 @torch.inference_mode()
 def _vector_std(encoder: TextEncoder, items: Sequence[_Item]) -> Tensor:
     """The typical standard deviation over the width of one utterance vector, ()."""
-    return torch.cat([encoder(*collate([item.packed])) for item in items]).std(-1).mean()
+    return torch.cat([encoder(*collate([item.packed], device_of(encoder))) for item in items]).std(-1).mean()

@@ -15,6 +15,7 @@ from dialog.geometry.scores import SCORES
 from dialog.geometry.tasks import TASKS, TEST_SEEDS, Examples, before_end
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.pointers import POINTERS
+from models.device import Where, choose_device, device_of
 from models.mixers.softmax import SoftmaxAttentionConfig
 from models.pointer.config import PointerConfig
 from models.pointer.decoding import beam_search
@@ -93,11 +94,13 @@ def train_pointer(
     out: Path,
     *,
     seed: int = 0,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Trains a recipe into `out`: config.json, model.safetensors, card.md, scores.json. Resumes a killed run."""
     torch.manual_seed(seed)
-    model, task = PointerNetwork(recipe.model), TASKS[recipe.task]
+    where = choose_device(device)
+    model, task = PointerNetwork(recipe.model).to(where), TASKS[recipe.task]
 
     def examples(step: int) -> Examples:
         n = random.Random(f"{seed}-{step}").choice(recipe.sizes)
@@ -108,7 +111,7 @@ def train_pointer(
     run(
         model.train(),
         list(model.parameters()),
-        lambda step: model.loss(*examples(step)),
+        lambda step: model.loss(*(part.to(where) for part in examples(step))),
         schedule,
         out,
         seed,
@@ -153,7 +156,7 @@ def score(
     own, seed = TASKS[task], TEST_SEEDS * (2 if validation else 1) + 1000 * seed + n
     points, targets = own.draw(n_examples, n, seed)
     found: list[list[int]] = []
-    for part in points.split(chunk):
+    for part in points.to(device_of(model)).split(chunk):
         best = beam_search(model, part, width=width, max_steps=own.longest(n) + 1, constraint=own.constraint)
         found += best.pointers[:, 0].tolist()
     right = [[j for j in row if j != NO_TARGET] for row in targets.tolist()]

@@ -6,7 +6,6 @@ GoEmotions' tags, valence and arousal. The corpora draw the line between a feeli
 has a bias of its own while it trains, and the chats' is the one that is used.
 """
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,17 +14,19 @@ from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dialog.labels import TAGS
 from dialog.reading.batching import bucket
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.messages import LABELS, Message
+from models.device import Where, device_of, mixed_precision
 from models.encoders.large import large_folder
 from models.encoders.text import TextEncoder
+from models.tensors import read_file, read_note, write_file
 
 MAX_TOKENS = 64
+TEACHER = "teacher.safetensors"
 
 
 class Said(NamedTuple):
@@ -52,8 +53,10 @@ class Heads(nn.Module):
         emotion = self.emotion(x)
         if corpora:
             places = [self.corpora.index(c) if c in self.corpora else -1 for c in corpora]
-            known = torch.tensor([p >= 0 for p in places])
-            bias = self.bias[torch.tensor(places).clamp(min=0)] if self.corpora else emotion.new_zeros(1)
+            known = torch.tensor([p >= 0 for p in places], device=x.device)
+            bias = (
+                self.bias[torch.tensor(places, device=x.device).clamp(min=0)] if self.corpora else emotion.new_zeros(1)
+            )
             emotion = emotion + bias * known[:, None]
         return Said(emotion, self.tags(x), self.affect(x))
 
@@ -62,17 +65,19 @@ def message_loss(
     said: Said, messages: Sequence[Message], *, tags_weight: float = 4.0, affect_weight: float = 0.7
 ) -> Tensor:
     """Cross-entropy of the feelings, binary cross-entropy of the tags, squared error of valence and arousal."""
-    weight = torch.tensor([m.weight for m in messages])
-    felt = torch.tensor([m.emotion or (0.0,) * len(LABELS) for m in messages])
+    device = said.emotion.device
+    weight = torch.tensor([m.weight for m in messages], device=device)
+    felt = torch.tensor([m.emotion or (0.0,) * len(LABELS) for m in messages], device=device)
     loss = -(felt * said.emotion.log_softmax(-1)).sum(-1)
-    tagged = torch.tensor([m.tags is not None for m in messages])
+    tagged = torch.tensor([m.tags is not None for m in messages], device=device)
     if tagged.any():
-        wanted = torch.tensor([[t in m.tags for t in TAGS] for m in messages if m.tags is not None], dtype=torch.float)
+        named = [[float(t in m.tags) for t in TAGS] for m in messages if m.tags is not None]
+        wanted = torch.tensor(named, device=device)
         by_tag = F.binary_cross_entropy_with_logits(said.tags[tagged], wanted, reduction="none").mean(-1)
         loss = loss.masked_scatter(tagged, loss[tagged] + tags_weight * by_tag)
-    rated = torch.tensor([m.affect is not None for m in messages])
+    rated = torch.tensor([m.affect is not None for m in messages], device=device)
     if rated.any():
-        wanted = torch.tensor([m.affect for m in messages if m.affect is not None]) - 3.0
+        wanted = torch.tensor([m.affect for m in messages if m.affect is not None], device=device) - 3.0
         error = F.mse_loss(said.affect[rated], wanted, reduction="none").sum(-1)
         loss = loss.masked_scatter(rated, loss[rated] + affect_weight * error)
     return (loss * weight).sum() / weight.sum()
@@ -104,11 +109,10 @@ class Teacher(nn.Module):
     def lower(self, ids: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """States (B, T, D) after the fixed layers, and the mask (B, T)."""
         network = cast(Any, self.encoder.network)
-        lengths = torch.tensor([len(row) for row in ids])
-        width = int(lengths.max())
+        device, width = device_of(self.heads), max(len(row) for row in ids)
         padding = self.encoder.tokenizer.pad_token_id
-        padded = torch.tensor([[*row, *[padding] * (width - len(row))] for row in ids])
-        mask = torch.arange(width) < lengths[:, None]
+        padded = torch.tensor([[*row, *[padding] * (width - len(row))] for row in ids], device=device)
+        mask = torch.tensor([[i < len(row) for i in range(width)] for row in ids], device=device)
         states = network.embeddings(input_ids=padded)
         return self._through(states, mask, 0, self.n_fixed), mask
 
@@ -119,7 +123,7 @@ class Teacher(nn.Module):
 
     def _through(self, states: Tensor, mask: Tensor, begin: int, end: int) -> Tensor:
         encoder = cast(Any, self.encoder.network).encoder
-        additive = torch.zeros(mask.shape).masked_fill(~mask, -1e4)[:, None, None, :]
+        additive = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -1e4)[:, None, None, :]
         position = encoder.compute_position_bias(states)
         for layer in self.layers[begin:end]:
             states = layer(states, additive, position)[0]
@@ -155,13 +159,15 @@ def train_teacher(
     recipe: TeacherRecipe | None = None,
     *,
     start: Path | None = None,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Trains a teacher into `out/teacher.safetensors`. `start` is all-mpnet-base-v2's folder, else its packages'."""
     recipe = recipe or TeacherRecipe()
     torch.manual_seed(recipe.seed)
-    teacher = Teacher(TextEncoder.load(large_folder(start)), recipe.n_fixed, sorted({m.corpus for m in messages}))
-    teacher.eval()
+    encoder = TextEncoder.load(large_folder(start), device=device)
+    teacher = Teacher(encoder, recipe.n_fixed, sorted({m.corpus for m in messages}))
+    teacher.to(device_of(encoder)).eval()
     teacher.dropout.train()
     ids = teacher.tokens([m.text for m in messages])
     order = [i for i, m in enumerate(messages) for _ in range(recipe.often.get(m.corpus, 1))]
@@ -172,7 +178,7 @@ def train_teacher(
     def loss_at(step: int) -> Tensor:
         batch = batches[step % len(batches)]
         some = [messages[i] for i in batch]
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision(device_of(encoder)):
             with torch.no_grad():
                 states, mask = teacher.lower([ids[i] for i in batch])
             vectors = teacher.upper(states, mask)
@@ -181,41 +187,39 @@ def train_teacher(
     steps = max(1, round(len(batches) * recipe.epochs))
     schedule = Schedule(steps=steps, lr=recipe.lr, lr_new=recipe.lr_new)
     run(teacher, list(teacher.heads.parameters()), loss_at, schedule, out, recipe.seed, report)
-    tensors = {name: tensor.contiguous() for name, tensor in teacher.kept().items()}
-    save_file(tensors, out / "teacher.safetensors", {"corpora": " ".join(teacher.heads.corpora)})
+    write_file(out / TEACHER, teacher.kept(), {"corpora": " ".join(teacher.heads.corpora)})
     finish(out)
     return out
 
 
 @torch.inference_mode()
 def answers(teacher: Teacher, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Said:
-    """What the teacher says of every text, on the processor, in bfloat16: logits, as Said holds them."""
+    """What the teacher says of every text, where its weights are, in bfloat16: logits, as Said holds them."""
     ids = teacher.tokens(texts)
     found = Said(*(torch.zeros(len(texts), n) for n in (len(LABELS), len(TAGS), 2)))
     teacher.eval()
     for batch in bucket([len(row) for row in ids], 1024):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision(device_of(teacher.heads)):
             vectors = teacher.upper(*teacher.lower([ids[i] for i in batch]))
         for whole, part in zip(found, teacher.heads(vectors, ["chats"] * len(batch)), strict=True):
-            whole[batch] = part
+            whole[batch] = part.cpu()
         if progress:
             progress(len(batch))
     return found
 
 
-def load_teacher(folder: Path, start: Path | None = None) -> Teacher:
-    """What `train_teacher` wrote. `start` is the folder of all-mpnet-base-v2, else its packages'."""
-    path = folder / "teacher.safetensors"
+def load_teacher(folder: Path, start: Path | None = None, *, device: Where = None) -> Teacher:
+    """What `train_teacher` wrote, on a device. `start` is the folder of all-mpnet-base-v2, else its packages'."""
+    path = folder / TEACHER
     if not path.is_file():
         raise ValueError(f"{path} is missing: expected what `rapport train emotion/teacher` writes")
-    tensors = load_file(path)
+    tensors = read_file(path)
     n_corpora = len(tensors["heads.bias"])
     layers = {int(name.split(".layer.")[1].split(".")[0]) for name in tensors if ".layer." in name}
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    corpora = header["__metadata__"]["corpora"].split()
+    corpora = (read_note(path) or {}).get("corpora", "").split()
     if len(corpora) != n_corpora or not layers:
         raise ValueError(f"{path} is no teacher's: {n_corpora} biases for {len(corpora)} corpora")
-    teacher = Teacher(TextEncoder.load(large_folder(start)), min(layers), corpora)
+    encoder = TextEncoder.load(large_folder(start), device=device)
+    teacher = Teacher(encoder, min(layers), corpora)
     teacher.load_state_dict(tensors, strict=False)
-    return teacher.eval()
+    return teacher.to(device_of(encoder)).eval()

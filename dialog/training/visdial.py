@@ -26,6 +26,7 @@ from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.loop import Progress, Schedule, finish, run
 from models.catalogue import EYES
+from models.device import Where, choose_device, device_of
 from models.encoders.base import ImageEncoder
 from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -63,12 +64,13 @@ class VisDialTraining(nn.Module):
     def __init__(self, network: SeqDialN, bank: Bank, recipe: VisDialRecipe) -> None:
         super().__init__()
         self.network, self.bank, self.recipe = network, bank, recipe
-        self.batcher = Batcher(bank, blind=False)
+        self.device = device_of(network)
+        self.batcher = Batcher(bank, blind=False, device=self.device)
 
     def scores(self, dialogues: Sequence[PictureDialogue]) -> list[list[Tensor]]:
         """For every round of every dialogue the scores of its options (N,), N 0 where it has none."""
         talks = [_talk(d) for d in dialogues]
-        vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks])
+        vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks], self.device)
         items, questions, rounds = self.batcher.texts(talks)
         z = self.network(self.network.look(vectors, mask, boxes, pooled), items, questions, rounds).z
         # An option is read once, however many rounds offer it.
@@ -76,7 +78,7 @@ class VisDialTraining(nn.Module):
         if not texts:
             return [[z.new_zeros(0) for _ in d.rounds] for d in dialogues]
         place = {text: i for i, text in enumerate(texts)}
-        read_texts = batched([self.bank.texts[t] for t in texts])
+        read_texts = batched([self.bank.texts[t] for t in texts], self.device)
         o = self.network.discriminative.options(read_texts.words, read_texts.mask)
         return [
             [self.network.discriminative(z[b, t], o[[place[x] for x in r.options]]) for t, r in enumerate(d.rounds)]
@@ -86,7 +88,7 @@ class VisDialTraining(nn.Module):
     def loss(self, dialogues: Sequence[PictureDialogue]) -> Tensor:
         """The N-pair loss, the mean over rounds whose answer is known."""
         found = [
-            n_pair_loss(s[None], torch.tensor([r.gt]))
+            n_pair_loss(s[None], torch.tensor([r.gt], device=self.device))
             for d, scores in zip(dialogues, self.scores(dialogues), strict=True)
             for r, s in zip(d.rounds, scores, strict=True)
             if r.gt is not None
@@ -101,7 +103,7 @@ class VisDialTraining(nn.Module):
                 if r.relevance and r.gt is not None:
                     relevance = s.new_tensor([r.relevance])
                     if self.recipe.adjusted:
-                        relevance = adjusted_relevance(relevance, torch.tensor([r.gt]))
+                        relevance = adjusted_relevance(relevance, torch.tensor([r.gt], device=self.device))
                     found.append(dense_loss(s[None], relevance))
         return torch.stack(found).mean()
 
@@ -112,16 +114,19 @@ def train_visdial(
     out: Path,
     *,
     seed: int = 0,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, float]:
     """Trains into `out`: config.json, model.safetensors, scores.json; returns the validation scores. Resumes."""
     parts = {split: load_dialogues(data, split) for split in SPLITS}
-    eyes, reader = load_image_encoder(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
+    where = choose_device(device)
+    eyes = load_image_encoder(recipe.picture_encoder, device=where)
+    reader = TextReader(TextEncoder.load(recipe.text_encoder, device=where))
     bank = fill(data, [d for some in parts.values() for d in some], eyes, reader)
     torch.manual_seed(seed)
     fields: dict[str, Any] = {"d_text": reader.width, "d_region": eyes.d_model}
     fields["d_sentence"] = reader.width if eyes.d_text == reader.width else 0
-    module = VisDialTraining(SeqDialN(SeqDialNConfig(**(fields | recipe.network))), bank, recipe)
+    module = VisDialTraining(SeqDialN(SeqDialNConfig(**(fields | recipe.network))).to(where), bank, recipe)
     stages: list[tuple[str, list[PictureDialogue], Callable[..., Tensor], float, float, int]] = [
         ("base", parts["train"], module.loss, recipe.epochs, recipe.lr, recipe.batch_dialogues)
     ]

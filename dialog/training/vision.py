@@ -23,6 +23,7 @@ from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.vision_card import write_vision_card
 from dialog.training.vision_data import Photographs, augment, load_photographs, word_targets
 from models import checkpoint
+from models.device import Where, choose_device, mixed_precision
 from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig, normalise
 from models.encoders.text import TextEncoder
 from models.tensors import write_file
@@ -97,7 +98,7 @@ class VisionTraining(nn.Module):
         share = step / recipe.steps
         size = next(size for until, size in recipe.sizes if share < until)
         pixels = normalise(augment(photographs.pixels[rows], size, recipe.smallest_crop).to(device))
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with mixed_precision(device):
             last = self.network.stage_outputs(pixels.contiguous(memory_format=torch.channels_last))[-1]
             seen = torch.cat([last.mean((2, 3)), last.amax((2, 3))], -1)  # as the network pools
             pooled = F.normalize(self.network.to_text(seen).float(), dim=-1)
@@ -139,19 +140,27 @@ class VisionTraining(nn.Module):
 
 
 def train_vision(
-    recipe: VisionRecipe, data: Path, out: Path, *, seed: int = 0, report: Callable[[Progress], None] | None = None
+    recipe: VisionRecipe,
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: Where = None,
+    report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
-    """Trains the network into the folder `out`, on a GPU where there is one. Returns its scores on Flickr8k's dev."""
+    """Trains the network into the folder `out`, by default on a card if there is one. Returns its scores on
+    Flickr8k's dev."""
     torch.manual_seed(seed)
     photographs = load_photographs(data, [name for name, _ in recipe.batch])
-    encoder = TextEncoder.load()
+    where = choose_device(device)
+    encoder = TextEncoder.load(device=where)
     if encoder.d_model != recipe.network.d_text:
         raise ValueError(f"d_text is {recipe.network.d_text}, but captions have vectors of {encoder.d_model}")
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with mixed_precision(where):
         flat = caption_vectors([text for group in photographs.texts for text in group], encoder)
     vectors = list(flat.split([len(group) for group in photographs.texts]))
     module = VisionTraining(recipe, photographs, vectors, seed)
-    module.to_device(torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
+    module.to_device(where).train()
     schedule = Schedule(
         steps=recipe.steps,
         lr=recipe.lr,

@@ -23,6 +23,7 @@ from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
 from models.catalogue import EYES, VISUAL
+from models.device import Where, choose_device, device_of, mixed_precision
 from models.encoders.base import ImageEncoder
 from models.encoders.image import load_image_encoder
 from models.encoders.text import BUILT_IN, TextEncoder
@@ -89,7 +90,8 @@ class VisualTraining(nn.Module):
         self.config = dialog.config
         self.place = {a: i for i, a in enumerate(self.config.answers)}
         self.word = {w: i + SPECIAL_WORDS for i, w in enumerate(self.config.words)}
-        self.answer_texts = batched([batcher.bank.texts[a] for a in self.config.answers])
+        self.device = batcher.device
+        self.answer_texts = batched([batcher.bank.texts[a] for a in self.config.answers], self.device)
         self.best = Best(self.network.state_dict())
 
     def loss(self, talks: Sequence[Talk]) -> Tensor:
@@ -99,15 +101,17 @@ class VisualTraining(nn.Module):
         if recipe.drop_pictures and not recipe.blind:
             dropped = (torch.rand(len(talks)) < recipe.drop_pictures).tolist()
             seen = [blinded(s) if gone else s for s, gone in zip(seen, dropped, strict=True)]
-        vectors, mask, boxes, pooled = padded(seen)
-        kept = mask & (torch.rand(mask.shape) >= recipe.drop_regions)
+        vectors, mask, boxes, pooled = padded(seen, self.device)
+        # Drawn on the CPU: a run is the same on every device.
+        kept = mask & (torch.rand(mask.shape) >= recipe.drop_regions).to(self.device)
         if pooled is not None and not recipe.blind:
-            known = torch.tensor([t.collection in PHOTOGRAPHS for t in talks])[:, None]
-            pooled = pooled + known * recipe.noise * torch.randn_like(pooled) / pooled.shape[-1] ** 0.5
+            known = torch.tensor([t.collection in PHOTOGRAPHS for t in talks], device=self.device)[:, None]
+            noise = torch.randn(pooled.shape).to(self.device)
+            pooled = pooled + known * recipe.noise * noise / pooled.shape[-1] ** 0.5
         items, questions, rounds = self.batcher.texts(talks)
         answers = [r.answer for t in talks for r in t.rounds]
-        listed = torch.tensor([self.place.get(a, -1) for a in answers])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        listed = torch.tensor([self.place.get(a, -1) for a in answers], device=self.device)
+        with mixed_precision(self.device):
             looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
             z = self.network(looked, items, questions, rounds).z[rounds].float()
             loss = z.new_zeros(())
@@ -139,11 +143,9 @@ class VisualTraining(nn.Module):
     def tokens(self, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
         """The answers' words (N, L) for the generative decoder, END last, and their mask."""
         rows = [[*(self.word.get(w, UNKNOWN) for w in a.replace(",", " ,").split()[:11]), END] for a in answers]
-        tokens = torch.full((len(rows), max(map(len, rows))), END)
-        for i, row in enumerate(rows):
-            tokens[i, : len(row)] = torch.tensor(row)
-        lengths = torch.tensor([len(row) for row in rows])
-        return tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
+        n = max(map(len, rows))
+        tokens = torch.tensor([row + [END] * (n - len(row)) for row in rows], device=self.device)
+        return tokens, torch.tensor([[i < len(row) for i in range(n)] for row in rows], device=self.device)
 
 
 def train_visual(
@@ -153,6 +155,7 @@ def train_visual(
     *,
     seed: int = 0,
     start: Path | None = None,
+    device: Where = None,
     report: Callable[[Progress], None] | None = None,
     name: str = VISUAL,
 ) -> dict[str, float]:
@@ -167,7 +170,9 @@ def train_visual(
         "validation": limited(load_talks(data, "validation"), [(c, -(-n // 5)) for c, n in recipe.pictures]),
     }
     answers, words = vocabulary(parts["train"], recipe.least_count)
-    eyes, reader = load_image_encoder(recipe.picture_encoder), TextReader(TextEncoder.load(recipe.text_encoder))
+    where = choose_device(device)
+    eyes = load_image_encoder(recipe.picture_encoder, device=where)
+    reader = TextReader(TextEncoder.load(recipe.text_encoder, device=where))
     bank = filled_bank(data, [t for some in parts.values() for t in some], answers, eyes, reader, out, start)
     twin = dict[str, float]()
     if recipe.twin:
@@ -299,10 +304,10 @@ def build(
         text_encoder=recipe.text_encoder,
         blind=recipe.blind,
     )
-    network = SeqDialN(config.network)
+    network = SeqDialN(config.network).to(device_of(reader.encoder))
     options = torch.zeros(len(answers), config.network.d_answer)
     dialog = VisualDialog(VISUAL, "training", config, network, options, eyes, reader)
-    return dialog, VisualTraining(dialog, Batcher(bank, blind=recipe.blind), recipe)
+    return dialog, VisualTraining(dialog, Batcher(bank, blind=recipe.blind, device=dialog.device), recipe)
 
 
 def conclude(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models.catalogue import EYES
+from models.device import device_of
 from models.encoders.text import EncoderUnavailable
 
 if TYPE_CHECKING:
@@ -47,15 +48,14 @@ class ImageEncoder(nn.Module, ABC):
     @torch.inference_mode()
     def encode(self, pictures: "list[Image]") -> Regions:
         """`forward` on prepared pictures, without gradients, on the device of the weights."""
-        device = next(self.parameters()).device
-        return self(torch.stack([self.prepare(picture) for picture in pictures]).to(device))
+        return self(torch.stack([self.prepare(picture) for picture in pictures]).to(device_of(self)))
 
 
 def grid_boxes(rows: int, columns: int, batch: int, device: torch.device | None = None) -> Tensor:
     """The boxes of a grid's cells, row by row, (B, rows * columns, 4) as fractions."""
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
     corners = torch.stack([x / columns, y / rows, (x + 1) / columns, (y + 1) / rows], -1)  # (rows, columns, 4)
-    return corners.reshape(1, -1, 4).expand(batch, -1, -1).to(device)
+    return corners.reshape(1, -1, 4).expand(batch, -1, -1)
 
 
 def as_regions(grid: Tensor, pooled: Tensor | None = None) -> Regions:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models.catalogue import CONFIG_FILE, EYES, eyes_folder
+from models.device import Where
 from models.encoders.base import ImageEncoder, Regions, as_regions, squashed, unavailable
 
 if TYPE_CHECKING:
@@ -97,12 +98,12 @@ class ResidualNetwork(ImageEncoder):
         self.register_buffer("region_std", torch.ones(self.d_model))
 
     @classmethod
-    def load_folder(cls, name: str | Path = EYES) -> "ResidualNetwork":
+    def load_folder(cls, name: str | Path = EYES, *, device: Where = None) -> "ResidualNetwork":
         """The shipped network, or that of a folder. EncoderUnavailable where there is none."""
         folder = eyes_folder(name)
         if not (folder / CONFIG_FILE).is_file():
             raise unavailable(name, f"expected {folder / CONFIG_FILE}")
-        return checkpoint.load(folder, lambda config: cls(config, str(name)), ResidualNetworkConfig)
+        return checkpoint.load(folder, lambda config: cls(config, str(name)), ResidualNetworkConfig, device=device)
 
     def prepare(self, picture: "Image", side: int | None = None) -> Tensor:
         return normalise(255 * squashed(picture, side or self.config.picture_size))

@@ -22,6 +22,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from models.device import Where, choose_device
+
 BUILT_IN = "minilm"
 BUILT_IN_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -54,8 +56,8 @@ class TextEncoder(nn.Module):
             backend.no_padding()
 
     @classmethod
-    def load(cls, name: str | Path = BUILT_IN) -> "TextEncoder":
-        """The built-in encoder, or one from a local folder or by hub name.
+    def load(cls, name: str | Path = BUILT_IN, *, device: Where = None) -> "TextEncoder":
+        """The built-in encoder, or one from a local folder or by hub name, in evaluation mode, on a device.
 
         Raises EncoderUnavailable with what was looked for and how to get it.
         """
@@ -71,7 +73,7 @@ class TextEncoder(nn.Module):
             ) from error
         if hasattr(network, "pooler"):
             network.pooler = None  # We average tokens; the pooler would only cost memory.
-        return cls(network.eval(), tokenizer, str(name))
+        return cls(network.to(choose_device(device)).eval(), tokenizer, str(name))
 
     def prepare_training(self) -> None:
         """Chooses what trains quickest on a CPU: plain attention in place of the fused one, whose backward in bfloat16
@@ -152,7 +154,7 @@ class TextEncoder(nn.Module):
             if part != "A":
                 continue
             weight = cast(Tensor, modules[module].weight)
-            a, b = deltas[key].float(), deltas[f"{module}.B"].float()
+            a, b = (deltas[f"{module}.{k}"].to(weight.device).float() for k in "AB")
             if (b.shape[0], a.shape[1]) != tuple(weight.shape) or a.shape[0] != b.shape[1]:
                 raise ValueError(
                     f"delta {module!r}: A {tuple(a.shape)} and B {tuple(b.shape)} do not make {tuple(weight.shape)}"
@@ -243,6 +245,7 @@ def make_low_rank(encoder: TextEncoder, rank: int, start: Mapping[str, Tensor] |
             b = torch.zeros(layer.out_features, rank)
         else:
             a, b = start[f"{name}.A"].float(), start[f"{name}.B"].float()
+        a, b = a.to(layer.weight.device), b.to(layer.weight.device)  # drawn on the CPU: alike on every device
         parent, _, child = name.rpartition(".")
         setattr(encoder.network.get_submodule(parent), child, LowRankLinear(layer, a, b))
 

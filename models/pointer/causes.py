@@ -144,7 +144,7 @@ class CausePointer(nn.Module):
 
     def start_reading(self, batch: int) -> "ReadState":
         """Before the first utterance; -1 is no speaker."""
-        return ReadState(self.mixer.initial_state(batch), torch.full((batch,), -1, dtype=torch.long))
+        return ReadState(self.mixer.initial_state(batch), torch.full((batch,), -1, device=self.offset.device))
 
     def queries(self, targets: Candidates, habits: Tensor | None = None) -> Tensor:
         """q (B, M, d_model) of utterances as targets."""

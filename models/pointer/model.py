@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models import checkpoint
 from models.backbone import Backbone, BackboneState
+from models.device import Where
 from models.pointer.attention import PointerAttention
 from models.pointer.config import PointerConfig
 
@@ -96,6 +97,6 @@ class PointerNetwork(nn.Module):
         return checkpoint.save(folder, self, self.config, dtype=dtype)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "PointerNetwork":
-        """The network of a folder, in evaluation mode. Raises CheckpointError or ConfigError."""
-        return checkpoint.load(folder, cls, PointerConfig)
+    def load(cls, folder: Path | str, *, device: Where = None) -> "PointerNetwork":
+        """The network of a folder, in evaluation mode. Raises CheckpointError."""
+        return checkpoint.load(folder, cls, PointerConfig, device=device)

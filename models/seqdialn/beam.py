@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from models.mixers.base import take_rows
+from models.mixers.base import leaves, take_rows
 
 
 class Stepping(Protocol):
@@ -24,12 +24,14 @@ def beam_search(
 ) -> list[Hypothesis]:
     """At most `width` finished continuations, the best score first.
 
-    state is of one row. Scores are normalised by the square root of the length, as the ranking is. Continuations that
-    have not ended after max_tokens are left out, unless none has; then the best of them is what there is.
+    state is of one row, on the model's device; what is kept of the beams is on the CPU. Scores are normalised by the
+    square root of the length, as the ranking is. Continuations that have not ended after max_tokens are left out,
+    unless none has; then the best of them is what there is.
     """
     if width < 1 or max_tokens < 1:
         raise ValueError(f"width and max_tokens must be positive, got {width} and {max_tokens}")
-    tokens, log_p = torch.tensor([start]), torch.zeros(1)
+    device = leaves(state)[0].device
+    tokens, log_p = torch.tensor([start], device=device), torch.zeros(1, device="cpu")
     beams: list[tuple[int, ...]] = [()]
     done: list[Hypothesis] = []
     for n in range(1, max_tokens + 1):
@@ -49,9 +51,9 @@ def beam_search(
         if not rows:
             break
         beams = [(*beams[row], token) for row, (token, _) in zip(rows, following, strict=True)]
-        state = take_rows(state, torch.tensor(rows))
-        tokens = torch.tensor([token for token, _ in following])
-        log_p = torch.tensor([value for _, value in following])
+        state = take_rows(state, torch.tensor(rows, device=device))
+        tokens = torch.tensor([token for token, _ in following], device=device)
+        log_p = torch.tensor([value for _, value in following], device="cpu")
         # A log-probability only falls, and the length it is divided by ends at max_tokens.
         finished = sorted((h.score for h in done), reverse=True)[:width]
         if len(finished) == width and finished[-1] >= float(log_p.max()) / max_tokens**0.5:

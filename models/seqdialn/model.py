@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from models import checkpoint
+from models.device import Where
 from models.seqdialn.config import SeqDialNConfig
 from models.seqdialn.decoders import Discriminative, Generative
 from models.seqdialn.fusion import Fused, Fusion
@@ -168,8 +169,8 @@ class SeqDialN(nn.Module):
         return checkpoint.save(folder, self, self.config, dtype=dtype)
 
     @classmethod
-    def load(cls, folder: Path | str) -> "SeqDialN":
-        return checkpoint.load(folder, cls, SeqDialNConfig)
+    def load(cls, folder: Path | str, *, device: Where = None) -> "SeqDialN":
+        return checkpoint.load(folder, cls, SeqDialNConfig, device=device)
 
 
 def _take(pictures: Looked, rows: Tensor) -> Looked:

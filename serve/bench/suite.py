@@ -48,6 +48,7 @@ def measure(
     rounds: int = 3,
     seconds: float = 20.0,
     threads: int | None = None,
+    device: str | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench serve --json`.
 
@@ -56,8 +57,8 @@ def measure(
     """
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    tagger = EmotionTagger.load(model)
-    with _service(str(model), threads) as service:
+    tagger = EmotionTagger.load(model, device=device)
+    with _service(str(model), threads, device or "auto") as service:
         rows = [
             # Each row has texts of its own: none may stand in a cache because of another row.
             _throughput(
@@ -74,7 +75,15 @@ def measure(
             )
         ]
         rows.append(_overload(service, seconds))
-    return suite("serve", rows, model=tagger.version, n_utterances=n_utterances, rounds=rounds, model_threads=threads)
+    return suite(
+        "serve",
+        rows,
+        where=tagger.device,
+        model=tagger.version,
+        n_utterances=n_utterances,
+        rounds=rounds,
+        model_threads=threads,
+    )
 
 
 Make = Callable[[int, int], list[list[Conversation]]]
@@ -190,13 +199,17 @@ class _Service:
 
 
 @contextmanager
-def _service(model: str, threads: int) -> Iterator[_Service]:
+def _service(model: str, threads: int, device: str) -> Iterator[_Service]:
     """Starts one on a free port, with a data folder of its own, and stops it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder:
         settings = {"PORT": port, "DATA_DIR": folder, "MODEL": model, "EMOTION__THREADS": threads}
+        settings |= {
+            "EMOTION__DEVICE": device,
+            "EMOTION__GPUS": 0 if device == "cpu" else min(1, torch.cuda.device_count()),
+        }
         environment = {**os.environ, **{f"RAPPORT_{name}": str(value) for name, value in settings.items()}}
         console = Path(folder) / "console.txt"
         with console.open("wb") as out:

@@ -106,8 +106,11 @@ class About:
 class Taggers:
     """The taggers of this process, each loaded when it is first asked for and then kept."""
 
-    def __init__(self, tagger: str, folders: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self, tagger: str, folders: Mapping[str, str] = MappingProxyType({}), *, device: str | None = None
+    ) -> None:
         """tagger is `module:name` of an EngineClass; folders are those of models by name."""
+        self._device = device
         self._class: EngineClass = imported(tagger)
         self._folders = dict(folders)
         self._loaded: dict[str, EmotionEngine] = {}
@@ -119,7 +122,7 @@ class Taggers:
             return self._loaded[model]
         with self._loading:
             if model not in self._loaded:
-                self._loaded[model] = self._class.load(self._folders.get(model, model))
+                self._loaded[model] = self._class.load(self._folders.get(model, model), device=self._device)
             return self._loaded[model]
 
     def is_loaded(self, model: str) -> bool:
@@ -229,7 +232,7 @@ class Emotion:
     def __init__(self, config: AppConfig) -> None:
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         use_threads(config.emotion.threads)
-        self._taggers = Taggers(config.tagger, {config.model_name: config.model})
+        self._taggers = Taggers(config.tagger, {config.model_name: config.model}, device=config.emotion.device)
         self._taggers.get(config.model_name)
         # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
         self._batches = ThreadPoolExecutor(1, "batches")

@@ -98,7 +98,9 @@ class Pictures:
                 use_threads(self._config.threads)
                 key = self._config.key
                 secret = None if key is None else key.get_secret_value()
-                self._engine = open_engine(self._config.engine, url=self._config.url, key=secret)
+                self._engine = open_engine(
+                    self._config.engine, url=self._config.url, key=secret, device=self._config.device
+                )
                 logs.get().info("visual ready", model=self._shown(), model_version=self._version(self._engine))
             return self._engine
 

@@ -39,7 +39,7 @@ class RayTagger:
 
 
 class Worker:
-    """One tagger on one core, in a process of its own."""
+    """One tagger on one core, and on no card, in a process of its own."""
 
     def __init__(self, tagger: str, model: str, causes: bool | None) -> None:
         """tagger is `module:name` of an EngineClass."""
@@ -47,7 +47,7 @@ class Worker:
 
         torch.set_num_threads(1)
         engine: EngineClass = imported(tagger)
-        self._tagger: EmotionEngine = engine.load(model, causes=causes)
+        self._tagger: EmotionEngine = engine.load(model, causes=causes, device="cpu")
 
     def version(self) -> str:
         """Of the model."""

@@ -42,7 +42,9 @@ class FakeTagger:
         self.batches: list[int] = [] if batches is None else batches
 
     @classmethod
-    def load(cls, name: str | Path = "emotion/ekman", *, causes: bool | None = None) -> "FakeTagger":
+    def load(
+        cls, name: str | Path = "emotion/ekman", *, causes: bool | None = None, device: str | None = None
+    ) -> "FakeTagger":
         if "missing" in str(name):
             raise ValueError(f"no model {name}")
         return cls(str(name), causes=causes is not False)

@@ -228,7 +228,9 @@ class FakeTagger:
     labels = LABELS
 
     @classmethod
-    def load(cls, name: str = "emotion/ekman", *, causes: bool | None = None) -> "FakeTagger":
+    def load(
+        cls, name: str = "emotion/ekman", *, causes: bool | None = None, device: str | None = None
+    ) -> "FakeTagger":
         if name != cls.name:
             raise ValueError(f"no model {name!r}: expected emotion/ekman")
         return cls()

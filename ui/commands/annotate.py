@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.catalogue import EMOTION
-from ui.commands.options import AsJson, ModelName
+from ui.commands.options import AsJson, Device, ModelName
 
 if TYPE_CHECKING:
     from dialog.emotion.port import Tagger
@@ -41,6 +41,7 @@ def annotate(
         str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
     ] = "local",
     model: ModelName = EMOTION,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> int:
     """Label whole logs: any format in, labelled out, in the same order."""
@@ -56,7 +57,7 @@ def annotate(
         raise ValueError("--json and -o - would both write to stdout; choose one")
     start = pick(engine, {"local": _local_tagger, "ray": _ray_tagger}, "engine")
     ending = Path(out).suffix.lstrip(".").lower()
-    with progress("Loading the model") as bar, start(model, causes) as (tagger, n_workers):
+    with progress("Loading the model") as bar, start(model, causes, device) as (tagger, n_workers):
         bar.describe("Labelling")
         summary = annotate_logs(
             [sys.stdin.buffer if i == "-" else Path(i) for i in inputs],
@@ -106,15 +107,17 @@ def _columns(given: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _local_tagger(model: str, causes: bool | None) -> Iterator["tuple[Tagger, int]"]:
+def _local_tagger(model: str, causes: bool | None, device: str | None) -> Iterator["tuple[Tagger, int]"]:
     from dialog.emotion.tagger import EmotionTagger
 
-    yield EmotionTagger.load(model, causes=causes), 1
+    yield EmotionTagger.load(model, causes=causes, device=device), 1
 
 
 @contextmanager
-def _ray_tagger(model: str, causes: bool | None) -> Iterator["tuple[Tagger, int]"]:
+def _ray_tagger(model: str, causes: bool | None, device: str | None) -> Iterator["tuple[Tagger, int]"]:
     from serve.ray.tagger import ray_tagger
 
+    if device not in (None, "cpu"):
+        raise ValueError(f"--engine ray labels on every core of the cluster and takes no --device {device}")
     with ray_tagger(model, causes=causes) as tagger:
         yield tagger, tagger.n_workers

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ui.commands.options import AsJson, refuse
+from ui.commands.options import AsJson, Device, refuse
 
 
 def bench(
@@ -25,6 +25,7 @@ def bench(
     repeats: Annotated[
         int | None, typer.Option(min=1, help="mixers, kernels, visual, serve: times a row is measured.")
     ] = None,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure speed: ratios against peers in the same run."""
@@ -32,7 +33,10 @@ def bench(
     from ui.commands.terminal import pick, progress, write_bench, write_json
 
     # The service stands above the suites of `dialog`, which cannot know it.
-    suites, takes = {**SUITES, "serve": _bench_serve}, {**TAKES, "serve": {"model": "model", "repeats": "rounds"}}
+    suites, takes = (
+        {**SUITES, "serve": _bench_serve},
+        {**TAKES, "serve": {"model": "model", "repeats": "rounds", "device": "device"}},
+    )
     if list_them:
         print("\n".join(suites))
         return 0
@@ -40,7 +44,7 @@ def bench(
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
-    given |= {"only": only, "repeats": repeats}
+    given |= {"only": only, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})
     refuse([name for name in named if name not in argument], suite)

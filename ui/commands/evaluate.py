@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from models.catalogue import EMOTION
-from ui.commands.options import AsJson, refuse
+from ui.commands.options import AsJson, Device, refuse
 
 
 def evaluate(
@@ -41,6 +41,7 @@ def evaluate(
     details: Annotated[
         bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")
     ] = None,
+    device: Device = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure a model on labelled conversations: every published metric of the task."""

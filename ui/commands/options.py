@@ -6,6 +6,10 @@ import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 ModelName = Annotated[str, typer.Option("--model", help="A shipped model (see `rapport models`) or a folder.")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where it runs.  [default: auto, a card if any]"),
+]
 
 
 def refuse(names: list[str], what: str) -> None:

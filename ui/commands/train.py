@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import AsJson
+from ui.commands.options import AsJson, Device
 
 
 def train(
@@ -19,6 +19,7 @@ def train(
         list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Device = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the recipes.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -47,6 +48,7 @@ def train(
                 seed,
                 start,
                 lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
+                device=device,
                 **more,
             )
     except KeyboardInterrupt:

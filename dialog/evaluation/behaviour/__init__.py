@@ -23,6 +23,7 @@ from dialog.evaluation.behaviour.probes import Case, Probe, all_probes, flicker_
 from dialog.evaluation.behaviour.reading import Alone, AlwaysNeutral, Answers, Ask, Chat, Reader
 from dialog.metrics import mean_interval, share_interval
 from models.catalogue import EMOTION
+from models.device import Where
 
 FLICKER = {
     "flicker": "Share of messages that had more than one label: live, then each time a message is added to the chat "
@@ -52,6 +53,7 @@ def evaluate_behaviour(
     *,
     live: bool = True,
     details: bool = False,
+    device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate behaviour --json`.
@@ -60,7 +62,7 @@ def evaluate_behaviour(
     all. `details` adds `wrong`: by metric, each message that counts against the model, and what was said of it.
     ValueError for a model whose labels are not Ekman's seven, and for labels in the data that are not.
     """
-    tagger = EmotionTagger.load(model)
+    tagger = EmotionTagger.load(model, device=device)
     if set(tagger.labels) != set(EKMAN):
         raise ValueError(f"{model} has the labels {', '.join(tagger.labels)}; the suite is in {', '.join(EKMAN)}")
     conversations = [c for path in data for c in read(path)]

@@ -13,4 +13,4 @@ def test_every_row_has_its_peer_and_ratio(tmp_path: Path) -> None:
     for row in result["rows"]:
         assert row["ratio"] == row["seconds"] / row["peer_seconds"]
     assert next(row["name"] for row in result["rows"]) == "a question at round 5"
-    assert TAKES["visual"] == {"model": "model", "repeats": "repeats"}
+    assert TAKES["visual"] == {"model": "model", "repeats": "repeats", "device": "device"}

@@ -237,8 +237,8 @@ def test_train_hands_everything_on_and_can_be_interrupted(
 ) -> None:
     asked: list[Any] = []
 
-    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any) -> dict[str, Any]:
-        asked.append((data, out, seed, start))
+    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any, device: str | None) -> dict[str, Any]:
+        asked.append((data, out, seed, start, device))
         report(SimpleNamespace(step=1, steps=2, loss=0.5))
         if seed == 13:
             raise KeyboardInterrupt
@@ -246,8 +246,8 @@ def test_train_hands_everything_on_and_can_be_interrupted(
 
     monkeypatch.setitem(dialog.training.RECIPES, "emotion/test", dialog.training.Recipe(summary="A test", train=train))
     common = ["train", "emotion/test", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert run([*common, "--seed", "7", "--json"]) == 0
-    assert asked == [(tmp_path, tmp_path / "out", 7, None)]
+    assert run([*common, "--seed", "7", "--device", "cpu", "--json"]) == 0
+    assert asked == [(tmp_path, tmp_path / "out", 7, None, "cpu")]
     assert json.loads(capsys.readouterr().out)["metrics"] == {"weighted_f1": 60.0}
     assert run([*common, "--seed", "13"]) == 130
     assert "goes on here" in capsys.readouterr().err
@@ -259,7 +259,7 @@ def test_train_hands_everything_on_and_can_be_interrupted(
 
 
 def test_a_recipe_that_makes_its_examples_takes_no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any) -> dict[str, Any]:
+    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any, device: str | None) -> dict[str, Any]:
         return {"n = 5": {"accuracy": 90.0}}
 
     recipe = dialog.training.Recipe(summary="A test", train=train, reads_data=False)
