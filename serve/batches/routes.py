@@ -122,7 +122,8 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         sent = spool.arrived(request.headers.get(LOG_HEADER, ""))
         kind = request.headers.get("content-type", "")
         try:
-            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice, owner_of(request.scope))
+            owner = owner_of(request.scope)
+            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice, owner, limits)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full() from None
@@ -217,14 +218,20 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
 
 
 def _kept(
-    sent: Path, content_type: str, options: BatchOptions, folder: Path, choice: Choice, owner: str
+    sent: Path,
+    content_type: str,
+    options: BatchOptions,
+    folder: Path,
+    choice: Choice,
+    owner: str,
+    limits: Limits,
 ) -> StoredBatch:
     """The batch of a log that has arrived, with the log in its folder."""
     unpacked = sent.with_name(sent.name + ".part")
     try:
         if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
             filename, fields = unpack(sent, content_type, unpacked)
-            options = _with(options, fields)
+            options = _with(options, fields, limits)
             filename = options.filename or filename
         else:
             filename = options.filename or ""
@@ -244,12 +251,12 @@ def _kept(
         unpacked.unlink(missing_ok=True)
 
 
-def _with(options: BatchOptions, fields: dict[str, str]) -> BatchOptions:
+def _with(options: BatchOptions, fields: dict[str, str], limits: Limits) -> BatchOptions:
     try:
         return BatchOptions.model_validate({**options.model_dump(exclude_unset=True), **fields})
     except ValidationError as error:
         faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
-        raise invalid(faults, Limits()) from None
+        raise invalid(faults, limits) from None
 
 
 def _safe(filename: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dialog.annotation.annotate import AnnotationProgress, annotate, journal_of
-from dialog.annotation.journal import BusyOutput, UnfinishedRun
+from dialog.annotation.journal import BusyOutput, Journal, UnfinishedRun
 from dialog.annotation.output import NoSpace
 from dialog.conversation import Conversation, Prediction
 from dialog.formats import Unreadable, read
@@ -196,6 +196,20 @@ def test_a_torn_end_of_the_journal_costs_only_itself(log: Path, tmp_path: Path, 
         file.write(torn)
     assert annotate([log], out, tagger=FakeTagger(), resume=True).skipped == 10
     assert len(lines_of(out)) == 10
+
+
+@pytest.mark.parametrize("torn", [b'{"key":"abc","conv', b"\0\0\0\0\n", b"[1]\n", b"\xff\n"])
+def test_what_is_written_after_a_torn_end_is_found_by_the_run_after_it(tmp_path: Path, torn: bytes) -> None:
+    item, path = Conversation(id="c", utterances=()), tmp_path / "out.journal"
+    with Journal.open(path, resume=False) as journal:
+        journal.append([("first", item)])
+    with path.open("ab") as file:
+        file.write(torn)
+    with Journal.open(path, resume=True) as journal:
+        journal.append([("second", item)])
+    with Journal.open(path, resume=True) as journal:
+        assert set(journal.done) == {"first", "second"}
+        assert [one.id for one in journal.items(list(journal.done.values()))] == ["c", "c"]
 
 
 def test_a_file_in_the_journals_place_is_not_touched(log: Path, tmp_path: Path) -> None:

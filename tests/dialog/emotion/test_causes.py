@@ -100,6 +100,16 @@ def test_emotions_are_those_of_the_model_without_causes(
     assert not any(by for c in finding.without_causes().tag(chats) for by in causes(c))
 
 
+def test_a_text_read_without_causes_can_be_read_with_them_next(finding: EmotionTagger) -> None:
+    """One encoder, one cache: what was remembered without tokens must not be taken for what has them."""
+    c = chat("A: it is a good film", "B: why", "A: i am so happy")
+    (expected,) = finding.tag([c])
+    finding.encoder._cache.clear()
+    finding.without_causes().tag([c])
+    assert finding.tag([c]) == [expected]
+    assert any(causes(expected))
+
+
 def test_a_batch_says_what_each_alone_would(finding: EmotionTagger, chats: list[Conversation]) -> None:
     for together, c in zip(finding.tag(chats), chats, strict=True):
         assert_same(together, finding.tag([c])[0])

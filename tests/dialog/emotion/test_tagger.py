@@ -252,6 +252,17 @@ def test_a_bias_changes_labels_and_no_probability(tagger: EmotionTagger) -> None
     assert stream(biased, longer(3))[2].emotion == "fear"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_each_mode_has_its_own_temperature(tagger: EmotionTagger, mode: Mode) -> None:
+    def said(**temperatures: float) -> torch.Tensor:
+        return probabilities(tagger.using(replace(tagger.config, **temperatures)).tag([longer(9)], mode=mode)[0])
+
+    own, other = ("temperature", "live_temperature") if mode == "offline" else ("live_temperature", "temperature")
+    both = said(**{own: 2.5, other: 0.5})
+    torch.testing.assert_close(both, said(**{own: 2.5, other: 4.0}))
+    assert (both - said(**{own: 0.5, other: 0.5})).abs().max() > 0.05
+
+
 def test_a_higher_temperature_makes_probabilities_modest(tagger: EmotionTagger) -> None:
     def sureness(t: float) -> float:
         hot = tagger.using(replace(tagger.config, temperature=t, live_temperature=1 / t))

@@ -290,6 +290,14 @@ async def test_what_is_wrong_is_said_with_its_place(
     assert [p for p in folder_of(storage).rglob("*") if p.is_file()] == []
 
 
+async def test_of_many_faults_as_many_are_listed_as_the_configured_limits_allow(make_api: Callable[..., Any]) -> None:
+    async with client_of(make_api(Limits(faults_listed=2))) as client:
+        fields = {"to": "pdf", "input_format": "docx", "anonymise": "perhaps"}
+        response = await client.post("/batches", files={"file": ("a.txt", LOG)}, data=fields)
+    assert response.status_code == 422
+    assert (len(response.json()["errors"]), response.json()["errors_left_out"]) == (2, 1)
+
+
 async def test_only_so_many_wait_and_they_are_begun_in_order(
     api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate
 ) -> None:
