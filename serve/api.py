@@ -37,6 +37,7 @@ from serve.pictures.routes import visual_routes
 from serve.pictures.schemas import NewQuestion, NewVisualDialog, VisualQuestion
 from serve.pictures.sessions import VisualSessions
 from serve.pictures.viewer import Viewer
+from serve.repeats import Repeats
 from serve.storage import Storage
 
 _BODIES = (
@@ -47,7 +48,8 @@ _BODIES = (
 _DESCRIPTION = """Emotions in conversations, and questions about pictures. Send whole conversations to `/v1/emotions`,
 hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about a picture in
 rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Errors are problem+json (RFC 9457) with a
-`request_id`; 429 and 503 say in Retry-After when to come back.
+`request_id`; 429 and 503 say in Retry-After when to come back. With an `Idempotency-Key` a POST that makes something
+may be sent again: it is made once.
 """
 
 
@@ -85,7 +87,8 @@ def create_api(
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs")
     _add_errors(app, limits)
-    return Door(_Guard(app), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain)
+    once = Repeats(app, storage, limits.answer_seconds)
+    return Door(_Guard(once), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain)
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:

@@ -66,7 +66,17 @@ ALTER TABLE chats ADD COLUMN touched TEXT NOT NULL DEFAULT '';
 ALTER TABLE visual_dialogs ADD COLUMN touched TEXT NOT NULL DEFAULT '';
 CREATE INDEX failed_messages ON messages (chat, n) WHERE error IS NOT NULL
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS)
+_REPEATS = """
+CREATE TABLE repeats (
+    name TEXT PRIMARY KEY, created TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    status INTEGER, headers TEXT, body BLOB, thing TEXT
+) STRICT;
+CREATE INDEX repeats_of ON repeats (thing);
+CREATE TRIGGER chat_is_gone AFTER DELETE ON chats BEGIN DELETE FROM repeats WHERE thing = old.id; END;
+CREATE TRIGGER batch_is_gone AFTER DELETE ON batches BEGIN DELETE FROM repeats WHERE thing = old.id; END;
+CREATE TRIGGER picture_is_gone AFTER DELETE ON visual_dialogs BEGIN DELETE FROM repeats WHERE thing = old.id; END;
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 
@@ -220,7 +230,7 @@ class Storage:
                     f"{self._path} was written by another version: its format is {version}, not {_VERSION}"
                 )
             for step in _STEPS[version:]:
-                for statement in step.split(";"):
+                for statement in _statements(step):
                     db.execute(statement)
             db.execute(f"PRAGMA user_version = {_VERSION}")
         return db
@@ -264,6 +274,16 @@ class Storage:
         except sqlite3.Error as error:
             return f"it does not answer ({error})"
         return None
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One after the other; a trigger has statements in it, and is one."""
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 @contextmanager

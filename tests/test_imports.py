@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ray",),
         ("api", "retention"),
         ("batches", "chats"),
-        ("emotion", "pictures"),
+        ("emotion", "pictures", "repeats"),
         ("config", "storage"),
         ("client", "edge"),
         ("wire",),

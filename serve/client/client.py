@@ -1,6 +1,7 @@
 """A typed client of the service: conversations, chats, batches and pictures, and retries that know when to stop."""
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,8 +122,8 @@ class Model:
 class Client(BatchCalls, VisualCalls):
     """Calls a running service. Safe to use from several threads; close it, or use it in a `with`.
 
-    429 and 503 are tried again `retries` times, as late as the service asks and with some chance in it; a 500 once,
-    and only where the call may be made twice. Every method raises ServiceError.
+    429 and 503 are tried again `retries` times, as late as the service asks and with some chance in it; a 500 once.
+    What makes something has a key, so that it is made once however often it is tried. Every method raises ServiceError.
     """
 
     def __init__(
@@ -182,13 +183,12 @@ class Client(BatchCalls, VisualCalls):
 
     def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
         """A new, empty chat."""
-        # A second empty chat that nobody knows of does no harm, so this may be tried again.
-        return _chat(self._call("POST", "/chats", {"model": model, "label_set": label_set}))
+        return _chat(self._call("POST", "/chats", {"model": model, "label_set": label_set}, makes=True))
 
     def add_message(self, chat_id: str, speaker: str, text: str, *, time: str | None = None) -> Message:
         """The message, labelled from what came before it."""
         body = {"speaker": speaker, "text": text, "time": time}
-        return _message(self._call("POST", f"/chats/{chat_id}/messages", body, twice=False))
+        return _message(self._call("POST", f"/chats/{chat_id}/messages", body, makes=True))
 
     def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
         """The chat with its messages from `after` on: all of them, or at most `limit`."""
@@ -252,13 +252,15 @@ class Client(BatchCalls, VisualCalls):
         body: dict[str, Any] | None = None,
         *,
         params: dict[str, Any] | None = None,
-        twice: bool = True,
+        makes: bool = False,
     ) -> Any:
-        return self._retrying(twice)(self._once, method, path, body, params)
+        """makes: something that must not be made twice; a key says so to the service, however often it is tried."""
+        headers = {"Idempotency-Key": uuid.uuid4().hex} if makes else {}
+        return self._retrying()(self._once, method, path, body, params, headers)
 
-    def _retrying(self, twice: bool) -> Retrying:
+    def _retrying(self) -> Retrying:
         return Retrying(
-            retry=retry_if_exception(_Again(twice)),
+            retry=retry_if_exception(_Again()),
             wait=self._seconds,
             stop=stop_after_attempt(self._retries + 1),
             reraise=True,
@@ -271,7 +273,7 @@ class Client(BatchCalls, VisualCalls):
 
     def _send_form(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
         """Posts a form with a picture, as often as another call."""
-        return self._retrying(True)(self._form_once, path, picture, fields)
+        return self._retrying()(self._form_once, path, picture, fields)
 
     def _form_once(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
         files = {"picture": ("picture", picture, "application/octet-stream")}
@@ -289,10 +291,17 @@ class Client(BatchCalls, VisualCalls):
         except httpx.HTTPError as error:
             raise self._silence(error) from error
 
-    def _once(self, method: str, path: str, body: dict[str, Any] | None, params: dict[str, Any] | None) -> Any:
+    def _once(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        params: dict[str, Any] | None,
+        headers: dict[str, str],
+    ) -> Any:
         content = None if body is None else orjson.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        return self._answer(method, path, content=content, headers=headers, params=params)
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return self._answer(method, path, content=content, headers={**kind, **headers}, params=params)
 
     def _answer(self, method: str, path: str, **request: Any) -> Any:
         try:
@@ -317,18 +326,16 @@ class Client(BatchCalls, VisualCalls):
 class _Again:
     """Whether a call is made again after this error; remembers the one second chance that a 500 has."""
 
-    def __init__(self, twice: bool) -> None:
-        self._chances = 1 if twice else 0
-        self._twice = twice
+    def __init__(self) -> None:
+        self._chances = 1
 
     def __call__(self, error: BaseException) -> bool:
         if not isinstance(error, ServiceError):
             return False
         if error.kind == "model-missing":
             return False
-        if error.status in (429, 503):
-            # A 503 may come after the work was done and its answer lost.
-            return error.status == 429 or self._twice
+        if error.overloaded or error.kind == "in-progress":
+            return True
         if error.status == 500 and self._chances:
             self._chances -= 1
             return True

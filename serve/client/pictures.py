@@ -60,7 +60,7 @@ class VisualCalls:
     """
 
     @abstractmethod
-    def _call(self, method: str, path: str, body: Any = None, *, params: Any = None, twice: bool = True) -> Any: ...
+    def _call(self, method: str, path: str, body: Any = None, *, params: Any = None, makes: bool = False) -> Any: ...
 
     @abstractmethod
     def _send_form(self, path: str, picture: bytes, fields: dict[str, str]) -> Any: ...
@@ -75,7 +75,7 @@ class VisualCalls:
     def ask(self, dialog_id: str, question: str) -> Round:
         """The answer to one more question, read off the picture and the rounds before."""
         path = f"/visual-dialogs/{dialog_id}/questions"
-        return _round(self._call("POST", path, {"question": question}, twice=False))
+        return _round(self._call("POST", path, {"question": question}, makes=True))
 
     def visual_dialog(self, dialog_id: str) -> VisualDialog:
         """The dialogue so far."""

@@ -12,8 +12,9 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from serve.edge.keys import STATELESS
 from serve.edge.limits import Limits
-from serve.edge.problems import Problem
+from serve.edge.problems import Problem, declared
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -49,6 +50,7 @@ def describe(
             known = document.setdefault("components", {}).setdefault("schemas", {})
             known.update(_schemas(Problem, *bodies))
             _tell(known, words, limits)
+            _allow_keys(document["paths"])
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -90,6 +92,22 @@ def _tell(known: dict[str, Any], names: Mapping[str, Sequence[str]], limits: Lim
                     member["maxLength"] = lengths[field]
     known["EmotionsRequest"]["properties"]["conversations"]["maxItems"] = limits.conversations_per_request
     known["ConversationIn"]["properties"]["utterances"]["maxItems"] = limits.utterances_per_request
+
+
+def _allow_keys(paths: Mapping[str, Any]) -> None:
+    """A POST that makes something takes a key with which it may be sent again."""
+    parameter = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Sent again with the same key, it is made once, and answered as before; kept for a day",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    }
+    for path, methods in paths.items():
+        if "post" in methods and path not in STATELESS:
+            methods["post"].setdefault("parameters", []).append(parameter)
+            for status, answer in declared(409, 422).items():
+                methods["post"]["responses"].setdefault(str(status), answer)
 
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:
