@@ -20,7 +20,7 @@ from dialog.annotation.anonymise import Anonymiser
 from dialog.annotation.journal import Journal
 from dialog.annotation.output import is_special, write_whole
 from dialog.conversation import Conversation
-from dialog.emotion.port import Mode, Tagger, label_each
+from dialog.emotion.port import LongTagger, Mode, Tagger, label_each
 from dialog.formats import READERS, WRITERS, Item, Source, Unreadable, read_source, write
 from dialog.formats.encodings import known
 from dialog.formats.jsonl import dump
@@ -31,6 +31,7 @@ MODE: Mode = "offline"
 """Logs are read as a whole: the future may inform the past."""
 
 _LISTED = 1000
+_LONG = 2048  # utterances; a longer conversation is watched while it is tagged, and its reading kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +138,7 @@ class _Run:
         self._batch_utterances = batch_utterances
         self._pending: list[tuple[int, str, Item]] = []  # place in the output, key, item
         self._waiting = 0  # utterances in it
-        self._fraction = 0.0
+        self._fraction = self._reported = 0.0
         self.offsets = array("Q")
         self.done = self.failed = self.skipped = self.utterances = 0
         self.failures: list[Failure] = []
@@ -165,7 +166,7 @@ class _Run:
     def flush(self, journal: Journal) -> None:
         """Tags what is waiting and has it written down."""
         to_tag = [c for _, _, c in self._pending if isinstance(c, Conversation) and c.utterances]
-        tagged = iter(self._tag(to_tag))
+        tagged = iter(self._tag_all(to_tag, journal))
         results: list[Item] = []
         for _, _, item in self._pending:
             results.append(next(tagged) if isinstance(item, Conversation) and item.utterances else item)
@@ -174,9 +175,37 @@ class _Run:
         for (place, _, _), offset, item in zip(self._pending, offsets, results, strict=True):
             self.offsets[place] = offset
             self._count(item)
+        if journal.reading is not None:
+            journal.reading.unlink(missing_ok=True)
         self._pending.clear()
         self._waiting = 0
+        self._reported = self._fraction
         self.report(self._fraction)
+
+    def _tag_all(self, conversations: list[Conversation], journal: Journal) -> list[Conversation]:
+        """The same conversations, labelled or with an error; long ones by themselves, where the tagger can be
+        watched and stopped inside one."""
+        if not isinstance(self._tagger, LongTagger):
+            return self._tag(conversations)
+        short = iter(self._tag([c for c in conversations if len(c.utterances) <= _LONG]))
+        return [self._tag_long(c, journal) if len(c.utterances) > _LONG else next(short) for c in conversations]
+
+    def _tag_long(self, conversation: Conversation, journal: Journal) -> Conversation:
+        done = self.utterances
+
+        def told(n: int) -> None:
+            share = min(1.0, n / len(conversation.utterances))
+            self.utterances = done + n
+            self.report(self._reported + (self._fraction - self._reported) * share)
+
+        tagger = cast(LongTagger, self._tagger)
+        try:
+            one = tagger.tag_long(conversation, mode=MODE, progress=told, keep=journal.reading)
+        except Exception as error:
+            return conversation.with_error(f"{type(error).__name__}: {error}")
+        finally:
+            self.utterances = done
+        return one if one.error else replace(one, extra={**one.extra, **self._told()})
 
     def report(self, fraction: float) -> None:
         """Tells whoever watches."""
@@ -208,8 +237,10 @@ class _Run:
     def _tag(self, conversations: list[Conversation]) -> list[Conversation]:
         """The same conversations, labelled or with an error."""
         tagged = label_each(self._tagger, conversations, mode=MODE, reason=lambda e: f"{type(e).__name__}: {e}")
-        told = {"mode": MODE, "model_version": self._tagger.version}
-        return [c if c.error else replace(c, extra={**c.extra, **told}) for c in tagged]
+        return [c if c.error else replace(c, extra={**c.extra, **self._told()}) for c in tagged]
+
+    def _told(self) -> dict[str, Any]:
+        return {"mode": MODE, "model_version": self._tagger.version}
 
     def _count(self, item: Item) -> None:
         if item.error is None:

@@ -34,6 +34,8 @@ class Journal:
         """`file` is open for reading and appending; `path` is None for a file that vanishes by itself."""
         self._file = file
         self.path = path
+        self.reading = None if path is None else path.with_name(path.name + ".reading")
+        """Where a tagger keeps what it has read of a long conversation, until that is done."""
         self.done: dict[str, int] = {}
         """Key to offset of what an earlier run finished without an error."""
 
@@ -89,6 +91,8 @@ class Journal:
         self._file.close()
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+        if self.reading is not None:
+            self.reading.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,8 @@ Nothing here is heavy to import: who only passes conversations on needs no model
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from dialog.conversation import Conversation, Prediction
 
@@ -22,6 +23,23 @@ class Tagger(Protocol):
 
     def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
         """The conversations with a prediction on every utterance, in the same order."""
+        ...
+
+
+@runtime_checkable
+class LongTagger(Protocol):
+    """Says how far it is inside one long conversation, and goes on there after it was stopped."""
+
+    def tag_long(
+        self,
+        conversation: Conversation,
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+        keep: Path | None = None,
+    ) -> Conversation:
+        """What `tag` says of it. `progress` is told how many utterances' worth of work is done; `keep` is a file for
+        what was read so far, which a second call with the same conversation goes on from."""
         ...
 
 

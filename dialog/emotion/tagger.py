@@ -17,6 +17,7 @@ from dialog.labels import SENTIMENT, UNSURE_BELOW
 from dialog.language import FOREIGN
 from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
+from dialog.reading.shelf import Shelf
 from models import checkpoint
 from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
 from models.device import Where, choose_device, device_of
@@ -192,6 +193,33 @@ class EmotionTagger:
             for c, alone in zip(conversations, long, strict=True)
         ]
 
+    @torch.inference_mode()
+    def tag_long(
+        self,
+        conversation: Conversation,
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+        keep: Path | None = None,
+    ) -> Conversation:
+        """What `tag` says of one conversation, with work that can be watched and gone on with.
+
+        `progress` is told how many utterances' worth is done; what was read is kept in the file `keep`, and found
+        there by a second call.
+        """
+        readings, read = 2 if self.causes else 1, 0
+
+        def told(more: int) -> None:
+            nonlocal read
+            read += more
+            if progress is not None:
+                progress(read // readings)
+
+        if keep is None:
+            return self._tag_in_pieces(conversation, mode, told, again=told)
+        with Shelf(keep, f"{self.version} {mode}") as shelf:
+            return self._tag_in_pieces(conversation, mode, told, again=told, shelf=shelf)
+
     def start(self) -> LiveState:
         """A chat before its first message."""
         causes = self.causes.start() if self.causes else None
@@ -262,11 +290,18 @@ class EmotionTagger:
         ]
 
     def _tag_in_pieces(
-        self, conversation: Conversation, mode: Mode, progress: Callable[[int], None] | None
+        self,
+        conversation: Conversation,
+        mode: Mode,
+        progress: Callable[[int], None] | None,
+        *,
+        again: Callable[[int], None] | None = None,
+        shelf: Shelf | None = None,
     ) -> Conversation:
         """One conversation of any length, the same answer: of its vectors a piece at a time stands in memory.
 
-        Its causes are found in a second reading, for an emotion may depend on the last message.
+        Its causes are found in a second reading, of which `again` is told, for an emotion may depend on the last
+        message.
         """
         live = mode == "live"
         speakers = speaker_ids([u.speaker for u in conversation.utterances])[None].to(self.device)
@@ -274,7 +309,7 @@ class EmotionTagger:
         foreign: list[int] = []
 
         def vectors() -> Iterator[Tensor]:
-            for piece in self.encoder.pieces(conversation, live=live, progress=progress):
+            for piece in self.encoder.pieces(conversation, live=live, progress=progress, shelf=shelf):
                 truncated.extend(piece.truncated)
                 foreign.extend(piece.foreign)
                 yield piece.vectors.to(self.device)
@@ -290,8 +325,10 @@ class EmotionTagger:
         whole = torch.ones_like(speakers, dtype=torch.bool)
         (predictions,) = self._read_off(emissions, speakers, whole, mode, [besides])
         if self.causes:
-            again = self.encoder.pieces(conversation, live=live, keep_tokens=self.causes.keep_tokens)
-            causes = self.causes.find_in_pieces(conversation, again, predictions, speakers[0])
+            pieces = self.encoder.pieces(
+                conversation, live=live, progress=again, keep_tokens=self.causes.keep_tokens, shelf=shelf
+            )
+            causes = self.causes.find_in_pieces(conversation, pieces, predictions, speakers[0])
             predictions = list(map(_caused, predictions, causes))
         return self._finish(conversation, truncated, foreign, predictions)
 

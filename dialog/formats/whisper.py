@@ -6,12 +6,12 @@ Segments are utterances; those of one and the same known speaker in a row stay a
 from collections.abc import Iterator
 from typing import Any
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.chat_json import Gathering, objects, string
 from dialog.formats.json_document import open_document
 from dialog.formats.source import Source, Unreadable
 
-_NOBODY = "the transcript names no speakers; everything was taken to be of one and the same"
+_NOBODY = Caveat("no-people", "the transcript names no speakers; everything was taken to be of one and the same")
 
 
 def read_whisper(source: Source) -> Iterator[Conversation | Unreadable]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dialog.conversation import Conversation
 from dialog.reading.batching import Layout, Packed, Packer, Span, TokenBatch, Tokens, bucket, collate, cut, live_windows
+from dialog.reading.shelf import Shelf
 from models.device import device_of
 from models.encoders.text import TextEncoder
 
@@ -119,10 +120,12 @@ class ConversationEncoder:
         live: bool = False,
         progress: Callable[[int], None] | None = None,
         keep_tokens: nn.Module | None = None,
+        shelf: Shelf | None = None,
     ) -> Iterator[Encoded]:
         """What `encode` says of one conversation, a piece after the other: memory does not grow with its length.
 
-        The places of what was cut count from the conversation's beginning.
+        The places of what was cut count from the conversation's beginning. What is read is kept on `shelf`, and what
+        stands there is not read again.
         """
         utterances = conversation.utterances
         tokens: list[Tokens] = []  # of the utterances from `base` on, as far as they were read
@@ -134,7 +137,7 @@ class ConversationEncoder:
             jobs = self._jobs(0, tokens, live, first - base)
             # The last sequence might yet take more utterances: it waits for them.
             waiting = jobs.pop().span if base + len(tokens) < len(utterances) else Span(len(tokens), len(tokens), 0)
-            found = self._reads(jobs, progress, keep_tokens)
+            found = self._reads(jobs, progress, keep_tokens, shelf)
             if jobs:
                 reads = [found[job.key] for job in jobs]
                 yield Encoded(
@@ -146,10 +149,20 @@ class ConversationEncoder:
             first, base, tokens = base + waiting.first, base + waiting.begin, tokens[waiting.begin :]
 
     def _reads(
-        self, jobs: Sequence[_Job], progress: Callable[[int], None] | None, keep_tokens: nn.Module | None
+        self,
+        jobs: Sequence[_Job],
+        progress: Callable[[int], None] | None,
+        keep_tokens: nn.Module | None,
+        shelf: Shelf | None = None,
     ) -> dict[bytes, _Read]:
-        """By key, from the cache or run now."""
+        """By key, from the cache or the shelf, or run now."""
         found, missing = self._look_up(jobs, keep_tokens)
+        if shelf is not None:
+            for key in list(missing):
+                kept = shelf.get(key, tokens=keep_tokens is not None)
+                if kept is not None:
+                    found[key] = _Read(kept[0], tuple(kept[1:]), keep_tokens)
+                    del missing[key]
         todo = list(missing.values())
         if progress and len(jobs) > len(todo):
             # What is known already, or stands in these conversations more than once.
@@ -159,6 +172,9 @@ class ConversationEncoder:
             keys = [todo[i].key for i in batch]
             found.update(zip(keys, fresh, strict=True))
             self._remember(keys, fresh)
+            if shelf is not None:
+                for key, read in zip(keys, fresh, strict=True):
+                    shelf.put(key, [read.vectors, *read.tokens], tokens=keep_tokens is not None)
             if progress:
                 progress(sum(len(read.vectors) for read in fresh))
         return found

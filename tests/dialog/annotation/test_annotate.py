@@ -393,7 +393,7 @@ def test_two_chats_of_one_name_stay_two_after_a_table_and_back(tmp_path: Path) -
     annotate(inputs, tmp_path / "out.jsonl", tagger=FakeTagger())
     warnings = [item.get("warnings") for item in lines_of(tmp_path / "out.jsonl")]
     assert warnings[0] is None
-    assert warnings[1] == ["another conversation is called 'chat-1' too; this one was renamed"]
+    assert [w["text"] for w in warnings[1]] == ["another conversation is called 'chat-1' too; this one was renamed"]
 
 
 def test_ids_that_came_in_stay_within_one_file_of_lines(tmp_path: Path) -> None:
@@ -447,3 +447,44 @@ def test_a_full_disk_names_the_file_and_what_to_do(log: Path, tmp_path: Path, mo
         annotate([log], out, tagger=FakeTagger())
     monkeypatch.undo()
     assert annotate([log], out, tagger=FakeTagger(), resume=True).exit_code == 0
+
+
+class PatientTagger(FakeTagger):
+    """Works through a long conversation a thousand utterances at a time, and keeps how far it came."""
+
+    stop_after = 10**9
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = 0
+
+    def tag_long(self, conversation: Conversation, *, mode: str, progress: Any, keep: Path | None) -> Conversation:
+        n = len(conversation.utterances)
+        done = int(keep.read_text()) if keep and keep.exists() else 0
+        while done < n:
+            done, self.read = min(done + 1000, n), self.read + 1000
+            if keep:
+                keep.write_text(str(done))
+            progress(done)
+            if self.read >= self.stop_after:
+                raise KeyboardInterrupt
+        (tagged,) = self.tag([conversation])
+        return tagged
+
+
+def test_one_long_conversation_is_watched_and_gone_on_with_inside(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.jsonl", tmp_path / "out.jsonl"
+    log.write_text(line("short") + "\n" + line("long", *("x" for _ in range(6000))) + "\n")
+    tagger, told = PatientTagger(), list[AnnotationProgress]()
+    tagger.stop_after = 4000
+    summary = annotate([log], out, tagger=tagger, progress=told.append)
+    assert summary.interrupted
+    fractions = [p.fraction for p in told]
+    assert fractions == sorted(fractions)
+    assert len({f for f in fractions if 0 < f < 1}) >= 3
+    assert [p.utterances for p in told][-1] == 4000
+    again = PatientTagger()
+    summary = annotate([log], out, tagger=again, resume=True)
+    assert (summary.done, again.read) == (2, 2000)
+    assert [len(item["utterances"]) for item in lines_of(out)] == [1, 6000]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.jsonl", "out.jsonl"]

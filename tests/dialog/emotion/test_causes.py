@@ -141,6 +141,41 @@ def test_a_conversation_too_long_to_hold_is_read_twice_in_pieces_and_has_the_sam
     assert any(cause.utterance and cause.utterance > STRETCH for by in causes(pieces) for cause in by)
 
 
+@pytest.mark.parametrize("mode", ["offline", "live"])
+def test_a_long_conversation_that_was_stopped_is_gone_on_with_and_has_the_same_causes(
+    finding: EmotionTagger, monkeypatch: pytest.MonkeyPatch, mode: Mode, tmp_path: Path
+) -> None:
+    c = longer(2 * STRETCH + 9)
+    (whole,) = finding.tag([c], mode=mode)
+    for place in ("dialog.emotion.tagger.PIECE", "dialog.reading.encoding.PIECE"):
+        monkeypatch.setattr(place, 40)
+    finding.encoder._cache.clear()
+    monkeypatch.setattr(finding.encoder, "_remember", lambda keys, reads: None)  # only the file is left
+    ran: list[int] = []
+    run = finding.encoder._run
+    monkeypatch.setattr(finding.encoder, "_run", lambda jobs, keep: ran.append(len(jobs)) or run(jobs, keep))
+    told: list[int] = []
+    keep = tmp_path / "reading"
+    assert_same(whole, finding.tag_long(c, mode=mode, progress=told.append, keep=keep))
+    everything = sum(ran)
+    assert told == sorted(told)
+    assert told[-1] == len(c.utterances)
+    assert keep.exists()
+    keep.unlink()
+
+    def stop(n: int) -> None:
+        if n > 0.7 * len(c.utterances):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finding.tag_long(c, mode=mode, progress=stop, keep=keep)
+    with keep.open("ab") as file:
+        file.write(b"torn by a kill" * 9)
+    ran.clear()
+    assert_same(whole, finding.tag_long(c, mode=mode, keep=keep))
+    assert 0 < sum(ran) < 0.5 * everything
+
+
 def test_in_live_mode_later_messages_change_nothing(finding: EmotionTagger) -> None:
     c = longer(20)
     first = replace(c, utterances=c.utterances[:11])
