@@ -1,8 +1,8 @@
 """`rapport bench`: what things cost beside their peers, in one run, on one machine, in the same threads.
 
 A suite is a function without required arguments that returns the object of `rapport bench --json`:
-`{"suite", "device", "threads", "rows": [{"name", ..., "ratio"}]}`. Every ratio of times is ours to the peer's, so that
-less is better, unless the row says otherwise.
+`{"suite", "device", "threads", "rows": [{"name", ..., "ratio"}]}`; the command line adds `command` and `date`. Every
+ratio of times is ours to the peer's, so that less is better, unless the row says otherwise.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,8 @@
 """`rapport bench`: speed, as ratios in one run."""
 
+import shlex
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,10 +55,19 @@ def bench(
     with progress(f"Measuring {suite}"):
         result = measure(**options)
     if as_json:
-        write_json(result)
+        write_json({"command": _written(suite, given), "date": date.today().isoformat(), **result})
     else:
         write_bench(result)
     return 0
+
+
+def _written(suite: str, given: Mapping[str, Any]) -> str:
+    """The command line that measures this."""
+    words = ["rapport", "bench", suite]
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            words += [] if one is None else [f"--{name}", str(one)]
+    return shlex.join([*words, "--json"])
 
 
 def _bench_serve(**options: Any) -> dict[str, Any]:

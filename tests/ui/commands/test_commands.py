@@ -308,14 +308,18 @@ def test_bench_prints_a_table_or_an_object(monkeypatch: pytest.MonkeyPatch, caps
     assert "12,345" in out
     assert "ratio" in out
     assert run(["bench", "test", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == result
+    said = json.loads(capsys.readouterr().out)
+    assert {name: said[name] for name in result} == result
+    assert (said["command"], len(said["date"])) == ("rapport bench test --json", len("2026-11-28"))
     assert run(["bench"]) == 1
     assert run(["bench", "nonsense"]) == 1
     assert run(["bench", "test", "--model", "emotion/meld"]) == 1
     monkeypatch.setitem(dialog.bench.SUITES, "annotate", lambda **options: result | {"options": options})
     capsys.readouterr()
     assert run(["bench", "annotate", "--model", "emotion/meld", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["options"] == {"model": "emotion/meld"}
+    said = json.loads(capsys.readouterr().out)
+    assert said["options"] == {"model": "emotion/meld"}
+    assert said["command"] == "rapport bench annotate --model emotion/meld --json"
     assert run(["bench", "annotate", "--recall", "smoke"]) == 1
     assert "annotate takes no --recall" in capsys.readouterr().err
 
