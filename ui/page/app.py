@@ -27,7 +27,12 @@ MOST_VISITORS = 500
 """Sessions kept in memory; the one that was quiet the longest goes first. A chat comes back from the service."""
 
 # Gradio's package carries this typeface (OFL) and serves it from this machine. Its 600 has no Latin letters in it.
-_FONT = [gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "rp-emoji", "system-ui", "sans-serif"]
+_FONT: list[gr.themes.Font | str] = [
+    gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)),
+    "rp-emoji",
+    "system-ui",
+    "sans-serif",
+]
 _MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 _HEAD = """
@@ -140,8 +145,8 @@ def build_page(client: Client) -> gr.Blocks:
                 chat_tab.build(client)
             with gr.Tab("Picture", id="picture"):
                 picture_tab.build(page, client, kept_picture)
-            with gr.Tab("Conversation", id="conversation"):
-                conversation_tab.build(client)
+            with gr.Tab("Conversation", id="conversation") as conversation:
+                conversation_tab.build(client, conversation)
             with gr.Tab("Batch", id="batch"):
                 batch_tab.build(page, client)
             with gr.Tab("About", id="about"):

@@ -22,6 +22,7 @@ from ui.page.people import COLOURS
 from ui.page.templates import render as fill
 
 LONGEST_NAME = 40
+"""Signs as a reader counts them; the service may take fewer code points."""
 MAX_PEOPLE = 12
 _SCRIPT = Path(__file__).parent / "assets" / "chat.js"
 _DELETED = "This chat was deleted."
@@ -47,6 +48,11 @@ def answer(asked: Any, client: Client) -> dict[str, Any]:
         return {**told, "gone": True} if error.status == 404 else {**told, "refused": error.detail}
 
 
+def _too_long(what: str, has: int, most: int) -> dict[str, Any]:
+    why = f"It has {has:,} characters; at most {most:,} fit into one {what}."
+    return {"notice": render.notice("error", f"The {what} is too long.", [why]), "refused": why}
+
+
 def _open(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     return look(ChatView.of(asked), client)
 
@@ -55,11 +61,11 @@ def _say(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     text, speaker = _text(asked, "text").strip(), _text(asked, "speaker")
     if not text or not speaker:
         return {"refused": "There is nothing in this message."}
-    longest = limits_of(client).text
-    if len(text) > longest:
-        why = f"It has {len(text):,} characters; at most {longest:,} fit into one message."
-        return {"notice": render.notice("error", "The message is too long.", [why]), "refused": why}
-    said = Said(speaker=speaker[:LONGEST_NAME], text=text, time=_text(asked, "time") or None)
+    limits = limits_of(client)
+    for what, given, most in (("message", text, limits.text), ("name", speaker, limits.name)):
+        if len(given) > most:
+            return _too_long(what, len(given), most)
+    said = Said(speaker=speaker, text=text, time=_text(asked, "time") or None)
     chat, message = chat_acts.say(_text(asked, "chat") or None, said, client, again=asked.get("again") is True)
     warnings = {message.n: message.warnings} if message.warnings else {}
     return _after(asked, chat, warnings, client) | {"n": message.n}
@@ -85,8 +91,10 @@ def _remove(asked: dict[str, Any], client: Client) -> dict[str, Any]:
 
 
 def _rename(asked: dict[str, Any], client: Client) -> dict[str, Any]:
-    old, new = _text(asked, "old"), " ".join(_text(asked, "new").split())[:LONGEST_NAME]
-    chat = _text(asked, "chat")
+    chat, old, new = _text(asked, "chat"), _text(asked, "old"), " ".join(_text(asked, "new").split())
+    longest = limits_of(client).name
+    if len(new) > longest:
+        return _too_long("name", len(new), longest)
     if not chat or not new:
         return _open(asked, client)
     return _changed(asked, chat_acts.rename(chat, old, new, client), f"{old} is now {new}.", client)
@@ -109,8 +117,8 @@ def _export(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     chat_id = _text(asked, "chat")
     if not chat_id:
         return {"notice": render.notice("info", "Nobody has said anything yet.")}
-    name, text = export(chat_id, client)
-    return {"file": name, "content": text}
+    file, text = export(chat_id, client)
+    return {"file": file, "content": text}
 
 
 def export(chat_id: str, client: Client) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from ui.page.glyphs import glyph
 from ui.page.graphemes import initial, shortened
 from ui.page.people import Person, people_of
 from ui.page.templates import render
+from ui.page.turning import Turn
 
 CHAT_SHOWN = 200
 """The page shows this many of a chat's messages; the file that is exported has all of them."""
@@ -107,57 +109,69 @@ def details(
 
 def moods(messages: Sequence[ShownMessage], people: Mapping[str, Person]) -> Markup:
     """What stands beside a chat while no message is chosen: how each person has felt so far."""
-    rows = []
-    for name, person in people.items():
-        counts = Counter(m.emotion for m in messages if m.speaker == name and m.emotion)
-        if counts:
-            shares = [(glyph(e), e, n) for e, n in counts.most_common()]
-            rows.append((person, number(counts.total(), "message"), shares))
+    speaking = {m.speaker for m in messages if m.emotion}
+    rows = [_mood_of(person, messages) for name, person in people.items() if name in speaking]
     return render("moods.html.j2", rows=rows)
 
 
-def table(messages: Sequence[ShownMessage], marked: str | None = None, selected: int | None = None) -> Markup:
-    """A log as a table with each message's label and what caused it; those labelled `marked` stand out, and the causes
-    of the selected one are marked in words and colour."""
-    shown = messages[:TABLE_SHOWN]
-    chosen = next((m for m in shown if m.n == selected), None)
+def table(
+    found: Sequence[ShownMessage],
+    messages: Sequence[ShownMessage],
+    people: Mapping[str, Person],
+    selected: int | None = None,
+) -> Markup:
+    """The messages found in a log, as a table with each one's label and what caused it; the causes of the selected one
+    are marked in words and colour. messages: all of the log that is looked at."""
+    chosen = next((m for m in messages if m.n == selected), None)
     causes = _causes_by_place(chosen)
     rows = [
         {
             "m": m,
             "chip": message_chip(m),
             "colour": colour(m.emotion or ""),
-            "faint": marked is not None and m.emotion != marked,
+            "person": people[m.speaker],
             "pieces": _pieces(m.text, causes.get(m.n)),
             "because": _because(causes.get(m.n), selected),
             "causes": _causes(m, messages),
+            "care": bool(m.prediction and m.prediction.care),
         }
-        for m in shown
+        for m in found
     ]
-    return render("table.html.j2", rows=rows, left_out=len(messages) - len(shown), selected=selected)
+    return render("table.html.j2", rows=rows, left_out=len(messages) - len(found), selected=selected)
 
 
-def overview(messages: Sequence[ShownMessage]) -> Markup:
-    """How often each label occurs, in all and for each speaker: most frequent first."""
+def overview(messages: Sequence[ShownMessage], people: Mapping[str, Person], turns: Sequence[Turn] = ()) -> Markup:
+    """How often each label occurs, how each person feels, and where the mood turns."""
     total = Counter(m.emotion for m in messages if m.emotion)
-    speakers = list(dict.fromkeys(m.speaker for m in messages))
-    shares = [
-        (
-            name,
-            [
-                (glyph(e), e, colour(e), n)
-                for e, n in Counter(m.emotion for m in messages if m.speaker == name and m.emotion).most_common()
-            ],
-        )
-        for name in speakers[:12]
-    ]
+    tags = Counter(t.tag for m in messages if m.prediction for t in m.prediction.tags)
     return render(
         "overview.html.j2",
         counts=[(chip(label), n) for label, n in total.most_common()],
         n=len(messages),
-        n_speakers=len(speakers),
-        shares=shares,
+        n_speakers=len(people),
+        moods=[_mood_of(person, messages) for person in list(people.values())[:12]],
+        more=max(0, len(people) - 12),
+        tags=tags.most_common(8),
+        turns=[(t.message, "brighter" if t.change > 0 else "darker", shortened(t.message.text, 90)) for t in turns],
+        care=sum(bool(m.prediction and m.prediction.care) for m in messages),
     )
+
+
+def _mood_of(person: Person, messages: Sequence[ShownMessage]) -> dict[str, Any]:
+    own = [m for m in messages if m.speaker == person.name]
+    counts = Counter(m.emotion for m in own if m.emotion)
+    valences = [m.prediction.valence for m in own if m.prediction and m.prediction.valence is not None]
+    return {
+        "person": person,
+        "total": number(len(own), "message"),
+        "shares": [(glyph(e), e, colour(e), n) for e, n in counts.most_common()],
+        "valence": f"{sum(valences) / len(valences):.1f}" if valences else "",
+    }
+
+
+def log_details(message: ShownMessage, messages: Sequence[ShownMessage], labels: Sequence[str]) -> Markup:
+    """The details of a message of a log, with what closes them."""
+    return render("log_details.html.j2", details=details(message, messages, labels=labels))
 
 
 def notice(kind: str, title: str, lines: Sequence[str] = (), command: str | None = None) -> Markup:
@@ -198,13 +212,28 @@ def problem(error: ServiceError, gone: str = "This is no longer there.") -> Mark
     if error.status == 413:
         return notice("error", "This is too large.", [error.detail])
     if error.status < 500:
-        return notice("error", "The service refused this.", [str(error), *reference])
-    return notice("error", "Something went wrong in the service.", [error.detail, *reference])
+        told = [f"{_where(pointer)}{fault}" for pointer, fault in error.faults] or [error.detail]
+        return notice("error", "The service refused this.", [*told, *reference])
+    # What an inner fault says is for those who run the service, and stands in its log under the reference.
+    told = [] if error.status == 500 else [error.detail]
+    return notice("error", "Something went wrong in the service.", [*told, *reference])
+
+
+def _where(pointer: str) -> str:
+    """The place of a fault in the words of the page: `/conversations/0/utterances/4/text` is message 5."""
+    steps = pointer.strip("/").split("/")
+    places = {"conversations": "conversation", "utterances": "message"}
+    found = [f"{places[a]} {int(b) + 1}" for a, b in pairwise(steps) if a in places and b.isdecimal()]
+    return f"{', '.join(found)}: " if found else ""
 
 
 def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup:
     """The lines that could not be read, as (number, reason, text)."""
-    return render("unreadable.html.j2", lines=lines[:shown], left_out=max(0, len(lines) - shown), n=len(lines))
+    reasons = Counter(reason for _, reason, _ in lines).most_common(3)
+    listed = [(n, reason, shortened(text, 200)) for n, reason, text in lines[:shown]]
+    return render(
+        "unreadable.html.j2", lines=listed, left_out=max(0, len(lines) - shown), n=len(lines), reasons=reasons
+    )
 
 
 _SIGNS = {"queued": "⏳", "running": "⚙️", "done": "✅", "failed": "⚠️"}

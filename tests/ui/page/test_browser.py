@@ -20,7 +20,7 @@ from fastapi import FastAPI, Response
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
-from ui.page import conversation_tab
+from ui.page import conversation_log
 from ui.page.app import mount_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -235,7 +235,8 @@ def test_a_label_is_looked_into_corrected_and_exported(visit: Visit) -> None:
     page.focus('#rp-log [data-n="0"]')
     page.keyboard.press("Enter")
     page.wait_for_selector('#rp-log [data-n="0"][aria-pressed="true"]')
-    assert page.locator(".rp-bars dt").count() == 7
+    page.wait_for_selector("#rp-details .rp-bars")
+    assert page.locator("#rp-details .rp-bars dt").count() == 7
     page.locator(".rp-choice", has_text="fear").click()
     page.wait_for_selector(".rp-label:has-text('by hand')")
     assert visit.labels() == ["fear by hand"]
@@ -429,8 +430,15 @@ def test_a_pasted_log_is_labelled_filtered_and_downloaded(visit: Visit) -> None:
     page.click("#rp-go")
     page.wait_for_selector(".rp-table tbody tr")
     assert page.locator(".rp-table tbody tr").count() == 3
-    page.locator("#rp-mark label", has_text="anger").click()
-    page.wait_for_function("() => document.querySelectorAll('.rp-faint').length === 2")
+    page.click("#rp-log-emotion input")
+    page.get_by_role("option", name="anger").click()
+    page.wait_for_function("() => document.querySelectorAll('.rp-table tbody tr').length === 1")
+    page.click(".rp-table tbody tr .rp-why")
+    page.wait_for_selector("#rp-log-details .rp-bars")
+    page.locator("#rp-log-details .rp-choice", has_text="fear").click()
+    page.locator("#rp-log-details .rp-chip", has_text="by hand").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#rp-log-details section", state="detached")
     for button, opening in (("jsonl", '{"id"'), ("csv", "conversation,"), ("html", "<!doctype html>")):
         name, text = visit.save(f"#rp-save-{button}")
         assert name.endswith(button)
@@ -443,13 +451,30 @@ def test_an_upload_is_labelled_and_what_could_not_be_read_is_listed(visit: Visit
     visit.upload("log.jsonl", f"{good}\n{{broken\n{good}\n".encode())
     visit.page.wait_for_selector(".rp-table tbody tr")
     assert "1 line could not be read" in visit.page.locator("#rp-log-notice").inner_text()
-    visit.page.click("#rp-log-notice summary")
     assert visit.page.locator("#rp-log-notice li").get_attribute("value") == "2"
     assert visit.page.locator("#rp-which").is_visible()
 
 
+def test_a_log_is_dropped_and_found_again_after_a_reload(visit: Visit) -> None:
+    page = visit.page
+    visit.tab("Conversation")
+    page.wait_for_selector("#rp-log-notice .rp-empty")
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer();
+          data.items.add(new File(['Ann: I got the job!!\\nBo: great\\n'], 'chat.txt', {type: 'text/plain'}));
+          document.querySelector('#rp-paste').dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true}));
+        }"""
+    )
+    page.wait_for_selector(".rp-table tbody tr")
+    page.wait_for_function("() => location.hash.startsWith('#conversation/')")
+    page.reload()
+    page.wait_for_selector(".rp-table tbody tr")
+    assert page.locator(".rp-table tbody tr").count() == 2
+
+
 def test_an_upload_that_is_too_large_is_refused(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation_tab, "LARGEST_LOG", 1024)
+    monkeypatch.setattr(conversation_log, "LARGEST_LOG", 1024)
     visit.tab("Conversation")
     visit.upload("big.txt", b"Ann: hi\n" * 200)
     visit.page.wait_for_selector("#rp-log-notice .rp-error")

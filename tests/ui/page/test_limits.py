@@ -21,7 +21,7 @@ from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
 from tests.serve.in_process import InProcess
-from ui.page import batch_tab, chat_tab, conversation_tab, picture_tab
+from ui.page import batch_tab, chat_tab, conversation_state, picture_tab
 from ui.page.limits import largest_file, limits_of
 
 LOW = {
@@ -79,7 +79,7 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 @pytest.mark.parametrize("lowered", [{}, LOW, {"body_bytes": 5_000}, {"characters_per_name": 3}])
 def test_a_log_is_sent_in_requests_the_service_takes(serving: Serving, log: str, lowered: dict[str, Any]) -> None:
     client, watching = serving(**lowered)
-    *_, state = conversation_tab.run(log.encode(), filename="", format="auto", client=client)
+    *_, state = conversation_state.run(log.encode(), filename="", format="auto", client=client)
     assert state.done
     assert watching.refused == []
     whole = state.log.conversations[0]
@@ -93,7 +93,7 @@ def test_a_conversation_whose_request_would_be_too_large_is_read_from_its_end(se
     client, watching = serving(body_bytes=20_000)
     long = '😊 quoted " and \\ ' * 40
     log = "".join(f"Ann: {long}{i}\n" for i in range(60))
-    *_, state = conversation_tab.run(log.encode(), filename="", format="auto", client=client)
+    *_, state = conversation_state.run(log.encode(), filename="", format="auto", client=client)
     assert state.done
     assert watching.refused == []
     labelled = [u.prediction is not None for u in state.log.conversations[0].utterances]
@@ -101,13 +101,17 @@ def test_a_conversation_whose_request_would_be_too_large_is_read_from_its_end(se
     assert labelled == sorted(labelled)
 
 
+def said(text: str, client: Client, speaker: str = "Ann") -> dict[str, Any]:
+    return chat_tab.answer({"act": "say", "chat": None, "speaker": speaker, "text": text}, client)
+
+
 def test_messages_questions_logs_and_pictures_beyond_a_limit_are_not_sent(serving: Serving, tmp_path: Path) -> None:
     client, watching = serving(**LOW)
     client.limits()
     before = len(watching.asked)
-    *_, message = chat_tab.say(chat_tab.ChatState(), "x" * 12, take_turns=True, client=client)
-    named = chat_tab.add_speaker(chat_tab.ChatState(), "Maximilian")
-    *_, name = chat_tab.say(named, "hi", take_turns=True, client=client)
+    message = said("x" * 12, client)
+    name = said("hi", client, "Maximilian")
+    renamed = chat_tab.answer({"act": "rename", "chat": "a" * 32, "old": "Max", "new": "Maximilian"}, client)
     (tmp_path / "log.txt").write_text(LOG)
     options: dict[str, Any] = {"input_format": "auto", "to": "jsonl", "anonymise": False}
     batch = batch_tab.begin(batch_tab.BatchesState(), str(tmp_path / "log.txt"), client=client, **options)
@@ -115,25 +119,26 @@ def test_messages_questions_logs_and_pictures_beyond_a_limit_are_not_sent(servin
     Image.new("RGB", (200, 200)).save(photo, "JPEG")
     (tmp_path / "photo.jpg").write_bytes(photo.getvalue())
     *_, picture = picture_tab.open_file(picture_tab.PictureState(), str(tmp_path / "photo.jpg"), client)
-    for notice, said in (
-        (message.notice, "at most 11 fit"),
-        (name.notice, "at most 8 fit"),
+    for notice, words in (
+        (message["notice"], "at most 11 fit"),
+        (name["notice"], "at most 8 fit"),
+        (renamed["notice"], "at most 8 fit"),
         (batch.notice, "this page takes 300 bytes"),
         (picture.notice, "at most 200 bytes"),
     ):
-        assert said in notice
-    assert (message.unsent, name.unsent) == ("x" * 12, "hi")
+        assert words in notice
+    assert "at most 11" in message["refused"], "the browser keeps it"
     assert watching.asked[before:] == []
     assert "Up to 300 bytes here" in batch_tab.introduction(client)
 
 
 def test_a_message_as_long_as_may_be_is_taken(serving: Serving) -> None:
     client, watching = serving(characters_per_utterance=11, body_bytes=5_000)
-    *_, state = chat_tab.say(chat_tab.ChatState(), "😊" * 11, take_turns=True, client=client)
-    assert (len(state.messages), state.notice, watching.refused) == (1, "", [])
+    assert said("😊" * 11, client)["total"] == 1
+    assert watching.refused == []
     client, watching = serving(body_bytes=5_000)
     text = "\u0001" * limits_of(client).text
-    *_, state = chat_tab.say(chat_tab.ChatState(), text, take_turns=True, client=client)
+    said(text, client)
     assert watching.refused == []
 
 
@@ -142,9 +147,9 @@ def test_where_the_service_does_not_say_its_limits_nothing_is_sent_and_nothing_l
         raise httpx.ConnectError("nobody there")
 
     client = Client("http://test", transport=httpx.MockTransport(down))
-    *_, state = chat_tab.say(chat_tab.ChatState(), "hello", take_turns=True, client=client)
-    assert "does not answer" in state.notice
-    assert state.unsent == "hello"
+    told = said("hello", client)
+    assert "does not answer" in told["notice"]
+    assert told["again"] > 0, "the browser keeps it and sends it again"
     with pytest.raises(ServiceError):
         limits_of(client)
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from dialog.conversation import Cause, Prediction
+from dialog.conversation import Cause, Prediction, Tag
 from serve.client import ServiceError
 from tests.ui.fake import predict
 from ui.messages import ShownMessage
 from ui.page import render
 from ui.page.people import people_of
 from ui.page.timeline import POINTS, STRIP_SHOWN, strip, timeline
+from ui.page.turning import Turn
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -48,6 +49,15 @@ def said(n: int, text: str, speaker: str = "Ann", **fields: Any) -> ShownMessage
     return ShownMessage(n=n, speaker=speaker, text=text, prediction=predict(text), **fields)
 
 
+def table(messages: list[ShownMessage], selected: int | None = None) -> str:
+    return render.table(messages, messages, people_of((), messages), selected)
+
+
+def overview(messages: list[ShownMessage]) -> str:
+    turns = [Turn(message=messages[0], change=1.0)]
+    return render.overview(messages, people_of((), messages), turns)
+
+
 VIEWS: dict[str, Callable[[str], str]] = {
     "transcript": lambda x: render.transcript([said(0, x, x, warnings=(x,)), said(1, "a", correction=x)], 0),
     "failed": lambda x: render.transcript([ShownMessage(n=0, speaker=x, text=x, error=x)]),
@@ -66,8 +76,8 @@ VIEWS: dict[str, Callable[[str], str]] = {
         ),
         [said(0, x, x)],
     ),
-    "table": lambda x: render.table([said(0, x, x)]),
-    "overview": lambda x: render.overview([said(0, x, x), said(1, x, "Bo", correction=x)]),
+    "table": lambda x: table([said(0, x, x)]),
+    "overview": lambda x: overview([said(0, x, x), said(1, x, "Bo", correction=x)]),
     "timeline": lambda x: timeline([said(0, x, x), said(1, x, "Bo", correction=x)]),
     "notice": lambda x: render.notice("error", x, [x], x),
     "unreadable": lambda x: render.unreadable([(3, x, x)]),
@@ -131,13 +141,8 @@ def test_details_list_every_label_the_most_probable_first() -> None:
     assert html.count("<dt>") == 7
 
 
-def test_a_table_tells_the_marked_rows_from_the_others() -> None:
-    html = render.table([said(0, "great!"), said(1, "I hate it")], marked="joy")
-    assert html.count("rp-faint") == 1
-
-
 def test_an_overview_counts_what_was_found() -> None:
-    html = render.overview([said(0, "great!"), said(1, "great!"), said(2, "leaving", "Bo")])
+    html = overview([said(0, "great!"), said(1, "great!"), said(2, "leaving", "Bo")])
     assert "<b>3</b> messages, <b>2</b> speakers" in html
 
 
@@ -149,7 +154,11 @@ def test_an_overview_counts_what_was_found() -> None:
         (ServiceError(0, "unreachable", "no"), ["does not answer"]),
         (ServiceError(413, "too-large", "10 MB at most"), ["too large", "10 MB at most"]),
         (ServiceError(404, "not-found", "no such chat"), ["gone"]),
-        (ServiceError(422, "invalid", "wrong", faults=[("/text", "too long")]), ["refused", "/text: too long"]),
+        (ServiceError(422, "invalid", "wrong", faults=[("/text", "too long")]), ["refused", "<p>too long"]),
+        (
+            ServiceError(422, "invalid", "wrong", faults=[("/conversations/0/utterances/4/text", "too long")]),
+            ["conversation 1, message 5: too long"],
+        ),
         (ServiceError(500, "internal", "a fault of ours", request_id="abc"), ["went wrong", "abc"]),
     ],
 )
@@ -225,25 +234,50 @@ def test_details_say_the_causes_in_words() -> None:
 
 
 def test_the_table_of_a_log_marks_the_causes_of_the_chosen_message() -> None:
-    html = render.table(caused(), selected=1)
+    html = table(caused(), selected=1)
     assert "I <mark>got the job</mark>" in html
     assert "a cause of the emotion of message 2, 71 %" in html
     assert html.count('aria-pressed="true"') == 1
-    assert "<mark>" not in render.table(caused())
+    assert "<mark>" not in table(caused())
 
 
 def test_causes_are_found_among_the_last_messages_of_a_longer_log() -> None:
     first, second = caused()
     assert second.prediction is not None
     later = replace(second, n=1001, prediction=second.prediction.moved(1000))
-    html = render.table([replace(first, n=1000), later], selected=1001)
+    html = table([replace(first, n=1000), later], selected=1001)
     assert "because of message 1001, Ann: “got the job” (71\u00a0%); the message itself" in html
     assert "I <mark>got the job</mark>" in html
-    lost = render.table([later])
+    lost = table([later])
     assert "because of message 1001 (71\u00a0%)" in lost
 
 
 def test_the_table_of_a_log_says_the_causes_under_the_message() -> None:
-    html = render.table(caused())
-    assert html.count("rp-why") == 1
+    html = table(caused())
+    assert html.count("because of") == 1
     assert "because of message 1, Ann: “got the job” (71\u00a0%); the message itself: “Wow!” (50\u00a0%)" in html
+
+
+def test_a_message_that_may_speak_of_self_harm_has_a_care_note_that_promises_nothing() -> None:
+    message = replace(said(0, "great!"), prediction=replace(predict("x"), care=True))
+    assert "may speak of self-harm" in render.transcript([message])
+    html = render.details(message)
+    assert "emergency number" in html
+    assert "cannot tell who is at risk" in html
+    assert "self-harm" in overview([message])
+    assert "self-harm" not in render.details(said(0, "great!"))
+
+
+def test_tags_and_pleasantness_stand_beside_the_bars() -> None:
+    told = replace(predict("x"), tags=(Tag(tag="gratitude", probability=0.7),), valence=4.1, arousal=2.2)
+    message = replace(said(0, "great!"), prediction=told)
+    html = render.details(message)
+    assert "gratitude <b>70 %</b>" in html
+    assert "pleasant (4.1 of 5), calm (2.2 of 5)" in html
+    assert "pleasantness 4.1 of 5" in overview([message, said(1, "ok", "Bo")])
+
+
+def test_a_text_the_model_cannot_read_says_so_in_place_of_a_label() -> None:
+    told = replace(predict("x"), emotion=None, reason="not in a language the model knows")
+    html = render.transcript([replace(said(0, "x"), prediction=told)])
+    assert "not in a language the model knows" in html

@@ -125,7 +125,7 @@ const paint = () => {
       node('button', {type: 'button', className: 'rp-link', onclick: () => { drop(item.id); paint(); }}, 'Discard'));
     const colour = now.people[place]?.colour ?? 0;
     return node('li', {className: `rp-line rp-p${colour}${place % 2 ? ' rp-right' : ''}`},
-      node('span', {className: 'rp-initial', ariaHidden: 'true'}, R.cut(item.speaker, 2).slice(0, 2)), bubble, node('span', {className: 'rp-label'}, label));
+      node('span', {className: 'rp-initial', ariaHidden: 'true'}, R.initial(item.speaker)), bubble, node('span', {className: 'rp-label'}, label));
   }));
   if (mine.length) $('#rp-log .rp-empty')?.remove();
 };
@@ -151,7 +151,7 @@ const seat = () => {
   choose(speaking);
 };
 const join = text => {
-  const who = R.cut(text, LONGEST_NAME).slice(0, LONGEST_NAME);
+  const who = R.name(text, LONGEST_NAME);
   if (!who) return '';
   if (!now.people.some(p => p.name === who)) {
     if (now.people.length >= MAX_PEOPLE) return `A chat on this page has at most ${MAX_PEOPLE} people.`;
@@ -164,7 +164,7 @@ const join = text => {
   return '';
 };
 const rename = async (old, text) => {
-  const who = R.cut(text, LONGEST_NAME).slice(0, LONGEST_NAME);
+  const who = R.name(text, LONGEST_NAME);
   if (!who || who === old) return;
   const before = now.people;
   const known = now.people.some(p => p.name === who);

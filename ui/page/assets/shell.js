@@ -20,6 +20,13 @@ window.rapport = (() => {
     const all = signs(text.replace(/\s+/g, ' ').trim());
     return all.length <= n ? all.join('') : all.slice(0, n - 1).join('') + '…';
   };
+  // A name of at most so many signs, and of no more code units than the service takes, with no sign cut in two.
+  const name = (text, n) => {
+    const all = signs(text.replace(/\s+/g, ' ').trim()).slice(0, n);
+    while (all.join('').length > 160) all.pop();
+    return all.join('').trim();
+  };
+  const initial = text => (signs(text.trim())[0] ?? '').toUpperCase();
   const save = (name, text) => {
     const link = document.createElement('a');
     link.href = URL.createObjectURL(new Blob([text], {type: 'application/octet-stream'}));
@@ -142,7 +149,7 @@ window.rapport = (() => {
   });
 
   return {
-    read, write, cut, save, node, alone, start, go, address, probe,
+    read, write, cut, name, initial, save, node, alone, start, go, address, probe,
     lost: () => probe(), onBack: work => came_back.push(work), onPlace: (tab, work) => { listeners[tab] = work; },
     get away() { return away; },
   };

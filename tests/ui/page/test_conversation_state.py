@@ -8,19 +8,8 @@ import pytest
 from dialog.conversation import Cause, Conversation
 from serve.client import EmotionsAnswer, ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page.conversation_tab import (
-    EXAMPLE,
-    LARGEST_LOG,
-    MOST_UTTERANCES,
-    Log,
-    TabState,
-    TooLarge,
-    read_log,
-    run,
-    save,
-    shown_conversation,
-    taken,
-)
+from ui.page.conversation_log import LARGEST_LOG, MOST_UTTERANCES, Log, TooLarge, header_of, read_log
+from ui.page.conversation_state import EXAMPLE, TabState, correct, run, save, shown_conversation, taken
 
 
 @pytest.fixture
@@ -39,7 +28,7 @@ def transcript(n: int, text: str = "great") -> str:
 
 def test_the_example_is_labelled(client: MemoryClient) -> None:
     state = labelled(EXAMPLE, client)
-    overview, plot, table = shown_conversation(state)
+    overview, plot, table, _ = shown_conversation(state)
     assert state.done
     assert "<b>12</b> messages, <b>2</b> speakers" in overview
     assert "<svg" in plot
@@ -134,7 +123,7 @@ def test_what_is_no_log_is_refused_in_words(data: str, client: MemoryClient) -> 
     assert not state.done
     assert "rp-notice" in state.notices
     assert client.requests == []
-    assert shown_conversation(state) == ("", "", "")
+    assert shown_conversation(state) == ("", "", "", "")
     assert save(state, "jsonl") == ("", "")
 
 
@@ -178,9 +167,59 @@ def test_a_csv_cannot_run_formulas_and_a_report_is_one_page(client: MemoryClient
     assert "great!" in html
 
 
-def test_only_the_asked_for_emotion_stands_out(client: MemoryClient) -> None:
-    state = labelled(EXAMPLE, client)
-    assert "rp-faint" in shown_conversation(replace(state, marked="joy"))[2]
+@pytest.mark.parametrize("only", [{"only": "anger"}, {"query": "HATE"}, {"person": "Bo", "only": "anger"}])
+def test_a_filter_hides_what_is_not_asked_for(only: dict[str, str], client: MemoryClient) -> None:
+    table = shown_conversation(replace(labelled(EXAMPLE, client), **only))[2]
+    assert table.count("<tr data-n=") == 1
+    assert "I hate that you never told me" in table
+    assert "11 messages hidden" in table
+
+
+def test_a_label_that_a_person_gives_leads_everywhere(client: MemoryClient) -> None:
+    log = json.dumps({"id": "a", "utterances": [{"speaker": "A", "text": "great!", "emotion": "neutral"}]})
+    state = correct(replace(labelled(log, client, "log.jsonl"), selected=0), 0, "fear")
+    overview, plot, table, details = shown_conversation(state)
+    for shown in (overview, plot, table, details):
+        assert "#rp-g-fear" in shown
+    assert "by hand" in table
+    said = json.loads(save(state, "jsonl")[1])["utterances"][0]
+    assert (said["emotion"], said["given_emotion"], said["prediction"]["emotion"]) == ("fear", "neutral", "joy")
+    back = json.loads(save(correct(state, 0, None), "jsonl")[1])["utterances"][0]
+    assert back["emotion"] == "neutral"
+
+
+def test_details_of_a_message_offer_every_label(client: MemoryClient) -> None:
+    details = shown_conversation(replace(labelled(EXAMPLE, client), selected=0))[3]
+    assert details.count('data-do="correct"') == 7
+    assert 'data-do="close"' in details
+
+
+def test_an_overview_says_where_the_mood_turns(client: MemoryClient) -> None:
+    log = "".join(f"Ann: {text}\n" for text in ["that is wonderful!"] * 5 + ["this is terrible!"] * 5)
+    overview = shown_conversation(labelled(log, client))[0]
+    assert "Turning points" in overview
+    assert "Message 6</button> darker from here" in overview
+
+
+TABLE = "who wrote;what they wrote;when it was\nAnn;great news!;1\nBo;I hate it;2\n"
+
+
+def test_a_table_whose_columns_nobody_knows_is_asked_about_and_read_so(client: MemoryClient) -> None:
+    state = labelled(TABLE, client, "table.csv", "csv")
+    assert not state.done
+    assert state.columns == ("who wrote", "what they wrote", "when it was")
+    named = {"text": "what they wrote", "speaker": "who wrote"}
+    *_, state = run(state.data, filename=state.filename, format="csv", client=client, columns=named)
+    assert state.done
+    assert [(u.speaker, u.text) for u in state.conversation.utterances] == [("Ann", "great news!"), ("Bo", "I hate it")]
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [(b"a,b\n1,2", ("a", "b")), (b'\xef\xbb\xbf\n"x, y"\tb\tc\n', ("x, y", "b", "c")), (b"just words", ()), (b"", ())],
+)
+def test_a_header_names_the_columns(data: bytes, names: tuple[str, ...]) -> None:
+    assert header_of(data) == names
 
 
 def test_an_upload_is_deleted_once_it_is_read(tmp_path: Path) -> None:

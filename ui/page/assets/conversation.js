@@ -1,0 +1,33 @@
+// The Conversation tab in the browser: rows and points that lead to a message, files that are dropped or pasted.
+const tab = element.closest('.tabitem') ?? document;
+const pick = n => trigger('select', {n});
+tab.addEventListener('click', event => {
+  const act = event.target.closest('#rp-log-details [data-do]');
+  if (act) {
+    if (act.dataset.do === 'close') pick(-1);
+    else trigger('select', {act: act.dataset.do, n: Number(act.dataset.n), emotion: act.dataset.emotion});
+    return;
+  }
+  const place = event.target.closest('#rp-table tr[data-n], #rp-log-timeline [data-n], #rp-overview [data-n]');
+  if (!place || String(getSelection())) return;
+  if (!place.matches('tr')) tab.querySelector(`#rp-table tr[data-n="${place.dataset.n}"]`)?.scrollIntoView({block: 'center'});
+  pick(Number(place.dataset.n));
+});
+tab.addEventListener('keydown', event => {
+  if (event.key === 'Escape' && tab.querySelector('#rp-log-details section')) pick(-1);
+});
+const give = files => {
+  const input = tab.querySelector('#rp-upload input[type=file], input#rp-upload, #rp-upload ~ input[type=file]')
+    ?? document.querySelector('.rp-conversation input[type=file]');
+  if (!input || !files.length) return false;
+  const one = new DataTransfer();
+  one.items.add(files[0]);
+  input.files = one.files;
+  input.dispatchEvent(new Event('change', {bubbles: true}));
+  return true;
+};
+const over = on => tab.classList?.toggle('rp-dropping', on);
+tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
+tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
+tab.addEventListener('drop', event => { over(false); if (give(event.dataTransfer.files)) event.preventDefault(); }, true);
+tab.addEventListener('paste', event => { if (give(event.clipboardData.files)) event.preventDefault(); }, true);
