@@ -1,0 +1,1 @@
+"""Things in a picture with their boxes: YOLOv3-tiny."""
