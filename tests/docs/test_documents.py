@@ -80,6 +80,14 @@ def test_every_setting_is_explained() -> None:
     assert [name for name, words in described(AppConfig) if not words] == []
 
 
+def test_every_variable_is_named() -> None:
+    """Those of settings are known by their rule; `RAPPORT_PROXY_*` pass between our own processes."""
+    sources = [path.read_text("utf-8") for layer in LAYERS for path in (ROOT / layer).rglob("*.py")]
+    used = {name for source in sources for name in re.findall(r"RAPPORT_(?!PROXY_)[A-Z_]+[A-Z]", source)}
+    told = (ROOT / "docs" / "operating.md").read_text("utf-8")
+    assert sorted(name for name in used if name not in told) == []
+
+
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_bench_run_says_what_it_is_where_and_when(path: Path) -> None:
     run = run_of(path.stem)
