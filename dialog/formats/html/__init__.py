@@ -1,4 +1,5 @@
-"""A report to read: one html file with everything in it. No script, no request to anywhere, dark and light, printable.
+"""A report to read: one html file with everything in it. No request to anywhere, dark and light, printable; no script
+but in the report of a long conversation, where one of a few lines opens its pages.
 
 Every text is escaped, and a content security policy forbids what is not in the file itself.
 """
@@ -15,6 +16,7 @@ from markupsafe import Markup
 
 from dialog.conversation import Conversation
 from dialog.formats.html.glyphs import colour_of, glyph_of
+from dialog.formats.html.pages import LONG, pages_of
 from dialog.formats.html.timeline import lanes, ridges
 from dialog.formats.html.view import ConversationView, Overview, overview_of, percent
 from dialog.formats.source import Unreadable
@@ -29,19 +31,29 @@ def write_html(
     """The report, one conversation after the other. Items are gone through twice: once to count, once to show."""
     overview = overview_of(items)
     style = Markup((_HERE / "report.css").read_text() + _colours(overview))
-    # The policy names the style by its hash, so that nothing a message could smuggle in would be obeyed.
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    paged = any(line.utterances > LONG for line in overview.lines)
+    script = Markup((_HERE / "report.js").read_text()) if paged else Markup("")
+    # The policy names what is ours by its hash, so that nothing a message could smuggle in would be obeyed.
+    allowed = f"style-src '{_hash(style)}'" + (f"; script-src '{_hash(script)}'" if paged else "")
     template = _environment().get_template("report.html.j2")
+    page = _environment().get_template("page.html.j2")
     chunks = template.generate(
+        pages=lambda c: pages_of(c, lambda part: page.render(c=part, style=style, overview=overview)),
+        long=LONG,
         title=title,
         style=style,
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        script=script,
+        policy=f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'",
         overview=overview,
         items=_views(items, overview),
         folded=overview.conversations > _FOLDED,
     )
     for chunk in chunks:
         out.write(chunk.encode("utf-8", "replace"))
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _views(items: Iterable[Conversation | Unreadable], overview: Overview) -> Iterator[ConversationView | Unreadable]:

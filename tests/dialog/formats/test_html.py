@@ -1,6 +1,7 @@
 """The report: complete in itself, safe to open, and right about what it shows."""
 
 import base64
+import gzip
 import hashlib
 import io
 import re
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats import Unreadable, write
 from dialog.formats.html.glyphs import glyph_of
+from dialog.formats.html.pages import LONG, length
 from dialog.formats.html.timeline import LEFT, WIDTH, lanes, ridges
 from dialog.formats.html.view import ConversationView, Piece, overview_of, percent
 from dialog.labels import COLOURS, LABEL_SETS
@@ -279,5 +281,65 @@ def test_a_browser_shows_it_without_a_script_a_request_or_a_complaint(tmp_path: 
         assert page.url.endswith("#c1-0")
         page.set_viewport_size({"width": 380, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nor on a telephone"
+        browser.close()
+    assert complaints == []
+
+
+def unpacked(text: str) -> list[str]:
+    return [gzip.decompress(base64.b64decode(packed)).decode() for packed in Page(text).all("data-page")]
+
+
+def test_a_long_conversation_stands_in_pages_that_hold_every_message() -> None:
+    text = report(chat(LONG + 1), evil_conversation())
+    pages = [Page(page) for page in unpacked(text)]
+    ids = [id for page in pages for id in page.all("id") if id.startswith("c1-")]
+    assert ids == [f"c1-{i}" for i in range(LONG + 1)]
+    for page in pages:
+        assert {href[1:] for href in page.all("href")} <= set(page.all("id"))
+        assert not {"script", "img", "link", "iframe", "form"} & {tag for tag, _ in page.tags}
+    whole = Page(text)
+    assert not any(id.startswith("c1-") for id in whole.all("id"))
+    assert any(id.startswith("c2-") for id in whole.all("id")), "short ones are read where they stand"
+    assert len(text) < 0.5 * sum(map(len, unpacked(text)))
+
+
+def test_the_policy_of_a_long_report_allows_the_lines_that_open_its_pages_and_nothing_else() -> None:
+    text = report(chat(LONG + 1))
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (style, script)]
+    policy = next(a["content"] for t, a in Page(text).tags if t == "meta" and "http-equiv" in a)
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{hashes[0]}'; script-src 'sha256-{hashes[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert all(f"<style>{style}</style>" in page for page in unpacked(text)), "the pages live under the same policy"
+
+
+@pytest.mark.parametrize(("n", "size"), [(2001, 200), (20_000, 200), (60_000, 600), (1_000_000, 10_000)])
+def test_a_length_is_chosen_for_the_pages(n: int, size: int) -> None:
+    assert length(n) == size
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="LOUD: no chromium, so no page was opened in a browser")
+def test_a_browser_opens_a_page_of_a_long_conversation(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = tmp_path / "report.html"
+    path.write_text(report(chat(LONG + 1)))
+    complaints: list[str] = []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--headless"])
+        page = browser.new_page()
+        page.set_default_timeout(120_000)  # on a busy machine
+        page.on("console", lambda message: complaints.append(f"console {message.text}"))
+        page.on("request", lambda r: complaints.append(r.url) if not r.url.startswith(("file:", "about:")) else None)
+        page.goto(path.as_uri())
+        assert page.locator("iframe").count() == 0
+        page.locator("details.page summary").nth(1).click()
+        message = page.frame_locator("iframe").locator(".transcript li").first
+        assert message.get_attribute("id") == "c1-200"
+        frame = page.frames[1]
+        assert frame.evaluate("getComputedStyle(document.body).backgroundColor") != "rgba(0, 0, 0, 0)"
         browser.close()
     assert complaints == []
