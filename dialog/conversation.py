@@ -273,12 +273,13 @@ class Conversation:
             extra["error"], error = error, None
         if warnings is not None and not ours:
             extra["warnings"] = warnings
+        told: Iterable[Any] = warnings if ours and warnings else ()
         return cls(
             id=default_id if fields.get("id") is None else _name(fields, "id", ""),
             utterances=tuple(Utterance.from_dict(u, f"utterances[{i}]") for i, u in enumerate(utterances)),
             extra=extra,
             error=None if error is None else _encodable(error),
-            warnings=tuple(_encodable(w) if isinstance(w, str) else Caveat.of(w) for w in (warnings if ours else ())),
+            warnings=tuple(_encodable(w) if isinstance(w, str) else Caveat.of(w) for w in told),
         )
 
     def to_dict(self) -> dict[str, Any]:
