@@ -218,8 +218,8 @@ class _Guard:
         started = time.perf_counter()
         status = 0
         method, bare = scope["method"], scope["method"] == "HEAD"
-        if bare:
-            scope["method"] = "GET"
+        if bare:  # in a scope of our own: the server looks at its own, to know that no body will come
+            scope = {**scope, "method": "GET"}
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -242,8 +242,6 @@ class _Guard:
                 status = 500
                 refusal = Refusal(500, "internal", "something went wrong here; the log has the request's id")
                 await refusal.response(request_id_of(scope))(scope, receive, send)
-        finally:
-            scope["method"] = method  # the door sends files itself, and looks at this
         route = getattr(scope.get("route"), "path", None)
         metrics.count_request(method, route, status, time.perf_counter() - started)
         line = logs.get().error if status >= 500 else logs.get().info

@@ -145,7 +145,7 @@ def _answer(told: list[Message]) -> Answer:
 
 def _thing(scope: Scope, answer: Answer) -> str:
     """The id of what the answer is about: in the address, or in the one of what was made."""
-    made = dict(answer.headers).get("location", scope["path"])
+    made = dict(answer.headers).get("location", str(scope["path"]))
     return made.removeprefix(API_PREFIX).strip("/").split("/")[1]
 
 

@@ -56,8 +56,8 @@ class Limits(BaseModel):
     bodies_arriving_per_client: int = Field(default=128, gt=0)
     """The same of one address. One more is 429."""
 
-    header_bytes: int = Field(default=16 * 1024, gt=0)
-    """The headers of a request together. More is 431."""
+    header_bytes: int = Field(default=12 * 1024, gt=0)
+    """The headers of a request together. More is 431; beyond 16,384 the server itself hangs up."""
 
     log_bytes: int = Field(default=1024**3, gt=0)
     """A log to be labelled as a batch, which goes to the disk while it arrives. More is 413."""

@@ -154,7 +154,7 @@ _EXAMPLES: dict[int, tuple[str, Refusal]] = {
         ),
     ),
     429: ("Too much is waiting already; see Retry-After", overloaded("too much work is waiting")),
-    431: ("The headers are too large", headers_too_large(16 * 1024)),
+    431: ("The headers are too large", headers_too_large(12 * 1024)),
     500: ("A fault of ours", Refusal(500, "internal", "something went wrong here; the log has the request's id")),
     503: ("Not able to answer now; see Retry-After", unavailable("the models are starting")),
     507: ("The disk of the service is full", disk_full()),
