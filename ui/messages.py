@@ -73,11 +73,6 @@ def colour(label: str) -> str:
     return COLOURS.get(label, UNKNOWN_COLOUR)
 
 
-def named(label: str) -> str:
-    """Symbol and word: `😊 joy`."""
-    return f"{symbol(label)} {label}"
-
-
 def number(n: int, what: str) -> str:
     """`1 message`, `1,200 messages`."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"

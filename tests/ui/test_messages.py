@@ -4,7 +4,7 @@ from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.labels import LABEL_SETS
 from dialog.language import FOREIGN
 from tests.ui.fake import MemoryClient, predict
-from ui.messages import ShownMessage, colour, counted_from_one, messages_of, mood, named, percent, symbol
+from ui.messages import ShownMessage, colour, counted_from_one, messages_of, mood, percent, symbol
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,11 @@ def test_a_probability_never_claims_to_be_certain(p: float, shown: str) -> None:
 
 @pytest.mark.parametrize("label", sorted({label for labels in LABEL_SETS.values() for label in labels}))
 def test_every_label_of_ours_has_a_word_a_symbol_and_a_colour(label: str) -> None:
-    assert named(label) == f"{symbol(label)} {label}"
     assert symbol(label) != "•"
     assert colour(label).startswith("#")
 
 
 def test_a_label_of_somebody_elses_model_is_shown_too() -> None:
-    assert named("schadenfreude") == "• schadenfreude"
     assert colour("schadenfreude").startswith("#")
 
 

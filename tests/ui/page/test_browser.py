@@ -258,8 +258,10 @@ def test_a_reload_brings_the_chat_back_and_deleting_asks_first_and_can_be_undone
     page.click("#rp-forget")
     page.click("#rp-yes")
     page.wait_for_selector("#rp-log .rp-empty")
+    assert page.locator("#rp-title").inner_text() == "New chat", "nothing of what was said is left"
     page.click("[data-do=undo]")
     page.locator("#rp-log .rp-text", has_text="I got the job!!").wait_for()
+    assert page.locator("#rp-title").inner_text() == "I got the job!!"
     page.click("#rp-forget")
     page.click("#rp-yes")
     page.wait_for_selector("#rp-log .rp-empty")
@@ -471,6 +473,32 @@ def test_a_log_is_dropped_and_found_again_after_a_reload(visit: Visit) -> None:
     page.reload()
     page.wait_for_selector(".rp-table tbody tr")
     assert page.locator(".rp-table tbody tr").count() == 2
+
+
+def test_work_on_a_log_is_cancelled(visit: Visit, client: MemoryClient) -> None:
+    page = visit.page
+    visit.tab("Conversation")
+    page.fill("#rp-paste textarea", "Ann: I got the job!!\n")
+    client.pause = 2.0
+    page.click("#rp-go")
+    page.click("#rp-cancel")
+    page.locator("#rp-log-notice", has_text="Cancelled").wait_for()
+    client.pause = 0.0
+    page.wait_for_timeout(2500)
+    assert page.locator(".rp-table tbody tr").count() == 0
+
+
+def test_a_table_whose_columns_nobody_knows_is_asked_about(visit: Visit) -> None:
+    page = visit.page
+    visit.tab("Conversation")
+    visit.upload("table.csv", b"who wrote;what they wrote\nAnn;great news!\nBo;I hate it\n")
+    page.wait_for_selector("#rp-columns")
+    for box, choice in (("#rp-text-column", "what they wrote"), ("#rp-speaker-column", "who wrote")):
+        page.click(f"{box} input")
+        page.get_by_role("option", name=choice).last.click()
+    page.click("#rp-with-columns")
+    page.wait_for_selector(".rp-table tbody tr")
+    assert page.locator(".rp-table tbody th").all_inner_texts() == ["Ann", "Bo"]
 
 
 def test_an_upload_that_is_too_large_is_refused(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,11 @@ const take = (told, record, act) => {
     if (!record.people.some(p => p.name === name)) record.people.push({name, colour});
   if (act !== 'open' && act !== 'export' && !told.notice) record.turn += 1; // other windows see that something is new
   keep(record);
-  if ('undo' in told) offer(told.undo && {...told.undo, key: record.key});
+  const {title} = record;
+  if (act === 'forget' && !told.notice) { record.title = ''; keep(record); } // it is made of what was said
+  if ('undo' in told) offer(told.undo && {...told.undo, key: record.key, title});
   if (record.key !== now.key) return;
+  name();
   $('#rp-chat-notice').innerHTML = told.notice ?? '';
   if (told.gone) { quietly(ask('open')); return; }
   if (!('log' in told)) return;
@@ -229,7 +232,14 @@ const offer = what => {
 
 // Showing.
 const name = () => { $('#rp-title').textContent = now.title || 'New chat'; };
+const tidy = record => { // a chat in which nothing was ever said is not worth a line
+  if (!record || record.id || record.title || R.read(`rapport-draft-${record.key}`) || queue().some(i => i.key === record.key)) return;
+  const all = book();
+  all.chats = all.chats.filter(c => c.key !== record.key);
+  R.write('rapport-chats', all);
+};
 const show = (record, instead = false) => {
+  if (record.key !== now?.key) tidy(now);
   now = record;
   Object.assign(view, {selected: null, query: '', emotion: '', person: ''});
   $('#rp-query').value = '';
@@ -285,7 +295,13 @@ const acts = {
   correct: button => again(ask('correct', {n: Number(button.dataset.n), emotion_given: button.dataset.emotion})),
   uncorrect: button => again(ask('correct', {n: Number(button.dataset.n), emotion_given: ''})),
   close: () => { const n = view.selected; select(n); messageAt(n)?.focus(); },
-  undo: () => { const {before} = undo; offer(null); again(ask('bring_back', {before})); },
+  undo: () => {
+    const {before, title} = undo;
+    offer(null);
+    now.title = title;
+    name();
+    again(ask('bring_back', {before}));
+  },
   'no-undo': () => offer(null),
 };
 element.addEventListener('click', event => {
