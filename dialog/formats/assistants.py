@@ -76,9 +76,10 @@ def read_roles(source: Source) -> Iterator[Conversation | Unreadable]:
     yield from document.faults
     value = document.value
     several = isinstance(value, list) and not any(isinstance(m, dict) and _role(m) for m in value)
+    line_of = document.lines_of("")
     for number, one in enumerate(value if several else [value], 1):
-        line = document.lines_of("")(number - 1) if several else 1
-        yield from _of_roles(one, f"{source.name}-{number}", line, document.warnings)
+        begins = line_of(number - 1) if several else 1
+        yield from _of_roles(one, f"{source.name}-{number}", begins, document.warnings)
 
 
 def _exported(source: Source, key: str, read: Any) -> Iterator[Conversation | Unreadable]:

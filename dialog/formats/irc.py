@@ -65,14 +65,12 @@ def read_irc(source: Source) -> Iterator[Conversation | Unreadable]:
     times, warnings = read_stamps([stamp for _, _, stamp, _, _ in said if stamp and stamp.numbers])
     read = iter(times)
     utterances = []
-    for nick, text, stamp, clock, action in said:
+    for nick, text, stamp, clock, did in said:
         time = next(read) if stamp and stamp.numbers else clock or None
         if is_silent(text):
             left_out.add(EMPTY)
             continue
-        utterances.append(
-            Utterance(speaker=nick, text=text.strip(), time=time, extra={"action": True} if action else {})
-        )
+        utterances.append(Utterance(speaker=nick, text=text.strip(), time=time, extra={"action": True} if did else {}))
     if said or left_out:
         yield Conversation(
             id=f"{source.name}-1",

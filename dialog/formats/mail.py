@@ -8,7 +8,7 @@ import email.policy
 import re
 from collections.abc import Iterator
 from datetime import UTC
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import Parser
 from email.utils import parseaddr, parsedate_to_datetime
 
@@ -92,7 +92,7 @@ def _said(message: EmailMessage) -> Utterance | str:
     )
 
 
-def _content(part: EmailMessage) -> str:
+def _content(part: MIMEPart) -> str:
     """The words of a part. What is not packed was decoded with the file, whatever charset the part names."""
     packed = str(part.get("Content-Transfer-Encoding") or "").strip().lower() in ("quoted-printable", "base64")
     return str(part.get_content() if packed else part.get_payload())
