@@ -35,7 +35,7 @@ class Talk(NamedTuple):
 class ContextRecipe:
     """How the context model learns."""
 
-    steps: int = 900
+    steps: int = 600
     batch: int = 24
     """Conversations in a step."""
     pairs: int = 24
