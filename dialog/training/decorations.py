@@ -104,7 +104,7 @@ def _split(words: str) -> list[str]:
     return words.split()
 
 
-_STATES = _split(
+STATES = _split(
     "homeless disabled blind deaf elderly pregnant unemployed divorced widowed black white Asian Muslim Jewish "
     "Christian gay lesbian trans autistic foreign Polish Nigerian Mexican Chinese poor rich old young fat thin bald "
     "tall short retired single adopted wheelchair-using Turkish Arab Indian teenage blond religious"
@@ -139,7 +139,7 @@ def state_words(n: int, rng: random.Random) -> list[Message]:
     messages = []
     for _ in range(n):
         label = "neutral" if rng.random() < 0.75 else rng.choice([k for k in _SAID if k != "neutral"])
-        text = rng.choice(_SAID[label]).format(s=rng.choice(_STATES), p=rng.choice(_PEOPLE), w=rng.choice(_PLACES))
+        text = rng.choice(_SAID[label]).format(s=rng.choice(STATES), p=rng.choice(_PEOPLE), w=rng.choice(_PLACES))
         text = re.sub(r"\ba ([aeiouAEIOU])", r"an \1", text)
         shares = {"neutral": 1.0} if label == "neutral" else {label: 0.95, "neutral": 0.05}
         messages.append(Message(text, "states", spread(shares)))

@@ -13,6 +13,7 @@ from dialog.training.contrast import ContextRecipe, ContrastTraining, Talk, trai
 from dialog.training.decorations import decorated, state_words
 from dialog.training.default import Held, at_temperature, choose_bias, decisions, fit_temperature
 from dialog.training.distil import Answers, StudentRecipe, mixed, shouting
+from dialog.training.firming import firm
 from dialog.training.messages import LABELS, Message, held_out, spread
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
@@ -68,6 +69,19 @@ def test_answers_come_back_from_disk_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "messages.jsonl").unlink()
     with pytest.raises(ValueError, match=r"messages\.jsonl is missing"):
         read_answers(tmp_path)
+
+
+def test_the_last_round_keeps_the_answer_to_a_line_that_only_got_a_mark_or_a_word_for_a_person() -> None:
+    texts = (("the man took the bus", "talk-swda"), ("I hate him", "talk-swda"), ("ok", "chats"))
+    messages = [Message(*row) for row in texts]
+    said = Answers(torch.tensor([PLAIN, GLAD, PLAIN]), torch.zeros(3, len(TAGS)), torch.zeros(3, 2))
+    drawn, kept = firm(messages, said, random.Random(0))
+    assert len(drawn) == len(kept.emotion) == len(kept.tags) == len(kept.affect)
+    rows = [(m.text, tuple(row)) for m, row in zip(drawn, kept.emotion.tolist(), strict=True) if m.corpus != "states"]
+    assert {row for text, row in rows if "hate" in text} == {GLAD}
+    assert {row for text, row in rows if "hate" not in text} == {PLAIN}
+    assert any(text.endswith("!") for text, _ in rows)
+    assert any(text.split()[2] == "man" for text, _ in rows if text.startswith("the ")), "the homeless man"
 
 
 def test_what_is_held_out_does_not_depend_on_what_else_there_is() -> None:
