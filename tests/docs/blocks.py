@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "how good": summary.how_good,
     "emotion": scores.emotion,
     "causes": scores.causes,
+    "causes held out": scores.causes_held_out,
     "pictures": scores.pictures,
     "ratios": benches.ratios,
     "service": benches.service,

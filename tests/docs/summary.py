@@ -26,8 +26,16 @@ def how_good() -> str:
 def all_rows() -> list[Row]:
     """The eight, in the order of the capabilities."""
     meld, emory = (_emotion(f"emotion/{n.lower()}", n, "weighted_f1") for n in ("MELD", "EmoryNLP"))
-    daily = _emotion("emotion/dailydialog", "DailyDialog", "micro_f1_without_neutral")
-    return [meld, emory, daily, _causes(), _photographs(), _drawings(), _annotate(), _service()]
+    return [_own_chats(), meld, emory, _causes(), _photographs(), _drawings(), _annotate(), _service()]
+
+
+def _own_chats() -> Row:
+    """Our own chats, which the default is for; where they are not scored, the corpus it was compared on before."""
+    figures = scores.scores_of("emotion/ekman").get("behaviour")
+    if figures is None:
+        return _emotion("emotion/dailydialog", "DailyDialog", "micro_f1_without_neutral")
+    what = "emotions, 383 messages of our own chats, right by either of two labels"
+    return _higher(what, figures, "own_either_label", scores.OWN_CHATS_TO_REACH, "emotion")
 
 
 def _emotion(model: str, part: str, metric: str) -> Row:
@@ -37,7 +45,12 @@ def _emotion(model: str, part: str, metric: str) -> Row:
 
 
 def _causes() -> Row:
-    figures = scores.scores_of("causes/reccon")["test"]["RECCON-DD"]
+    told = scores.scores_of("causes/reccon")
+    if "test" not in told:
+        held_out = told["held_out"][str(told["seed"])]
+        what = "causes, positive F1 on what was held out of RECCON"
+        return _higher(what, held_out, "positive_f1", scores.CAUSES_TO_REACH["RECCON-DD"], "causes")
+    figures = told["test"]["RECCON-DD"]
     return _higher(
         "causes, RECCON-DD, positive F1", figures, "positive_f1", scores.CAUSES_TO_REACH["RECCON-DD"], "causes"
     )

@@ -151,7 +151,7 @@ def test_all_of_them_run_as_pasted_with_the_service_in_another_terminal(tmp_path
         check_answer(pasted(EXAMPLES[3].replace(SERVICE, service.url)))
         (inline,) = re.findall(r"`(curl [^`]*)`", PARTS[3].replace("\n", " "))
         batch = json.loads(pasted(inline.replace("curl", "curl -s", 1).replace(SERVICE, service.url)))
-        assert batch["output_format"] == "html"
+        assert batch["to"] == "html"
 
 
 def check_labelled(folder: Path) -> None:
