@@ -248,7 +248,8 @@ def _dialogues(s: Size) -> Iterator[Case]:
     links, _, _ = link(ids, lengths, no_turns(B, 2, device))
 
     def random(*shape: int) -> Tensor:
-        return (torch.randn(*shape, device=device) * width**-0.5).requires_grad_()
+        made: Tensor = torch.randn(*shape, device=device) * width**-0.5
+        return made.requires_grad_()
 
     peer = nn.GRU(width, width, batch_first=True).to(device)
     x = torch.randn(B, T, width, device=device)

@@ -40,7 +40,8 @@ class PlainEmotionIC(nn.Module):
         for layer in self.gru:
             local = layer(local, speakers)
         parts = [norm(z) for norm, z in zip(self.norms, (g, local, x), strict=True)]
-        return self.classify(self.fuse(torch.cat(parts, -1))).log_softmax(-1)
+        log_p: Tensor = self.classify(self.fuse(torch.cat(parts, -1))).log_softmax(-1)
+        return log_p
 
     def label(self, x: Tensor, speakers: Tensor, mask: Tensor) -> list[list[int]]:
         """The best labelling of every dialogue."""
@@ -77,7 +78,8 @@ class PlainAttention(nn.Module):
         weights = scores.masked_fill(~mask.t()[:, None, None].bool(), -torch.inf).softmax(-1)
         y = self.out((weights @ v).permute(2, 0, 1, 3).reshape(n, batch, d))
         x = self.norm1(x + y)
-        return self.norm2(x + self.feedforward(x))
+        after: Tensor = self.norm2(x + self.feedforward(x))
+        return after
 
 
 class PlainGRU(nn.Module):

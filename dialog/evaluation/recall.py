@@ -244,7 +244,8 @@ def _right(model: TokenModel, inputs: Tensor, labels: Tensor) -> Tensor:
     hidden, _ = model.hidden(inputs)
     asked = labels != NO_LABEL
     answers = model.head(hidden[asked]).argmax(-1)
-    return (answers == labels[asked]).double().view(len(inputs), -1).mean(1)
+    shares: Tensor = (answers == labels[asked]).double().view(len(inputs), -1).mean(1)
+    return shares
 
 
 def _seed(seed: int, step: int) -> int:

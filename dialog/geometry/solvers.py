@@ -107,13 +107,15 @@ def tours(points: Floats) -> tuple[Ints, Floats]:
 def tour_length(points: Floats, orders: Ints) -> Floats:
     """The lengths (B) of closed tours: orders (B, n) of cities (B, n, 2)."""
     walked = points[np.arange(len(points))[:, None], orders]
-    return np.linalg.norm(walked - np.roll(walked, -1, 1), axis=-1).sum(1)
+    lengths: Floats = np.linalg.norm(walked - np.roll(walked, -1, 1), axis=-1).sum(1)
+    return lengths
 
 
 def signed_area(polygons: Floats) -> Floats:
     """The areas (...) of polygons (..., n, 2) by the shoelace formula, positive where they go counter-clockwise."""
     x, y = polygons[..., 0], polygons[..., 1]
-    return 0.5 * (x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1)
+    areas: Floats = 0.5 * (x * np.roll(y, -1, -1) - np.roll(x, -1, -1) * y).sum(-1)
+    return areas
 
 
 def is_simple(polygon: Floats) -> bool:

@@ -224,7 +224,8 @@ def collate(sequences: Sequence[Packed], device: torch.device | None = None) -> 
         owners.append([o + base if o >= 0 else -1 for o in s.owner] + [-1] * pad)
         base += s.n_utterances
     mask = [[i < len(s.ids) for i in range(width)] for s in sequences]
-    return TokenBatch(*(torch.tensor(rows, device=device) for rows in (ids, mask, owners)), base)
+    there, real, of = (torch.tensor(rows, device=device) for rows in (ids, mask, owners))
+    return TokenBatch(there, real, of, base)
 
 
 def bucket(lengths: Sequence[int], budget: int, rng: random.Random | None = None) -> list[list[int]]:

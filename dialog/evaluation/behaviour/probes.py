@@ -281,11 +281,13 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=1)
 def _lines() -> dict[str, Any]:
-    return json.loads((CASES / "lines.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((CASES / "lines.json").read_text("utf-8"))
+    return found
 
 
 def _neutral() -> list[str]:
-    return _lines()["neutral"]
+    neutral: list[str] = _lines()["neutral"]
+    return neutral
 
 
 def strong_lines() -> list[tuple[str, str]]:
