@@ -18,7 +18,8 @@ from dialog.formats.source import Source, Unreadable
 
 TITLE = re.compile(r"\ufeff?.{0,100}(?:카카오톡 대화|KakaoTalk Chats? with |with KakaoTalk Chats?|Kakaotalk Chat)")
 COMPUTER = re.compile(
-    r"\[(?P<name>[^\[\]]{1,80})\] \[(?P<time>(?:오전|오후|AM|PM)?\s?\d{1,2}:\d{2}(?:\s?[AP]M)?)\] ?(?P<text>.*)"
+    r"\[(?!\d{1,4}[./-]\d)(?P<name>[^\[\]]{1,80})\] "
+    r"\[(?P<time>(?:(?:오전|오후|AM|PM)\s?\d{1,2}:\d{2}|\d{1,2}:\d{2}\s?[AP]M))\] ?(?P<text>.*)"
 )
 PHONE = re.compile(
     r"\ufeff?(?P<date>\d{4}(?:년|\.)\s?\d{1,2}(?:월|\.)\s?\d{1,2}(?:일|\.)|[A-Z][a-z]{2,8} \d{1,2}, \d{4})(?: at)?"

@@ -7,9 +7,10 @@
     Cem: Another conversation.
 
 An indented line goes on with the utterance above it; blank lines mean nothing; a line of three or more - = * or #
-begins another conversation. A date and a time before the name, or in brackets behind it, are kept (`stamp`). Any other
-line without a name is unreadable, and costs only itself; where most lines are like that the file is refused, since
-it is no transcript.
+begins another conversation. A date and a time before the name, or in brackets behind it, are kept (`stamp`); where the
+first line is `Mira, [01.05.2024 10:20]`, as Telegram copies messages, the words stand under such lines. Any other line
+without a name is unreadable, and costs only itself; where most lines are like that the file is refused, since it is no
+transcript.
 """
 
 import re
@@ -29,6 +30,7 @@ _STAMP_BEHIND = re.compile(
     r"(?P<speaker>[^\s:：\[(][^:：\[(]{0,59}?),?\s{0,3}(?P<stamp>[\[(][^\[\]()]{3,40}[\])])\s{0,3}[:：](?P<text>.*)",
     re.DOTALL,
 )
+_HEADING = re.compile(r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?),?\s{1,3}(?P<stamp>\[[^\[\]]{3,40}\])\s*$")
 _REST_OF_A_STAMP = re.compile(
     r"[,;.)\]}]|(?:\d{4}|\d{1,2})\s?[./\-年년]\s?\d{1,2}\s?[./\-月월]\s?(?:\d{4}|\d{1,2})(?![\d./\-])"
     r"|\d{1,2}\s?[h:]\s?\d{2}(?!\d)\W|\d[^\n]*\b(?:19|20)\d\d\b"
@@ -58,6 +60,7 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     sections: list[list[_Open]] = [[]]
     wrong: list[Unreadable] = []
     n_lines = n_wrong = 0
+    headed = False  # a copied chat: the name and the time on a line, the words under it
     for line in source.lines():
         if line.fault:
             wrong.append(Unreadable.at(line.number, line.fault))
@@ -68,7 +71,11 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
                 sections.append([])
         else:
             n_lines += 1
-            if line.text[0] in " \t" and sections[-1]:
+            heading = heading_of(line.text) if n_lines == 1 or headed else None
+            headed = headed or heading is not None
+            if heading:
+                sections[-1].append(_Open(heading, []))
+            elif sections[-1] and (headed or line.text[0] in " \t"):
                 sections[-1][-1].lines.append(line.text.strip())
             elif turn := turn_of(line.text):
                 sections[-1].append(_Open(turn, [turn.text.rstrip()]))
@@ -102,6 +109,13 @@ def turn_of(text: str) -> Turn | None:
     if found and found.stamp.hour is None and named["speaker"][0].isdigit():
         return None  # a date, and then a time in a form nobody knows
     return Turn(named["speaker"].strip(), named["text"].strip(" \t"), found)
+
+
+def heading_of(text: str) -> Turn | None:
+    """The name and the time of `Mira, [01.05.2024 10:20]`, which the words stand under; None for another line."""
+    match = _HEADING.match(text.lstrip("\ufeff\u200e\u200f "))
+    found = find_stamp(f"{match['stamp']} ") if match else None
+    return Turn(match["speaker"].strip(), "", found) if match and found and found.stamp.hour is not None else None
 
 
 def times_of(turns: list[Turn]) -> tuple[list[str | None], list[str]]:

@@ -8,7 +8,7 @@ from dialog.formats import imessage, kakaotalk, line, zoom
 from dialog.formats.csv import Layout, find_layout
 from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
-from dialog.formats.plain import turn_of
+from dialog.formats.plain import heading_of, turn_of
 from dialog.formats.source import Source
 from dialog.formats.subtitles import TIMING
 from dialog.formats.whatsapp import header_of
@@ -184,6 +184,8 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     layout = find_layout(source)
     if isinstance(layout, Layout) and (len(layout.roles) > 1 or named == "csv"):
         return "csv"
+    if heading_of(lines[0]):
+        return "plain"
     candidates = [line for line in lines if line[0] not in " \t"]
     turns = sum(turn_of(line) is not None for line in candidates)
     needed = len(candidates) if named == "csv" else max(1, len(candidates) / 2)

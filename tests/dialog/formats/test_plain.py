@@ -81,3 +81,11 @@ def test_a_file_most_of_whose_lines_are_no_turns_is_refused() -> None:
     assert "3 of 4 lines are no turns" in wrong.reason
     assert "beginning with line 2" in wrong.reason
     assert wrong.text == "We met at noon and talked."
+
+
+def test_messages_copied_out_of_telegram_are_read() -> None:
+    text = "Mira, [01.05.2024 10:20]\nhi: you\n\nmore\n\nBo Smith, [13.05.2024 21:05:10]\nyo\nCem, [13.05.2024 21:06]\n"
+    (conversation,) = parsed(text, format="auto")
+    assert said(conversation) == [("Mira", "hi: you\nmore"), ("Bo Smith", "yo")]
+    assert [u.time for u in conversation.utterances] == ["2024-05-01T10:20:00", "2024-05-13T21:05:10"]
+    assert conversation.extra == {"left_out": {"empty message": 1}}
