@@ -146,7 +146,7 @@ def _cause_tests(test: Mapping[str, Mapping[str, Any]]) -> str:
         "\n## Test scores\n",
         "Of the seed that was kept, over the rows of RECCON's fold 1 (distinct pairs: `scores.json`); 95 % intervals",
         "draw whole conversations. Far: causes two or more utterances back. End to end: as the product answers, which",
-        "asks nothing of what it takes for neutral.",
+        "asks nothing of what it takes for surely neutral.",
         "Printed by `rapport evaluate causes --data FILE --model causes/reccon --json`.\n",
         "| test part | emotions | positive F1 (95 %) | negative F1 | macro F1 | far F1 | span EM | span F1 | ECE |",
         "|---" * 9 + "|",
