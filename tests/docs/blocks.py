@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[], str]] = {
     "how good": summary.how_good,
     "emotion": scores.emotion,
+    "behaviour": scores.behaviour,
     "causes": scores.causes,
     "causes held out": scores.causes_held_out,
     "pictures": scores.pictures,

@@ -10,6 +10,8 @@ WEIGHTS = Path(__file__).parents[2] / "models" / "weights"
 METRICS = {"emotion/dailydialog": "micro_f1_without_neutral"}
 """By emotion model: the metric its corpus is compared by in the literature; weighted F1 for the others."""
 TO_REACH = {
+    ("emotion/ekman", "MELD"): 60.0,
+    ("emotion/ekman", "GoEmotions, mapped"): 66.0,
     ("emotion/meld", "MELD"): 64.0,
     ("emotion/emorynlp", "EmoryNLP"): 37.5,
     ("emotion/dailydialog", "DailyDialog"): 56.0,
@@ -56,7 +58,6 @@ BEHAVIOUR_TO_REACH = {
     "neutral_changed_by_neutral_line": "8 at most",
     "state_words_shift": "8 at most",
 }
-OWN_CHATS_TO_REACH = 76.0
 PICTURES = {
     "DAQUAR, exact match": ("daquar", "daquar_exact"),
     "SNLI statements": ("statements", "statements_accuracy"),
@@ -153,7 +154,7 @@ def causes_held_out() -> str:
 
 def behaviour() -> str:
     """What the default does on people's own chats: a row a metric, offline and live."""
-    told = scores_of("emotion/ekman").get("behaviour", {})
+    told = scores_of("emotion/ekman")["behaviour"]
     rows = [
         [explained, percent(told, metric), percent(told, f"live_{metric}"), BEHAVIOUR_TO_REACH.get(metric, "")]
         for metric, explained in BEHAVIOUR.items()
