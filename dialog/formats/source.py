@@ -109,7 +109,11 @@ class Source:
                 if alone is None or find_tree(logs):
                     return cls(io.BytesIO(), name or path.resolve().name, path.name, folder=path)
                 path = path / alone
-            return cls(path.open("rb"), name or _called(path), path.name)
+            file = path.open("rb")
+            if file.seekable():
+                return cls(file, name or _called(path), path.name)
+            with file:  # a named pipe, or what a shell hands over as one
+                return cls(_spooled(file), name or _called(path), path.name)
         named = getattr(path_or_stream, "name", None)
         filename = Path(named).name if isinstance(named, str) and not named.startswith("<") else name or ""
         name = name or stem(filename) or "conversation"
@@ -120,9 +124,7 @@ class Source:
         stream = cast(BinaryIO, path_or_stream)
         if stream.seekable() and stream.tell() == 0:
             return cls(stream, name, filename)
-        spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 (lives as long as we)
-        copyfileobj(stream, spool)
-        return cls(spool, name, filename)
+        return cls(_spooled(stream), name, filename)
 
     def close(self) -> None:
         """Closes the file; a stream that was handed in is closed with it."""
@@ -316,6 +318,13 @@ def _how_many(logs: list[str]) -> str:
     """`no logs`, or `3 logs (a.txt, b.txt, c.txt)`."""
     shown = ", ".join(logs[:3]) + (", …" if len(logs) > 3 else "")
     return f"{len(logs)} logs ({shown})" if logs else "no logs"
+
+
+def _spooled(stream: BinaryIO) -> BinaryIO:
+    """The rest of a stream, where one can seek."""
+    spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 (lives as long as we)
+    copyfileobj(stream, spool)
+    return spool
 
 
 def _called(path: Path) -> str:

@@ -1,6 +1,9 @@
 """Transcripts of `Name: text` lines."""
 
 import io
+import os
+import threading
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -89,3 +92,13 @@ def test_messages_copied_out_of_telegram_are_read() -> None:
     assert said(conversation) == [("Mira", "hi: you\nmore"), ("Bo Smith", "yo")]
     assert [u.time for u in conversation.utterances] == ["2024-05-01T10:20:00", "2024-05-13T21:05:10"]
     assert conversation.extra == {"left_out": {"empty message": 1}}
+
+
+def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "chat.txt"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("Ann: hello\nBo: hi there\n",))
+    writer.start()
+    items = list(read(pipe))
+    writer.join()
+    assert [[u.text for u in c.utterances] for c in items if isinstance(c, Conversation)] == [["hello", "hi there"]]
