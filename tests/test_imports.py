@@ -41,6 +41,11 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
 """The rooms of a layer, storey by storey from the top. A room knows itself and what stands below it."""
 FORBIDDEN = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 FORBIDDEN_CALLS = {"torch.load", "torch.save", "torch.export.load", "torch.jit.load", "numpy.load", "np.load"}
+THE_ONE_PLACE = {
+    "models/encoders/efficientnet.py": "torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)"
+}
+"""The package with EfficientNet-Lite2 holds a .pth. It is read once, tensors alone, from bytes whose SHA-256 was
+checked: this very call, in this file, and no other."""
 SOURCES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 
@@ -59,9 +64,10 @@ def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((name, node.lineno) for name in named if isinstance(name, str))
 
 
-def faults(layer: str, source: str) -> list[str]:
+def faults(layer: str, source: str, path: str = "") -> list[str]:
     """Every reason why this source may not stand in that layer, as `line: reason`."""
     tree = ast.parse(source)
+    excused = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n) == THE_ONE_PLACE.get(path)][:1]
     allowed = LAYERS[LAYERS.index(layer) :]
     found = []
     for name, line in imported(tree):
@@ -75,7 +81,7 @@ def faults(layer: str, source: str) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if called in FORBIDDEN_CALLS:
+            if called in FORBIDDEN_CALLS and node not in excused:
                 found.append(f"{node.lineno}: {called} can run code from a file")
             found += [f"{node.lineno}: trust_remote_code" for word in node.keywords if word.arg == "trust_remote_code"]
     return found
@@ -133,7 +139,8 @@ def test_the_client_needs_neither_torch_nor_ray() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_downwards_and_nothing_unpickles(path: Path) -> None:
-    assert faults(path.relative_to(ROOT).parts[0], path.read_text("utf-8")) == []
+    inside = path.relative_to(ROOT)
+    assert faults(inside.parts[0], path.read_text("utf-8"), inside.as_posix()) == []
 
 
 @pytest.mark.parametrize(
@@ -152,6 +159,16 @@ def test_imports_point_downwards_and_nothing_unpickles(path: Path) -> None:
 )
 def test_a_forbidden_import_is_found(layer: str, source: str) -> None:
     assert faults(layer, source)
+
+
+def test_the_one_file_of_weights_that_is_no_safetensors_is_read_in_one_place_and_one_way() -> None:
+    (place, call), *others = THE_ONE_PLACE.items()
+    assert not others
+    assert faults("models", f"import io, torch\n{call}", place) == []
+    assert faults("models", f"import io, torch\n{call}", "models/encoders/text.py")
+    assert faults("models", f"import io, torch\n{call}\n{call}", place)
+    assert faults("models", f"import io, torch\n{call.replace('True', 'False')}", place)
+    assert faults("models", f"from torch import load\n{call}", place)
 
 
 def test_a_downward_import_is_fine() -> None:

@@ -33,8 +33,8 @@ def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5, dev
         dialog.ask(state, QUESTIONS[1])
 
     def see_and_ask() -> None:
-        for one in see(dialog.eyes, pictures):
-            dialog.ask(dialog.start(dialog.looked_at(one)), QUESTIONS[0])
+        for picture in pictures:  # as they come to a service: one by one, with all that is looked for in them
+            dialog.ask(dialog.start(dialog.look(picture)), QUESTIONS[0])
 
     round_late, round_1 = side_by_side([lambda: ask(far), lambda: ask(first)], repeats)
     whole, alone = side_by_side([see_and_ask, lambda: see(dialog.eyes, pictures)], repeats)

@@ -48,15 +48,15 @@ def evaluate_encoder(
     rows = [row for row in read_table(data, "flickr8k", "captions") if row["split"] == split]
     see, width = _pooled(encoder), reader.d_model
     pooled = picture_vectors(see, data, "flickr8k", [row["image"] for row in rows], width)
-    metrics, baselines = _retrieval(pooled, rows, reader), dict[str, Any]()
+    metrics, baselines = _retrieval(pooled, rows, reader, encoder), dict[str, Any]()
     n = len(rows)
     if split == "test":
         metrics |= evaluate_judged(
-            data, model, reader, pooled, [row["image"] for row in rows], seed=seed, device=device
+            data, model, encoder, reader, pooled, [row["image"] for row in rows], seed=seed, device=device
         )
         baselines["blind"] = {"judged_roc_area": metrics.pop("blind")}
         labels = [row for row in read_table(data, "caltech101", "labels") if row["split"] == "test"]
-        metrics |= _caltech(see, data, labels, reader, seed)
+        metrics |= _caltech(see, data, labels, reader, encoder, seed)
         baselines["majority"] = {"caltech_accuracy": metrics.pop("majority")}
         n += len(labels)
     return {
@@ -103,11 +103,14 @@ def _pooled(encoder: ImageEncoder) -> Callable[[list[Image]], Tensor]:
     return see
 
 
-def _retrieval(pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncoder) -> dict[str, float]:
+@torch.inference_mode()
+def _retrieval(
+    pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncoder, encoder: ImageEncoder
+) -> dict[str, float]:
     """Recall at 1, 5 and 10 and the median rank, from a sentence to its picture and from a picture to any of its
     sentences. Rank 1 is best; equal scores count against us."""
     owner = torch.tensor([i for i, row in enumerate(rows) for _ in row["captions"]])
-    vectors = caption_vectors([caption for row in rows for caption in row["captions"]], reader)
+    vectors = encoder.sentences(caption_vectors([caption for row in rows for caption in row["captions"]], reader))
     scores = vectors @ pooled.T  # (captions, pictures)
     own = scores[torch.arange(len(owner)), owner]
     to_picture = (scores >= own[:, None]).sum(1)
@@ -121,9 +124,11 @@ def _retrieval(pooled: Tensor, rows: Sequence[dict[str, Any]], reader: TextEncod
     return found
 
 
+@torch.inference_mode()
 def evaluate_judged(
     data: Path,
     model: str | Path,
+    encoder: ImageEncoder,
     reader: TextEncoder,
     pooled: Tensor,
     keys: Sequence[str],
@@ -150,7 +155,8 @@ def evaluate_judged(
     pictures = np.array([place[row["image"]] for row in pairs])
     truth = np.array([row["crowd_yes"] > 0 for row in pairs])
     where = torch.from_numpy(pictures)
-    cosine = (vectors * pooled[where]).sum(-1).numpy()
+    near = encoder.sentences(vectors)
+    cosine = (near * pooled[where]).sum(-1).numpy()
     try:
         match = PictureMatch.load(model, device=device)
     except EncoderUnavailable:
@@ -158,7 +164,7 @@ def evaluate_judged(
     else:
         seen = picture_vectors(match.vectors, data, "flickr8k", keys, pooled.shape[1])
         scores = match.fits(seen[where], vectors).numpy()
-    blind = (vectors @ pooled.mean(0)).numpy()
+    blind = (near @ pooled.mean(0)).numpy()
     n = len(yes) + len(drawn)
     low, high = _area_interval(truth[:n], scores[:n], pictures[:n], rng)
     return {
@@ -185,12 +191,18 @@ def _area_interval(
     return float(low), float(high)
 
 
+@torch.inference_mode()
 def _caltech(
-    see: Callable[[list[Image]], Tensor], data: Path, rows: Sequence[dict[str, Any]], reader: TextEncoder, seed: int
+    see: Callable[[list[Image]], Tensor],
+    data: Path,
+    rows: Sequence[dict[str, Any]],
+    reader: TextEncoder,
+    encoder: ImageEncoder,
+    seed: int,
 ) -> dict[str, Any]:
     """Accuracy of the class whose sentence is nearest, in per cent, over pictures and as the mean over classes."""
     names = sorted({row["label"] for row in rows})
-    sentences = caption_vectors([class_sentence(name) for name in names], reader)
+    sentences = encoder.sentences(caption_vectors([class_sentence(name) for name in names], reader))
     pooled = picture_vectors(see, data, "caltech101", [row["image"] for row in rows], reader.d_model)
     gold = np.array([names.index(row["label"]) for row in rows])
     right = (pooled @ sentences.T).argmax(-1).numpy() == gold

@@ -12,37 +12,44 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
 from dialog.corpora.derived.visual_examples import Talk, load_talks
-from dialog.corpora.pictures import read_table, vision_folder
+from dialog.corpora.pictures import read_pictures, read_table, vision_folder
+from dialog.evaluation.photo_questions import mark, read_questions, shares
 from dialog.evaluation.picture_encoder import evaluate_judged
+from dialog.evaluation.presence import asked_things, balanced_accuracy
+from dialog.evaluation.strange import strange_pictures
 from dialog.evaluation.visual_baselines import Priors, lenient, roc_area
 from dialog.evaluation.visual_validation import PHOTOGRAPHED, Predicted, predict, said
 from dialog.metrics import calibration_error, mean_interval
 from dialog.pictures.bank import Bank
 from dialog.pictures.familiarity import picture_features
-from dialog.pictures.seqdialn import TWIN, VisualDialog
-from dialog.reading.seeing import see
+from dialog.pictures.seqdialn import TWIN, SeqDialNLook, VisualDialog
+from dialog.reading.pictures import open_picture
 from models.catalogue import CONFIG_FILE, VISUAL, path_of
 from models.device import Where
 
 NAMES = {"daquar": "daquar", "statement": "statements", "nlvr": "nlvr", "easyvqa": "easyvqa"}
 """Kind of round -> how its metrics are called."""
-STRANGE = 200
+STRANGE = 126
 """Made pictures unlike any of training that the out-of-distribution score is tried on."""
+PRESENCE = 200
+"""Pictures of a collection in which things are asked for, at most."""
 
 
 def evaluate_visual(
     data: Sequence[Path],
     model: str | Path = VISUAL,
     *,
+    questions: Path | None = None,
     bank: Bank | None = None,
     device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate visual --json`; `data` is the folder with the picture collections.
+
+    `questions` is a file of everyday questions about pictures of theirs, as dialog.evaluation.photo_questions reads.
+    A folder without training parts is as good: the priors are those of the model's own training.
 
     `bank` is filled, and may be full already, where several models over the same encoders are compared.
     """
@@ -68,10 +75,13 @@ def evaluate_visual(
     near = _similarity(bank, dialog)
     for kind, name in NAMES.items():
         places = [i for i, r in enumerate(rows) if r.asked.kind == kind]
-        priors = Priors((q, a) for q, a, k in train if k == kind)
+        if not places:
+            continue
+        known = [(q, a) for q, a, k in train if k == kind]
+        priors = Priors(known) if known else Priors.stored(dialog.config.priors, kind)
         mine = [rows[i] for i in places]
         answers = {
-            "model": [said(dialog, r) for r in mine],
+            "model": [told(dialog, bank, r) for r in mine],
             "question_type": [priors.by_type(r.asked.question) for r in mine],
             "majority": [priors.majority] * len(mine),
         }
@@ -83,13 +93,17 @@ def evaluate_visual(
         metrics[f"{name}_n"] = len(mine)
     real = [r for r in rows if r.asked.kind in PHOTOGRAPHED]
     metrics["ece"] = calibration_error(
-        [_confidence(dialog, r) for r in real], [said(dialog, r) == r.asked.answer for r in real]
+        [_confidence(dialog, bank, r) for r in real], [told(dialog, bank, r) == r.asked.answer for r in real]
     )
     metrics |= _captions(judged, bank, dialog)
     fits, blind_fits = _fits(folder, judged, bank, dialog)
     metrics |= fits
     for who, scores in blind_fits.items():
         baselines.setdefault(who, {}).update(scores)
+    metrics |= _presence(dialog, folder)
+    if questions is not None:
+        marked = shares(mark(dialog, folder, read_questions(questions)))
+        metrics |= {f"everyday_{name}": value for name, value in marked.items()}
     return {
         "task": "visual",
         "model": dialog.version,
@@ -135,8 +149,26 @@ def _similarity(bank: Bank, dialog: VisualDialog) -> Callable[[str, str], float]
     return near
 
 
-def _confidence(dialog: VisualDialog, row: Predicted) -> float:
+def told(dialog: VisualDialog, bank: Bank, row: Predicted) -> str:
+    """What is said to a round: of a photograph's statement by the reasoner and the evidence together."""
+    p = _p_true(dialog, bank, row)
+    return said(dialog, row) if p is None else "yes" if p >= 0.5 else "no"
+
+
+def _p_true(dialog: VisualDialog, bank: Bank, row: Predicted) -> float | None:
+    """How likely a statement about a photograph is true; None of any other round, or where there is no evidence."""
+    seen = bank.pictures[row.talk.collection, row.talk.image]
+    if dialog.everyday is None or row.asked.kind not in ("statement", "caption") or seen.words is None:
+        return None
+    yes, no = (float(row.p[dialog.config.answers.index(a)]) for a in ("yes", "no"))
+    evidence = dialog.everyday.witness.seen(seen)
+    return dialog.everyday.claim(evidence, row.asked.question, yes / max(1e-9, yes + no))
+
+
+def _confidence(dialog: VisualDialog, bank: Bank, row: Predicted) -> float:
     """The probability of what is said; of a statement, as one of yes and no."""
+    if (true := _p_true(dialog, bank, row)) is not None:
+        return max(true, 1 - true)
     places = dialog.config.answers
     p = float(row.p[places.index(said(dialog, row))])
     if row.asked.kind != "statement":
@@ -161,7 +193,9 @@ def _captions(judged: Sequence[tuple[str, str, bool]], bank: Bank, dialog: Visua
     order = {id(t.rounds[0]): i for i, t in enumerate(talks)}
     scores, yes, no = [0.0] * len(talks), *(dialog.config.answers.index(a) for a in ("yes", "no"))
     for row in predict(dialog, bank, talks):
-        scores[order[id(row.asked)]] = float(row.p[yes].clamp(min=1e-9).log() - row.p[no].clamp(min=1e-9).log())
+        true = _p_true(dialog, bank, row)
+        odds = float(row.p[yes].clamp(min=1e-9).log() - row.p[no].clamp(min=1e-9).log())
+        scores[order[id(row.asked)]] = odds if true is None else true
     found = {"judged_captions_roc": roc_area(scores, fits), "judged_captions_n": len(judged)}
     return found
 
@@ -175,8 +209,34 @@ def _fits(
     if len(pooled) < len(keys):
         return {}, {}
     name, reader = dialog.config.picture_encoder, dialog.reader.encoder
-    found = evaluate_judged(folder, name, reader, torch.stack(pooled).float(), keys)
+    found = evaluate_judged(folder, name, dialog.eyes, reader, torch.stack(pooled).float(), keys)
     return found, {"blind": {"judged_roc_area": found.pop("blind")}}
+
+
+def _presence(dialog: VisualDialog, folder: Path) -> dict[str, Any]:
+    """Asked of each collection's test pictures whether things are there, by name, as a person asks."""
+    found = dict[str, Any]()
+    for collection, things in asked_things(folder, "test").items():
+        kept = list(dict.fromkeys(key for key, _, _ in things))
+        kept = kept[:: max(1, len(kept) // PRESENCE)][:PRESENCE]
+        looks = dict(zip(kept, _looks(dialog, folder, collection, [image for _, image in kept]), strict=True))
+        asked = [t for t in things if t[0] in looks]
+        scores = balanced_accuracy(asked, lambda key, noun, at=looks: _says_yes(dialog, at[key], noun))  # type: ignore[misc]
+        found |= {f"presence_{collection}_{name}": value for name, value in scores.items()}
+    return found
+
+
+def _looks(dialog: VisualDialog, folder: Path, collection: str, images: Sequence[str]) -> list[SeqDialNLook]:
+    wanted = dict[str, SeqDialNLook]()
+    for key, content in read_pictures(folder, collection):
+        if key in images:
+            wanted[key] = dialog.look(open_picture(content))
+    return [wanted[image] for image in images]
+
+
+def _says_yes(dialog: VisualDialog, look: SeqDialNLook, noun: str) -> bool:
+    answer, _ = dialog.ask(dialog.start(look), f"Is there {'an' if noun[0] in 'aeiou' else 'a'} {noun} in the picture?")
+    return answer.text == "yes"
 
 
 def _history(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[str, Any]:
@@ -207,32 +267,10 @@ def _strange(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[st
         return {}
     kept = dict.fromkeys((t.collection, t.image) for t in talks)
     known = torch.stack([picture_features(bank.pictures[k].vectors.float()) for k in kept])
-    made = see(dialog.eyes, strange_pictures(STRANGE))
-    strange = torch.stack([picture_features(s.vectors) for s in made])
-    scores = [dialog.familiarity.strangeness(x).tolist() for x in (known, strange)]
+    made = [dialog.look(picture).strangeness or 0.0 for picture in strange_pictures(STRANGE)]
+    scores = [dialog.familiarity.strangeness(known).tolist(), made]
     return {
         "roc": roc_area([*scores[0], *scores[1]], [False] * len(scores[0]) + [True] * len(scores[1])),
         "test_pictures_refused": 100 * float(np.mean([s > 1 for s in scores[0]])),
         "strange_pictures_refused": 100 * float(np.mean([s > 1 for s in scores[1]])),
     }
-
-
-def strange_pictures(n: int, seed: int = 0) -> "list[Image.Image]":
-    """Pictures that show nothing: noise, blotches, stripes and flat colour, in turn."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for i in range(n):
-        kind = i % 4
-        pixels: NDArray[Any]
-        if kind == 0:
-            pixels = rng.integers(0, 256, (96, 96, 3))
-        elif kind == 1:
-            pixels = np.kron(rng.integers(0, 256, (6, 6, 3)), np.ones((16, 16, 1)))
-        elif kind == 2:
-            dark = (np.arange(96) // rng.integers(2, 9) % 2)[:, None, None] > 0
-            one, other = rng.integers(0, 256, (2, 1, 1, 3))
-            pixels = np.broadcast_to(np.where(dark, one, other), (96, 96, 3))
-        else:
-            pixels = np.broadcast_to(rng.integers(0, 256, (1, 1, 3)), (96, 96, 3))
-        found.append(Image.fromarray(pixels.astype(np.uint8)))
-    return found

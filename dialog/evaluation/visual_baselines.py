@@ -56,6 +56,22 @@ class Priors:
         self.majority = overall.most_common(1)[0][0]
         self._by_type = {kind: some.most_common(1)[0][0] for kind, some in by_type.items()}
 
+    @classmethod
+    def stored(cls, rows: Iterable[tuple[str, str, str]], kind: str) -> "Priors":
+        """Those that a model keeps of its training, as `rows`: (kind of round, question type or nothing, answer)."""
+        own = {question_type: answer for of, question_type, answer in rows if of == kind}
+        if "" not in own:
+            raise ValueError(
+                f"no training answer to take a prior from, of {kind}; neither the data nor the model has one"
+            )
+        found = cls([("", own[""])])
+        found._by_type = {name: answer for name, answer in own.items() if name}
+        return found
+
+    def rows(self, kind: str) -> list[tuple[str, str, str]]:
+        """What `stored` reads."""
+        return [(kind, "", self.majority), *((kind, name, answer) for name, answer in sorted(self._by_type.items()))]
+
     def by_type(self, question: str) -> str:
         return self._by_type.get(question_type(question), self.majority)
 

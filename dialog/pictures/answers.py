@@ -10,6 +10,10 @@ MAX_QUESTION = 1000
 """Characters of one question."""
 
 
+RETRIEVED = "people's words about another, similar picture"
+"""What is said beside an answer that is retrieved."""
+
+
 class BadQuestion(ValueError):
     """A question that is empty or too long."""
 
@@ -20,6 +24,15 @@ class Candidate:
 
     text: str
     probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something found in the picture: its name, how likely it is, and its corners x0, y0, x1, y1 as fractions."""
+
+    name: str
+    probability: float
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +53,11 @@ class Answer:
     rounds: tuple[float, ...] = ()
     """How much each earlier round was used; empty at the first round and where the engine cannot say."""
 
+    things: tuple[Thing, ...] = ()
+    """What was found in the picture that the answer is about, where the engine finds things."""
+    retrieved: bool = False
+    """Whether the answer is a caption that people wrote about another, similar picture."""
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "text": self.text,
@@ -49,6 +67,8 @@ class Answer:
             "written": self.written,
             "regions": list(self.regions),
             "rounds": list(self.rounds),
+            "things": [{"name": t.name, "probability": t.probability, "box": list(t.box)} for t in self.things],
+            "retrieved": self.retrieved,
         }
 
 

@@ -108,7 +108,8 @@ class Bank:
             found = see(eyes, [picture for _, picture in waiting])
         for (key, _), seen in zip(waiting, found, strict=True):
             pooled = None if seen.pooled is None else seen.pooled.half()
-            self.pictures[key] = Seen(seen.vectors.half(), seen.boxes.half(), pooled)
+            told = (None if x is None else x.half() for x in (seen.words, seen.classes))
+            self.pictures[key] = Seen(seen.vectors.half(), seen.boxes.half(), pooled, *told)
         waiting.clear()
 
 

@@ -5,10 +5,11 @@ among a bank of captions people wrote about other pictures, -inf..0 up to a cons
 
     fit(p, t) = s p.t - log sum_b exp(s p.b)
 
-with p the mean over four views of the picture, plain and mirrored at two sizes. The scale s was chosen on Flickr8k's
-dev pictures.
+with p the picture's vector, the mean over its views, plain and mirrored. The scale s was chosen on Flickr8k's dev
+pictures.
 """
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,45 +20,58 @@ from torch import Tensor
 from models import tensors
 from models.catalogue import EYES, eyes_folder
 from models.device import Where, device_of
-from models.encoders.residual_network import ResidualNetwork
+from models.encoders.lite2 import AlignedLite2
 from models.encoders.text import EncoderUnavailable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BANK = "captions.safetensors"
-"""Beside a network's weights: the bank's vectors (M, D), named `captions`."""
+BANK, TEXTS = "captions.safetensors", "captions.json"
+"""Beside an encoder's weights: the bank's vectors (M, D), named `captions`, and their words, in the same order."""
+
+
+def captions_of(name: str | Path) -> list[str]:
+    """The words of the bank's captions, in the order of their vectors; none where only the vectors are kept."""
+    file = eyes_folder(name) / TEXTS
+    return list(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
 
 
 class PictureMatch:
-    """Fits of pictures and sentences, by a built-in network and its bank of captions."""
+    """Fits of pictures and sentences, by the built-in encoder and its bank of captions."""
 
-    def __init__(self, network: ResidualNetwork, captions: Tensor, *, scale: float = 30.0) -> None:
+    def __init__(self, network: AlignedLite2, captions: Tensor, *, scale: float = 15.0) -> None:
         if captions.dim() != 2 or captions.shape[1] != network.d_text:
             raise ValueError(f"expected captions (M, {network.d_text}), got {tuple(captions.shape)}")
-        self.network, self.captions, self.scale = network, F.normalize(captions.float(), dim=-1), scale
+        self.network, self.scale = network, scale
+        with torch.inference_mode():
+            own = F.normalize(captions.float(), dim=-1).to(device_of(network.alignment))
+            self.captions = network.sentences(own).cpu()
 
     @classmethod
-    def load(cls, name: str | Path = EYES, *, device: Where = None) -> "PictureMatch":
-        """The shipped network, or that of a folder, with its bank. EncoderUnavailable where either is missing."""
-        network = ResidualNetwork.load_folder(name, device=device)
+    def load(
+        cls, name: str | Path = EYES, network: AlignedLite2 | None = None, *, device: Where = None
+    ) -> "PictureMatch":
+        """The shipped encoder, or that of a folder, with its bank; or an encoder that is loaded already, `network`,
+        with the bank of its folder. EncoderUnavailable where either is missing."""
         bank = eyes_folder(name) / BANK
         if not bank.is_file():
             raise EncoderUnavailable(f"{str(name)!r} has no bank of captions: expected {bank}")
-        return cls(network, tensors.read_file(bank)["captions"])
+        return cls(network or AlignedLite2.load_folder(name, device=device), tensors.read_file(bank)["captions"])
 
     @torch.inference_mode()
     def vectors(self, pictures: "list[Image]") -> Tensor:
         """The pictures among captions, (N, D) of length 1, on the CPU."""
-        size, device = self.network.config.picture_size, device_of(self.network)
+        device = device_of(self.network.alignment)
+        pixels = torch.stack([self.network.prepare(picture) for picture in pictures]).to(device)
         total = torch.zeros((), device=device)
-        for side in (size - 32, size):
-            pixels = torch.stack([self.network.prepare(picture, side) for picture in pictures]).to(device)
-            for view in (pixels, pixels.flip(-1)):
-                total = total + self.network.pool(self.network.stage_outputs(view)[-1])
+        for view in (pixels, pixels.flip(-1)):
+            _, mean, classes = self.network.seen(view)
+            total = total + self.network.alignment(mean, classes)[0]
         return F.normalize(total, dim=-1).cpu()
 
+    @torch.inference_mode()
     def fits(self, pictures: Tensor, sentences: Tensor) -> Tensor:
         """The fit of each pair, (N,); pictures and sentences (N, D), by `vectors` and by `caption_vectors`."""
+        sentences = self.network.sentences(sentences.to(device_of(self.network.alignment))).cpu()
         bank = (self.scale * pictures @ self.captions.T).logsumexp(-1)
         return self.scale * (pictures * sentences).sum(-1) - bank

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from dialog.language import unfamiliar
-from dialog.pictures.answers import Answer, Candidate, checked
-from dialog.pictures.familiarity import Familiarity, picture_features
+from dialog.pictures.answers import Answer, checked
+from dialog.pictures.deciding import decide
+from dialog.pictures.everyday import Everyday, open_everyday
+from dialog.pictures.evidence import Evidence
+from dialog.pictures.familiarity import Familiarity, is_blank, picture_features
 from dialog.reading.seeing import Encoding, Seen, see
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models import checkpoint
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 
 TWIN = "blind"
 """The folder, in a model's own, of the same model that sees no picture."""
-SHOWN = 5
-"""Answers given for a question."""
+BLANK = 2.0
+"""How strange a picture is at least in which there is nothing to be seen."""
+DRAWINGS = ("nlvr", "easyvqa")
+"""Collections that are drawn."""
 UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
-FOREIGN_QUESTION = "the question is not in English, the language the model understands"
-UNSURE = "no answer is likely enough"
 NOT_KNOWN = "I do not know"
 _OPEN = re.compile(r"\s*(what|who|whose|where|which|how)\b", re.IGNORECASE)
 
@@ -61,6 +63,12 @@ class VisualModelConfig:
     """Below this the likeliest answer counts as not known. By validation."""
     blind: bool = False
     """Sees no picture: what pictures add is measured against this."""
+    kinds: tuple[str, ...] = ()
+    """The collections of training, in the order of the familiarity's kinds."""
+    detector: str = ""
+    """Of things with boxes, by name or folder; empty: none."""
+    priors: tuple[tuple[str, str, str], ...] = ()
+    """The commonest answers of training: kind of round, question type or nothing, answer."""
 
     def __post_init__(self) -> None:
         if len(self.answers) < 2 or len(set(self.answers)) != len(self.answers):
@@ -77,6 +85,9 @@ class SeqDialNLook(NamedTuple):
     seen: Looked  # one picture: (1, R, D)
     boxes: tuple[tuple[float, float, float, float], ...]
     strangeness: float | None
+    evidence: Evidence | None = None
+    drawn: bool = False
+    """Whether it is a drawing like those of training; evidence is of photographs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,10 @@ class VisualState:
             "caption": self.caption,
             "boxes": self.look.boxes,
             "strangeness": self.look.strangeness,
+            "drawn": self.look.drawn,
         }
+        if self.look.evidence is not None:
+            tensors |= {f"evidence.{k}": v for k, v in self.look.evidence._asdict().items()}
         return pack(tensors, told)
 
 
@@ -116,7 +130,9 @@ class VisualDialog:
         eyes: Encoding,
         reader: TextReader,
         familiarity: Familiarity | None = None,
+        everyday: Everyday | None = None,
     ) -> None:
+        self.everyday = everyday
         self.name, self.version, self.config = name, version, config
         self.network = network.eval()
         self.device = device_of(network)
@@ -150,6 +166,7 @@ class VisualDialog:
         known = {k: checkpoint.one(tensors, f"familiarity.{k}", folder) for k in Familiarity._fields if kin}
         options = checkpoint.one(tensors, "options", folder, (len(config.answers), config.network.d_answer))
         label = str(name) if not Path(name).is_dir() else folder.name
+        reader = TextReader(TextEncoder.load(config.text_encoder, device=where))
         return cls(
             label,
             f"{label}@{checkpoint.content_hash(folder)}",
@@ -157,20 +174,30 @@ class VisualDialog:
             network,
             options.float(),
             eyes,
-            TextReader(TextEncoder.load(config.text_encoder, device=where)),
+            reader,
             Familiarity(**known) if known else None,
+            None if config.blind else open_everyday(folder, config.picture_encoder, eyes, reader, config.detector),
         )
 
     def look(self, picture: "Image") -> SeqDialNLook:
         """The picture, once for all rounds."""
-        return self.looked_at(see(self.eyes, [picture])[0])
+        seen = see(self.eyes, [picture])[0]
+        found = self.looked_at(seen)
+        if found.strangeness is not None and is_blank(picture):
+            found = found._replace(strangeness=max(found.strangeness, BLANK))
+        if self.everyday is None or found.drawn:
+            return found
+        return found._replace(evidence=self.everyday.witness.evidence(picture, seen))
 
     @torch.inference_mode()
     def looked_at(self, seen: Seen) -> SeqDialNLook:
         """The look of a picture whose regions are known already."""
-        strangeness = None
+        strangeness, drawn = None, False
         if self.familiarity is not None:
-            strangeness = float(self.familiarity.strangeness(picture_features(seen.vectors)[None])[0])
+            distances = self.familiarity.distances(picture_features(seen.vectors)[None])[0]
+            strangeness = float(distances.min() / self.familiarity.limit)
+            nearest = int(distances.argmin())
+            drawn = nearest < len(self.config.kinds) and self.config.kinds[nearest] in DRAWINGS
         if self.config.blind:
             seen = blinded(seen)
         vectors, boxes = seen.vectors[None].to(self.device), seen.boxes[None].to(self.device)
@@ -178,7 +205,7 @@ class VisualDialog:
         pooled = None if seen.pooled is None else seen.pooled[None].to(self.device)
         looked = self.network.look(vectors, mask, boxes, pooled)
         corners = tuple((b[0], b[1], b[2], b[3]) for b in seen.boxes.tolist())
-        return SeqDialNLook(looked, corners, strangeness)
+        return SeqDialNLook(looked, corners, strangeness, drawn=drawn)
 
     def start(self, look: SeqDialNLook, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> VisualState:
         """The dialogue before its next question; with `rounds` as if those had been asked and answered so. A caption,
@@ -197,23 +224,27 @@ class VisualDialog:
         question = checked(question)
         step, after = self._said(state, question, "")
         p = self.suited(self.probabilities(step.z)[0], question)
-        best = p.topk(min(SHOWN, len(p)))
-        answers = tuple(
-            Candidate(self.config.answers[i], value)
-            for value, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        reasoned = dict(zip(self.config.answers, p.tolist(), strict=True))
+        decided = decide(
+            question,
+            state.rounds,
+            reasoned,
+            self.everyday,
+            state.look.evidence,
+            lambda _: self.config.least_probability,
         )
         strange = state.look.strangeness is not None and state.look.strangeness > 1
-        unsure = answers[0].probability is not None and answers[0].probability < self.config.least_probability
-        foreign = bool(unfamiliar([question]))
-        known = not (strange or foreign or unsure)
+        why = UNKNOWN_PICTURE if strange else decided.why
         answer = Answer(
-            text=answers[0].text if known else NOT_KNOWN,
-            answers=answers,
-            known=known,
-            why=UNKNOWN_PICTURE if strange else FOREIGN_QUESTION if foreign else UNSURE if unsure else "",
-            written=self._written(step.z),
+            text=NOT_KNOWN if why else decided.answers[0].text,
+            answers=decided.answers,
+            known=not why,
+            why=why,
+            written=None if decided.from_evidence else self._written(step.z),
             regions=tuple(step.p_regions[0].tolist()),
-            rounds=self._used(step, int(best.indices[0])),
+            rounds=self._used(step, int(p.argmax())),
+            things=decided.things,
+            retrieved=decided.retrieved,
         )
         rounds = (*state.rounds, (question, answer.text))
         return answer, VisualState(state.look, rounds, after.live, state.caption, self.version)
@@ -225,6 +256,8 @@ class VisualDialog:
             rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
             boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in told["boxes"])
             strangeness, caption, version = told["strangeness"], str(told["caption"]), str(told["version"])
+            drawn, known = bool(told["drawn"]), checkpoint.part(tensors, "evidence.")
+            evidence = Evidence(**known) if known else None
             stored = [tensors[k] for k in sorted(tensors) if k.startswith("live.")]
             v = tensors["v"]
         except Exception as error:
@@ -235,7 +268,7 @@ class VisualDialog:
         pooled = tensors["pooled"].to(self.device) if "pooled" in tensors else None
         look = Looked(v.to(self.device), mask, pooled)
         live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
-        return VisualState(SeqDialNLook(look, boxes, strangeness), rounds, live, caption, version)
+        return VisualState(SeqDialNLook(look, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
 
     def probabilities(self, z: Tensor) -> Tensor:
         """Calibrated probabilities of every answer of the list, (B, A), for z (B, K)."""

@@ -33,15 +33,22 @@ class SomeRegions(Protocol):
     def boxes(self) -> Tensor: ...
     @property
     def pooled(self) -> Tensor | None: ...
+    @property
+    def words(self) -> Tensor | None: ...
+    @property
+    def classes(self) -> Tensor | None: ...
 
 
 class Seen(NamedTuple):
     """One picture: its regions (R, D), their corners (R, 4) as fractions x0, y0, x1, y1, and the whole in the space of
-    sentence vectors (E,), of length 1, where the encoder is aligned with text."""
+    sentence vectors (E,), of length 1, where the encoder is aligned with text. Where it tells them, the logits of the
+    words captions would use (W,) and the scores of ImageNet's classes (1000,)."""
 
     vectors: Tensor
     boxes: Tensor
     pooled: Tensor | None
+    words: Tensor | None = None
+    classes: Tensor | None = None
 
 
 def n_tiles(width: int, height: int) -> int:
@@ -66,7 +73,10 @@ def see(encoder: Encoding, pictures: "list[Image]") -> list[Seen]:
         vectors = torch.cat([tile_vectors[i][mask[i]] for i in rows]).float()
         boxes = torch.cat([_placed(tile_boxes[i][mask[i]], i - first, n) for i in rows]).float()
         whole = None if pooled is None else F.normalize(pooled[first : first + n].float().mean(0), dim=0)
-        found.append(Seen(vectors, boxes, whole))
+        # A word fits the whole if it fits a tile; what the whole is, the tiles say together.
+        words = None if seen.words is None else seen.words[first : first + n].float().amax(0).cpu()
+        classes = None if seen.classes is None else seen.classes[first : first + n].float().mean(0).cpu()
+        found.append(Seen(vectors, boxes, whole, words, classes))
         first += n
     return found
 

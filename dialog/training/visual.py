@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dialog.corpora.derived.visual_examples import Talk, limited, load_talks
+from dialog.evaluation.visual_baselines import Priors
 from dialog.evaluation.visual_validation import accuracies, judging, predict, temperatures, validation_scores
 from dialog.pictures.bank import Bank, padded
 from dialog.pictures.batches import Batcher, Batches
@@ -23,6 +24,7 @@ from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
 from models.catalogue import EYES, VISUAL
+from models.detector.model import NAME as DETECTOR
 from models.device import Where, choose_device, device_of, mixed_precision
 from models.encoders.base import ImageEncoder
 from models.encoders.image import load_image_encoder
@@ -34,6 +36,8 @@ from models.seqdialn.model import SeqDialN
 PHOTOGRAPHS = ("flickr8k", "daquar")
 """Collections whose pictures the picture network knows by heart; drawings are as easy to see on other pictures."""
 CORPORA = ("flickr8k", "snli", "daquar", "nlvr", "easyvqa")
+PRIORS = ("daquar", "statement", "nlvr", "easyvqa")
+"""Kinds of rounds whose commonest answers are kept, to measure against."""
 LIMITS = """\
 English only. A small network trained on eight thousand photographs, most of people and dogs outdoors or of rooms: it
 recognises common things and colours, counts badly, reads no text and knows no names, feelings, ages or relations. The
@@ -50,6 +54,7 @@ class VisualRecipe:
     """Fields of SeqDialNConfig that differ from its defaults."""
     picture_encoder: str = EYES
     text_encoder: str = BUILT_IN
+    detector: str = DETECTOR
     blind: bool = False
     twin: bool = True
     """Whether a model that sees no picture is trained before it; this one then begins with its weights."""
@@ -303,6 +308,7 @@ def build(
         picture_encoder_version=eyes_version(recipe.picture_encoder),
         text_encoder=recipe.text_encoder,
         blind=recipe.blind,
+        detector="" if recipe.blind else recipe.detector,
     )
     network = SeqDialN(config.network).to(device_of(reader.encoder))
     options = torch.zeros(len(answers), config.network.d_answer)
@@ -317,7 +323,11 @@ def conclude(
     dialog.network.eval()
     plain = module.answering(dialog, None if dialog.config.blind else familiarity(bank, train, validation))
     closed, opened = temperatures(plain, predict(plain, bank, validation))
-    plain.config = replace(plain.config, temperature=closed, open_temperature=opened)
+    kinds = () if dialog.config.blind else tuple(dict.fromkeys(t.collection for t in train))
+    asked = {kind: [(r.question, r.answer) for t in train for r in t.rounds if r.kind == kind] for kind in PRIORS}
+    priors = tuple(row for kind, pairs in asked.items() if pairs for row in Priors(pairs).rows(kind))
+    found = {"temperature": closed, "open_temperature": opened, "kinds": kinds, "priors": priors}
+    plain.config = replace(plain.config, **found)
     return plain
 
 

@@ -24,6 +24,8 @@ class Regions(NamedTuple):
     mask: Tensor  # (B, R) True on real regions
     boxes: Tensor  # (B, R, 4) x0, y0, x1, y1 as fractions of width and height, y downwards
     pooled: Tensor | None  # (B, D_text) of length 1, among captions' vectors; None where not aligned with text
+    words: Tensor | None = None  # (B, W) logits of the words captions would use; None where the encoder tells none
+    classes: Tensor | None = None  # (B, 1000) scores of ImageNet's classes; None where the encoder tells none
 
 
 class ImageEncoder(nn.Module, ABC):
@@ -44,6 +46,10 @@ class ImageEncoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, pixels: Tensor) -> Regions:
         """pixels (B, 3, h, w), made by `prepare`."""
+
+    def sentences(self, vectors: Tensor) -> Tensor:
+        """Sentences' vectors (..., D_text) as they are compared with `pooled`: by default as they come."""
+        return vectors
 
     @torch.inference_mode()
     def encode(self, pictures: "list[Image]") -> Regions:

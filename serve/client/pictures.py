@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 
-from dialog.pictures.answers import Answer, Candidate
+from dialog.pictures.answers import Answer, Candidate, Thing
 
 Box = tuple[float, float, float, float]
 
@@ -141,4 +141,10 @@ def _answer(value: Mapping[str, Any]) -> Answer:
         written=value["written"],
         regions=tuple(value["regions"]),
         rounds=tuple(value["rounds"]),
+        things=tuple(Thing(t["name"], t["probability"], _box(t["box"])) for t in value.get("things", ())),
+        retrieved=bool(value.get("retrieved", False)),
     )
+
+
+def _box(corners: Sequence[float]) -> tuple[float, float, float, float]:
+    return corners[0], corners[1], corners[2], corners[3]

@@ -42,6 +42,8 @@ _ANSWER: dict[str, Any] = {
     "written": None,
     "regions": [0.1, 0.2, 0.6, 0.1],
     "rounds": [],
+    "things": [{"name": "dog", "probability": 0.83, "box": [0.21, 0.3, 0.64, 0.92]}],
+    "retrieved": False,
 }
 _LOOK: dict[str, Any] = {
     "width": 1024,

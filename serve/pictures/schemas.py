@@ -54,6 +54,14 @@ class CandidateOut(BaseModel):
     probability: float | None = Field(description="Calibrated; null where the engine gives none")
 
 
+class ThingOut(BaseModel):
+    """Something found in the picture."""
+
+    name: str
+    probability: float
+    box: Box = Field(description="Its corners x0, y0, x1, y1 as fractions")
+
+
 class AnswerOut(BaseModel):
     """What is answered, and what that rests on."""
 
@@ -64,6 +72,8 @@ class AnswerOut(BaseModel):
     written: str | None = Field(description="In words of the engine's own, where it writes as well as chooses")
     regions: list[float] = Field(description="How much each of the boxes was looked at; sums to 1, or is empty")
     rounds: list[float] = Field(description="How much each earlier round was used; empty where that is not known")
+    things: list[ThingOut] = Field(default=[], description="What was found that the answer is about, where things are")
+    retrieved: bool = Field(default=False, description="It is a caption that people wrote about a similar picture")
 
 
 class RoundOut(BaseModel):

@@ -11,9 +11,8 @@ from dialog.pictures.familiarity import Familiarity
 from dialog.pictures.seqdialn import VisualDialog, VisualModelConfig, eyes_version
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader, batched
-from models.checkpoint import save
 from models.encoders.image import load_image_encoder
-from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
+from models.encoders.lite2 import AlignedLite2, Lite2Config
 from models.encoders.text import TextEncoder
 from models.seqdialn.config import SeqDialNConfig
 from models.seqdialn.model import SeqDialN
@@ -29,18 +28,20 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Image.Image:
     return Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
 
 
-def make_eyes(folder: Path) -> Path:
-    """A picture network with random weights."""
+def make_eyes(folder: Path, words: tuple[str, ...] = ()) -> Path:
+    """The built-in network with an alignment of random weights."""
     torch.manual_seed(4)
-    shape = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=32)
-    save(folder, ResidualNetwork(shape), shape)
+    shape = Lite2Config(picture_size=32, grid=2, d_text=32, d_hidden=8, d_sentence=0, words=words)
+    AlignedLite2(shape).save(folder)
     return folder
 
 
-def make_visual(folder: Path, *, familiar: bool = False, blind: bool = False, **fields: Any) -> Path:
-    """The model in folder / "model", its encoders beside it."""
+def make_visual(
+    folder: Path, *, familiar: bool = False, blind: bool = False, told: tuple[str, ...] = (), **fields: Any
+) -> Path:
+    """The model in folder / "model", its encoders beside it; `told` are the words its eyes tell."""
     text = make_encoder(folder / "text")
-    make_eyes(folder / "eyes")
+    make_eyes(folder / "eyes", told)
     eyes, reader = load_image_encoder(folder / "eyes"), TextReader(TextEncoder.load(text))
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_answer": 16, "dropout": 0.0, "d_sentence": 32}
     config = SeqDialNConfig(d_text=32, d_region=eyes.d_model, n_words=len(WORDS), **(small | fields))

@@ -23,7 +23,8 @@ from models.backbone import Backbone, BackboneConfig
 from models.device import NoSuchDevice, choose_device, device_of, mixed_precision
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
-from models.encoders.residual_network import ResidualNetwork, ResidualNetworkConfig
+from models.encoders.efficientnet import EfficientNetLite2
+from models.encoders.lite2 import AlignedLite2, Lite2Config
 from models.mixers import MIXERS, build_mixer
 from models.mixers.base import leaves
 from models.pointer.causes import CausePointer, CausesConfig, pad_tokens
@@ -217,8 +218,9 @@ def seqdialn(device: torch.device, reasoning: Any = "mr") -> Callable[[], None]:
 
 
 def picture_network(device: torch.device) -> Callable[[], None]:
-    shape = ResidualNetworkConfig(widths=(8, 8, 8, 8), depths=(1, 1, 1, 1), picture_size=32, grid=2, d_text=WIDTH)
-    model, pixels = ResidualNetwork(shape).eval(), torch.randn(2, 3, 32, 32, device=device)
+    shape = Lite2Config(picture_size=32, grid=2, d_text=WIDTH, d_hidden=8, d_sentence=4, words=("dog",))
+    model = AlignedLite2(shape, network=EfficientNetLite2()).eval()  # of its own: the shared one stays on the CPU
+    pixels = torch.randn(2, 3, 32, 32, device=device)
     return lambda: all_on(device, tuple(model(pixels)))
 
 

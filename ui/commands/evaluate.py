@@ -38,6 +38,9 @@ def evaluate(
     steps: Annotated[
         int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")
     ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="visual: a file of everyday questions about some of the pictures.")
+    ] = None,
     details: Annotated[
         bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")
     ] = None,

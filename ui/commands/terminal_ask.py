@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
-from dialog.pictures.answers import Answer, BadQuestion, VisualEngine
+from dialog.pictures.answers import RETRIEVED, Answer, BadQuestion, VisualEngine
 from ui.commands.terminal import complain, note, printable
 from ui.messages import percent
 
@@ -66,7 +66,8 @@ def _show(answer: Answer, question: str | None) -> None:
     """The answer, the likeliest ones with bars, and which earlier round it used."""
     if question is not None:
         print(printable(f"? {question.strip()}"))
-    print(printable(answer.text + (f" ({answer.why})" if answer.why else "")))
+    remark = answer.why or (RETRIEVED if answer.retrieved else "")
+    print(printable(answer.text + (f" ({remark})" if remark else "")))
     for candidate in answer.answers:
         if candidate.probability is not None:
             bar = "█" * round(_BAR * candidate.probability)

@@ -3,10 +3,11 @@
 import base64
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from markupsafe import Markup
 
-from dialog.pictures.answers import Answer
+from dialog.pictures.answers import RETRIEVED, Answer, Thing
 from serve.client import Round, ServiceError, VisualDialog
 from ui.messages import percent
 from ui.page import render
@@ -14,6 +15,8 @@ from ui.page.templates import render as fill
 
 _ACROSS = ("left", "middle", "right")
 _DOWN = ("top", "centre", "bottom")
+THINGS_NAMED = 12
+"""So many things are outlined in the picture."""
 PLACES_NAMED = 3
 """So many places are named in words and numbered in the picture."""
 
@@ -43,11 +46,13 @@ def places(boxes: Sequence[Box], weights: Sequence[float]) -> list[tuple[str, fl
 
 
 def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) -> Markup:
-    """The picture, with where the model looked for this answer drawn onto it and told in words."""
+    """The picture, with the things the answer is about outlined and named; where it names none, with where the model
+    looked drawn onto it and told in words."""
     if dialog is None:
         return fill("no_picture.html.j2")
     boxes, told = [], []
-    if answer is not None and answer.regions and len(answer.regions) == len(dialog.boxes):
+    things = [_outline(t, dialog) for t in answer.things[:THINGS_NAMED]] if answer is not None else []
+    if answer is not None and not things and answer.regions and len(answer.regions) == len(dialog.boxes):
         most = max(answer.regions)
         order = sorted(range(len(answer.regions)), key=lambda i: -answer.regions[i])
         ranks = {i: rank + 1 for rank, i in enumerate(order[:PLACES_NAMED])}
@@ -76,8 +81,23 @@ def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) ->
         told=told,
         size=max(dialog.width, dialog.height) / 30,
         blur=_cell(dialog) / 4 if boxes and _tiled(dialog.boxes) else 0,
+        things=things,
+        found=[f"{t['name']} ({t['likely']})" for t in things],
         strange=dialog.strangeness is not None and dialog.strangeness > 1,
     )
+
+
+def _outline(thing: Thing, dialog: VisualDialog) -> dict[str, Any]:
+    x0, y0, x1, y1 = thing.box
+    width, height = dialog.width, dialog.height
+    return {
+        "x": round(x0 * width, 1),
+        "y": round(y0 * height, 1),
+        "width": round((x1 - x0) * width, 1),
+        "height": round((y1 - y0) * height, 1),
+        "name": thing.name,
+        "likely": percent(thing.probability),
+    }
 
 
 def _spread(x0: float, y0: float, x1: float, y1: float, width: float, height: float) -> tuple[float, ...]:
@@ -117,7 +137,7 @@ def answer(chosen: Round | None, earlier: Sequence[Round] = ()) -> Markup:
         for n, (r, share) in enumerate(zip(earlier, told.rounds, strict=False))
     ]
     used.sort(key=lambda row: -row[1])
-    return fill("answer.html.j2", round=chosen, answer=told, bars=bars, used=used[:5])
+    return fill("answer.html.j2", round=chosen, answer=told, bars=bars, used=used[:5], retrieved=RETRIEVED)
 
 
 def problem(error: ServiceError) -> Markup:

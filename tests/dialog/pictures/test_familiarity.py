@@ -1,8 +1,10 @@
 """Pictures unlike those of training are told by their distance."""
 
+import pytest
 import torch
+from PIL import Image
 
-from dialog.pictures.familiarity import Familiarity
+from dialog.pictures.familiarity import Familiarity, is_blank
 
 
 def test_the_distance_is_mahalanobis_where_all_directions_are_kept() -> None:
@@ -23,3 +25,12 @@ def test_it_is_small_and_fits_from_few_pictures() -> None:
     one = Familiarity.fit([features[:40]], features[40:])
     assert one.directions.shape == (300, 20)
     assert float(one.strangeness(torch.randn(10, 300) * 5).min()) > 1
+
+
+@pytest.mark.parametrize("side", [64, 640, 2000])
+def test_a_flat_colour_and_a_gradient_are_blank_and_a_shape_is_not(side: int) -> None:
+    flat = Image.new("RGB", (side, side), (200, 80, 90))
+    slope = Image.linear_gradient("L").resize((side, side)).convert("RGB")
+    drawn = flat.copy()
+    drawn.paste((60, 80, 200), (side // 4, side // 4, side // 2, side // 2))
+    assert [is_blank(p) for p in (flat, slope, drawn, Image.effect_noise((64, 64), 90))] == [True, True, False, False]

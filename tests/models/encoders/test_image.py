@@ -10,6 +10,7 @@ import transformers
 from PIL import Image
 from safetensors.torch import save_file
 
+from models.catalogue import EYES
 from models.encoders.base import ImageEncoder
 from models.encoders.image import load_image_encoder
 from models.encoders.text import EncoderUnavailable
@@ -162,8 +163,8 @@ def test_a_model_of_texts_alone_is_refused(tmp_path: Path) -> None:
 def test_the_shipped_network_loads_and_is_small_enough() -> None:
     encoder = load_image_encoder()
     regions = encoder.encode(noise((300, 200)))
-    assert regions.vectors.shape == (1, 36, 864)
+    assert regions.vectors.shape == (1, 64, 584)
     assert regions.pooled is not None
     assert regions.pooled.shape == (1, 384)
-    weights = Path(__file__).parents[3] / "models" / "weights" / "vision" / "built-in" / "model.safetensors"
+    weights = Path(__file__).parents[3] / "models" / "weights" / "vision" / EYES / "model.safetensors"
     assert weights.stat().st_size < 12_000_000

@@ -1,0 +1,61 @@
+"""From what the reasoner and the evidence say to one answer: what is said, or that it is not known and why."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dialog.pictures.answers import Candidate, Thing
+from dialog.pictures.everyday import Everyday, Reasoned, Reply
+from dialog.pictures.evidence import Evidence
+from dialog.pictures.questions import FOREIGN_QUESTION, NO_QUESTION, NOT_IN_PICTURES, read
+from dialog.pictures.referring import resolved
+
+UNSURE = "no answer is likely enough"
+REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES}
+"""Kinds of questions that no picture answers, and what is said of them."""
+LEAST = {
+    "presence": 0.5, "claim": 0.6, "either": 0.5, "name": 0.25, "colour": 0.3, "count": 0.3, "where": 0.2,
+    "doing": 0.15, "wearing": 0.25, "object": 0.25, "describe": 0.2,
+}  # fmt: skip
+"""By kind of question, how likely an answer must be to be said as known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """The candidates, the likeliest first, and why the first is not said, where it is not."""
+
+    answers: tuple[Candidate, ...]
+    why: str = ""
+    things: tuple[Thing, ...] = ()
+    retrieved: bool = False
+    from_evidence: bool = field(default=False)
+
+
+def decide(
+    question: str,
+    rounds: Sequence[tuple[str, str]],
+    reasoned: Reasoned,
+    everyday: Everyday | None,
+    evidence: Evidence | None,
+    least: Callable[[str], float],
+) -> Decided:
+    """The answer to a question. `reasoned` are the reasoner's probabilities, `least(answer)` how likely one of its
+    answers must be; without evidence the reasoner answers alone, and so it does what the evidence has no word on."""
+    asked = read(question)
+    best = sorted(reasoned.items(), key=lambda item: -item[1])[:5]
+    own = tuple(Candidate(text, p) for text, p in best)
+    if asked.kind in REFUSED:
+        return Decided(answers=own, why=REFUSED[asked.kind])
+    reply: Reply | None = None
+    if everyday is not None and evidence is not None:
+        seen, known = evidence, everyday
+        asked = resolved(asked, rounds, lambda person: known.subject(seen, person=person))
+        reply = everyday.answer(asked, evidence, reasoned)
+    if reply is None or not reply.answers:
+        unsure = not own or (own[0].probability or 0.0) < least(own[0].text)
+        return Decided(answers=own, why=UNSURE if unsure else "")
+    answers = tuple(Candidate(text, p) for text, p in reply.answers)
+    unsure = reply.answers[0][1] < LEAST.get(asked.kind, 0.3)
+    things = tuple(Thing(f.label, f.p, f.box) for f in reply.things)
+    return Decided(
+        answers=answers, why=UNSURE if unsure else "", things=things, retrieved=reply.retrieved, from_evidence=True
+    )

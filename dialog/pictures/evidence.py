@@ -1,0 +1,169 @@
+"""What is known about one picture before anything is asked: words, classes, things with boxes, and how sentences fit.
+
+From these comes how likely a thing that a question names is there, whatever it is called: by a logistic regression over
+what the words' logits, ImageNet's classes, the detector and the fit of a sentence say of it (dialog.training.presence).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dialog.pictures.match import PictureMatch
+from dialog.pictures.names import canonical, coco_classes, imagenet_classes, kinds_of, singular
+from dialog.reading.seeing import Seen
+from dialog.reading.text_vectors import TextReader
+from models.detector.model import Found, YoloTiny
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+THUMBNAIL = 64
+"""Sides of what is kept of the picture itself, for its colours."""
+LEAST_BOX = 0.25
+"""How likely a thing must be to be drawn and counted."""
+N_FEATURES, N_CLAIM, N_BOXED = 8, 5, 80
+FILE = "presence.json"
+
+
+class Evidence(NamedTuple):
+    """One picture. All of it is numbers, for a state that travels."""
+
+    pooled: Tensor  # (E,) among captions, of length 1
+    words: Tensor  # (W,) logits
+    classes: Tensor  # (1000,) scores of ImageNet's classes
+    most: Tensor  # (80,) how likely the likeliest box of each of COCO's classes is
+    labels: Tensor  # (M,) of the boxes kept: the class
+    p: Tensor  # (M,)
+    boxes: Tensor  # (M, 4) corners as fractions
+    small: Tensor  # (3, THUMBNAIL, THUMBNAIL) bytes: the picture
+
+    def things(self, labels: tuple[str, ...]) -> tuple[Found, ...]:
+        """The boxes kept, by name."""
+        rows = zip(self.labels.tolist(), self.p.tolist(), self.boxes.tolist(), strict=True)
+        return tuple(Found(labels[i], p, (b[0], b[1], b[2], b[3])) for i, p, b in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Two logistic regressions: of a thing being there, over N_FEATURES, and of a sentence being true, over N_CLAIM."""
+
+    weights: tuple[float, ...]
+    intercept: float
+    claim_weights: tuple[float, ...]
+    claim_intercept: float
+
+    @classmethod
+    def load(cls, folder: Path) -> "Presence":
+        """From the file FILE of a model's folder. ValueError where it is not what it should be."""
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        one = cls(
+            tuple(map(float, stored["weights"])),
+            float(stored["intercept"]),
+            tuple(map(float, stored["claim_weights"])),
+            float(stored["claim_intercept"]),
+        )
+        if (len(one.weights), len(one.claim_weights)) != (N_FEATURES, N_CLAIM):
+            raise ValueError(
+                f"{folder / FILE} has {len(one.weights)} and {len(one.claim_weights)} weights, "
+                f"expected {N_FEATURES} and {N_CLAIM}"
+            )
+        return one
+
+    def save(self, folder: Path) -> None:
+        (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+    def p(self, features: Tensor) -> Tensor:
+        """Features (..., N_FEATURES) of things to probabilities."""
+        return (features @ features.new_tensor(self.weights) + self.intercept).sigmoid()
+
+    def claim_p(self, features: Tensor) -> Tensor:
+        """Features (..., N_CLAIM) of sentences to probabilities."""
+        return (features @ features.new_tensor(self.claim_weights) + self.claim_intercept).sigmoid()
+
+
+class Witness:
+    """Gathers evidence, and says of words and sentences how it fits them. Safe to call from several threads."""
+
+    def __init__(
+        self, match: PictureMatch, detector: YoloTiny | None, reader: TextReader, captions: Sequence[str]
+    ) -> None:
+        if len(captions) != len(match.captions):
+            raise ValueError(f"{len(captions)} captions, but the bank has {len(match.captions)} vectors")
+        self.match, self.detector, self.reader, self.captions = match, detector, reader, captions
+        self.words = {word: i for i, word in enumerate(match.network.config.words)}
+
+    @torch.inference_mode()
+    def evidence(self, picture: "Image", seen: Seen) -> Evidence:
+        """Of a picture and what the encoder saw in it."""
+        known = self.seen(seen)
+        small = picture.convert("RGB").resize((THUMBNAIL, THUMBNAIL), resample=4, reducing_gap=3.0)  # 4: box
+        pixels = torch.from_numpy(np.array(small, dtype=np.uint8)).permute(2, 0, 1).contiguous()
+        if self.detector is None:
+            return known._replace(small=pixels)
+        guesses = self.detector.guesses(picture)
+        found, names = self.detector.things(guesses, LEAST_BOX), self.detector.config.labels
+        return known._replace(
+            most=guesses.p.amax(0),
+            labels=torch.tensor([names.index(f.label) for f in found], dtype=torch.long),
+            p=torch.tensor([f.p for f in found]),
+            boxes=torch.tensor([f.box for f in found]).view(-1, 4),
+            small=pixels,
+        )
+
+    def seen(self, seen: Seen) -> Evidence:
+        """Of what the encoder saw alone: no boxes, no colours."""
+        if seen.pooled is None or seen.words is None or seen.classes is None:
+            raise ValueError("the picture encoder tells no words and classes; the built-in one does")
+        nothing = torch.zeros(0)
+        whole = seen.pooled.float(), seen.words.float(), seen.classes.float(), torch.zeros(N_BOXED)
+        small = torch.zeros(3, THUMBNAIL, THUMBNAIL, dtype=torch.uint8)
+        return Evidence(*whole, nothing.long(), nothing, nothing.view(-1, 4), small)
+
+    @torch.inference_mode()
+    def fits(self, evidence: Evidence, sentences: list[str]) -> Tensor:
+        """How well each sentence fits, (N,): see dialog.pictures.match."""
+        vectors = torch.stack([v.sentence for v in self.reader.read(sentences)])
+        return self.match.fits(evidence.pooled.expand(len(vectors), -1), vectors)
+
+    def features(self, evidence: Evidence, nouns: list[str]) -> Tensor:
+        """What there is to say of each noun being there, (N, N_FEATURES); zero where a source knows no such thing."""
+        fits = self.fits(evidence, [f"a photo of a {noun}" for noun in nouns])
+        log_p = evidence.classes.log_softmax(-1)
+        rows = torch.zeros(len(nouns), N_FEATURES)
+        for row, noun, fit in zip(rows, nouns, fits.tolist(), strict=True):
+            name = canonical(noun)
+            words = self.words_for(noun)
+            if words:
+                row[0], row[1] = 1, evidence.words[list(words)].max()
+            if classes := imagenet_classes(name):
+                row[2], row[3] = 1, log_p[list(classes)].logsumexp(0).clamp(min=-12)
+            if (boxes := coco_classes(name)) and self.detector is not None:
+                row[4], row[5] = 1, torch.logit(evidence.most[list(boxes)].max(), eps=1e-4)
+            row[6], row[7] = fit, fit * (not words)
+        return rows
+
+    @lru_cache(maxsize=4096)  # noqa: B019 (one witness a process)
+    def words_for(self, noun: str) -> tuple[int, ...]:
+        """The places of the words that say a noun is there: itself, its synonyms, and whatever is a kind of it."""
+        name = canonical(noun)
+        own = [noun, singular(noun), name]
+        kin = [word for word in self.words if name in kinds_of(canonical(word))]
+        return tuple(dict.fromkeys(self.words[w] for w in [*own, *kin] if w in self.words))
+
+    def word(self, evidence: Evidence, word: str) -> float | None:
+        """The logit of one word; None where it has none."""
+        place = self.words.get(word, self.words.get(singular(word)))
+        return None if place is None else float(evidence.words[place])
+
+    def caption(self, evidence: Evidence) -> tuple[str, float]:
+        """The caption of a training picture that fits best, and its cosine."""
+        cosines = self.match.captions @ evidence.pooled
+        best = int(cosines.argmax())
+        return self.captions[best], float(cosines[best])
