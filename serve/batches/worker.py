@@ -22,6 +22,7 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
+from dialog.annotation.output import NoSpace
 from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
 from dialog.formats import WRITERS
@@ -291,7 +292,7 @@ def _labelled(conversation: Conversation, labels: Labels) -> Conversation:
 
 def _reason(error: Exception) -> str:
     """What its sender may know."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
         return "the disk of the service is full"
     return str(error) if isinstance(error, ValueError) else "a fault of the service; its log says more"
 

@@ -1,6 +1,7 @@
 """Batches in this process: routes, worker and client together, with the tagger that needs no weights."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sqlite3
@@ -15,6 +16,7 @@ import pytest
 
 from dialog.conversation import Conversation
 from dialog.formats import READERS, WRITERS, Item, Writer
+from serve import storage as storage_module
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchOptions
 from serve.batches.worker import Worker, folder_of
@@ -416,16 +418,15 @@ async def test_no_header_of_a_client_names_a_file(api: httpx.AsyncClient, storag
 
 async def test_a_database_of_the_release_before_gets_the_new_table(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
-    storage = Storage(path)
-    for table in ("batches", "visual_rounds", "visual_dialogs"):
-        storage.do_now(lambda db, table=table: db.execute(f"DROP TABLE {table}"))
-    storage.do_now(lambda db: db.execute("PRAGMA user_version = 1"))
-    storage.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(storage_module._STEPS[0])
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
     again = Storage(path)
     assert again.do_now(batch_table.listed, writes=False) == []
     again.close()
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("PRAGMA user_version").fetchone() == (len(storage_module._STEPS),)
 
 
 def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., Worker], storage: Storage) -> None:
