@@ -35,7 +35,8 @@ class PlainAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.heads(x)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(y.transpose(1, 2).flatten(2))
+        out: Tensor = self.out(y.transpose(1, 2).flatten(2))
+        return out
 
     def step(self, x_t: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         q, k_t, v_t = self.heads(x_t[:, None])

@@ -98,7 +98,8 @@ class KeptTokens(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Token states (K, D) to (K, d_token)."""
-        return self.keep(states).half()
+        kept: Tensor = self.keep(states)
+        return kept.half()
 
 
 class CausesState(NamedTuple):

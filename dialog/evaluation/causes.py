@@ -11,7 +11,8 @@ from dialog.corpora import read
 from dialog.corpora.cause_pairs import fold_1, targets
 from dialog.corpora.ekman import in_ekman
 from dialog.emotion.causes import NEUTRAL, CauseFinder
-from dialog.emotion.tagger import EmotionTagger, Mode, speaker_ids
+from dialog.emotion.port import Mode
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.evaluation.cause_scores import RULES, Answer, by_rule, cause_scores, intervals, pair_scores
 from models.catalogue import CAUSES, EMOTION
 from models.device import Where

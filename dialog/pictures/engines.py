@@ -146,7 +146,8 @@ class TransformersDialog(WholeDialog):
                 f"no image-text-to-text model {name!r}: expected a folder with its config, model.safetensors and "
                 f"processor, or a hub name (fetch it with `hf download {name}` where there is a network): {error}"
             ) from error
-        return cls(name, model.to(choose_device(device)).eval(), processor)
+        placed: Any = model
+        return cls(name, placed.to(choose_device(device)).eval(), processor)
 
     @torch.inference_mode()
     def reply(self, state: WholeState, question: str) -> str:

@@ -272,7 +272,7 @@ class VisualDialog:
 
     def probabilities(self, z: Tensor) -> Tensor:
         """Calibrated probabilities of every answer of the list, (B, A), for z (B, K)."""
-        scores = self.network.discriminative(z, self.options)
+        scores: Tensor = self.network.discriminative(z, self.options)
         closed = self._yes_or_no[scores.argmax(-1)]
         temperature = torch.where(closed, self.config.temperature, self.config.open_temperature)
         return (scores / temperature[:, None]).softmax(-1)

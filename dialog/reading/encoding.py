@@ -187,7 +187,8 @@ class ConversationEncoder:
     def encode_last(self, window: Sequence[Tokens]) -> Tensor:
         """The vector (D,) of the last utterance of a window."""
         packed = self.packer.pack(window)
-        return self.encoder(*collate([packed], device_of(self.encoder)))[-1].cpu()
+        vectors: Tensor = self.encoder(*collate([packed], device_of(self.encoder)))
+        return vectors[-1].cpu()
 
     @torch.inference_mode()
     def read_last(self, window: Sequence[Tokens], keep_tokens: nn.Module) -> tuple[Tensor, Tensor]:

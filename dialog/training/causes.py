@@ -25,7 +25,8 @@ from dialog.corpora.cause_pairs import Target, targets
 from dialog.corpora.derived.leaks import long_utterances, without
 from dialog.corpora.ekman import in_ekman
 from dialog.emotion.causes import Calibration, CausesModelConfig
-from dialog.emotion.tagger import EmotionTagger, Mode, speaker_ids
+from dialog.emotion.port import Mode
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.reading.batching import bucket, pad_rows
 from dialog.training.averaging import Average
 from dialog.training.card import write_causes_card

@@ -109,7 +109,8 @@ class EncoderTraining(nn.Module):
         if means:
             whole = self._cross_entropy("whole", torch.stack(means), torch.tensor(targets, device=device))
             total, n = total + self.recipe.whole_weight * whole, n + len(means)
-        return total / max(1, n)
+        mean: Tensor = total / max(1, n)
+        return mean
 
     def _cross_entropy(self, head: str, x: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(self.heads[head](x), labels, reduction="sum", label_smoothing=self.recipe.smoothing)

@@ -131,7 +131,8 @@ class Teacher(nn.Module):
 
     def forward(self, texts: Sequence[str]) -> Said:
         """What the teacher says of texts, as of chats."""
-        return self.heads(self.upper(*self.lower(self.tokens(texts))), ["chats"] * len(texts))
+        said: Said = self.heads(self.upper(*self.lower(self.tokens(texts))), ["chats"] * len(texts))
+        return said
 
     def kept(self) -> dict[str, Tensor]:
         """What training changes: the upper layers and the heads."""

@@ -119,7 +119,7 @@ class VisualTraining(nn.Module):
         with mixed_precision(self.device):
             looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
             z = self.network(looked, items, questions, rounds).z[rounds].float()
-            loss = z.new_zeros(())
+            loss: Tensor = z.new_zeros(())
             if bool((listed >= 0).any()):
                 options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask)
                 scores = self.network.discriminative(z[listed >= 0], options).float()
