@@ -51,7 +51,8 @@ class MLP(nn.Module):
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.contract(self.dropout(self.activation(self.expand(x))))
+        y: Tensor = self.contract(self.dropout(self.activation(self.expand(x))))
+        return y
 
 
 class GatedLinearUnit(nn.Module):
@@ -66,7 +67,8 @@ class GatedLinearUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.expand(x).chunk(2, -1)
-        return self.contract(self.dropout(self.activation(gate) * value))
+        y: Tensor = self.contract(self.dropout(self.activation(gate) * value))
+        return y
 
 
 class Activator(nn.Module):
@@ -84,7 +86,8 @@ class Activator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         u, v = self.expand(x).chunk(2, -1)
-        return self.contract(self.norm(F.gelu(u)) * self.norm(v))
+        y: Tensor = self.contract(self.norm(F.gelu(u)) * self.norm(v))
+        return y
 
 
 FEEDFORWARDS: dict[str, type[nn.Module]] = {

@@ -44,7 +44,8 @@ def attention(
             raise BackendUnavailable(f"triton was asked for, but its attention has {lacking}")
     run = reference if chosen == "reference" else blockwise
     with as_given(q):
-        return run.attention(q, k, v, pattern, structure)
+        y: Tensor = run.attention(q, k, v, pattern, structure)
+        return y
 
 
 def _kernel_lacks(q: Tensor, k: Tensor, v: Tensor) -> str | None:

@@ -34,7 +34,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Stru
     s = structure
     differentiable = (s.k_other, s.relative, s.bias, s.offset)
     seed = int(torch.randint(2**31, ())) if pattern.dropout else 0
-    return _Attention.apply(q, k, v, *differentiable, s.ids, s.start, s.end, s.allowed, pattern, seed)
+    y: Tensor = _Attention.apply(q, k, v, *differentiable, s.ids, s.start, s.end, s.allowed, pattern, seed)
+    return y
 
 
 class _Attention(torch.autograd.Function):

@@ -178,7 +178,8 @@ class Sweep:
         end = torch.where(self.lengths[:, None, None] > 0, self.end, 1.0)
         count = torch.arange(1, self.scales.shape[1] + 1, device=self.lengths.device) * self.interval
         scaled = torch.where(count <= self.lengths[:, None], self.scales, 0.0).sum(1)
-        return (final * end).sum((1, 2)).log() - math.log(self.n_rows * self.n_labels) + scaled + self.taken_off
+        y: Tensor = (final * end).sum((1, 2)).log() - math.log(self.n_rows * self.n_labels) + scaled + self.taken_off
+        return y
 
     def nodes(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """For each block of steps: P(kept, new) (Q, B, R, L), 0 on padding, and the u, p and 1 / sum it is made of."""

@@ -48,7 +48,8 @@ def viterbi(emissions: Tensor, chain: Chain) -> tuple[Tensor, Tensor]:
 def fits(chain: Chain) -> bool:
     """Whether one program can hold a step of this chain."""
     padded = triton.next_power_of_2(chain.context.shape[2])
-    return padded ** (_skips(chain) + 2) <= MOST_TERMS
+    fits: bool = padded ** (_skips(chain) + 2) <= MOST_TERMS
+    return fits
 
 
 def _expectations(emissions: Tensor, chain: Chain) -> Expectations:

@@ -32,7 +32,10 @@ def gated_linear_attention(
 
         return triton_kernel.gated_linear_attention(q, k, v, log_f, S)
     with as_given(v):
-        return (reference if chosen == "reference" else chunked).gated_linear_attention(q, k, v, log_f, S)
+        y: tuple[Tensor, Tensor] = (reference if chosen == "reference" else chunked).gated_linear_attention(
+            q, k, v, log_f, S
+        )
+        return y
 
 
 def value_gated_attention(

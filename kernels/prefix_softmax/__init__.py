@@ -59,4 +59,7 @@ def prefix_softmax(
                 f"are {dtype} and {v.shape[-1]}"
             )
     with as_given(v):
-        return (reference if chosen == "reference" else chunked).prefix_softmax(scores, v, log_sum, mean)
+        y: tuple[Tensor, Tensor, Tensor] = (reference if chosen == "reference" else chunked).prefix_softmax(
+            scores, v, log_sum, mean
+        )
+        return y

@@ -101,4 +101,5 @@ def _chunked(x: Tensor, filler: float | None) -> Tensor:
     if missing:
         more = x[:, :, -1:].expand(-1, -1, missing, -1) if filler is None else None
         x = pad(x, (0, 0, 0, missing), value=filler or 0.0) if more is None else torch.cat([x, more], 2)
-    return x.unflatten(2, (-1, size))
+    y: Tensor = x.unflatten(2, (-1, size))
+    return y

@@ -46,7 +46,8 @@ def chunk_scan(
     k_before, v_before = k_before.to(wide), v_before.to(wide)
     if v.numel() == 0:
         return v.to(wide), v.to(wide)
-    return _implementation(v, backend).chunk_scan(k, v, g, size, phase, k_before, v_before)
+    y: tuple[Tensor, Tensor] = _implementation(v, backend).chunk_scan(k, v, g, size, phase, k_before, v_before)
+    return y
 
 
 def chunk_attention(
@@ -86,7 +87,8 @@ def chunk_attention(
             raise BackendUnavailable(f"triton was asked for, but a head is {width} {q.dtype} wide, too much for it")
         backend = "torch"
     with as_given(q):
-        return _implementation(q, backend).chunk_attention(q, k_own, v_own, k_ends, v_ends, first, end)
+        y: Tensor = _implementation(q, backend).chunk_attention(q, k_own, v_own, k_ends, v_ends, first, end)
+        return y
 
 
 def _check(expected: dict[str, tuple[Tensor, tuple[int, ...]]]) -> None:

@@ -40,7 +40,8 @@ def chunk_attention(
 ) -> Tensor:
     """Shapes as in reference.py."""
     heads_first = (z.transpose(1, 2) for z in (q, k_own, v_own, k_ends, v_ends))
-    return _ChunkAttention.apply(*heads_first, first, end).transpose(1, 2)
+    y: Tensor = _ChunkAttention.apply(*heads_first, first, end).transpose(1, 2)
+    return y
 
 
 class _ChunkAttention(torch.autograd.Function):
@@ -103,7 +104,8 @@ def _n_slots(end: Tensor, n_slots: int) -> int:
 def _own_scores(q: Tensor, k_own: Tensor) -> Tensor:
     """Each token's score for its own chunk, (B, H, T), float32 or wider."""
     wide = torch.promote_types(q.dtype, torch.float32)
-    return (q.to(wide) * k_own).sum(-1) * q.shape[-1] ** -0.5
+    y: Tensor = (q.to(wide) * k_own).sum(-1) * q.shape[-1] ** -0.5
+    return y
 
 
 def _scores(q: Tensor, k_ends: Tensor, first: Tensor, end: Tensor) -> Tensor:
@@ -112,4 +114,5 @@ def _scores(q: Tensor, k_ends: Tensor, first: Tensor, end: Tensor) -> Tensor:
     slots = torch.arange(k_ends.shape[2], device=q.device)
     seen = (slots >= first[:, None, None]) & (slots < end[:, :, None])
     scores = q.to(wide) @ k_ends.to(wide).mT * q.shape[-1] ** -0.5
-    return scores.masked_fill(~seen[:, None], -torch.inf)
+    y: Tensor = scores.masked_fill(~seen[:, None], -torch.inf)
+    return y

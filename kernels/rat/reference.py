@@ -39,4 +39,5 @@ def chunk_attention(
     scores = torch.einsum("bthp,bshp->bhts", q, k_ends).masked_fill(~seen[:, None], -torch.inf)
     own = (q * k_own).sum(-1).transpose(1, 2)[..., None]  # (B, H, T, 1)
     p = (torch.cat([scores, own], -1) * scale).softmax(-1)
-    return torch.einsum("bhts,bshp->bthp", p[..., :-1], v_ends) + p[..., -1].transpose(1, 2)[..., None] * v_own
+    y: Tensor = torch.einsum("bhts,bshp->bthp", p[..., :-1], v_ends) + p[..., -1].transpose(1, 2)[..., None] * v_own
+    return y

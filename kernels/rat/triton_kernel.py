@@ -23,7 +23,8 @@ def chunk_scan(
     if size > LONGEST:
         return blockwise.chunk_scan(k, v, g, size, phase, k_before, v_before, scan.linear_scan)
     tensors = (z.contiguous() for z in (k, v, g, phase, k_before, v_before))
-    return _ChunkScan.apply(*tensors, size)
+    y: tuple[Tensor, Tensor] = _ChunkScan.apply(*tensors, size)
+    return y
 
 
 class _ChunkScan(torch.autograd.Function):
@@ -67,7 +68,8 @@ def chunk_attention(
     q: Tensor, k_own: Tensor, v_own: Tensor, k_ends: Tensor, v_ends: Tensor, first: Tensor, end: Tensor
 ) -> Tensor:
     """Shapes as in reference.py."""
-    return _ChunkAttention.apply(*(z.contiguous() for z in (q, k_own, v_own, k_ends, v_ends, first, end)))
+    y: Tensor = _ChunkAttention.apply(*(z.contiguous() for z in (q, k_own, v_own, k_ends, v_ends, first, end)))
+    return y
 
 
 class _ChunkAttention(torch.autograd.Function):

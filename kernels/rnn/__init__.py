@@ -64,4 +64,5 @@ def dialog_gru(
         raise BackendUnavailable(f"triton was asked for, but its DialogGRU takes float32, and this is {dtype}")
     run = reference if chosen == "reference" else recurrence
     with as_given(gates):
-        return run.dialog_gru(*args)
+        y: Tensor = run.dialog_gru(*args)
+        return y

@@ -19,7 +19,8 @@ def dialog_gru(*args: Tensor) -> Tensor:
     decorator, which would import the compiler, seconds of every start, where nothing is ever compiled.
     """
     if torch.compiler.is_dynamo_compiling():
-        return torch.compiler.disable(_dialog_gru)(*args)
+        y: Tensor = torch.compiler.disable(_dialog_gru)(*args)
+        return y
     return _dialog_gru(*args)
 
 
@@ -56,7 +57,8 @@ def _dialog_gru(
         memory,
         tuple(running),
     ).transpose(0, 1)
-    return h.index_select(0, order.argsort()) if ragged else h
+    y: Tensor = h.index_select(0, order.argsort()) if ragged else h
+    return y
 
 
 class _DialogGRU(torch.autograd.Function):

@@ -32,7 +32,8 @@ def dialog_gru(
 ) -> Tensor:
     """As `reference.dialog_gru`, in float32."""
     floats = (gates, w_contagion, b_contagion, w_inertia, b_inertia, p_inertia, p_contagion, memory)
-    return _DialogGRU.apply(*(z.contiguous() for z in floats), source.contiguous(), lengths)
+    y: Tensor = _DialogGRU.apply(*(z.contiguous() for z in floats), source.contiguous(), lengths)
+    return y
 
 
 class _DialogGRU(torch.autograd.Function):

@@ -34,8 +34,10 @@ def linear_scan(
     if b.numel() == 0:
         return b
     if reverse:
-        return _implementation(b, backend).linear_scan(a.flip(1), b.flip(1), h).flip(1)
-    return _implementation(b, backend).linear_scan(a, b, h)
+        y: Tensor = _implementation(b, backend).linear_scan(a.flip(1), b.flip(1), h).flip(1)
+        return y
+    y = _implementation(b, backend).linear_scan(a, b, h)
+    return y
 
 
 def _implementation(x: Tensor, backend: Backend | None) -> ModuleType:

@@ -10,7 +10,8 @@ from torch import Tensor
 def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     """h_t = a_t h_{t-1} + b_t; shapes as in reference.py. Only products of a's are formed, so nothing can overflow
     that does not in the definition, and a may be zero or negative."""
-    return _LinearScan.apply(a, b, h)
+    y: Tensor = _LinearScan.apply(a, b, h)
+    return y
 
 
 class _LinearScan(torch.autograd.Function):

@@ -20,7 +20,8 @@ PROGRAMS_WANTED = 512
 
 def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     """h_t = a_t h_{t-1} + b_t; shapes as in reference.py, all of one dtype."""
-    return _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous())
+    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous())
+    return y
 
 
 class _LinearScan(torch.autograd.Function):

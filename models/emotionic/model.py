@@ -199,14 +199,15 @@ class EmotionIC(nn.Module):
 
     def _emissions(self, x: Tensor, branches: list[Tensor]) -> Tensor:
         own = self.norm(x)
-        emissions = self.classify(self.dropout(own))
+        emissions: Tensor = self.classify(self.dropout(own))
         if self.contribute is None:
             return emissions
         normed = [norm(y) for norm, y in zip(self.branch_norms, branches, strict=True)]
         told = self.contribute(self.dropout(torch.cat(normed, -1)))
         if self.gate is not None:
             told = told * self.gate(own).sigmoid()
-        return emissions + told
+        out: Tensor = emissions + told
+        return out
 
 
 def _with_neighbours(pieces: Iterable[Tensor], reach: int) -> Iterator[tuple[int, Tensor, slice]]:

@@ -54,7 +54,8 @@ class ImageEncoder(nn.Module, ABC):
     @torch.inference_mode()
     def encode(self, pictures: "list[Image]") -> Regions:
         """`forward` on prepared pictures, without gradients, on the device of the weights."""
-        return self(torch.stack([self.prepare(picture) for picture in pictures]).to(device_of(self)))
+        y: Regions = self(torch.stack([self.prepare(picture) for picture in pictures]).to(device_of(self)))
+        return y
 
 
 def grid_boxes(rows: int, columns: int, batch: int, device: torch.device | None = None) -> Tensor:

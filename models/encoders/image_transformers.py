@@ -64,7 +64,8 @@ class TransformersVision(ImageEncoder):
         side = self.side // patch if isinstance(patch, int) else 0
         if not 0 < side * side <= states.shape[1] or states.shape[1] > 2 * side * side:
             side = math.isqrt(states.shape[1])
-        return states[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+        y: Tensor = states[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+        return y
 
 
 _NO_CHANGE = (("image_mean", (0.0, 0.0, 0.0)), ("image_std", (1.0, 1.0, 1.0)))

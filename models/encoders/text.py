@@ -230,7 +230,8 @@ class LowRankLinear(nn.Module):
         self.B = nn.Parameter(b.clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + nn.functional.linear(nn.functional.linear(x, self.A), self.B)
+        y: Tensor = self.linear(x) + nn.functional.linear(nn.functional.linear(x, self.A), self.B)
+        return y
 
 
 def make_low_rank(encoder: TextEncoder, rank: int, start: Mapping[str, Tensor] | None = None) -> None:

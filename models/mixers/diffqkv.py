@@ -99,7 +99,7 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
     def queries(self, x: Tensor) -> Tensor:
         """(B, T, H, d_key), U folded in."""
         c = self.config
-        q = self.query(x)
+        q: Tensor = self.query(x)
         if c.augmented:
             q = self.augment_down(F.silu(self.augment_gate(q)) * self.augment_up(q))
         q = q.unflatten(-1, (c.n_heads, c.d_head))

@@ -20,7 +20,8 @@ class AtMostOne(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         wide = weight.to(torch.promote_types(weight.dtype, torch.float32))  # which singular values want
-        return (wide / torch.linalg.matrix_norm(wide, 2, keepdim=True).clamp_min(1.0)).to(weight.dtype)
+        y: Tensor = (wide / torch.linalg.matrix_norm(wide, 2, keepdim=True).clamp_min(1.0)).to(weight.dtype)
+        return y
 
 
 class ElmanCell(Cell):

@@ -153,7 +153,8 @@ class Lizard(SequenceMixer[LizardState]):
             return F.logsigmoid(k.to(wide)) / c.gate_temperature if c.gate == "key" else x.new_zeros((), dtype=wide)
         log_f = F.logsigmoid(self.forget(x).to(wide))
         if c.gate == "channel":
-            return log_f.unflatten(-1, (c.kv_heads, -1)) / c.gate_temperature
+            y: Tensor = log_f.unflatten(-1, (c.kv_heads, -1)) / c.gate_temperature
+            return y
         return log_f[..., None]
 
     def _linear(

@@ -82,7 +82,8 @@ class BlockLinear(nn.Module):
         if self.n_heads == 1:
             return F.linear(h, self.weight[0])
         parts = torch.einsum("bhd,hod->bho", h.unflatten(-1, (self.n_heads, -1)), self.weight)
-        return parts.unflatten(-1, (self.n_out, -1)).transpose(1, 2).flatten(1)  # (B, n_out N), gate by gate
+        y: Tensor = parts.unflatten(-1, (self.n_out, -1)).transpose(1, 2).flatten(1)  # (B, n_out N), gate by gate
+        return y
 
 
 class Cell(nn.Module, ABC):
@@ -109,7 +110,8 @@ class Cell(nn.Module, ABC):
 
     def heard(self, h: Tensor) -> Tensor:
         """R h in the states' dtype."""
-        return self.recurrent_norm(self.recurrent(h)).to(h.dtype)
+        y: Tensor = self.recurrent_norm(self.recurrent(h)).to(h.dtype)
+        return y
 
     def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
         """What `run` answers, by a library's own loop; None if the cell as configured is not that library's."""

@@ -133,4 +133,5 @@ class SoftmaxRNN(SequenceMixer[SoftmaxRNNState]):
             return normalize(numerator, dim=-1)
         if self.config.normaliser == "count":
             return numerator / (positions + 1)[..., None, None]
-        return self.norm(numerator)
+        y: Tensor = self.norm(numerator)
+        return y

@@ -31,4 +31,5 @@ def window_attention(q: Tensor, k: Tensor, v: Tensor, start: Tensor, sinks: Tens
     else:
         p = torch.cat([scores, sinks.to(scores.dtype).expand(*scores.shape[:-1], -1)], -1).softmax(-1)
         p = p[..., : -len(sinks)]
-    return (p.to(v.dtype) @ v.mT).flatten(2, 3)[:, :, :n_tokens]
+    y: Tensor = (p.to(v.dtype) @ v.mT).flatten(2, 3)[:, :, :n_tokens]
+    return y

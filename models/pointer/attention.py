@@ -21,7 +21,8 @@ class PointerAttention(nn.Module):
 
     def keys(self, e: Tensor) -> Tensor:
         """W1 e: (B, N, d_key) to (B, N, d_hidden)."""
-        return self.w1(e)
+        y: Tensor = self.w1(e)
+        return y
 
     def forward(
         self, query: Tensor, keys: Tensor, bias: Tensor | None = None, *, allowed: Tensor | None = None
@@ -34,4 +35,5 @@ class PointerAttention(nn.Module):
         """
         sums = keys[:, None] + self.w2(query)[:, :, None]  # (B, M, N, d_hidden)
         logits = self.v(torch.tanh(sums if bias is None else sums + bias))[..., 0]
-        return logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+        y: Tensor = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+        return y

@@ -150,7 +150,8 @@ class CausePointer(nn.Module):
         """q (B, M, d_model) of utterances as targets."""
         habit = self.habit(self._habits(targets.own, habits))[:, None]
         asked = torch.cat([targets.own, self.emotion(targets.emotions) + habit], -1)
-        return self.dropout(torch.tanh(self.query(asked)))
+        y: Tensor = self.dropout(torch.tanh(self.query(asked)))
+        return y
 
     def pairs(
         self,
@@ -199,7 +200,8 @@ class CausePointer(nn.Module):
         """
         b, t, j = where.T
         query = torch.cat([q[b, t], candidates.own[b, j, self.config.d_model :]], -1)
-        return self.span(query, *_tokens(candidates, b, j), *_tokens(targets, b, t))
+        y: Tensor = self.span(query, *_tokens(candidates, b, j), *_tokens(targets, b, t))
+        return y
 
 
 def _tokens(of: Candidates, b: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,8 @@ class PointerNetwork(nn.Module):
         heard = targets[:, :-1].clamp(min=END)[..., None].expand(-1, -1, self.config.d_model)
         x = torch.cat([encoded.start[:, None], encoded.inputs.gather(1, heard)], 1)
         d, _ = self.decoder(x, state=encoded.state)  # It streams: what it hears after the last target changes nothing.
-        return self.pointer(d, encoded.keys, allowed=encoded.real[:, None])
+        y: Tensor = self.pointer(d, encoded.keys, allowed=encoded.real[:, None])
+        return y
 
     def step(self, heard: Tensor, encoded: EncodedPoints, state: BackboneState) -> tuple[Tensor, BackboneState]:
         """K pointers a row: logits (B, K, N+1) after hearing (B, K, D), and the state of the B K rows, row-major."""
@@ -87,7 +88,8 @@ class PointerNetwork(nn.Module):
         """log p(C | P) of whole sequences, (B,), in nats: the chain rule's sum over all targets but the filling."""
         known = targets != NO_TARGET
         steps = self(points, targets, mask).log_softmax(-1).gather(-1, targets.clamp(min=END)[..., None])[..., 0]
-        return steps.masked_fill(~known, 0.0).sum(1)
+        y: Tensor = steps.masked_fill(~known, 0.0).sum(1)
+        return y
 
     def loss(self, points: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Mean negative log-likelihood of a target, in nats."""

@@ -53,7 +53,8 @@ class SpanPointer(nn.Module):
         length = place - place[:, None]  # (first, last)
         u = start[:, :, None] + end[:, None] + joint + self.length(length.clamp(0, self.cap - 1))[..., 0]
         legal = (length >= 0) & (length < self.cap) & mask[:, :, None] & mask[:, None]
-        return u.masked_fill(~legal, -torch.inf)
+        y: Tensor = u.masked_fill(~legal, -torch.inf)
+        return y
 
 
 def best_spans(logits: Tensor, exact: float = 1.0, among: int = 24) -> Tensor:

@@ -34,7 +34,8 @@ class Discriminative(nn.Module):
         x = self.embed(words)
         lengths = mask.sum(1)
         if self.read is None:
-            return (x * mask[..., None]).sum(1) / lengths.clamp(min=1)[:, None]
+            out: Tensor = (x * mask[..., None]).sum(1) / lengths.clamp(min=1)[:, None]
+            return out
         y = self.read(x, mask=mask)[0]
         return y[torch.arange(len(y), device=y.device), (lengths - 1).clamp(min=0)]
 
@@ -74,7 +75,8 @@ class Generative(nn.Module):
     def forward(self, tokens: Tensor, state: GenerativeState, mask: Tensor | None = None) -> Tensor:
         """Logits of what follows each token (B, L, V), for tokens (B, L) that begin with START."""
         y, _ = self.read(self.embedding(tokens), mask=mask, state=state.words)
-        return self.head(self.attention(y, mask=mask, state=state.attention)[0])
+        out: Tensor = self.head(self.attention(y, mask=mask, state=state.attention)[0])
+        return out
 
     def step(self, tokens_t: Tensor, state: GenerativeState) -> tuple[Tensor, GenerativeState]:
         """Logits of the next token (B, V) after tokens_t (B,)."""
@@ -87,7 +89,8 @@ class Generative(nn.Module):
         before = torch.cat([answers.new_full((len(answers), 1), START), answers[:, :-1]], 1)
         logits = self(before, self.initial_state(z), mask)
         picked = logits.log_softmax(-1).gather(-1, answers[..., None])[..., 0]
-        return picked.masked_fill(~mask, 0.0)
+        y: Tensor = picked.masked_fill(~mask, 0.0)
+        return y
 
     def rank(self, z: Tensor, answers: Tensor, mask: Tensor) -> Tensor:
         """The score (B,) an answer is ranked by: its log-probability over the square root of its length."""

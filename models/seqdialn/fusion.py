@@ -110,7 +110,8 @@ class Gist(nn.Module):
     def forward(self, sentence: Tensor, picture: Tensor) -> Tensor:
         gate_s, s = self.of_text(self.dropout(sentence)).chunk(2, -1)
         gate_p, p = self.of_picture(self.picture_dropout(picture)).chunk(2, -1)
-        return self.out(self.dropout(F.relu(gate_s.tanh() * gate_p.tanh() + s + p)))
+        y: Tensor = self.out(self.dropout(F.relu(gate_s.tanh() * gate_p.tanh() + s + p)))
+        return y
 
 
 class Fusion(nn.Module):
@@ -148,7 +149,8 @@ class Fusion(nn.Module):
         v = self.embed_regions(regions)
         if self.embed_boxes is not None:
             v = v + self.embed_boxes(boxes.to(v.dtype))
-        return v.masked_fill(~real, 0.0)
+        y: Tensor = v.masked_fill(~real, 0.0)
+        return y
 
     def forward(
         self,

@@ -113,7 +113,8 @@ class SeqDialN(nn.Module):
     def fuse(self, pictures: Looked, texts: Texts) -> Fused:
         """The joint vectors (B, D) of one text a picture, texts (B, L)."""
         looked = pictures.v, pictures.mask
-        return self.fusion(texts.words, texts.mask, *looked, texts.sentence, pictures.pooled, texts.earlier)
+        y: Fused = self.fusion(texts.words, texts.mask, *looked, texts.sentence, pictures.pooled, texts.earlier)
+        return y
 
     def step(self, pictures: Looked, item: Texts, question: Texts, state: LiveState) -> Step:
         """One new round, the same numbers as `forward`: two fusions (of the history item just completed and of the
@@ -145,7 +146,8 @@ class SeqDialN(nn.Module):
         gone = torch.eye(t, dtype=torch.bool, device=h.device)[..., None]
         h = torch.where(gone, state.h.mean(1, keepdim=True), h)
         h_all, u_all, _ = self.reasoning(h, state.u.expand(t, -1, -1), None)
-        return self.join(torch.cat([u_all[:, -1], h_all[:, -1]], -1))
+        y: Tensor = self.join(torch.cat([u_all[:, -1], h_all[:, -1]], -1))
+        return y
 
     def _joint(self, pictures: Looked, texts: Texts, mask: Tensor, before: Texts | None = None) -> Fused:
         """The joint vectors (B, T, D) of texts (B, T, L), read after those `before`. Padded rounds are not computed and
