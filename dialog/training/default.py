@@ -36,7 +36,7 @@ from dialog.training.messages import LABELS, Message, chat_conversations, goemot
 from dialog.training.pool import chat_files
 from dialog.training.starting import start_tensors
 from models.checkpoint import part
-from models.device import Where, device_of
+from models.device import Where, device_of, mixed_precision
 from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
 from models.encoders.text import TextEncoder, low_rank_deltas
@@ -116,7 +116,7 @@ def vectors_of(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
     vectors = torch.zeros(len(texts), encoder.d_model)
     for batch in bucket([len(p.ids) for p in packed], 2048):
         # In half precision: half the time, and what is fitted on the vectors does not care.
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixed_precision(device_of(encoder)):
             vectors[batch] = encoder(*collate([packed[i] for i in batch], device_of(encoder))).float().cpu()
     return vectors
 
