@@ -123,7 +123,9 @@ less often than those in the same message or the one before. Other annotators dr
     (folder / "card.md").write_text(text, encoding="utf-8")
     scores: dict[str, Any] = {"held_out": {one: dict(s) for one, s in held_out.items()}, "seed": seed}
     if test:
-        scores["test"] = {name: answer["metrics"] for name, answer in test.items()}
+        scores["test"] = {
+            name: {**answer["metrics"], "baselines": answer["baselines"]} for name, answer in test.items()
+        }
     (folder / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
