@@ -102,7 +102,8 @@ def build(client: Client, tab: gr.Tab) -> None:
         conversations = s.log.conversations
         picks = [(f"{c.id} ({len(c.utterances):,})", i) for i, c in enumerate(conversations[:CHOICES])]
         messages = s.messages if s.done else ()
-        emotions = list(dict.fromkeys(m.emotion for m in messages if m.emotion))
+        # What is asked for stays a choice when the last message of its kind got another label.
+        emotions = list(dict.fromkeys(e for e in (*(m.emotion for m in messages), s.only) if e))
         speakers = list(dict.fromkeys(m.speaker for m in messages))
         if s.done:
             s = replace(s, key=shelf.put(s, s.key or None))
