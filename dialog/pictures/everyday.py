@@ -37,6 +37,7 @@ from dialog.pictures.vocabulary import (
 from dialog.reading.text_vectors import TextReader
 from models.catalogue import path_of
 from models.detector.model import Found, YoloTiny
+from models.device import device_of
 from models.encoders.base import ImageEncoder
 from models.encoders.lite2 import AlignedLite2
 
@@ -381,6 +382,6 @@ def open_everyday(
     """What answers from evidence beside the model in `folder`; None where the model or its eyes have no such part."""
     if not isinstance(eyes, AlignedLite2) or not (folder / FILE).is_file():
         return None
-    boxes = YoloTiny.load(path_of(detector)) if detector else None
+    boxes = YoloTiny.load(path_of(detector), device=device_of(eyes.alignment)) if detector else None
     witness = Witness(PictureMatch.load(eyes_name, eyes), boxes, reader, captions_of(eyes_name))
     return Everyday(witness, Presence.load(folder))

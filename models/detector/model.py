@@ -16,6 +16,7 @@ from torchvision.ops import batched_nms
 
 from models import checkpoint
 from models.catalogue import WEIGHTS
+from models.device import Where, device_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -80,9 +81,9 @@ class YoloTiny(nn.Module):
         self.fine_out = nn.Conv2d(256, n_out, 1)
 
     @classmethod
-    def load(cls, folder: Path | str = WEIGHTS / NAME) -> "YoloTiny":
-        """The shipped network, or that of a folder, in evaluation mode."""
-        return checkpoint.load(folder, cls, DetectorConfig)
+    def load(cls, folder: Path | str = WEIGHTS / NAME, *, device: Where = None) -> "YoloTiny":
+        """The shipped network, or that of a folder, in evaluation mode, on a device."""
+        return checkpoint.load(folder, cls, DetectorConfig, device=device)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """In the order of Darknet's file."""
@@ -122,8 +123,9 @@ class YoloTiny(nn.Module):
 
     @torch.inference_mode()
     def guesses(self, picture: "Image") -> Boxes:
-        """All guesses for one picture."""
-        return self(self.prepare(picture)[None])[0]
+        """All guesses for one picture, on the CPU."""
+        found: Boxes = self(self.prepare(picture)[None].to(device_of(self)))[0]
+        return Boxes(*(part.cpu() for part in found))
 
     def things(self, guesses: Boxes, least: float = 0.25, *, overlap: float = 0.45, most: int = 30) -> list[Found]:
         """What is at least so likely, the likeliest first; of boxes of a kind that overlap more than that, one."""
