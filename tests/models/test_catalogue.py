@@ -107,9 +107,9 @@ def test_what_is_shipped_is_whole() -> None:
 
 
 def test_what_is_shipped_fits_the_weight_allowance() -> None:
-    """48 MB for everything, 14 MB for the emotion models."""
+    """80 MB for everything with a card, 20 MB for the emotion models."""
     by_task: dict[str, int] = {}
     for card in shipped():
         by_task[card.task] = by_task.get(card.task, 0) + (card.path / "model.safetensors").stat().st_size
-    assert sum(by_task.values()) <= 48e6
-    assert by_task.get("emotion", 0) <= 14e6
+    assert sum(by_task.values()) <= 80e6
+    assert by_task.get("emotion", 0) <= 20e6
