@@ -229,7 +229,7 @@ def test_deltas_of_another_encoder_are_refused(encoder: TextEncoder) -> None:
     a, b = torch.ones(2, 32), torch.ones(32, 2)
     for deltas, message in (
         ({"no.such.layer.A": a, "no.such.layer.B": b}, "no linear layer 'no.such.layer'"),
-        ({f"{name}.A": a}, "or no B"),
+        ({f"{name}.A": a}, "or no A and B"),
         ({f"{name}.A": a, f"{name}.B": torch.ones(31, 2)}, "do not make"),
         ({f"{name}.A": a, f"{name}.B": torch.ones(32, 3)}, "do not make"),
     ):

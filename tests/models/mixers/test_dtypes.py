@@ -40,10 +40,10 @@ def test_sixteen_bits_cost_some_digits_and_nothing_else(name: str, fields: dict[
 
 
 @pytest.mark.parametrize("name", ["aaren", "dialog_gru", "softmax_rnn"])
-def test_what_adds_up_stays_in_single_precision(name: str) -> None:
+def test_what_adds_up_stays_in_single_precision_or_wider(name: str) -> None:
     mixer = build_mixer(name, d_model=32).bfloat16()
     ids = torch.zeros(1, 3, dtype=torch.long) if mixer.takes_ids else None
     _, state = mixer(torch.randn(1, 3, 32, dtype=torch.bfloat16), ids=ids)
     sums = [leaf for leaf in state if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]
     assert sums
-    assert all(leaf.dtype == torch.float32 for leaf in sums)
+    assert all(leaf.dtype in (torch.float32, torch.float64) for leaf in sums)
