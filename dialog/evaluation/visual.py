@@ -28,6 +28,7 @@ from dialog.pictures.seqdialn import TWIN, SeqDialNLook, VisualDialog
 from dialog.reading.pictures import open_picture
 from models.catalogue import CONFIG_FILE, VISUAL, path_of
 from models.device import Where
+from models.encoders.base import ImageEncoder
 
 NAMES = {"daquar": "daquar", "statement": "statements", "nlvr": "nlvr", "easyvqa": "easyvqa"}
 """Kind of round -> how its metrics are called."""
@@ -206,7 +207,7 @@ def _fits(
     """The same area by encoders that share a space (dialog.pictures.match) and by nothing else; and blind."""
     keys = sorted({image for image, _, _ in judged})
     pooled = [p for key in keys if (p := bank.pictures["flickr8k", key].pooled) is not None]
-    if len(pooled) < len(keys):
+    if len(pooled) < len(keys) or not isinstance(dialog.eyes, ImageEncoder):
         return {}, {}
     name, reader = dialog.config.picture_encoder, dialog.reader.encoder
     found = evaluate_judged(folder, name, dialog.eyes, reader, torch.stack(pooled).float(), keys)

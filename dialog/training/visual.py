@@ -326,8 +326,7 @@ def conclude(
     kinds = () if dialog.config.blind else tuple(dict.fromkeys(t.collection for t in train))
     asked = {kind: [(r.question, r.answer) for t in train for r in t.rounds if r.kind == kind] for kind in PRIORS}
     priors = tuple(row for kind, pairs in asked.items() if pairs for row in Priors(pairs).rows(kind))
-    found = {"temperature": closed, "open_temperature": opened, "kinds": kinds, "priors": priors}
-    plain.config = replace(plain.config, **found)
+    plain.config = replace(plain.config, temperature=closed, open_temperature=opened, kinds=kinds, priors=priors)
     return plain
 
 

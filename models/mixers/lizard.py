@@ -94,7 +94,9 @@ class Lizard(SequenceMixer[LizardState]):
             self.key_features = nn.Parameter(0.02 * torch.randn(c.kv_heads, c.d_head, c.d_phi // 2))
             self.forget = self._gate()
         if c.branches != "linear":
-            self.sinks = nn.Parameter(torch.linspace(-0.5, 0.5, c.n_sinks)) if c.n_sinks else None
+            self.sinks = nn.Parameter(torch.empty(c.n_sinks)) if c.n_sinks else None
+            if self.sinks is not None:
+                self.sinks.data.copy_(torch.linspace(-0.5, 0.5, c.n_sinks))
         if c.branches == "both":
             self.window_share = nn.Parameter(torch.ones(()))
 
