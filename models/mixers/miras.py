@@ -5,16 +5,14 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.neural_memory import Rule
 from kernels.neural_memory.rule import Weights
-from models.mixers.base import SequenceMixer
-from models.mixers.short_conv import CausalConv
+from models.mixers.learning import LearningMixer
 
 Bias = Literal["dot", "l1", "l2", "lp", "huber", "shift"]
 Retention = Literal["decay", "lq", "kl", "elastic", "sigmoid"]
-NO_MOMENTUM = -60.0
 WIDEST = 30.0
 """Of a log-weight, once its largest is subtracted."""
 
@@ -70,6 +68,10 @@ class MirasConfig:
     def d_head(self) -> int:
         return self.d_model // self.n_heads
 
+    @property
+    def hidden(self) -> int:
+        return int(self.expansion * self.d_head)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MonetaConfig(MirasConfig):
@@ -95,7 +97,7 @@ class MirasState(NamedTuple):
     tail: Tensor  # the convolution's last inputs
 
 
-class Miras(SequenceMixer[MirasState]):
+class Miras(LearningMixer[MirasState]):
     """A_t = alpha_t A_{t-1} - eta_t grad loss(W; k_t, v_t),  W_t = map(A_t),  y_t = W_t(q_t)
 
     (the framework of Behrouz et al. 2025, arXiv 2504.13173): a memory's shape, its attentional bias (the loss), its
@@ -109,26 +111,8 @@ class Miras(SequenceMixer[MirasState]):
     """
 
     def __init__(self, config: MirasConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.config = c = config
-        d, heads = c.d_model, c.n_heads
-        self.qkv = nn.Linear(d, 3 * d, bias=False)
-        self.conv = CausalConv(3 * d, c.conv_width, bias=False)
-        with torch.no_grad():  # starts as the token itself
-            self.conv.weight.zero_()[0] = 1.0
-        self.gates = nn.Linear(d, 3 * heads)
-        nn.init.zeros_(self.gates.weight)
-        with torch.no_grad():
-            self.gates.bias.copy_(torch.tensor([0.0, 5.0, 0.0]).repeat_interleave(heads))
-        middle = int(c.expansion * c.d_head)
-        shapes = [(c.d_head, c.d_head)] if c.memory == "matrix" else [(middle, c.d_head), (c.d_head, middle)]
-        self.memory = nn.ParameterList(nn.Parameter(torch.empty(heads, *shape)) for shape in shapes)
-        for layer in self.memory:
-            for head in layer:
-                nn.init.xavier_uniform_(head)
-        self.norm = nn.RMSNorm(c.d_head, eps=1e-5)
-        self.output_gate = nn.Linear(d, d, bias=False)
-        self.out = nn.Linear(d, d, bias=False)
         self.rule = Rule(
             error=self._error,
             chunk=c.chunk,
@@ -137,40 +121,15 @@ class Miras(SequenceMixer[MirasState]):
         )
 
     def initial_state(self, batch: int) -> MirasState:
-        wide = torch.promote_types(self.out.weight.dtype, torch.float32)
-        weights = tuple(w.to(wide).expand(batch, *w.shape) for w in self.memory)
-        phase = torch.zeros(batch, dtype=torch.long, device=self.out.weight.device)
-        momentum = tuple(torch.zeros_like(w) for w in weights) if self.config.momentum else ()
-        anchor = weights if self.config.chunk > 1 else ()
-        return MirasState(weights, momentum, anchor, phase, self.conv.initial_state(batch))
+        return MirasState(*self.fresh(batch), self.conv.initial_state(batch))
 
     def forward(
         self, x: Tensor, *, mask: Tensor | None = None, ids: Tensor | None = None, state: MirasState | None = None
     ) -> tuple[Tensor, MirasState]:
         self.refuse_ids(ids)
-        c = self.config
         state = self.initial_state(len(x)) if state is None else state
-        mixed, tail = self.conv(self.qkv(x), mask, state.tail)
-        q, k, v = (z.unflatten(-1, (c.n_heads, -1)).transpose(1, 2) for z in F.silu(mixed).chunk(3, -1))
-        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-        logits = self.gates(x).to(state.accumulated[0].dtype).unflatten(-1, (3, -1)).permute(2, 0, 3, 1)
-        gates = Gates(
-            c.max_step * logits[0].sigmoid(),
-            F.logsigmoid(logits[1]),
-            F.logsigmoid(logits[2]) if c.momentum else torch.full_like(logits[2], NO_MOMENTUM),
-        )
-        fast = Fast(
-            state.accumulated,
-            state.momentum or tuple(torch.zeros_like(w) for w in state.accumulated),
-            state.anchor or state.accumulated,
-            state.phase,
-        )
-        y, fast = neural_memory(q, k, v, gates, fast, self.rule, mask)
-        y = self.norm(y.transpose(1, 2).to(x.dtype)).flatten(2) * F.silu(self.output_gate(x))
-        y = self.out(y)
-        y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
-        momentum, anchor = fast.momentum if c.momentum else (), fast.anchor if c.chunk > 1 else ()
-        return y, MirasState(fast.weights, momentum, anchor, fast.phase, tail)
+        y, after, tail = self.learn(x, mask, state[:4], state.tail)
+        return self.finish(x, y, mask), MirasState(*after, tail)
 
     def _error(self, prediction: Tensor, v: Tensor) -> Tensor:
         """The loss's gradient by the prediction."""

@@ -4,17 +4,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.neural_memory import Rule
 from kernels.neural_memory.rule import Weights
 from models.mixers.base import SequenceMixer
+from models.mixers.learning import LearningMixer
 from models.mixers.prefix_attention import PrefixAttention, PrefixAttentionState
-from models.mixers.short_conv import CausalConv
-
-NO_MOMENTUM = -60.0
-"""A log gate that keeps nothing and has a gradient of zero, not of NaN."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +68,7 @@ class TitansState(NamedTuple):
     tails: tuple[Tensor, ...]  # the convolutions' last inputs
 
 
-class Titans(SequenceMixer[TitansState]):
+class Titans(LearningMixer[TitansState]):
     """S_t = eta_t S_{t-1} - theta_t grad ||M(k_t) - v_t||^2,  M_t = (1 - alpha_t) M_{t-1} + S_t,  y_t = M_t(q_t)
 
     (the long-term memory module of Behrouz et al. 2024, eq. 12 to 16), M a small network a head, its first weights
@@ -85,27 +81,10 @@ class Titans(SequenceMixer[TitansState]):
     """
 
     def __init__(self, config: TitansConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.config = c = config
-        d, heads = c.d_model, c.n_heads
-        self.qkv = nn.Linear(d, 3 * d, bias=False)
-        self.conv = CausalConv(3 * d, c.conv_width, bias=False)
-        with torch.no_grad():  # starts as the token itself
-            self.conv.weight.zero_()[0] = 1.0
-        self.gates = nn.Linear(d, 3 * heads)
-        nn.init.zeros_(self.gates.weight)
-        with torch.no_grad():  # forget little, keep half of the momentum, step half as far as may be
-            self.gates.bias.copy_(torch.tensor([0.0, 5.0, 0.0]).repeat_interleave(heads))
-        shapes = [(c.d_head, c.d_head)] if c.memory == "matrix" else [(c.hidden, c.d_head), (c.d_head, c.hidden)]
-        self.memory = nn.ParameterList(nn.Parameter(torch.empty(heads, *shape)) for shape in shapes)
-        for layer in self.memory:
-            for head in layer:
-                nn.init.xavier_uniform_(head)
-        self.norm = nn.RMSNorm(c.d_head, eps=1e-5)
-        self.output_gate = nn.Linear(d, d, bias=False)
-        self.out = nn.Linear(d, d, bias=False)
         if c.n_persistent:
-            self.persistent = nn.Parameter(torch.randn(c.n_persistent, d) * 0.02)
+            self.persistent = nn.Parameter(torch.randn(c.n_persistent, c.d_model) * 0.02)
         scale = 2.0 if c.loss == "sum" else 2.0 / c.d_head
         self.rule = Rule(
             error=lambda prediction, v: scale * (prediction - v),
@@ -116,17 +95,7 @@ class Titans(SequenceMixer[TitansState]):
         )
 
     def initial_state(self, batch: int) -> TitansState:
-        wide = torch.promote_types(self.out.weight.dtype, torch.float32)
-        weights = tuple(w.to(wide).expand(batch, *w.shape) for w in self.memory)
-        zero = tuple(torch.zeros_like(w) for w in weights)
-        phase = torch.zeros(batch, dtype=torch.long, device=self.out.weight.device)
-        state = TitansState(
-            weights,
-            zero if self.config.momentum else (),
-            weights if self.config.chunk > 1 else (),
-            phase,
-            (self.conv.initial_state(batch),),
-        )
+        state = TitansState(*self.fresh(batch), (self.conv.initial_state(batch),))
         if self.config.n_persistent:
             state = self._write(self.persistent.expand(batch, -1, -1), None, state)[1]
         return state
@@ -136,37 +105,12 @@ class Titans(SequenceMixer[TitansState]):
     ) -> tuple[Tensor, TitansState]:
         self.refuse_ids(ids)
         y, state = self._write(x, mask, self.initial_state(len(x)) if state is None else state)
-        y = self.norm(y.to(x.dtype)).flatten(2) * F.silu(self.output_gate(x))
-        y = self.out(y)
-        return (y if mask is None else y.masked_fill(~mask[..., None], 0.0)), state
+        return self.finish(x, y, mask), state
 
     def _write(self, x: Tensor, mask: Tensor | None, state: TitansState) -> tuple[Tensor, TitansState]:
         """What the memory answers, (B, T, H, d), and the state after it."""
-        c = self.config
-        mixed, tail = self.conv(self.qkv(x), mask, state.tails[0])
-        q, k, v = (z.unflatten(-1, (c.n_heads, -1)).transpose(1, 2) for z in F.silu(mixed).chunk(3, -1))
-        q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-        logits = self.gates(x).to(state.weights[0].dtype).unflatten(-1, (3, -1)).permute(2, 0, 3, 1)  # (3, B, H, T)
-        gates = Gates(
-            c.max_step * logits[0].sigmoid(),
-            F.logsigmoid(logits[1]) if c.forget else torch.zeros_like(logits[1]),
-            F.logsigmoid(logits[2]) if c.momentum else torch.full_like(logits[2], NO_MOMENTUM),
-        )
-        fast = Fast(
-            state.weights,
-            state.momentum or tuple(torch.zeros_like(w) for w in state.weights),
-            state.anchor or state.weights,
-            state.phase,
-        )
-        y, fast = neural_memory(q, k, v, gates, fast, self.rule, mask)
-        after = TitansState(
-            fast.weights,
-            fast.momentum if c.momentum else (),
-            fast.anchor if c.chunk > 1 else (),
-            fast.phase,
-            (tail,),
-        )
-        return y.transpose(1, 2), after
+        y, after, tail = self.learn(x, mask, state[:4], state.tails[0], forget=self.config.forget)
+        return y, TitansState(*after, (tail,))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
