@@ -164,7 +164,8 @@ def test_a_wide_picture_is_read_in_tiles(dialog: VisualDialog) -> None:
     seen = see(dialog.eyes, [picture(1), wide])[1]
     assert seen.vectors.shape[0] == 12
     alone = see(dialog.eyes, [wide.crop((133, 0, 267, 100))])[0]
-    torch.testing.assert_close(seen.vectors[4:8], alone.vectors)
+    # Another size of batch may take another kernel of the processor's library: alike, not bit for bit.
+    torch.testing.assert_close(seen.vectors[4:8], alone.vectors, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(seen.boxes[4:8, 0], (alone.boxes[:, 0] + 1) / 3)
     torch.testing.assert_close(seen.boxes[4:8, 1], alone.boxes[:, 1])
     assert dialog.ask(dialog.start(dialog.look(wide)), "what is it")[0].known
