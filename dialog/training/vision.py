@@ -90,7 +90,7 @@ class VisionTraining(nn.Module):
         group = self.group[rows]
         alike = group[:, None] == group
         same = alike.float() / alike.sum(-1, keepdim=True)
-        total = pooled.new_zeros(())
+        total: Tensor = pooled.new_zeros(())
         for _ in range(2):
             some = torch.stack([self.texts[i][int(torch.randint(len(self.texts[i]), ()))] for i in rows.tolist()])
             scores = self.log_scale.exp().clamp(max=60) * pooled @ self.alignment.sentences(some).T

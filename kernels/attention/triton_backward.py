@@ -17,7 +17,7 @@ from kernels.attention.triton_tile import (
 
 
 @triton.jit
-def queries_kernel(  # type: ignore[no-untyped-def]
+def queries_kernel(
     q_ptr, k_ptr, v_ptr, do_ptr, log_sum_ptr, delta_ptr, q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, do_b, do_h, do_t,
     dq_ptr, dq_b, dq_h, dq_t, d_relative_ptr, d_bias_ptr, d_offset_ptr,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
@@ -96,7 +96,7 @@ def queries_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def keys_kernel(  # type: ignore[no-untyped-def]
+def keys_kernel(
     q_ptr, k_ptr, v_ptr, do_ptr, log_sum_ptr, delta_ptr, q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, do_b, do_h, do_t,
     dk_ptr, dv_ptr, d_other_ptr, dk_b, dk_h, dk_t, dv_b, dv_h, dv_t,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,

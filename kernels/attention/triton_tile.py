@@ -5,7 +5,7 @@ import triton.language as tl
 
 
 @triton.jit
-def key_bounds(start_ptr, end_ptr, b, S, START: tl.constexpr, END: tl.constexpr):  # type: ignore[no-untyped-def]
+def key_bounds(start_ptr, end_ptr, b, S, START: tl.constexpr, END: tl.constexpr):
     """The first key slot of row b that holds something, and the one after the last."""
     start = 0
     end = S
@@ -17,7 +17,7 @@ def key_bounds(start_ptr, end_ptr, b, S, START: tl.constexpr, END: tl.constexpr)
 
 
 @triton.jit
-def load_keys(  # type: ignore[no-untyped-def]
+def load_keys(
     k_ptr, k_t, other_ptr, other_t, ids_ptr, j, columns, S, K: tl.constexpr, OTHER: tl.constexpr, IDS: tl.constexpr
 ):
     """k and k_other (N, K) and the ids (N) of slots j; the pointers stand at this row and key head."""
@@ -34,9 +34,7 @@ def load_keys(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def load_query_structure(  # type: ignore[no-untyped-def]
-    ids_ptr, offset_ptr, offset_t, t, i, T, S, IDS: tl.constexpr, OFFSET: tl.constexpr
-):
+def load_query_structure(ids_ptr, offset_ptr, offset_t, t, i, T, S, IDS: tl.constexpr, OFFSET: tl.constexpr):
     """The ids and offsets (M) of queries t at slots i; the pointers stand at this row and head."""
     id_i = i
     if IDS:
@@ -48,7 +46,7 @@ def load_query_structure(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def dropped(seed, row, t, j, S, dropout):  # type: ignore[no-untyped-def]
+def dropped(seed, row, t, j, S, dropout):
     """What dropout multiplies the weights (M, N) of one row and head by: 0, or 1 / (1 - dropout).
 
     A function of its arguments, so that forward and backward agree without anything stored.
@@ -57,7 +55,7 @@ def dropped(seed, row, t, j, S, dropout):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def tile_scores(  # type: ignore[no-untyped-def]
+def tile_scores(
     q, k, k_other, i, j, id_i, id_j, relative_ptr, bias_ptr, allowed_ptr, offset_i,
     bias_t, bias_s, allowed_t, allowed_s, first, S, start, end, H, P, centre, scale, window,
     CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr, OTHER: tl.constexpr,
@@ -103,7 +101,7 @@ def tile_scores(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def key_range(  # type: ignore[no-untyped-def]
+def key_range(
     i_first, i_last, S, start, end, window, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_N: tl.constexpr
 ):
     """From which key slot to which the queries i_first .. i_last need to look; the first is a multiple of the block."""
@@ -119,7 +117,7 @@ def key_range(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def weigh(score, seen, log_sum, ceiling, KIND: tl.constexpr):  # type: ignore[no-untyped-def]
+def weigh(score, seen, log_sum, ceiling, KIND: tl.constexpr):
     """The weights (M, N), once a row's log_sum is known; KIND 0 is softmax, 1 sigmoid, 2 exp."""
     if KIND == 0:
         weight = tl.exp2((score - log_sum[:, None]) * 1.4426950408889634)
@@ -131,7 +129,7 @@ def weigh(score, seen, log_sum, ceiling, KIND: tl.constexpr):  # type: ignore[no
 
 
 @triton.jit
-def score_gradient(weight, score, d_weight, delta, ceiling, KIND: tl.constexpr):  # type: ignore[no-untyped-def]
+def score_gradient(weight, score, d_weight, delta, ceiling, KIND: tl.constexpr):
     """The gradient of the scores (M, N) from that of the weights; delta (M) is do . o, which softmax needs."""
     if KIND == 0:
         return weight * (d_weight - delta[:, None])

@@ -159,7 +159,7 @@ class _Tables:
 
 
 @triton.jit
-def _read(table, kind, P: tl.constexpr, R: tl.constexpr):  # type: ignore[no-untyped-def]
+def _read(table, kind, P: tl.constexpr, R: tl.constexpr):
     """The table as a step of this kind reads it: turned where a turn opens."""
     if R == 1:
         return table
@@ -167,7 +167,7 @@ def _read(table, kind, P: tl.constexpr, R: tl.constexpr):  # type: ignore[no-unt
 
 
 @triton.jit
-def _unread(table, kind, P: tl.constexpr, R: tl.constexpr):  # type: ignore[no-untyped-def]
+def _unread(table, kind, P: tl.constexpr, R: tl.constexpr):
     """The way back from `_read`."""
     if R == 1:
         return table
@@ -175,7 +175,7 @@ def _unread(table, kind, P: tl.constexpr, R: tl.constexpr):  # type: ignore[no-u
 
 
 @triton.jit
-def _log_sum(terms, axis: tl.constexpr):  # type: ignore[no-untyped-def]
+def _log_sum(terms, axis: tl.constexpr):
     """log of the sum of exp, -inf where every term is."""
     largest = tl.max(terms, axis=axis)
     largest = tl.where(largest == float("-inf"), 0.0, largest)
@@ -183,14 +183,14 @@ def _log_sum(terms, axis: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _level(table):  # type: ignore[no-untyped-def]
+def _level(table):
     """What to take off so that the largest entry is 0: that entry, or 0 if nothing is possible any more."""
     largest = tl.max(tl.max(table, axis=1), axis=0)
     return tl.where(largest == float("-inf"), 0.0, largest)
 
 
 @triton.jit
-def _utterance(emissions, kinds, row, i, ok, dtype: tl.constexpr, L: tl.constexpr, P: tl.constexpr):  # type: ignore[no-untyped-def]
+def _utterance(emissions, kinds, row, i, ok, dtype: tl.constexpr, L: tl.constexpr, P: tl.constexpr):
     """The kind, the emission relative to its largest (0 where labels were added), and that largest."""
     c = tl.arange(0, P)
     kind = tl.load(kinds + row + i, mask=ok, other=0)
@@ -201,7 +201,7 @@ def _utterance(emissions, kinds, row, i, ok, dtype: tl.constexpr, L: tl.constexp
 
 
 @triton.jit
-def _sweep(  # type: ignore[no-untyped-def]
+def _sweep(
     emissions, kinds, lengths, transition, context, blank, ends, final, taken_off, u, p, N,
     L: tl.constexpr, P: tl.constexpr, R: tl.constexpr, STORE: tl.constexpr,
 ):  # fmt: skip
@@ -246,7 +246,7 @@ def _sweep(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _expect(  # type: ignore[no-untyped-def]
+def _expect(
     kinds, lengths, transition, u, p, labels, transition_counts, context_counts, N, blocks,
     L: tl.constexpr, P: tl.constexpr, R: tl.constexpr, G: tl.constexpr, STEPS: tl.constexpr, EDGES: tl.constexpr,
 ):  # fmt: skip
@@ -280,7 +280,7 @@ def _expect(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _best(  # type: ignore[no-untyped-def]
+def _best(
     emissions, kinds, lengths, transition, context, final, taken_off, came_from, N,
     L: tl.constexpr, P: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
@@ -310,7 +310,7 @@ def _best(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _trace(kinds, lengths, came_from, entries, paths, N, P: tl.constexpr, R: tl.constexpr):  # type: ignore[no-untyped-def]
+def _trace(kinds, lengths, came_from, entries, paths, N, P: tl.constexpr, R: tl.constexpr):
     """From each dialogue's best last entry to the labels, last first."""
     b = tl.program_id(0).to(tl.int64)
     row = b * N

@@ -64,20 +64,20 @@ def _sizes(v: Tensor) -> dict[str, Any]:
 
 
 @triton.jit
-def _combine(peak_a, sum_a, peak_b, sum_b):  # type: ignore[no-untyped-def]
+def _combine(peak_a, sum_a, peak_b, sum_b):
     peak = tl.maximum(peak_a, peak_b)
     shift = tl.where(peak == float("-inf"), 0.0, peak)
     return peak, sum_a * tl.exp(peak_a - shift) + sum_b * tl.exp(peak_b - shift)
 
 
 @triton.jit
-def _finite(log_sum):  # type: ignore[no-untyped-def]
+def _finite(log_sum):
     """Where nothing has been seen, any finite number: what is subtracted from it is -inf."""
     return tl.where(log_sum == float("-inf"), 0.0, log_sum)
 
 
 @triton.jit
-def _forward_kernel(  # type: ignore[no-untyped-def]
+def _forward_kernel(
     s_ptr, v_ptr, first_sum_ptr, first_mean_ptr, o_ptr, sums_ptr, v_b, v_h, v_t, o_b, o_h, o_t, H, T,
     V: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_T: tl.constexpr,
 ):  # fmt: skip
@@ -109,7 +109,7 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _backward_kernel(  # type: ignore[no-untyped-def]
+def _backward_kernel(
     s_ptr, v_ptr, first_sum_ptr, first_mean_ptr, sums_ptr, do_ptr, r_ptr, ds_ptr, dv_ptr, d_sum_ptr, d_mean_ptr,
     v_b, v_h, v_t, do_b, do_h, do_t, dv_b, dv_h, dv_t, H, T,
     V: tl.constexpr, BLOCK_V: tl.constexpr, BLOCK_T: tl.constexpr,

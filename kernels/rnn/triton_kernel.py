@@ -117,19 +117,19 @@ def _launch(batch: int, width: int, on_gpu: bool) -> tuple[tuple[int, int], dict
 
 
 @triton.jit
-def _weights(ptr, gate, rows, row_mask, columns, column_mask, H: tl.constexpr):  # type: ignore[no-untyped-def]
+def _weights(ptr, gate, rows, row_mask, columns, column_mask, H: tl.constexpr):
     """One gate's weights at (rows, columns) of its H x H block."""
     at = (gate * H + rows)[:, None].to(tl.int64) * H + columns[None, :]
     return tl.load(ptr + at, mask=row_mask[:, None] & column_mask[None, :], other=0.0)
 
 
 @triton.jit
-def _tanh(x):  # type: ignore[no-untyped-def]
+def _tanh(x):
     return 2.0 * tl.sigmoid(2.0 * x) - 1.0
 
 
 @triton.jit(do_not_specialize=["t"])
-def _forward_kernel(  # type: ignore[no-untyped-def]
+def _forward_kernel(
     x_ptr, wc_ptr, bc_ptr, wi_ptr, bi_ptr, pi_ptr, pc_ptr, source_ptr, lengths_ptr, states_ptr, acts_ptr, B, T, M, t,
     H: tl.constexpr, SAVE: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
@@ -181,7 +181,7 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit(do_not_specialize=["t"])
-def _backward_kernel(  # type: ignore[no-untyped-def]
+def _backward_kernel(
     wc_ptr, wi_ptr, pi_ptr, pc_ptr, source_ptr, lengths_ptr, states_ptr, acts_ptr, d_states_ptr, d_acts_ptr, B, T, M, t,
     H: tl.constexpr, BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip

@@ -69,12 +69,12 @@ def _segment_ends(a: Tensor, b: Tensor, shift: int, step: int) -> Tensor:
 
 
 @triton.jit
-def _combine(a1, b1, a2, b2):  # type: ignore[no-untyped-def]
+def _combine(a1, b1, a2, b2):
     return a1 * a2, a2 * b1 + b2
 
 
 @triton.jit
-def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr):  # type: ignore[no-untyped-def]
+def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr):
     """The n-th tile in the direction of travel, scanned from zero: gates' products, states, and where they lie.
 
     With STEP -1 time runs backwards; SHIFT 1 takes the gate of the next step, as the gradient does. Overrunning steps
@@ -94,13 +94,13 @@ def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.con
 
 
 @triton.jit
-def _last(x, BLOCK_T: tl.constexpr):  # type: ignore[no-untyped-def]
+def _last(x, BLOCK_T: tl.constexpr):
     """The last row of a tile (BLOCK_T, BLOCK_D)."""
     return tl.sum(tl.where((tl.arange(0, BLOCK_T) == BLOCK_T - 1)[:, None], x, 0.0), 0)
 
 
 @triton.jit
-def _ends_kernel(  # type: ignore[no-untyped-def]
+def _ends_kernel(
     a_ptr, b_ptr, ends_ptr, T, D, tiles,
     SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
@@ -121,7 +121,7 @@ def _ends_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _start(ends_ptr, state, row, rows, D, columns):  # type: ignore[no-untyped-def]
+def _start(ends_ptr, state, row, rows, D, columns):
     """The state this segment starts from: the first one led through the segments before."""
     far = tl.num_programs(1).to(tl.int64) * rows * D
     for segment in range(tl.program_id(1)):
@@ -132,9 +132,7 @@ def _start(ends_ptr, state, row, rows, D, columns):  # type: ignore[no-untyped-d
 
 
 @triton.jit
-def _forward_kernel(  # type: ignore[no-untyped-def]
-    a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr
-):
+def _forward_kernel(a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr):
     n_blocks = tl.cdiv(D, BLOCK_D)
     row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
     columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
@@ -148,7 +146,7 @@ def _forward_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _backward_kernel(  # type: ignore[no-untyped-def]
+def _backward_kernel(
     a_ptr, dy_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, T, D, tiles,
     BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip

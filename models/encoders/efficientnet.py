@@ -72,7 +72,8 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.adds else y
+        out: Tensor = x + y if self.adds else y
+        return out
 
 
 class EfficientNetLite2(nn.Module):

@@ -123,7 +123,11 @@ class TitansContext(SequenceMixer[TitansContextState]):
         heads = c.attention_heads
         slot = torch.arange(c.chunk, device=x.device).expand(len(x), -1)
         mine = (phase[:, None] + slot).clamp(max=c.chunk - 1)
-        split = lambda z: z.unflatten(-1, (heads, -1))  # noqa: E731
+
+        def split(z: Tensor) -> Tensor:
+            by_head: Tensor = z.unflatten(-1, (heads, -1))
+            return by_head
+
         q = rotary(split(self.query(x)), mine)
         k = torch.cat([rotary(split(self.key(rows)), slot) for rows in (rows_h, rows_x)], 1)
         v = torch.cat([split(self.value(rows)) for rows in (rows_h, rows_x)], 1)
