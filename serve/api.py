@@ -19,6 +19,7 @@ from serve.chats.routes import chat_routes
 from serve.chats.schemas import NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
 from serve.edge import logs, metrics, timing
+from serve.edge.access import Access
 from serve.edge.door import API_PREFIX, METRICS_PATH, Door, request_id_of
 from serve.edge.drain import Drain
 from serve.edge.health import Health
@@ -64,9 +65,11 @@ def create_api(
     keys: Keys | None = None,
     metrics_folder: Path | None = None,
     drain: Drain | None = None,
+    access: Access | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
     folder of the storage."""
+    access = access or Access()
     app = FastAPI(
         title="rapport",
         version=__version__,
@@ -74,21 +77,21 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        servers=[{"url": API_PREFIX}],
+        servers=[{"url": access.root_path + API_PREFIX}],
         root_path_in_servers=False,
     )
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
     describe(app, _DESCRIPTION, _BODIES, words, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
-    app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches))
+    app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches, root_path=access.root_path))
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     app.include_router(_figures(storage, metrics_folder))
-    add_docs(app, "/docs")
+    add_docs(app, "/docs", access.root_path)
     _add_errors(app, limits)
     once = Repeats(app, storage, limits.answer_seconds)
-    return Door(_Guard(once), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain)
+    return Door(_Guard(once), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:

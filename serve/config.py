@@ -3,6 +3,8 @@
 import importlib
 import ipaddress
 import os
+import re
+import ssl
 import tempfile
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -10,7 +12,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,6 +26,7 @@ from serve.edge.keys import PAGE, Key, Keys, hash_of, new_key, read_keys
 from serve.edge.limits import Limits
 
 PROFILES = Path(__file__).parent / "config"
+_ROOT_PATH = re.compile(r"(/(?!v1(?:/|$))[A-Za-z0-9._~-]+)+")
 
 
 def imported(path: str) -> Any:
@@ -120,6 +123,10 @@ class AccessConfig(_Part):
     """Names by which the service is called, beside its machine's own: a request for another is 403. `*` for any."""
     origins: tuple[str, ...] = ()
     """Pages of other hosts that may call the API, as `https://example.org`; a request from another one is 403."""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For, -Proto and -Host are believed; nobody else's are."""
+    read_only: bool = False
+    """What would make, change or delete anything is 403; what is asked and not kept is answered."""
 
     keys: Path | None = None
     """A file with the keys that may ask, as `rapport keys` writes it."""
@@ -157,9 +164,29 @@ class AccessConfig(_Part):
             found = (*found, Key(name=PAGE, hash=hash_of(self.page.get_secret_value())))
         return Keys(keys=found, required=required)
 
-    def door(self, host: str) -> Access:
-        """What the door is told, of a service that listens on this address."""
-        return Access(host=host, hosts=self.hosts, origins=self.origins)
+
+class TlsConfig(_Part):
+    """What makes it https. Both files or neither; a cluster's nodes each need them at the same place."""
+
+    certificate: Path | None = None
+    """A file with the certificate and those that vouch for it, in PEM."""
+    key: Path | None = None
+    """A file with its private key, in PEM, without a password."""
+
+    @model_validator(mode="after")
+    def _has_both(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("expected both a certificate and a key, or neither")
+        return self
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """For a client of this very service, whatever it calls it: only this certificate is good. True without one."""
+        if self.certificate is None:
+            return True
+        context = ssl.create_default_context(cafile=self.certificate)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.check_hostname = False  # it is called by its address here
+        return context
 
 
 class RayConfig(_Part):
@@ -190,6 +217,8 @@ class AppConfig(BaseSettings):
     """The address it listens on; 0.0.0.0 for all of the machine's."""
     port: int = Field(default=8000, ge=1, le=65535)
     """The port it listens on, for the page and the API."""
+    root_path: str = ""
+    """What a proxy in front has before every path, as `/mood`; it may take it off or pass it on."""
     data_dir: Path | None = None
     """Chats and logs. By default the platform's folder for user data."""
     model: str = EMOTION
@@ -204,11 +233,20 @@ class AppConfig(BaseSettings):
     """A service that is told to stop takes no new work, and has so long to finish what is under way."""
     limits: Limits = Field(default_factory=Limits)
     access: AccessConfig = Field(default_factory=AccessConfig)
+    tls: TlsConfig = Field(default_factory=TlsConfig)
     keep: KeepConfig = Field(default_factory=KeepConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        found = value.rstrip("/")
+        if found and not _ROOT_PATH.fullmatch(found):
+            raise ValueError(f"expected a path as /mood, got {value!r}")
+        return found
 
     @field_validator("tagger", "catalogue")
     @classmethod
@@ -256,6 +294,24 @@ class AppConfig(BaseSettings):
     def model_name(self) -> str:
         """What the default model is called outside: its name, or that of its folder; the path is nobody's business."""
         return Path(self.model).name if Path(self.model).is_dir() else self.model
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """How it is called."""
+        return "http" if self.tls.certificate is None else "https"
+
+    @property
+    def door(self) -> Access:
+        """What the door is told."""
+        access = self.access
+        return Access(
+            host=self.host,
+            hosts=access.hosts,
+            origins=access.origins,
+            proxies=access.proxies,
+            root_path=self.root_path,
+            read_only=access.read_only,
+        )
 
     @property
     def is_private(self) -> bool:

@@ -82,7 +82,7 @@ _BODY = {
 }
 
 
-def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: bool) -> APIRouter:
+def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: bool, root_path: str = "") -> APIRouter:
     """The router. Ids are secrets; only where `may_list` can all batches be seen."""
     router = APIRouter(prefix="/batches", tags=["batches"])
     folder = folder_of(storage)
@@ -98,7 +98,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         ahead = 0
         if batch.state == "queued":
             ahead = await storage.do(lambda db: batch_table.before(db, batch.id), writes=False)
-        return reply(request, _shown(batch, ahead), status, headers)
+        return reply(request, _shown(batch, ahead, root_path), status, headers)
 
     @router.post(
         "",
@@ -108,7 +108,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         response_model=BatchReply,
         responses={
             202: {"description": "Accepted", "content": {"application/json": {"example": _STATE}}},
-            **declared(400, 408, 413, 422, 507),
+            **declared(400, 408, 413, 415, 422, 507),
         },
         openapi_extra=_BODY,
     )
@@ -152,7 +152,7 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
             raise Refusal(403, "forbidden", detail)
         batches = await storage.do(lambda db: batch_table.listed(db, owner), writes=False)
         ahead = [b.id for b in reversed(batches) if b.state == "queued"]
-        shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0) for b in batches]
+        shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0, root_path) for b in batches]
         return reply(request, {"batches": shown})
 
     @router.get(
@@ -270,7 +270,7 @@ def _safe(filename: str) -> str:
     return f"{stem}{dot}{ending}" or "log"
 
 
-def _shown(batch: StoredBatch, ahead: int) -> dict[str, Any]:
+def _shown(batch: StoredBatch, ahead: int, root_path: str) -> dict[str, Any]:
     return {
         "id": batch.id,
         "created": batch.created,
@@ -291,5 +291,5 @@ def _shown(batch: StoredBatch, ahead: int) -> dict[str, Any]:
         "utterances": batch.utterances,
         "failures": list(batch.failures),
         "error": batch.error,
-        "output": f"/v1/batches/{batch.id}/output" if batch.state == "done" else None,
+        "output": f"{root_path}/v1/batches/{batch.id}/output" if batch.state == "done" else None,
     }

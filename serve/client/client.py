@@ -1,5 +1,6 @@
 """A typed client of the service: conversations, chats, batches and pictures, and retries that know when to stop."""
 
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,13 +135,16 @@ class Client(BatchCalls, VisualCalls):
         retries: int = 4,
         longest_wait: float = 30.0,
         key: str | None = None,
+        verify: ssl.SSLContext | bool = True,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """timeout and longest_wait are in seconds; `key` is one the service gave; `transport` is httpx's, for tests."""
+        """timeout and longest_wait are in seconds; `key` is one the service gave; `verify` is httpx's, and so is
+        `transport`, for tests."""
         self._http = httpx.Client(
             base_url=base_url.rstrip("/") + "/v1",
             timeout=httpx.Timeout(timeout, connect=10.0),
             headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            verify=verify,
             transport=transport,
         )
         self._retries = retries

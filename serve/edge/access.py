@@ -1,23 +1,26 @@
-"""Who may ask: the host a request is for, and the page it comes from.
+"""Who may ask: the host a request is for, the page it comes from, and whose word about both counts.
 
 A page that somebody has open in a browser may send requests to any address, this service's too, and a name that leads
 to 127.0.0.1 makes it look like the same origin. So a request must be for a name of this service, and if a page sent it,
 for that page's own host, or the page is on a list.
 """
 
-import ipaddress
 import socket
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 from starlette.datastructures import Headers
+from starlette.types import Scope
 
+from serve.edge.keys import wanted
 from serve.edge.problems import Refusal
+from serve.edge.proxies import address_of, believe
 
 ACCESS_VARIABLE = "RAPPORT_PROXY_ACCESS"
 """Where the HTTP proxy finds whom it lets in."""
-_EXPOSED = "Location, Retry-After, Server-Timing, X-Request-ID"
+_EXPOSED = "Idempotent-Replayed, Location, Retry-After, Server-Timing, X-Request-ID"
+_MAY_SEND = "Authorization, Content-Encoding, Content-Type, Idempotency-Key, X-Request-ID"
 _ANY = "*"
 
 
@@ -32,6 +35,27 @@ class Access(BaseModel):
     """Names by which the service is called, beside those of its own machine; `*` for any."""
     origins: tuple[str, ...] = Field(default=())
     """Pages elsewhere that may call the API, as `https://example.org`."""
+    proxies: tuple[IPvAnyNetwork, ...] = ()
+    """The proxies whose X-Forwarded-For, -Proto and -Host are believed."""
+    root_path: str = ""
+    """What a proxy puts before every path, as `/mood`."""
+    read_only: bool = False
+    """Nothing that writes is let in."""
+
+    def enter(self, scope: Scope) -> None:
+        """To be called once, first: what trusted proxies say is on the request afterwards, and no root path before its
+        own any more."""
+        believe(scope, self.proxies)
+        path = str(scope["path"])
+        if self.root_path and path.startswith(self.root_path + "/"):
+            scope["path"] = path.removeprefix(self.root_path)
+            raw = bytes(scope.get("raw_path") or path.encode())
+            scope["raw_path"] = raw.removeprefix(self.root_path.encode())
+
+    def check_writes(self, method: str, path: str) -> None:
+        """Refusal 403 for what writes, in a service that only reads; path is that under the API's prefix."""
+        if self.read_only and wanted(method, path) == "write":
+            raise Refusal(403, "read-only", "this service is read-only at the moment: nothing can be made or changed")
 
     def check(self, headers: Headers) -> None:
         """Refusal 403 where the request is for another host, or from a page that is not ours."""
@@ -67,7 +91,7 @@ class Access(BaseModel):
         return {
             **self.cors(headers),
             "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
-            "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-ID",
+            "Access-Control-Allow-Headers": _MAY_SEND,
             "Access-Control-Max-Age": "600",
         }
 
@@ -75,7 +99,7 @@ class Access(BaseModel):
         listed = {host.lower() for host in self.hosts}
         if _ANY in listed or name in listed or name in ("localhost", self.host):
             return True
-        address = _address(name)
+        address = address_of(name)
         if _is_private(str(self.host)):
             return address is not None and address.is_loopback
         # A name can be made to lead here by whoever owns it; an address is nobody's.
@@ -90,13 +114,6 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(name)
-    except ValueError:
-        return None
-
-
 def _is_private(host: str) -> bool:
-    address = _address(host)
+    address = address_of(host)
     return host == "localhost" or (address is not None and address.is_loopback)

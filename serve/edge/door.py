@@ -16,17 +16,20 @@ from pathlib import Path
 import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.edge import logs, metrics
 from serve.edge.access import ACCESS_VARIABLE, Access
+from serve.edge.answer import Answer
+from serve.edge.compression import Inflater, compressing, inflater_for
 from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
 from serve.edge.keys import KEYS_VARIABLE, OWNER_HEADER, Keys, Pace, expect_scope
 from serve.edge.limits import Limits
 from serve.edge.metrics import METRICS_VARIABLE
-from serve.edge.problems import Refusal, headers_too_large, of_status, overloaded, too_large, too_slow, unavailable
-from serve.edge.spool import FILE_HEADER, FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
+from serve.edge.problems import Refusal, headers_too_large, overloaded, too_slow
+from serve.edge.room import Held, Room
+from serve.edge.spool import FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
 
 API_PREFIX = "/v1"
 PICTURE_PATHS = ("/visual-dialogs", "/visual-answers")
@@ -72,8 +75,8 @@ class Door:
         self._prefix = prefix
         self._spool = spool
         self._front = front
-        self._api_bytes = _Room("waiting_bytes", limits.waiting_bytes)
-        self._page_bytes = _Room("page_waiting_bytes", limits.page_waiting_bytes)
+        self._api_bytes = Room("waiting_bytes", limits.waiting_bytes)
+        self._page_bytes = Room("page_waiting_bytes", limits.page_waiting_bytes)
         self._drain = drain or Drain()
         self._access = access or Access()
         self._keys = keys
@@ -91,13 +94,31 @@ class Door:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        outermost = not self._is_passed_on(scope)
+        if outermost:
+            self._access.enter(scope)
         if scope["path"] == METRICS_PATH:  # where those who collect figures look for them
             scope["path"] = self._prefix + METRICS_PATH
             scope["raw_path"] = scope["path"].encode()
         path = scope["path"]
-        is_api = path == self._prefix or path.startswith(self._prefix + "/")
-        headers = Headers(scope=scope)
-        answer = _Answer(
+        if path == self._prefix or path.startswith(self._prefix + "/"):
+
+            async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+                await self._let_in(scope, receive, send, request_id, outermost=outermost, is_api=True)
+
+            await compressing(inside)(scope, receive, send)
+        else:
+            await self._let_in(scope, receive, send, request_id, outermost=outermost, is_api=False)
+
+    def _is_passed_on(self, scope: Scope) -> bool:
+        """Whether another door of ours has looked at this request already."""
+        return not self._front and bool(self._secret) and Headers(scope=scope).get(FRONT_HEADER) == self._secret
+
+    async def _let_in(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, *, outermost: bool, is_api: bool
+    ) -> None:
+        path, headers = scope["path"], Headers(scope=scope)
+        answer = Answer(
             scope,
             receive,
             send,
@@ -106,15 +127,19 @@ class Door:
             front=self._front,
             extra=self._access.cors(headers) if is_api else {},
             spool=self._sends_files(scope),
+            root_path=self._access.root_path if outermost else "",
         )
         try:
             if sum(len(name) + len(value) for name, value in scope["headers"]) > self._limits.header_bytes:
                 raise headers_too_large(self._limits.header_bytes)
-            self._access.check(headers)
+            if outermost:
+                self._access.check(headers)
+                self._identify(scope, path, is_api=is_api)
             if path in _HIDDEN:
                 raise Refusal(404, "not-found", "there is nothing at this address")
-            self._identify(scope, path, is_api=is_api)
-            if is_api and scope["method"] == "OPTIONS" and (allowed := self._access.preflight(headers)) is not None:
+            if path == self._access.root_path != "":  # the page's own links begin after the slash
+                await RedirectResponse(f"{path}/", 308)(scope, receive, answer)
+            elif is_api and scope["method"] == "OPTIONS" and (allowed := self._access.preflight(headers)) is not None:
                 await Response(status_code=204, headers=dict(allowed))(scope, receive, send)
             elif not is_api:
                 await self._pass(scope, receive, answer)
@@ -128,26 +153,27 @@ class Door:
     def _identify(self, scope: Scope, path: str, *, is_api: bool) -> None:
         """Writes whose key it is onto the request, at the outermost door that knows the keys. Refusal 401, 403, 429."""
         headers = MutableHeaders(scope=scope)
-        if not self._front and self._secret and headers.get(FRONT_HEADER) == self._secret:
-            return
         del headers[OWNER_HEADER]
         inside = path.removeprefix(self._prefix)
         # Browsers ask whether they may ask before they send a key.
         asks_first = scope["method"] == "OPTIONS" and "origin" in headers
-        if self._keys is None or (is_api and (inside in (LIVE, READY) or asks_first)):
-            return
-        key = self._keys.identify(headers)
+        key = None
+        if self._keys is not None and not (is_api and (inside in (LIVE, READY) or asks_first)):
+            key = self._keys.identify(headers)
+        if key is not None and is_api:
+            expect_scope(key, scope["method"], inside)
+        if is_api:
+            self._access.check_writes(scope["method"], inside)
         if key is None:
             return
         if is_api:
-            expect_scope(key, scope["method"], inside)
             self._pace.take(key)
             headers[OWNER_HEADER] = key.name
         elif key.scopes != ("read", "write"):
             raise Refusal(403, "wrong-scope", "the page needs a key that may read and write")
         del headers["authorization"]  # nobody behind the door needs to see it
 
-    async def _probe(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _probe(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         if self._front and scope["path"] == self._prefix + LIVE:
             body = orjson.dumps({"status": "ok", "request_id": request_id_of(scope)})
             await Response(body, media_type="application/json")(scope, receive, answer)
@@ -156,7 +182,7 @@ class Door:
             raise _stopping(headers={UNDER_WAY_HEADER: str(self._under_way)})
         await self._app(scope, _replay(b"", receive), answer)
 
-    async def _work(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _work(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         if self._drain.begun:
             raise _stopping()
         self._under_way += 1
@@ -176,9 +202,9 @@ class Door:
             return self._spool
         return None if FRONT_HEADER in headers else self._spool
 
-    async def _pass(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _pass(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         """To anything but the API: the body goes on while it arrives, and ends where it becomes too large."""
-        held = _Held(self._page_bytes, "page_bytes", self._limits.page_bytes)
+        held = Held(self._page_bytes, "page_bytes", self._limits.page_bytes)
         held.expect(Headers(scope=scope))
         more = True
 
@@ -199,19 +225,20 @@ class Door:
         finally:
             held.release()
 
-    async def _admit(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _admit(self, scope: Scope, receive: Receive, answer: Answer) -> None:
         headers = MutableHeaders(scope=scope)
         if self._is_log(scope, headers):
             try:
-                async with self._spool.receive(headers.get("content-length", ""), receive) as name:  # type: ignore[union-attr]
+                async with self._spool.receive(headers, receive) as name:  # type: ignore[union-attr]
                     headers[LOG_HEADER] = name
                     headers["content-length"] = "0"
-                    del headers["transfer-encoding"]
+                    for header in ("transfer-encoding", "content-encoding"):
+                        del headers[header]
                     await self._wait_for(scope, _replay(b"", receive), answer)
             except SenderLeft:
                 pass
             return
-        held = _Held(self._api_bytes, *self._most(scope))
+        held = Held(self._api_bytes, *self._most(scope))
         try:
             await self._wait_for(scope, receive, answer, held)
         finally:
@@ -229,12 +256,12 @@ class Door:
             return False
         return self._front or not (FRONT_HEADER in headers and LOG_HEADER in headers)
 
-    async def _wait_for(self, scope: Scope, receive: Receive, answer: "_Answer", held: "_Held | None" = None) -> None:
+    async def _wait_for(self, scope: Scope, receive: Receive, answer: Answer, held: Held | None = None) -> None:
         """The app's answer, while one of the places for waiting requests is taken: not before the body is in."""
         self._expect_a_place()
         if held is not None:
             with self._one_more_arrives(scope):
-                body = await self._read(Headers(scope=scope), receive, held)
+                body = await self._read(MutableHeaders(scope=scope), receive, held)
             if body is None:
                 return
             receive = _replay(body, receive)
@@ -273,158 +300,35 @@ class Door:
         except TimeoutError:
             raise too_slow(f"nothing of the body came for {self._limits.idle_seconds:g} s") from None
 
-    async def _read(self, headers: Headers, receive: Receive, held: "_Held") -> bytes | None:
-        """The body; None if the sender went away. Refusal 408, 413 or 429."""
+    async def _read(self, headers: MutableHeaders, receive: Receive, held: Held) -> bytes | None:
+        """The body, uncompressed; None if the sender went away. Refusal 400, 408, 413, 415 or 429."""
         held.expect(headers)
+        inflater: Inflater | None = None
         chunks: list[bytes] = []
+        arrived = 0
         try:
             async with asyncio.timeout(self._limits.upload_seconds):
-                while True:
+                more = True
+                while more:
                     message = await self._next(receive)
                     if message["type"] == "http.disconnect":
                         return None
-                    chunk = message.get("body", b"")
-                    held.take(len(chunk))
-                    chunks.append(chunk)
-                    if not message.get("more_body", False):
-                        return b"".join(chunks)
+                    sent, more = message.get("body", b""), message.get("more_body", False)
+                    if sent and not arrived:  # how nothing is coded is of no matter
+                        inflater = inflater_for(headers)
+                    arrived += len(sent)
+                    held.expect_bytes(arrived)
+                    for chunk in (sent,) if inflater is None else inflater.feed(sent):
+                        held.take(len(chunk))
+                        chunks.append(chunk)
         except TimeoutError:
             raise too_slow(f"the body did not arrive within {self._limits.upload_seconds:g} s") from None
-
-
-class _Room:
-    """Bytes that all requests of a kind may hold together."""
-
-    def __init__(self, limit: str, n_bytes: int) -> None:
-        self.limit = limit
-        self.n_bytes = n_bytes
-        self.taken = 0
-
-
-class _Held:
-    """The bytes one request holds, at most `n_bytes` and what the room has left."""
-
-    def __init__(self, room: _Room, limit: str, n_bytes: int) -> None:
-        self._room = room
-        self._limit = limit
-        self._allowed = n_bytes
-        self._bytes = 0
-
-    def expect(self, headers: Headers) -> None:
-        """Refusal 413 where the request says beforehand that it is too large."""
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._allowed:
-            raise too_large(self._limit, self._allowed)
-
-    def take(self, n_bytes: int) -> None:
-        """So many more. Refusal 413 or 429."""
-        self._bytes += n_bytes
-        self._room.taken += n_bytes
-        if self._bytes > self._allowed:
-            raise too_large(self._limit, self._allowed)
-        if n_bytes and self._room.taken > self._room.n_bytes:
-            raise overloaded("too much is waiting already", limit=self._room.limit)
-
-    def release(self) -> None:
-        """All of them are given back."""
-        self._room.taken -= self._bytes
-        self._bytes = 0
-
-
-class _Answer:
-    """`send`, with our headers; under the API an error in another shape than problem+json is put into that shape.
-
-    With a spool, an answer that names a file is sent with that file as its body.
-    """
-
-    def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        request_id: str,
-        *,
-        is_api: bool,
-        front: bool,
-        extra: Mapping[str, str],
-        spool: Spool | None,
-    ) -> None:
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._request_id = request_id
-        self._is_api = is_api
-        self._front = front
-        self._extra = extra
-        self._spool = spool
-        self._replaced: Refusal | None = None
-        self._file: FileResponse | None = None
-        self._started = False
-        self._refused = False
-
-    async def __call__(self, message: Message) -> None:
-        if self._refused:
-            return
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            kind = headers.get("content-type", "")
-            if self._is_api and message["status"] >= 400 and "json" not in kind:
-                self._replaced = _from_elsewhere(message["status"], headers.get("retry-after"), front=self._front)
-                return
-            headers["X-Request-ID"] = self._request_id
-            headers.update(self._extra)
-            if self._is_api:
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Cache-Control", "no-store")
-            if self._spool is not None and self._is_api and FILE_HEADER in headers:
-                try:
-                    self._file = self._answer_of(self._spool, headers)
-                except Refusal as refusal:
-                    self._replaced = refusal
-                return
-            self._started = True
-        elif self._file is not None:
-            return
-        elif self._replaced is not None:
-            if not message.get("more_body", False):
-                await self._respond(self._replaced)
-            return
-        await self._send(message)
-
-    async def send_file(self) -> None:
-        """The file that the app named, if it did. To be called once the app is done: a slow reader takes no place."""
-        if self._file is not None:
-            self._started = True
-            await self._file(self._scope, self._receive, self._send)
-
-    async def refuse(self, refusal: Refusal) -> None:
-        """Answers with the refusal, unless an answer has begun. What the app says after that is dropped."""
-        if self._started or self._refused:
-            return
-        self._refused = True
-        await self._respond(refusal)
-
-    @staticmethod
-    def _answer_of(spool: Spool, headers: MutableHeaders) -> FileResponse:
-        path = spool.file(headers[FILE_HEADER])
-        told = {name: value for name, value in headers.items() if name not in (FILE_HEADER, "content-length")}
-        return FileResponse(path, headers=told, media_type=told.get("content-type"))
-
-    async def _respond(self, refusal: Refusal) -> None:
-        metrics.REFUSALS.labels(refusal.kind, refusal.limit or "").inc()
-        logs.get().warning(
-            "refused",
-            request_id=self._request_id,
-            method=self._scope["method"],
-            status=refusal.status,
-            kind=refusal.kind,
-            limit=refusal.limit,
-        )
-        response = refusal.response(self._request_id)
-        extra = {"x-request-id": self._request_id, **self._extra}
-        headers = [*response.raw_headers, *((k.lower().encode(), v.encode()) for k, v in extra.items())]
-        await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": bytes(response.body)})
+        body = b"".join(chunks)
+        if inflater is not None:
+            inflater.end()
+            del headers["content-encoding"]
+            headers["content-length"] = str(len(body))
+        return body
 
 
 def request_id_of(scope: Scope) -> str:
@@ -472,17 +376,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 def _stopping(headers: Mapping[str, str] | None = None) -> Refusal:
     return Refusal(503, "stopping", "the service is stopping", retry_after=5, headers=headers)
-
-
-def _from_elsewhere(status: int, retry_after: str | None, *, front: bool = False) -> Refusal:
-    """The refusal to say instead of an error that Serve or a library answered in plain text."""
-    if front and status == 404:  # of the API itself; what is behind it would have said so in JSON
-        return Refusal(503, "starting", "the service is starting", retry_after=2)
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
-    if status == 429:
-        return overloaded("too many requests are waiting", retry_after=seconds)
-    if status in (408, 502, 503, 504):
-        return unavailable("the service cannot answer now", retry_after=seconds)
-    if status >= 500:
-        return Refusal(500, "internal", "something went wrong here; the log has the request's id")
-    return of_status(status)

@@ -94,11 +94,15 @@ class Pace:
         self._left[key.name] = left - 1, now
 
 
+def wanted(method: str, path: str) -> Kind:
+    """What a request does; path is that under the API's prefix."""
+    return "read" if method in ("GET", "HEAD", "OPTIONS") or path in STATELESS else "write"
+
+
 def expect_scope(key: Key, method: str, path: str) -> None:
     """Refusal 403 where the key may not do that; path is that under the API's prefix."""
-    wanted: Kind = "read" if method in ("GET", "HEAD", "OPTIONS") or path in STATELESS else "write"
-    if wanted not in key.scopes:
-        raise Refusal(403, "wrong-scope", f"this key may not {wanted}")
+    if (does := wanted(method, path)) not in key.scopes:
+        raise Refusal(403, "wrong-scope", f"this key may not {does}")
 
 
 def new_key(

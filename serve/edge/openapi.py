@@ -57,15 +57,17 @@ def describe(
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def add_docs(app: FastAPI, path: str) -> None:
-    """A page to read and try the API at `path`; its scripts come from an installed package, not from another host."""
+def add_docs(app: FastAPI, path: str, root_path: str) -> None:
+    """A page to read and try the API at `path`; its scripts come from an installed package, not from another host.
+
+    root_path is what a proxy has before every path."""
     static = f"{path}/static"
     # The package holds Swagger UI 5, which reads OpenAPI 3.1; its own FastAPI class is not used.
     app.mount(static, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs-static")
 
     @app.get(path, include_in_schema=False)
     async def docs(request: Request) -> HTMLResponse:
-        root = request.scope.get("root_path", "").rstrip("/")
+        root = root_path + request.scope.get("root_path", "").rstrip("/")
         return get_swagger_ui_html(
             openapi_url=f"{root}{app.openapi_url}",
             title=app.title,

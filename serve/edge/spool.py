@@ -14,8 +14,10 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
+from serve.edge.compression import Inflater, inflater_for
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal, disk_full, overloaded, too_large, too_slow
 
@@ -43,11 +45,12 @@ class Spool:
         self._arriving = 0
 
     @contextlib.asynccontextmanager
-    async def receive(self, length: str, receive: Receive) -> AsyncIterator[str]:
-        """The name of the file that holds the body, deleted afterwards unless somebody has moved it away.
+    async def receive(self, headers: Headers, receive: Receive) -> AsyncIterator[str]:
+        """The name of the file that holds the body, uncompressed, deleted afterwards unless somebody has moved it away.
 
-        length is what Content-Length says, "" for nothing. Refusal 408, 413, 429, 507; SenderLeft.
+        Refusal 400, 408, 413, 415, 429, 507; SenderLeft.
         """
+        length, inflater = headers.get("content-length", ""), inflater_for(headers)
         if length.isdigit() and int(length) > self._limits.log_bytes:
             raise too_large("log_bytes", self._limits.log_bytes)
         if self._arriving >= self._limits.logs_arriving:
@@ -59,7 +62,7 @@ class Spool:
             with _room_on_disk():
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 async with asyncio.timeout(self._limits.log_seconds):
-                    await self._write(path, receive)
+                    await self._write(path, receive, inflater)
             yield name
         except TimeoutError:
             raise too_slow(f"the log did not arrive within {self._limits.log_seconds:g} s") from None
@@ -91,8 +94,8 @@ class Spool:
     def _upload(self, name: str) -> Path:
         return self.folder / "uploads" / name
 
-    async def _write(self, path: Path, receive: Receive) -> None:
-        n_bytes, waiting, more = 0, bytearray(), True
+    async def _write(self, path: Path, receive: Receive, inflater: Inflater | None) -> None:
+        arrived, written, waiting, more = 0, 0, bytearray(), True
         with path.open("xb", buffering=0) as file:
             while more:
                 message = await self._next(receive)
@@ -101,13 +104,26 @@ class Spool:
                 waiting += message.get("body", b"")
                 more = message.get("more_body", False)
                 if len(waiting) >= _AT_ONCE or not more:
-                    n_bytes += len(waiting)
-                    if n_bytes > self._limits.log_bytes:
-                        raise too_large("log_bytes", self._limits.log_bytes)
-                    await asyncio.to_thread(_write_all, file.fileno(), bytes(waiting))
+                    arrived += len(waiting)
+                    self._expect(arrived)
+                    written = await asyncio.to_thread(self._add, file.fileno(), bytes(waiting), written, inflater)
                     waiting.clear()
+            if inflater is not None:
+                inflater.end()
             # What is accepted outlives a loss of power.
             await asyncio.to_thread(os.fsync, file.fileno())
+
+    def _add(self, file: int, data: bytes, written: int, inflater: Inflater | None) -> int:
+        """How much has been written with these bytes, or with what they are when they are not compressed."""
+        for piece in (data,) if inflater is None else inflater.feed(data):
+            written += len(piece)
+            self._expect(written)
+            _write_all(file, piece)
+        return written
+
+    def _expect(self, n_bytes: int) -> None:
+        if n_bytes > self._limits.log_bytes:
+            raise too_large("log_bytes", self._limits.log_bytes)
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -65,6 +65,7 @@ class Api:
             metrics_folder=config.data_folder() / metrics.FOLDER,
             drain=Drain(_stopping(config)),
             keys=config.access.known_keys(is_private=config.is_private),
+            access=config.door,
         )
 
 
@@ -168,7 +169,7 @@ class _Service(threading.Thread):
     def run(self) -> None:
         config = self._config
         host = f"[{config.host}]" if ":" in config.host else config.host
-        url = f"http://{host}:{config.port}"
+        url = f"{config.scheme}://{host}:{config.port}"
         print(f"rapport is starting on {url} ...", file=sys.stderr, flush=True)
         if not (config.is_private or config.access.known_keys(is_private=False).required):
             told = "rapport: access.required is off: WHOEVER REACHES THIS ADDRESS CAN READ, WRITE AND DELETE EVERYTHING"
@@ -191,7 +192,7 @@ def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
     location = "HeadOnly" if config.ray.address is None else "EveryNode"
     ray_serve.start(
         proxy_location=location,
-        http_options={"host": config.host, "port": config.port, "keep_alive_timeout_s": 75},
+        http_options={"host": config.host, "port": config.port, "keep_alive_timeout_s": 75, **_tls(config)},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
     targets = [ray_serve.RunTarget(build_app(config), name="api", route_prefix=API_PREFIX)]
@@ -200,6 +201,13 @@ def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
         targets.append(ray_serve.RunTarget(app, name=name, route_prefix=prefix))
     ray_serve.run_many(targets, wait_for_applications_running=False)
     return {str(target.name): str(target.route_prefix) for target in targets}
+
+
+def _tls(config: AppConfig) -> dict[str, str]:
+    if config.tls.certificate is None:
+        return {}
+    found = {"ssl_certfile": config.tls.certificate, "ssl_keyfile": config.tls.key}
+    return {name: str(path.expanduser().resolve()) for name, path in found.items() if path is not None}
 
 
 def _wait_until_ready(
@@ -225,10 +233,10 @@ def _wait_until_ready(
 def _asking(config: AppConfig, seconds: float) -> httpx.Client:
     """A client of this service, from the machine it runs on."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)
-    base = httpx.URL(scheme="http", host=host, port=config.port)
+    base = httpx.URL(scheme=config.scheme, host=host, port=config.port)
     page = config.access.page  # which the page asks for too, where keys are needed
     headers = {} if page is None else {"Authorization": f"Bearer {page.get_secret_value()}"}
-    return httpx.Client(base_url=base, timeout=seconds, headers=headers, trust_env=False)
+    return httpx.Client(base_url=base, timeout=seconds, headers=headers, trust_env=False, verify=config.tls.trust())
 
 
 def _stopping(config: AppConfig) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from serve.config import AppConfig, UnusableConfig
 from serve.emotion.choice import TASK, Choice
+from serve.ray.tls import expect_usable
 from serve.storage import DATABASE, Storage
 
 _SECONDS = 3.0
@@ -20,6 +21,7 @@ def check(config: AppConfig) -> None:
     folder = config.data_folder()
     expect_free(config.host, config.port)
     config.access.known_keys(is_private=config.is_private)
+    expect_usable(config.tls)
     _expect_model(config)
     _expect_database(folder / DATABASE)
     _expect_gpus(config)

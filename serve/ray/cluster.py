@@ -105,12 +105,14 @@ def _environment(config: AppConfig) -> dict[str, str]:
     found = {
         LIMITS_VARIABLE: config.limits.model_dump_json(),
         **_keys(config),
-        ACCESS_VARIABLE: config.access.door(config.host).model_dump_json(),
+        ACCESS_VARIABLE: config.door.model_dump_json(),
         METRICS_VARIABLE: str(folder / metrics.FOLDER),
         SPOOL_VARIABLE: str(folder / BATCHES),
         DRAIN_VARIABLE: str(folder / STOPPING),
         LOGS_VARIABLE: str(folder / "logs"),
         LOG_LEVEL_VARIABLE: config.log_level,
+        # Whom to believe is for our door to say; the server under it would believe whatever is on this machine.
+        "FORWARDED_ALLOW_IPS": "nobody",
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.door.for_proxy",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",

@@ -22,7 +22,7 @@ def serve_everything(config: AppConfig) -> int:
 
 def page_app(config: AppConfig) -> Any:
     """The page as a Ray Serve application. One replica: Gradio keeps its visitors' state in memory."""
-    url, page_bytes = api_url(config), config.limits.page_bytes
+    url, page_bytes, tls, root_path = api_url(config), config.limits.page_bytes, config.tls, config.root_path
     key = None if config.access.page is None else config.access.page.get_secret_value()
 
     def build() -> FastAPI:
@@ -30,9 +30,9 @@ def page_app(config: AppConfig) -> Any:
         from ui.page.app import mount_page
 
         # Visitors would rather be told that it is busy than wait for long.
-        client = Client(url, retries=2, longest_wait=3.0, key=key)
+        client = Client(url, retries=2, longest_wait=3.0, key=key, verify=tls.trust())
         app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        return mount_page(app, client, page_bytes=page_bytes)
+        return mount_page(app, client, page_bytes=page_bytes, root_path=root_path)
 
     class Page:
         """The page; all of it is in the app."""
@@ -56,8 +56,8 @@ def api_url(config: AppConfig) -> str:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return f"http://{host}:{config.port}"
+        return f"{config.scheme}://{host}:{config.port}"
     if address.is_unspecified:
         address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
     shown = f"[{address}]" if address.version == 6 else str(address)
-    return f"http://{shown}:{config.port}"
+    return f"{config.scheme}://{shown}:{config.port}"

@@ -156,16 +156,19 @@ def build_page(client: Client) -> gr.Blocks:
     return page
 
 
-def mount_page(app: FastAPI, client: Client, path: str = "/", *, page_bytes: int = 110 * 1024**2) -> FastAPI:
+def mount_page(
+    app: FastAPI, client: Client, path: str = "/", *, page_bytes: int = 110 * 1024**2, root_path: str = ""
+) -> FastAPI:
     """The app with the page at `path`, and with headers that keep the page from calling any foreign host.
 
-    page_bytes is what the door in front of it takes as a body.
+    page_bytes is what the door in front of it takes as a body; root_path what a proxy has before every path.
     """
     app.add_middleware(SafeHeaders)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         build_page(client),
         path=path,
+        root_path=root_path or None,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

@@ -116,7 +116,7 @@ async def test_a_page_on_the_list_may_ask_and_may_read_the_answer() -> None:
 
 def test_the_proxy_is_told_whom_to_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     config = AppConfig(host="0.0.0.0", access={"hosts": ["a.example"], "origins": ["https://b.example/"]})  # type: ignore[arg-type]
-    told = config.access.door(config.host)
+    told = config.door
     assert (told.host, told.hosts, told.origins) == ("0.0.0.0", ("a.example",), ("https://b.example",))
     monkeypatch.setenv(ACCESS_VARIABLE, told.model_dump_json())
     monkeypatch.delenv(LOGS_VARIABLE, raising=False)
