@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from dialog.corpora.pictures import read_pictures
-from dialog.reading.seeing import Encoding, Seen, see
+from dialog.reading.seeing import Encoding, PictureRegions, see
 from dialog.reading.text_vectors import TextReader, TextVectors
 from models.device import device_of, mixed_precision
 from models.tensors import read_file, read_note, write_file
@@ -30,7 +30,7 @@ class Bank:
 
     def __init__(self, *, exact: bool = False) -> None:
         self.exact = exact
-        self.pictures: dict[Key, Seen] = {}
+        self.pictures: dict[Key, PictureRegions] = {}
         self.texts: dict[str, TextVectors] = {}
 
     def see(
@@ -90,7 +90,7 @@ class Bank:
             pooled = tensors.get("pooled")
             for i, (collection, image) in enumerate(keys):
                 whole = None if pooled is None else pooled[i]
-                self.pictures.setdefault((collection, image), Seen(vectors[i], boxes[i], whole))
+                self.pictures.setdefault((collection, image), PictureRegions(vectors[i], boxes[i], whole))
         texts = _read(folder / TEXTS, reader)
         if texts is not None:
             tensors, counts, names = texts
@@ -109,7 +109,7 @@ class Bank:
         for (key, _), seen in zip(waiting, found, strict=True):
             pooled = None if seen.pooled is None else seen.pooled.half()
             told = (None if x is None else x.half() for x in (seen.words, seen.classes))
-            self.pictures[key] = Seen(seen.vectors.half(), seen.boxes.half(), pooled, *told)
+            self.pictures[key] = PictureRegions(seen.vectors.half(), seen.boxes.half(), pooled, *told)
         waiting.clear()
 
 
@@ -127,7 +127,9 @@ def _read(path: Path, version: str) -> tuple[dict[str, Tensor], list[int], list[
     return read_file(path), told["counts"], told["names"]
 
 
-def padded(seen: Sequence[Seen], device: torch.device | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+def padded(
+    seen: Sequence[PictureRegions], device: torch.device | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None.
 
     On the device, or where the pictures' vectors are.

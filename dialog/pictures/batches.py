@@ -9,7 +9,7 @@ from torch import Tensor
 from dialog.corpora.derived.visual_examples import Talk, dialogues, rarer
 from dialog.pictures.bank import Bank, padded
 from dialog.pictures.seqdialn import VisualDialog, blinded
-from dialog.reading.seeing import Seen
+from dialog.reading.seeing import PictureRegions
 from dialog.reading.text_vectors import TextVectors, batched, joined
 from models.seqdialn.model import EncodedRounds, Texts
 
@@ -22,7 +22,7 @@ class Batcher:
         width = next(iter(bank.texts.values())).sentence.shape[0]
         self._nothing = TextVectors(torch.zeros(0, width, device="cpu"), torch.zeros(width, device="cpu"))
 
-    def seen(self, talk: Talk) -> Seen:
+    def seen(self, talk: Talk) -> PictureRegions:
         seen = self.bank.pictures[talk.collection, talk.image]
         return blinded(seen) if self.blind else seen
 

@@ -51,7 +51,7 @@ def open_engine(name: str, *, url: str | None = None, key: str | None = None, de
 
 
 @dataclass(frozen=True, slots=True)
-class KeptPicture:
+class WholeLook:
     """A picture as these engines keep it: a JPEG file, made smaller where it was large."""
 
     jpeg: bytes
@@ -76,7 +76,7 @@ class KeptPicture:
 class WholeState:
     """A dialogue whose engine reads everything anew at each question."""
 
-    look: KeptPicture
+    look: WholeLook
     rounds: tuple[tuple[str, str], ...]
     caption: str = ""
     version: str = ""
@@ -95,10 +95,10 @@ class WholeDialog:
 
     version: str
 
-    def look(self, picture: "Image") -> KeptPicture:
-        return KeptPicture.of(picture)
+    def look(self, picture: "Image") -> WholeLook:
+        return WholeLook.of(picture)
 
-    def start(self, look: KeptPicture, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> WholeState:
+    def start(self, look: WholeLook, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> WholeState:
         said = tuple((checked(q), " ".join(a.split())) for q, a in rounds)
         return WholeState(look, said, " ".join(caption.split()), self.version)
 
@@ -112,7 +112,7 @@ class WholeDialog:
         try:
             tensors, told = unpack(data)
             rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
-            picture = KeptPicture(tensors["jpeg"].numpy().tobytes())
+            picture = WholeLook(tensors["jpeg"].numpy().tobytes())
             state = WholeState(picture, rounds, told["caption"], told["version"])
         except Exception as error:
             raise ValueError(f"not the state of a dialogue about a picture: {error}") from error

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dialog.pictures.match import PictureMatch
 from dialog.pictures.names import canonical, coco_classes, imagenet_classes, kinds_of, singular
-from dialog.reading.seeing import Seen
+from dialog.reading.seeing import PictureRegions
 from dialog.reading.text_vectors import TextReader
 from models.detector.model import Found, YoloTiny
 
@@ -100,7 +100,7 @@ class Witness:
         self.words = {word: i for i, word in enumerate(match.network.config.words)}
 
     @torch.inference_mode()
-    def evidence(self, picture: "Image", seen: Seen) -> Evidence:
+    def evidence(self, picture: "Image", seen: PictureRegions) -> Evidence:
         """Of a picture and what the encoder saw in it."""
         known = self.seen(seen)
         small = picture.convert("RGB").resize((THUMBNAIL, THUMBNAIL), resample=4, reducing_gap=3.0)  # 4: box
@@ -117,7 +117,7 @@ class Witness:
             small=pixels,
         )
 
-    def seen(self, seen: Seen) -> Evidence:
+    def seen(self, seen: PictureRegions) -> Evidence:
         """Of what the encoder saw alone: no boxes, no colours."""
         if seen.pooled is None or seen.words is None or seen.classes is None:
             raise ValueError("the picture encoder tells no words and classes; the built-in one does")

@@ -14,7 +14,7 @@ from dialog.pictures.deciding import decide
 from dialog.pictures.everyday import Everyday, open_everyday
 from dialog.pictures.evidence import Evidence
 from dialog.pictures.familiarity import Familiarity, is_blank, picture_features
-from dialog.reading.seeing import Encoding, Seen, see
+from dialog.reading.seeing import Encoding, PictureRegions, see
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models import checkpoint
 from models.catalogue import EYES, VISUAL, eyes_folder, path_of
@@ -25,7 +25,7 @@ from models.mixers.base import leaves, rebuilt
 from models.seqdialn.beam import beam_search
 from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, START, UNKNOWN
-from models.seqdialn.model import LiveState, Looked, SeqDialN, Step
+from models.seqdialn.model import LiveState, RegionStates, SeqDialN, Step
 from models.tensors import pack, unpack
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class VisualModelConfig:
 class SeqDialNLook(NamedTuple):
     """A picture as the network keeps it for all rounds."""
 
-    seen: Looked  # one picture: (1, R, D)
+    seen: RegionStates  # one picture: (1, R, D)
     boxes: tuple[tuple[float, float, float, float], ...]
     strangeness: float | None
     evidence: Evidence | None = None
@@ -190,7 +190,7 @@ class VisualDialog:
         return found._replace(evidence=self.everyday.witness.evidence(picture, seen))
 
     @torch.inference_mode()
-    def looked_at(self, seen: Seen) -> SeqDialNLook:
+    def looked_at(self, seen: PictureRegions) -> SeqDialNLook:
         """The look of a picture whose regions are known already."""
         strangeness, drawn = None, False
         if self.familiarity is not None:
@@ -266,7 +266,7 @@ class VisualDialog:
             raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
         mask = torch.ones(v.shape[:2], dtype=torch.bool, device=self.device)
         pooled = tensors["pooled"].to(self.device) if "pooled" in tensors else None
-        look = Looked(v.to(self.device), mask, pooled)
+        look = RegionStates(v.to(self.device), mask, pooled)
         live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
         return VisualState(SeqDialNLook(look, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
 
@@ -330,7 +330,7 @@ def eyes_version(name: str) -> str:
     return checkpoint.content_hash(folder) if checkpoint.is_model(folder) else ""
 
 
-def blinded(seen: Seen) -> Seen:
+def blinded(seen: PictureRegions) -> PictureRegions:
     """One region that is the whole picture, and nothing in it to see."""
     pooled = None if seen.pooled is None else torch.zeros_like(seen.pooled)
-    return Seen(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)
+    return PictureRegions(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)

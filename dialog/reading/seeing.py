@@ -39,7 +39,7 @@ class SomeRegions(Protocol):
     def classes(self) -> Tensor | None: ...
 
 
-class Seen(NamedTuple):
+class PictureRegions(NamedTuple):
     """One picture: its regions (R, D), their corners (R, 4) as fractions x0, y0, x1, y1, and the whole in the space of
     sentence vectors (E,), of length 1, where the encoder is aligned with text. Where it tells them, the logits of the
     words captions would use (W,) and the scores of ImageNet's classes (1000,)."""
@@ -57,7 +57,7 @@ def n_tiles(width: int, height: int) -> int:
 
 
 @torch.inference_mode()
-def see(encoder: Encoding, pictures: "list[Image]") -> list[Seen]:
+def see(encoder: Encoding, pictures: "list[Image]") -> list[PictureRegions]:
     """What the encoder sees in each picture, on the CPU, its tiles together; boxes are fractions of the whole."""
     tiles, counts = list["Image"](), [n_tiles(*picture.size) for picture in pictures]
     for picture, n in zip(pictures, counts, strict=True):
@@ -76,7 +76,7 @@ def see(encoder: Encoding, pictures: "list[Image]") -> list[Seen]:
         # A word fits the whole if it fits a tile; what the whole is, the tiles say together.
         words = None if seen.words is None else seen.words[first : first + n].float().amax(0).cpu()
         classes = None if seen.classes is None else seen.classes[first : first + n].float().mean(0).cpu()
-        found.append(Seen(vectors, boxes, whole, words, classes))
+        found.append(PictureRegions(vectors, boxes, whole, words, classes))
         first += n
     return found
 

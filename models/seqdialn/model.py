@@ -46,7 +46,7 @@ class Texts(NamedTuple):
         return Texts(words, mask, self.sentence, earlier & mask)
 
 
-class Looked(NamedTuple):
+class RegionStates(NamedTuple):
     """Pictures as every round sees them: computed once each."""
 
     v: Tensor  # (B, R, D)
@@ -91,11 +91,11 @@ class SeqDialN(nn.Module):
         self.discriminative = Discriminative(config)
         self.generative = Generative(config) if config.n_words else None
 
-    def look(self, regions: Tensor, mask: Tensor, boxes: Tensor, pooled: Tensor | None = None) -> Looked:
+    def look(self, regions: Tensor, mask: Tensor, boxes: Tensor, pooled: Tensor | None = None) -> RegionStates:
         """Regions (B, R, D_region), mask (B, R), boxes (B, R, 4) and whole-picture vectors (B, D_sentence)."""
-        return Looked(self.fusion.look(regions, mask, boxes), mask, pooled)
+        return RegionStates(self.fusion.look(regions, mask, boxes), mask, pooled)
 
-    def forward(self, pictures: Looked, history: Texts, questions: Texts, mask: Tensor) -> EncodedRounds:
+    def forward(self, pictures: RegionStates, history: Texts, questions: Texts, mask: Tensor) -> EncodedRounds:
         """All rounds of B dialogues in parallel: history items and questions (B, T, L), real rounds (B, T).
 
         Item t of the history is what was known before question t. Rounds are padded on the right.
@@ -110,13 +110,13 @@ class SeqDialN(nn.Module):
         empty = self.join.weight.new_zeros(batch, 0, self.config.d_model)
         return LiveState(empty, empty, self.reasoning.initial_state(batch))
 
-    def fuse(self, pictures: Looked, texts: Texts) -> Fused:
+    def fuse(self, pictures: RegionStates, texts: Texts) -> Fused:
         """The joint vectors (B, D) of one text a picture, texts (B, L)."""
         looked = pictures.v, pictures.mask
         y: Fused = self.fusion(texts.words, texts.mask, *looked, texts.sentence, pictures.pooled, texts.earlier)
         return y
 
-    def step(self, pictures: Looked, item: Texts, question: Texts, state: LiveState) -> Step:
+    def step(self, pictures: RegionStates, item: Texts, question: Texts, state: LiveState) -> Step:
         """One new round, the same numbers as `forward`: two fusions (of the history item just completed and of the
         question) and one step of reasoning, however many rounds there were."""
         u = self.fuse(pictures, self._asked(item, question))
@@ -149,7 +149,7 @@ class SeqDialN(nn.Module):
         y: Tensor = self.join(torch.cat([u_all[:, -1], h_all[:, -1]], -1))
         return y
 
-    def _joint(self, pictures: Looked, texts: Texts, mask: Tensor, before: Texts | None = None) -> Fused:
+    def _joint(self, pictures: RegionStates, texts: Texts, mask: Tensor, before: Texts | None = None) -> Fused:
         """The joint vectors (B, T, D) of texts (B, T, L), read after those `before`. Padded rounds are not computed and
         stay 0; nor are texts in which nothing was said, where that has a vector of its own."""
         batch, n_rounds = mask.shape
@@ -175,6 +175,6 @@ class SeqDialN(nn.Module):
         return checkpoint.load(folder, cls, SeqDialNConfig, device=device)
 
 
-def _take(pictures: Looked, rows: Tensor) -> Looked:
+def _take(pictures: RegionStates, rows: Tensor) -> RegionStates:
     pooled = None if pictures.pooled is None else pictures.pooled[rows]
-    return Looked(pictures.v[rows], pictures.mask[rows], pooled)
+    return RegionStates(pictures.v[rows], pictures.mask[rows], pooled)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.mixers import MIXERS
 from models.seqdialn.config import SeqDialNConfig
-from models.seqdialn.model import EncodedRounds, LiveState, Looked, SeqDialN, Texts
+from models.seqdialn.model import EncodedRounds, LiveState, RegionStates, SeqDialN, Texts
 
 E, R, W, L = 12, 5, 10, 6  # token width, regions, region width, tokens
 
@@ -129,7 +129,7 @@ def test_a_dialogue_alone_scores_as_in_a_batch_of_mixed_lengths(model: SeqDialN)
         torch.testing.assert_close(z, whole[b : b + 1, :n])
 
 
-def streamed(model: SeqDialN, p: Looked, h: Texts, q: Texts) -> tuple[Tensor, LiveState]:
+def streamed(model: SeqDialN, p: RegionStates, h: Texts, q: Texts) -> tuple[Tensor, LiveState]:
     state, z = model.initial_state(len(p.v)), []
     for t in range(q.words.shape[1]):
         one = [Texts(*(part[:, t] for part in some if part is not None)) for some in (h, q)]
