@@ -52,6 +52,8 @@ class AnnotationProgress:
     skipped: int
     utterances: int
     fraction: float
+    skipped_utterances: int = 0
+    """In the conversations that an earlier run had done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +66,8 @@ class Summary:
     utterances: int
     """Labelled in this run."""
     seconds: float
+    skipped_utterances: int = 0
+    """In the conversations that an earlier run had done."""
     failures: tuple[Failure, ...] = ()
     """The first thousand; `failed` counts them all."""
     interrupted: bool = False
@@ -140,7 +144,7 @@ class _Run:
         self._waiting = 0  # utterances in it
         self._fraction = self._reported = 0.0
         self.offsets = array("Q")
-        self.done = self.failed = self.skipped = self.utterances = 0
+        self.done = self.failed = self.skipped = self.utterances = self.skipped_utterances = 0
         self.failures: list[Failure] = []
         self._left_out: Counter[str] = Counter()
 
@@ -154,6 +158,7 @@ class _Run:
         self.offsets.append(known or 0)
         if known is not None:
             self.skipped += 1
+            self.skipped_utterances += len(item.utterances) if isinstance(item, Conversation) else 0
             if self.skipped % 1000 == 0:
                 self.report(fraction)
             return
@@ -217,6 +222,7 @@ class _Run:
                     skipped=self.skipped,
                     utterances=self.utterances,
                     fraction=fraction,
+                    skipped_utterances=self.skipped_utterances,
                 )
             )
 
@@ -228,6 +234,7 @@ class _Run:
             skipped=self.skipped,
             utterances=self.utterances,
             seconds=time.monotonic() - started,
+            skipped_utterances=self.skipped_utterances,
             failures=tuple(self.failures),
             interrupted=interrupted,
             journal=journal,

@@ -10,16 +10,26 @@ from typing import Self
 from safetensors.torch import load, save
 from torch import Tensor
 
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there two readers of one conversation are the user's to avoid
+    fcntl = None  # type: ignore[assignment]
+
 _HEAD = struct.Struct("<16s?Q")  # the sequence's key, whether its tokens are there too, and how many bytes follow
 
 
 class Shelf:
-    """Tensors by the key of what they were read off. Use as a context manager; `discard` it when it has served."""
+    """Tensors by the key of what they were read off. Use as a context manager; `discard` it when it has served.
+
+    One process at a time has it open; another one waits until that is done or dead.
+    """
 
     def __init__(self, path: Path, version: str) -> None:
         """`version` names what reads: what another version left is thrown away."""
         self.path = path
         self._file = path.open("a+b")
+        if fcntl is not None:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         self._places: dict[tuple[bytes, bool], tuple[int, int]] = {}
         self._open(version.encode() + b"\n")
 

@@ -131,12 +131,21 @@ def queue_again(db: sqlite3.Connection) -> int:
 
 
 def advance(db: sqlite3.Connection, batch_id: str, *, fraction: float, done: int, failed: int, utterances: int) -> bool:
-    """Keeps how far it is. False where the batch has been deleted."""
+    """Keeps how far it is, which never goes back: after a kill, what was done is counted again. False where the batch
+    has been deleted."""
     row = (fraction, done, failed, utterances, batch_id)
     changed = db.execute(
-        "UPDATE batches SET fraction = max(fraction, ?), done = ?, failed = ?, utterances = ? WHERE id = ?", row
+        "UPDATE batches SET fraction = max(fraction, ?), done = max(done, ?), failed = max(failed, ?), "
+        "utterances = max(utterances, ?) WHERE id = ?",
+        row,
     )
     return changed.rowcount > 0
+
+
+def count(db: sqlite3.Connection, batch_id: str, *, done: int, failed: int, utterances: int) -> None:
+    """Keeps what it came to at its end."""
+    row = (done, failed, utterances, batch_id)
+    db.execute("UPDATE batches SET fraction = 1, done = ?, failed = ?, utterances = ? WHERE id = ?", row)
 
 
 def finish(

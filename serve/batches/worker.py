@@ -11,44 +11,31 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, wait
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 from ray import serve as ray_serve
 
 from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.annotation.output import NoSpace
-from dialog.conversation import Conversation, Prediction
-from dialog.emotion.port import Mode
 from dialog.formats import WRITERS
 from serve.batches import table as batch_table
 from serve.batches.table import StoredBatch
+from serve.batches.tagger import TOLD_SECONDS, Ended, ServiceTagger
 from serve.config import AppConfig
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal
-from serve.emotion.deployment import Job, JobAnswer, Labels
 from serve.emotion.labeller import Labeller, RemoteLabeller
 from serve.storage import BATCHES, DATABASE, Storage
 
 _POLL_SECONDS = 0.3
-_TOLD_SECONDS = 0.5
-"""How often the database hears how far a batch is."""
 _TOGETHER = 512
 """Utterances labelled by one call; live requests run beside it."""
 _FAILURES_KEPT = 20
 _LONGEST_CALL_SECONDS = 6 * 3600.0
 """A conversation of 100,000 messages is one call."""
-_LONGEST_PAUSE_SECONDS = 10.0
-
-
-class _Ended(KeyboardInterrupt):
-    """The batch was deleted, the service stops, or no model answers. `annotate` keeps its journal and returns."""
 
 
 class Worker:
@@ -131,7 +118,7 @@ class Worker:
     def _do(self, batch: StoredBatch) -> None:
         folder = self._folder / batch.id
         run = _Run(batch, self._storage, self._stopping)
-        tagger = _ServiceTagger(batch.model, self._labeller, self._loop, run)
+        tagger = ServiceTagger(batch.model, self._labeller, self._loop, run)
         try:
             tagger.find_version()
             summary = annotate(
@@ -166,11 +153,10 @@ class Worker:
             return
         failures = [asdict(failure) for failure in summary.failures[:_FAILURES_KEPT]]
         done, failed = summary.done + summary.skipped, summary.failed
+        utterances = summary.utterances + summary.skipped_utterances
 
         def keep(db: Any) -> bool:
-            batch_table.advance(
-                db, batch.id, fraction=1.0, done=done, failed=failed, utterances=batch.utterances + summary.utterances
-            )
+            batch_table.count(db, batch.id, done=done, failed=failed, utterances=utterances)
             batch_table.finish(db, batch.id, failures=failures, model_version=version)
             return batch_table.exists(db, batch.id)
 
@@ -187,7 +173,7 @@ class Worker:
 
 
 class _Run:
-    """One batch under way: tells the database how far it is, and raises _Ended once it need not go on."""
+    """One batch under way: tells the database how far it is, and raises Ended once it need not go on."""
 
     def __init__(self, batch: StoredBatch, storage: Storage, stopping: threading.Event) -> None:
         self._batch = batch
@@ -199,7 +185,7 @@ class _Run:
     def at(self, progress: AnnotationProgress) -> None:
         """So far it is."""
         now = time.monotonic()
-        if now - self._told < _TOLD_SECONDS:
+        if now - self._told < TOLD_SECONDS:
             return
         self._told = now
         done = progress.done + progress.skipped
@@ -210,84 +196,23 @@ class _Run:
                 fraction=min(progress.fraction, 0.999),
                 done=done,
                 failed=progress.failed,
-                utterances=self._batch.utterances + progress.utterances,
+                utterances=progress.utterances + progress.skipped_utterances,
             )
         ):
-            raise _Ended
+            raise Ended
         self.check()
 
     def check(self) -> None:
-        """Raises _Ended where the service stops or the batch was deleted."""
+        """Raises Ended where the service stops or the batch was deleted."""
         if self._stopping.is_set():
-            raise _Ended
+            raise Ended
         if not self._storage.do_now(lambda db: batch_table.exists(db, self._batch.id), writes=False):
-            raise _Ended
+            raise Ended
 
     def pause(self, seconds: float) -> None:
         """Waits, unless the service stops."""
         self._stopping.wait(seconds)
         self.check()
-
-
-class _ServiceTagger:
-    """What `annotate` needs of a tagger, from the models of the service. It waits for them however long it takes."""
-
-    def __init__(self, model: str, labeller: Labeller, loop: asyncio.AbstractEventLoop, run: _Run) -> None:
-        self._model = model
-        self._labeller = labeller
-        self._loop = loop
-        self._run = run
-        self.version = ""
-
-    def find_version(self) -> None:
-        """To be called before anything else."""
-        about = self._ask(lambda: self._labeller.about(self._model))
-        self._end_where(about.error)
-        self.version = about.version
-
-    def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
-        """The conversations with their predictions; only speakers and texts make the journey."""
-        turns = tuple(tuple((_clean(u.speaker), _clean(u.text)) for u in c.utterances) for c in conversations)
-        job = Job(conversations=turns, model=self._model, mode=mode, causes=True)
-        answer: JobAnswer = self._ask(lambda: self._labeller.label_log(job))
-        self._end_where(answer.error)
-        metrics.MESSAGES.labels(self._model, "batches").inc(sum(map(len, turns)))
-        metrics.MODEL_SECONDS.observe(answer.model_seconds)
-        return [_labelled(c, labels) for c, labels in zip(conversations, answer.conversations, strict=True)]
-
-    def _ask(self, call: Callable[[], Any]) -> Any:
-        """Its answer. A service that is too busy, or whose replica has died, is asked again."""
-        pause = 0.5
-        while True:
-            future = asyncio.run_coroutine_threadsafe(call(), self._loop)
-            try:
-                while not wait([future], _TOLD_SECONDS).done:
-                    self._run.check()
-                return future.result()
-            except (Refusal, CancelledError):
-                self._run.pause(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            except _Ended:
-                future.cancel()
-                raise
-
-    def _end_where(self, error: str | None) -> None:
-        """A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one."""
-        if error is not None:
-            self._run.fault = error
-            raise _Ended
-
-
-def _clean(text: str) -> str:
-    """Half a character of a broken file is no UTF-8."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _labelled(conversation: Conversation, labels: Labels) -> Conversation:
-    if labels.error is not None:
-        return conversation.with_error(labels.error)
-    predictions = [Prediction.from_dict(orjson.loads(p)) for p in labels.predictions]
-    return conversation.with_predictions(predictions).with_warnings(labels.warnings)
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -14,11 +14,12 @@ import orjson
 from ray import serve as ray_serve
 
 from dialog.conversation import Caveat, Conversation, Utterance
-from dialog.emotion.port import EmotionEngine, EngineClass, Mode, Tagger, label_each
+from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode, Tagger, label_each
 from dialog.language import FOREIGN, unfamiliar
 from serve.config import AppConfig, imported
 from serve.edge import logs
 from serve.edge.threads import use_threads
+from serve.emotion.long import Heard, LongJob, Stopped, check_turn, followed
 
 Turns = tuple[tuple[str, str], ...]
 """What a model reads of a conversation: (speaker, text) in order. Nothing else of a request makes the journey."""
@@ -161,6 +162,37 @@ class Taggers:
         seconds = time.perf_counter() - began
         return [replace(answers[i], model_seconds=seconds) for i in range(len(jobs))]
 
+    def label_long(self, job: LongJob, heard: Callable[[int], None]) -> JobAnswer:
+        """The answer to a job of one long conversation. `heard` is told how many utterances are read, by a model that
+        says so; what it keeps on the way it finds again. Raises Stopped, and what `heard` raises."""
+        about = self.about(job.model)
+        if about.error is not None:
+            return JobAnswer(error=about.error)
+        tagger = self.get(job.model)
+        if not isinstance(tagger, LongTagger):
+            return self.label([Job(conversations=(job.turns,), model=job.model, mode=job.mode, causes=job.causes)])[0]
+        engine: Any = tagger if job.causes else tagger.without_causes()
+
+        keep = job.kept
+
+        def told(n: int) -> None:
+            if keep is not None:
+                check_turn(keep, job.turn)
+            heard(n)
+
+        began = time.perf_counter()
+        conversation = _conversation(job.turns)
+        try:
+            told(0)
+            conversation = engine.tag_long(conversation, mode=job.mode, progress=told, keep=keep)
+        except Stopped:
+            raise
+        except Exception as error:
+            logs.get().error("batch failed", mode=job.mode, conversations=1, **logs.about(error))
+            conversation = conversation.with_error(_reason(error))
+        seconds = time.perf_counter() - began
+        return JobAnswer(conversations=(_labels(conversation),), model_version=engine.version, model_seconds=seconds)
+
     def step(self, step: Step) -> Stepped:
         """Reads one message of a chat. The cost does not depend on the chat's length, but for a replay."""
         began = time.perf_counter()
@@ -238,6 +270,7 @@ class Emotion:
         self._batches = ThreadPoolExecutor(1, "batches")
         self._steps = ThreadPoolExecutor(1, "steps")
         self._logs = ThreadPoolExecutor(1, "logs")
+        self._long = ThreadPoolExecutor(1, "long")
         version = self._taggers.about(config.model_name).version
         logs.get().info("emotion ready", model=config.model_name, model_version=version)
 
@@ -249,6 +282,15 @@ class Emotion:
         """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
         answers = await asyncio.get_running_loop().run_in_executor(self._logs, self._taggers.label, [job])
         return answers[0]
+
+    async def label_long(self, job: LongJob) -> AsyncIterator[int | JobAnswer]:
+        """How many utterances of one long conversation are read, now and then; and its answer at last."""
+
+        def work(heard: Heard) -> JobAnswer:
+            return self._taggers.label_long(job, heard)
+
+        async for said in followed(self._long, work):
+            yield said
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""

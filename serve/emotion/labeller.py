@@ -1,12 +1,14 @@
 """Who labels: the same calls on a Ray Serve deployment or, in tests and notebooks, on taggers in this process."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from serve.edge.calls import answer_of, late
+from serve.edge.problems import unavailable
 from serve.emotion.deployment import CALLS, About, Job, JobAnswer, Step, Stepped, Taggers
 from serve.emotion.gathering import Gatherer
+from serve.emotion.long import Heard, LongJob, followed
 
 T = TypeVar("T")
 
@@ -19,6 +21,10 @@ class Labeller(Protocol):
 
     async def label_log(self, job: Job) -> JobAnswer:
         """The same for a part of a log: it may take long, and runs beside the jobs somebody waits for."""
+
+    async def label_long(self, job: LongJob, heard: Callable[[int], None]) -> JobAnswer:
+        """The same for one long conversation; `heard` is told how many utterances are read. Cancelled, it is stopped,
+        and what was read is kept where the job says."""
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
@@ -40,6 +46,14 @@ class LocalLabeller:
     async def label_log(self, job: Job) -> JobAnswer:
         """The same."""
         return await self.label(job)
+
+    async def label_long(self, job: LongJob, heard: Callable[[int], None]) -> JobAnswer:
+        """The same for one long conversation."""
+
+        def work(inside: Heard) -> JobAnswer:
+            return self._taggers.label_long(job, inside)
+
+        return await _last(followed(None, work), heard)
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
@@ -77,6 +91,19 @@ class RemoteLabeller:
         """The same for a part of a log."""
         return await self._call(lambda: self._handle.label_log.remote(job))
 
+    async def label_long(self, job: LongJob, heard: Callable[[int], None]) -> JobAnswer:
+        """The same for one long conversation."""
+
+        async def follow() -> JobAnswer:
+            stream = self._handle.options(stream=True).label_long.remote(job)
+            try:
+                return await _last(stream, heard)
+            except asyncio.CancelledError:
+                stream.cancel()
+                raise
+
+        return await self._call(follow)
+
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
         return await self._call(lambda: self._handle.step.remote(step))
@@ -87,3 +114,12 @@ class RemoteLabeller:
 
     async def _call(self, start: Callable[[], Awaitable[T]]) -> T:
         return await answer_of(start, self._answer_seconds, queue="emotion.queued")
+
+
+async def _last(said: AsyncIterator[int | JobAnswer], heard: Callable[[int], None]) -> JobAnswer:
+    """The answer at the end; what comes before it is how far it is."""
+    async for one in said:
+        if isinstance(one, JobAnswer):
+            return one
+        heard(one)
+    raise unavailable("the reading ended without an answer")

@@ -2,13 +2,19 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
 from dialog.conversation import Conversation
-from dialog.emotion.port import EmotionEngine, EngineClass, Mode
+from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode
 from serve.config import AppConfig, imported
+from serve.emotion.long import Heard
 from serve.ray.cluster import cluster
+
+_TOLD_SECONDS = 0.5
+"""How often a worker says how far it is inside a long conversation."""
 
 
 class RayTagger:
@@ -37,6 +43,32 @@ class RayTagger:
         except RayTaskError as error:
             raise error.cause if isinstance(error.cause, Exception) else RuntimeError("a worker failed") from None
 
+    def tag_long(
+        self,
+        conversation: Conversation,
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+        keep: Path | None = None,
+    ) -> Conversation:
+        """One long conversation, labelled by one worker, which says how far it is and goes on where it was stopped.
+        What it reads is kept on disk where the worker's machine has that folder too."""
+        import ray
+        from ray.exceptions import RayTaskError
+
+        kept = None if keep is None else keep.absolute()
+        streamed = self._workers[0].tag_long.options(num_returns="streaming")
+        try:
+            for one in streamed.remote(conversation, mode, kept):
+                said = ray.get(one)
+                if isinstance(said, Conversation):
+                    return said
+                if progress is not None:
+                    progress(said)
+        except RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else RuntimeError("a worker failed") from None
+        raise RuntimeError("a worker ended without an answer")
+
 
 class Worker:
     """One tagger on one core, and on no card, in a process of its own."""
@@ -56,6 +88,24 @@ class Worker:
     def tag(self, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
         """A part, labelled."""
         return self._tagger.tag(conversations, mode=mode)
+
+    def tag_long(self, conversation: Conversation, mode: Mode, keep: Path | None) -> Iterator[int | Conversation]:
+        """How many utterances are read, now and then; and the conversation, labelled, at last."""
+        if not isinstance(self._tagger, LongTagger):
+            yield from self._tagger.tag([conversation], mode=mode)
+            return
+        place = keep if keep is not None and keep.parent.is_dir() else None
+        heard, told = Heard(), 0
+        with ThreadPoolExecutor(1, "long") as threads:
+            running = threads.submit(self._tagger.tag_long, conversation, mode=mode, progress=heard, keep=place)
+            try:
+                while not wait([running], _TOLD_SECONDS).done:
+                    if heard.n != told:
+                        told = heard.n
+                        yield told
+                yield running.result()
+            finally:
+                heard.stop()
 
 
 @contextlib.contextmanager
@@ -80,6 +130,9 @@ def ray_tagger(
             yield RayTagger(started)
         except ray.exceptions.RayActorError as error:
             raise RuntimeError(f"the workers could not start or died: {_why(error)}") from None
+        finally:
+            for worker in started:  # what one reads for a run that was stopped nobody waits for
+                ray.kill(worker)
 
 
 def parts(conversations: Sequence[Conversation], n: int) -> list[list[Conversation]]:

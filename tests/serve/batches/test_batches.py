@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,10 +25,12 @@ from serve.edge.limits import Limits
 from serve.edge.problems import overloaded
 from serve.emotion.deployment import Job, JobAnswer, Taggers
 from serve.emotion.labeller import LocalLabeller
+from serve.emotion.long import LongJob, Stopped, take_turn
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
 from tests.serve.conftest import client_of
+from tests.serve.fake import FakeTagger
 
 LOG = b"Ann: what a wonderful job\nBo: I hate it\n"
 
@@ -79,7 +82,7 @@ def make_worker(storage: Storage, gate: Gate) -> Iterator[Callable[..., Worker]]
 
 @pytest.fixture
 async def api(make_api: Callable[..., Any]) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(make_api(Limits(log_bytes=100_000, batches_waiting=3))) as client:
+    async with client_of(make_api(Limits(log_bytes=300_000, batches_waiting=3))) as client:
         yield client
 
 
@@ -198,7 +201,7 @@ async def test_a_log_may_be_so_large_and_no_larger(api: httpx.AsyncClient, stora
         for i in range(n_pieces):
             yield b"x" * (n_bytes // n_pieces + (i < n_bytes % n_pieces))
 
-    for n_bytes, status in ((100_000, 202), (100_001, 413)):
+    for n_bytes, status in ((300_000, 202), (300_001, 413)):
         told = await api.post("/batches", content=b"x" * n_bytes)
         counted = await api.post("/batches", content=pieces(n_bytes))
         assert (told.status_code, counted.status_code) == (status, status)
@@ -445,3 +448,88 @@ def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., W
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert new.exists()
+
+
+def long_log(n: int) -> bytes:
+    words = ("great", "sad", "hm")
+    said = [{"speaker": f"p{i % 3}", "text": words[i % 3] if i else "slow"} for i in range(n)]
+    return json.dumps({"id": "long", "utterances": said}).encode()
+
+
+async def inside(api: httpx.AsyncClient, batch_id: str, beyond: int, n: int) -> dict[str, Any]:
+    """The batch once more than `beyond` of its n messages are read, but not all."""
+    deadline = time.monotonic() + 20
+    while True:
+        batch: dict[str, Any] = (await api.get(f"/batches/{batch_id}")).json()
+        if beyond < batch["utterances"] < n:
+            return batch
+        assert batch["state"] in ("queued", "running"), batch
+        assert time.monotonic() < deadline, batch
+        await asyncio.sleep(0.05)
+
+
+async def test_one_long_conversation_is_watched_stopped_and_gone_on_with_inside(
+    api: httpx.AsyncClient, make_worker: Callable[..., Worker], storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeTagger, "read", read := list[int]())
+    n = 5_000
+    first = make_worker()
+    begun = (await api.post("/batches", content=long_log(n), params={"filename": "a.jsonl"})).json()
+    one = await inside(api, begun["id"], 0, n)
+    two = await inside(api, begun["id"], one["utterances"], n)
+    assert 0 < one["fraction"] < two["fraction"] < 1
+    await asyncio.to_thread(first.stop)
+    await asyncio.sleep(0.3)  # the thread it has left behind may do one more piece, and must then have stopped
+    stopped = sum(read)
+    await asyncio.sleep(0.3)
+    assert sum(read) == stopped < n
+    # As if the service had been killed: nobody put the batch back into the queue.
+    storage.do_now(lambda db: db.execute("UPDATE batches SET state = 'running'"))
+    make_worker()
+    batch = await ended(api, begun["id"])
+    assert (batch["state"], batch["conversations"], batch["utterances"]) == ("done", 1, n)
+    assert sum(read) == n  # what it had read it did not read again
+    output = (await api.get(f"/batches/{begun['id']}/output")).json()
+    (whole,) = FakeTagger("emotion/ekman").tag([Conversation.from_dict(json.loads(long_log(n)))])
+    assert [u["prediction"] for u in output["utterances"]] == [
+        u.prediction.to_dict() for u in whole.utterances if u.prediction
+    ]
+    assert [p.name for p in (folder_of(storage) / batch["id"]).iterdir()] == ["out.jsonl"]
+
+
+async def test_a_batch_can_be_cancelled_inside_a_long_conversation(
+    api: httpx.AsyncClient, make_worker: Callable[..., Worker], storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeTagger, "read", read := list[int]())
+    make_worker()
+    begun = (await api.post("/batches", content=long_log(5_000), params={"filename": "a.jsonl"})).json()
+    await inside(api, begun["id"], 0, 5_000)
+    assert (await api.delete(f"/batches/{begun['id']}")).status_code == 204
+    deadline = time.monotonic() + 10
+    while (folder_of(storage) / begun["id"]).exists():
+        assert time.monotonic() < deadline
+        await _short_nap()
+    assert sum(read) < 5_000
+    after = await api.post("/batches", content=LOG)
+    assert (await ended(api, after.json()["id"]))["state"] == "done"
+
+
+def test_a_reading_that_nobody_waits_for_ends_when_another_takes_its_turn(taggers: Taggers, tmp_path: Path) -> None:
+    keep = tmp_path / "reading"
+    turns = tuple(("Ann", "great") for _ in range(1_000))
+    job = LongJob(turns=turns, model="emotion/ekman", mode="offline", causes=True, keep=keep, turn=take_turn(keep))
+    orphan: list[int] = []
+
+    def overtaken(n: int) -> None:
+        orphan.append(n)
+        if n == 500:  # here its caller is killed, and a new one comes
+            job_again.append(replace(job, turn=take_turn(keep)))
+
+    job_again: list[LongJob] = []
+    with pytest.raises(Stopped):
+        taggers.label_long(job, overtaken)
+    assert orphan[-1] == 500
+    told: list[int] = []
+    answer = taggers.label_long(job_again[0], told.append)
+    assert told == [0, 1000]
+    assert len(answer.conversations[0].predictions) == 1_000

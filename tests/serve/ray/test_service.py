@@ -164,6 +164,28 @@ def test_a_batch_goes_all_the_way_though_its_worker_is_killed(service: Running, 
     assert list((service.data_dir / "batches").glob("*/*")) == []
 
 
+def test_a_batch_goes_on_inside_a_long_conversation_though_its_worker_is_killed(
+    service: Running, tmp_path: Path
+) -> None:
+    log, n = tmp_path / "log.jsonl", 10_000
+    said = [{"speaker": "Ann", "text": "great" if i else "slow"} for i in range(n)]
+    log.write_text(json.dumps({"id": "long", "utterances": said}))
+    with Client(service.url) as client:
+        batch = client.start_batch(log)
+        before = wait_for_batch(client, batch.id, lambda b: 0 < b.utterances < n)
+        assert 0 < before.fraction < 1
+        kept = service.data_dir / "batches" / batch.id / "out.jsonl.journal.reading"
+        service.named("Replica:api:Batches").kill()
+        time.sleep(0.5)
+        read = int(kept.read_text())
+        assert 0 < read < n
+        after = wait_for_batch(client, batch.id, lambda b: b.utterances > before.utterances or b.ended)
+        assert after.utterances >= read or after.ended
+        done = wait_for_batch(client, batch.id, lambda b: b.ended)
+        assert (done.state, done.conversations, done.utterances) == ("done", 1, n)
+        client.delete_batch(batch.id)
+
+
 def test_a_large_log_goes_to_the_disk_and_not_into_the_memory(service: Running) -> None:
     proxy, api = service.named("ProxyActor"), service.named("Replica:api:Api")
     before = proxy.memory_info().rss + api.memory_info().rss

@@ -1,9 +1,10 @@
 import io
+import json
 from pathlib import Path
 
 import pytest
 
-from dialog.annotation.annotate import annotate
+from dialog.annotation.annotate import AnnotationProgress, annotate
 from dialog.conversation import Conversation
 from serve.config import AppConfig
 from serve.ray.tagger import parts, ray_tagger
@@ -36,6 +37,29 @@ def test_parts_are_never_more_than_there_are_workers(n: int) -> None:
         found = parts(log(*sizes), n)
         assert 1 <= len(found) <= n
         assert [c.id for part in found for c in part] == [str(i) for i in range(len(sizes))]
+
+
+@pytest.mark.slow
+def test_one_long_conversation_is_watched_and_gone_on_with_on_ray(tmp_path: Path) -> None:
+    config = AppConfig(tagger="tests.serve.fake:FakeTagger", data_dir=tmp_path / "data")
+    said = [{"speaker": "Ann", "text": "slow"}] * 5_000
+    log_file, out = tmp_path / "log.jsonl", tmp_path / "out.jsonl"
+    log_file.write_text(json.dumps({"id": "long", "utterances": said}))
+    told: list[int] = []
+
+    def stop(progress: AnnotationProgress) -> None:
+        told.append(progress.utterances)
+        if progress.utterances:
+            raise KeyboardInterrupt
+
+    with ray_tagger("emotion/ekman", config=config, workers=1) as tagger:
+        assert annotate([log_file], out, tagger=tagger, progress=stop).interrupted
+        assert 0 < told[-1] < 5_000
+        assert int((tmp_path / "out.jsonl.journal.reading").read_text()) >= told[-1]
+        again: list[int] = []
+        summary = annotate([log_file], out, tagger=tagger, resume=True, progress=lambda p: again.append(p.utterances))
+    assert (summary.done, summary.utterances) == (1, 5_000)
+    assert min(n for n in again if n) > told[-1]
 
 
 @pytest.mark.slow
