@@ -76,7 +76,11 @@ CREATE TRIGGER chat_is_gone AFTER DELETE ON chats BEGIN DELETE FROM repeats WHER
 CREATE TRIGGER batch_is_gone AFTER DELETE ON batches BEGIN DELETE FROM repeats WHERE thing = old.id; END;
 CREATE TRIGGER picture_is_gone AFTER DELETE ON visual_dialogs BEGIN DELETE FROM repeats WHERE thing = old.id; END;
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS)
+_COLUMNS = """
+ALTER TABLE batches ADD COLUMN columns TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE batches ADD COLUMN encoding TEXT
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 

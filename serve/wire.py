@@ -21,6 +21,8 @@ class BatchOut(BaseModel):
     state: Literal["queued", "running", "done", "failed"]
     filename: str
     input_format: str
+    column: list[str] = Field(default=[], description="Columns that were named, as ROLE=NAME")
+    encoding: str | None = None
     to: str
     model: str
     model_version: str | None

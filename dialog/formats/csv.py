@@ -114,7 +114,7 @@ def find_layout(source: Source) -> Layout | Unreadable:
     backslash = any(_ESCAPED.search(line.text) for line in sample) and not any('""' in line.text for line in sample)
     quoting: dict[str, Any] = {"escapechar": "\\", "doublequote": False} if backslash else {}
     best: Layout | None = None
-    missing: Unreadable | None = None
+    missing: tuple[int, Unreadable] | None = None
     for delimiter in declared or _DELIMITERS:
         dialect = {"delimiter": delimiter, **quoting}
         names, used = _header(sample, dialect)
@@ -122,13 +122,14 @@ def find_layout(source: Source) -> Layout | Unreadable:
         try:
             roles = roles_of(names, source.columns)
         except NoSuchColumn as error:
-            missing = missing or Unreadable.at(sample[0].number, str(error), sample[0].text)
+            if missing is None or len(names) > missing[0]:
+                missing = len(names), Unreadable.at(sample[0].number, str(error), sample[0].text)
             continue
         layout = Layout(dialect=dialect, names=distinct(names), roles=roles, skip=skip)
         if best is None or (len(layout.roles), len(names)) > (len(best.roles), len(best.names)):
             best = layout
     if best is None:
-        return missing or Unreadable.at(0, "no header line")
+        return missing[1] if missing else Unreadable.at(0, "no header line")
     if "text" not in best.roles:
         found = ", ".join(n for n in best.names if n)[:200] or "nothing"
         return Unreadable.at(

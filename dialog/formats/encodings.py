@@ -45,10 +45,11 @@ def question(data: bytes) -> str | None:
 
 
 def known(name: str) -> str:
-    """The encoding of that name. Raises ValueError for one there is not."""
+    """The encoding of that name. Raises ValueError for one there is not, or that is not one of texts."""
     try:
+        b"a".decode(name, "replace")  # `hex` and others are known too, but make bytes of bytes
         return codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, ValueError):  # a NUL in it
         raise ValueError(f"unknown encoding {name!r}; expected one such as utf-8, cp1251, shift_jis, gb18030") from None
 
 

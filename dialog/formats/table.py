@@ -47,6 +47,22 @@ class NoSuchColumn(ValueError):
     """A column was named that the table has not, or a role that columns do not have."""
 
 
+def chosen_columns(given: Sequence[str]) -> dict[str, str]:
+    """`text=Comment Body` and its like, each ROLE=NAME, as a role to the name of its column.
+
+    Raises ValueError for what is not ROLE=NAME, and NoSuchColumn for a role that columns do not have.
+    """
+    columns = {}
+    for one in given:
+        role, equals, name = (part.strip() for part in one.partition("="))
+        if not equals or not name:
+            raise ValueError(f"column {one!r}: expected ROLE=NAME, such as text='Comment Body'")
+        if role not in COLUMNS:
+            raise NoSuchColumn(_no_role(role))
+        columns[role] = name
+    return columns
+
+
 def roles_of(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, int]:
     """Which column is which; each column has one role, each role the best name there is, or the one chosen for it.
 
@@ -56,7 +72,7 @@ def roles_of(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> d
     roles: dict[str, int] = {}
     for role, column in (chosen or {}).items():
         if role not in COLUMNS:
-            raise NoSuchColumn(f"columns are for {', '.join(COLUMNS)}; there is none for {role!r}")
+            raise NoSuchColumn(_no_role(role))
         exact = [i for i, name in enumerate(names) if name.strip() == column.strip()]
         found = exact or [i for i, name in enumerate(plain) if name == _plain(column)]
         if not found:
@@ -69,6 +85,10 @@ def roles_of(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> d
         if free:
             roles[role] = plain.index(free[0])
     return roles
+
+
+def _no_role(role: str) -> str:
+    return f"columns are for {', '.join(COLUMNS)}; there is none for {role!r}"
 
 
 def _plain(name: str) -> str:

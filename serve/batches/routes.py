@@ -14,6 +14,7 @@ from fastapi import Path as PathParameter
 from pydantic import ValidationError
 
 from dialog.formats import WRITERS
+from dialog.formats.table import chosen_columns
 from models.catalogue import EMOTION
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
@@ -40,6 +41,8 @@ _STATE: dict[str, Any] = {
     "state": "running",
     "filename": "chat.txt",
     "input_format": "auto",
+    "column": [],
+    "encoding": None,
     "to": "jsonl",
     "model": EMOTION,
     "model_version": None,
@@ -71,7 +74,8 @@ _BODY = {
                     "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary", "description": "The log"},
-                        **{name: {"type": "string"} for name in BatchOptions.model_fields},
+                        **{name: {"type": "string"} for name in BatchOptions.model_fields if name != "column"},
+                        "column": {"type": "array", "items": {"type": "string"}},
                     },
                     "additionalProperties": False,
                 },
@@ -241,7 +245,15 @@ def _kept(
         if not size:
             raise Refusal(422, "invalid", "the log is empty", faults=[Fault(pointer="", detail="no bytes in it")])
         batch = batch_table.new(
-            _safe(filename), options.input_format, options.to, model, options.anonymise, n_bytes=size, owner=owner
+            _safe(filename),
+            options.input_format,
+            options.to,
+            model,
+            options.anonymise,
+            n_bytes=size,
+            owner=owner,
+            columns=chosen_columns(options.column),
+            encoding=options.encoding,
         )
         place = folder / batch.id / "in"
         place.mkdir(parents=True, mode=0o700)
@@ -251,9 +263,10 @@ def _kept(
         unpacked.unlink(missing_ok=True)
 
 
-def _with(options: BatchOptions, fields: dict[str, str], limits: Limits) -> BatchOptions:
+def _with(options: BatchOptions, fields: dict[str, list[str]], limits: Limits) -> BatchOptions:
+    given = {name: values if name == "column" else values[-1] for name, values in fields.items()}
     try:
-        return BatchOptions.model_validate({**options.model_dump(exclude_unset=True), **fields})
+        return BatchOptions.model_validate({**options.model_dump(exclude_unset=True), **given})
     except ValidationError as error:
         faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
         raise invalid(faults, limits) from None
@@ -277,6 +290,8 @@ def _shown(batch: StoredBatch, ahead: int, root_path: str) -> dict[str, Any]:
         "state": batch.state,
         "filename": batch.filename,
         "input_format": batch.input_format,
+        "column": [f"{role}={name}" for role, name in batch.columns.items()],
+        "encoding": batch.encoding,
         "to": batch.output_format,
         "model": batch.model,
         "model_version": batch.model_version,

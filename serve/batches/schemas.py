@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from dialog.formats import READERS, WRITERS
+from dialog.formats.encodings import known
+from dialog.formats.table import COLUMNS, chosen_columns
 from serve.edge.schemas import Label, OneOf
 from serve.wire import BatchOut
 
@@ -19,10 +22,35 @@ class BatchOptions(BaseModel):
 
     filename: str | None = Field(default=None, max_length=400, description="What the log is called; its ending helps")
     input_format: InputFormat = Field(default="auto", description="auto: told from the content")
+    column: list[str] = Field(
+        default=[],
+        max_length=len(COLUMNS),
+        description=f"A table's column, as ROLE=NAME such as `text=Comment Body`; roles are {', '.join(COLUMNS)}",
+    )
+    encoding: str | None = Field(
+        default=None, max_length=40, description="What the log is in, such as cp1251; by default UTF-8, or told from it"
+    )
     to: OutputFormat = Field(default="jsonl", description="The format of the output")
     model: Label | None = Field(default=None, description="One of GET /v1/models")
     label_set: Label | None = Field(default=None, description="One of GET /v1/labels; by default that of the model")
     anonymise: bool = Field(default=False, description="Names, numbers and addresses do not come out")
+
+    @field_validator("column")
+    @classmethod
+    def _are_columns(cls, given: list[str]) -> list[str]:
+        try:
+            chosen_columns(given)
+        except ValueError as error:
+            raise PydanticCustomError("column", "{said}", {"said": str(error)}) from None
+        return given
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, given: str | None) -> str | None:
+        try:
+            return given if given is None else known(given)
+        except ValueError as error:
+            raise PydanticCustomError("encoding", "{said}", {"said": str(error)}) from None
 
 
 class BatchReply(BatchOut):

@@ -2,8 +2,9 @@
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import orjson
@@ -40,6 +41,9 @@ class StoredBatch:
     error: str | None = None
     """Why the whole batch failed."""
     model_version: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Of a table: a role (`text`) to the name of its column, where somebody said so."""
+    encoding: str | None = None
     owner: str = ""
     """The name of the key that began it, which alone may see it."""
 
@@ -49,7 +53,15 @@ class TooManyBatches(Exception):
 
 
 def new(
-    filename: str, input_format: str, output_format: str, model: str, anonymise: bool, n_bytes: int, owner: str = ""
+    filename: str,
+    input_format: str,
+    output_format: str,
+    model: str,
+    anonymise: bool,
+    n_bytes: int,
+    owner: str = "",
+    columns: Mapping[str, str] = MappingProxyType({}),
+    encoding: str | None = None,
 ) -> StoredBatch:
     """A batch that is in no database yet."""
     return StoredBatch(
@@ -62,6 +74,8 @@ def new(
         anonymise=anonymise,
         bytes=n_bytes,
         owner=owner,
+        columns=columns,
+        encoding=encoding,
     )
 
 
@@ -80,8 +94,10 @@ def add(db: sqlite3.Connection, batch: StoredBatch, most_waiting: int) -> None:
         "bytes",
         "state",
         "owner",
+        "encoding",
+        "columns",
     )
-    values = [getattr(batch, column) for column in columns]
+    values = [getattr(batch, column) for column in columns[:-1]] + [orjson.dumps(dict(batch.columns)).decode()]
     db.execute(f"INSERT INTO batches ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", values)
 
 
@@ -184,6 +200,9 @@ def _batch(row: sqlite3.Row | None) -> StoredBatch | None:
     if row is None:
         return None
     kept = {key: row[key] for key in row.keys() if key != "number"}  # noqa: SIM118 (a Row iterates over values)
-    return StoredBatch(
-        **{**kept, "anonymise": bool(row["anonymise"]), "failures": tuple(orjson.loads(row["failures"]))}
-    )
+    read = {
+        "anonymise": bool(row["anonymise"]),
+        "failures": tuple(orjson.loads(row["failures"])),
+        "columns": orjson.loads(row["columns"]),
+    }
+    return StoredBatch(**{**kept, **read})

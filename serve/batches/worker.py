@@ -131,6 +131,8 @@ class Worker:
                 anonymise=batch.anonymise,
                 progress=run.at,
                 batch_utterances=self._together,
+                columns=batch.columns,
+                encoding=batch.encoding,
             )
         except KeyboardInterrupt:  # before or after the part in which annotate expects it
             summary = None

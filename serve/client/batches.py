@@ -1,7 +1,7 @@
 """Batches, as the client of the service sees them."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,14 +45,22 @@ class BatchCalls:
         *,
         filename: str | None = None,
         input_format: str = "auto",
+        columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
         to: str = "jsonl",
         model: str | None = None,
         label_set: str | None = None,
         anonymise: bool = False,
     ) -> Batch:
-        """Uploads a log to be labelled. It is read piece by piece; tried once only, since a try may be a gigabyte."""
-        options = {"filename": filename or Path(log).name, "input_format": input_format, "to": to}
-        options |= {name: value for name, value in (("model", model), ("label_set", label_set)) if value is not None}
+        """Uploads a log to be labelled. It is read piece by piece; tried once only, since a try may be a gigabyte.
+
+        columns says which column of a table is which (`{"text": "Comment Body"}`), and encoding what its bytes are in.
+        """
+        options: dict[str, Any] = {"filename": filename or Path(log).name, "input_format": input_format, "to": to}
+        told = {"model": model, "label_set": label_set, "encoding": encoding}
+        options |= {name: value for name, value in told.items() if value is not None}
+        if columns:
+            options["column"] = [f"{role}={name}" for role, name in columns.items()]
         if anonymise:
             options["anonymise"] = "true"
         with Path(log).open("rb") as file:

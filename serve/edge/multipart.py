@@ -14,8 +14,8 @@ _FIELDS = 20
 _CHUNK = 1024**2
 
 
-def unpack(source: Path, content_type: str, target: Path) -> tuple[str, dict[str, str]]:
-    """Writes the part called `file` to `target`; gives its file name and the other fields.
+def unpack(source: Path, content_type: str, target: Path) -> tuple[str, dict[str, list[str]]]:
+    """Writes the part called `file` to `target`; gives its file name and the other fields, each as often as it came.
 
     Refusal 400 for what is no such form, 422 where there is no file or a second one, or a field is too long.
     """
@@ -45,7 +45,7 @@ class _Form:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.filename: str | None = None
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, list[str]] = {}
         self.ended = False
         self._headers: dict[bytes, bytes] = {}
         self._header = b""
@@ -82,7 +82,7 @@ class _Form:
             if self.filename is not None:
                 raise _wrong("file", "one file at a time")
             self.filename = options.get(b"filename", b"").decode("utf-8", "replace")
-        elif len(self.fields) >= _FIELDS:
+        elif sum(map(len, self.fields.values())) >= _FIELDS:
             raise Refusal(400, "malformed-form", f"more than {_FIELDS} fields")
         else:
             self._data = bytearray()
@@ -97,7 +97,7 @@ class _Form:
 
     def _on_part_end(self) -> None:
         if self._data is not None:
-            self.fields[self._name] = self._data.decode("utf-8", "replace")
+            self.fields.setdefault(self._name, []).append(self._data.decode("utf-8", "replace"))
 
     def _on_end(self) -> None:
         self.ended = True

@@ -1,7 +1,7 @@
 """`rapport annotate`: whole logs, labelled."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,6 +50,7 @@ def annotate(
     from dialog.annotation.annotate import annotate as annotate_logs
     from dialog.formats import WRITERS
     from dialog.formats.left_out import sentence
+    from dialog.formats.table import chosen_columns
     from ui.commands.terminal import complain, note, pick, progress, write_json
     from ui.messages import number
 
@@ -69,7 +70,7 @@ def annotate(
             anonymise=anonymise,
             progress=lambda p: bar.at(p.fraction, number(p.utterances, "message")),
             batch_utterances=1024 * n_workers,
-            columns=_columns(column or ()),
+            columns=chosen_columns(column or ()),
             encoding=encoding,
         )
     if as_json:
@@ -93,17 +94,6 @@ def annotate(
             note(f"rapport: left out, since nobody said it: {sentence(summary.left_out)}")
         note(f"rapport: labelled {number(summary.done, 'conversation')} ({rate}){skipped}{failed} -> {out}")
     return summary.exit_code
-
-
-def _columns(given: Sequence[str]) -> dict[str, str]:
-    """`text=Comment Body` to a role and a name."""
-    columns = {}
-    for one in given:
-        role, equals, name = one.partition("=")
-        if not equals or not name.strip():
-            raise ValueError(f"--column {one!r}: expected ROLE=NAME, such as text='Comment Body'")
-        columns[role.strip()] = name.strip()
-    return columns
 
 
 @contextmanager

@@ -295,6 +295,62 @@ async def test_what_is_wrong_is_said_with_its_place(
     assert [p for p in folder_of(storage).rglob("*") if p.is_file()] == []
 
 
+TABLE = "Post ID;Commenter;Comment Body\n1;Ann;das ist groß und great\n2;Bo;I hate it\n"
+ASKED = ["text=Comment Body", "speaker=Commenter"]
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["query", "form"])
+async def test_columns_and_encoding_are_said_as_on_the_command_line(
+    api: httpx.AsyncClient, make_worker: Callable[..., Worker], form: bool
+) -> None:
+    make_worker()
+    said = {"column": ASKED, "encoding": "cp850", "to": "jsonl"}
+    if form:
+        begun = await api.post("/batches", files={"file": ("a.csv", TABLE.encode("cp850"))}, data=said)
+    else:
+        begun = await api.post("/batches", content=TABLE.encode("cp850"), params={**said, "filename": "a.csv"})
+    assert begun.status_code == 202, begun.text
+    assert (begun.json()["column"], begun.json()["encoding"]) == (ASKED, "cp850")
+    batch = await ended(api, begun.json()["id"])
+    assert batch["error"] is None
+    (line,) = (await api.get(f"/batches/{batch['id']}/output")).text.splitlines()
+    said_there = [(u["speaker"], u["text"]) for u in json.loads(line)["utterances"]]
+    assert said_there == [("Ann", "das ist groß und great"), ("Bo", "I hate it")]
+
+
+async def test_a_column_that_is_not_there_fails_the_batch_in_the_words_of_the_command_line(
+    api: httpx.AsyncClient, make_worker: Callable[..., Worker]
+) -> None:
+    make_worker()
+    begun = await api.post("/batches", content=TABLE.encode(), params={"column": "text=Body"})
+    batch = await ended(api, begun.json()["id"])
+    assert batch["state"] == "failed"
+    assert "no column 'Body'; there are Post ID, Commenter, Comment Body" in batch["error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "place", "detail"),
+    [
+        ({"column": "text"}, "column", "column 'text': expected ROLE=NAME, such as text='Comment Body'"),
+        ({"column": "colour=red"}, "column", "columns are for text, speaker"),
+        ({"encoding": "klingon"}, "encoding", "unknown encoding 'klingon'; expected one such as utf-8, cp1251"),
+        ({"encoding": "hex"}, "encoding", "unknown encoding 'hex'"),
+    ],
+)
+@pytest.mark.parametrize("form", [False, True], ids=["query", "form"])
+async def test_wrong_columns_and_encodings_are_refused_before_the_work(
+    api: httpx.AsyncClient, said: dict[str, str], place: str, detail: str, form: bool
+) -> None:
+    if form:
+        answer = await api.post("/batches", files={"file": ("a.csv", TABLE.encode())}, data=said)
+    else:
+        answer = await api.post("/batches", content=TABLE.encode(), params=said)
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == (f"/{place}" if form else f"/query/{place}")
+    assert detail in fault["detail"]
+
+
 async def test_of_many_faults_as_many_are_listed_as_the_configured_limits_allow(make_api: Callable[..., Any]) -> None:
     async with client_of(make_api(Limits(faults_listed=2))) as client:
         fields = {"to": "pdf", "input_format": "docx", "anonymise": "perhaps"}
