@@ -21,6 +21,7 @@ from models.mixers.lstm import LSTM, LSTMConfig
 from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.miras import MemoraConfig, Miras, MirasConfig, MonetaConfig, YaadConfig
 from models.mixers.rat import RAT, RATConfig
+from models.mixers.regression import MesaConfig, Regression, RegressionConfig
 from models.mixers.rhn import RHN, RHNConfig
 from models.mixers.routing import Routing, RoutingConfig
 from models.mixers.short_conv import GatedConv, GatedConvConfig
@@ -48,10 +49,12 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "lizard": (LizardConfig, Lizard),
     "lstm": (LSTMConfig, LSTM),
     "memora": (MemoraConfig, Miras),
+    "mesa": (MesaConfig, Regression),
     "min_rnn": (MinRNNConfig, MinRNN),
     "miras": (MirasConfig, Miras),
     "moneta": (MonetaConfig, Miras),
     "rat": (RATConfig, RAT),
+    "regression": (RegressionConfig, Regression),
     "rhn": (RHNConfig, RHN),
     "routing": (RoutingConfig, Routing),
     "sigmoid": (SigmoidAttentionConfig, SigmoidAttention),

@@ -93,6 +93,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"bias": "shift", "retention": "elastic", "chunk": 4, "read": "chunk"},
         {"bias": "huber", "switch": True, "retention": "sigmoid"},
     ],
+    "mesa": [{"weights": "uniform", "regressor": "feature", "qk_norm": "rms", "conv_width": 1}],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
     "moneta": [{"lq_map": "paper", "chunk": 4, "read": "chunk"}, {"memory": "mlp", "max_gradient": None}],
     "rat": [
@@ -100,6 +101,17 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"chunk": 4, "n_heads": 1, "rotary": False},
         {"chunk": 5, "n_groups": 4},
         {"chunk": 40, "n_heads": 2, "n_groups": 1},
+    ],
+    "regression": [
+        {"order": 0, "qk_norm": "rms", "positions": "rotary"},
+        {"order": 2, "conv_width": 1},
+        {"order": 2, "quadratic": "full", "n_heads": 8, "qk_norm": "none"},
+        {"regressor": "feature", "weights": "decay", "solver": "hebb", "output_norm": True},
+        {"regressor": "linear", "weights": "decay", "solver": "sgd", "n_steps": 2},
+        {"regressor": "linear", "weights": "uniform", "solver": "implicit"},
+        {"regressor": "mlp", "weights": "decay", "solver": "sgd"},
+        {"regressor": "kernel", "weights": "uniform", "solver": "hebb"},
+        {"regressor": "kernel", "weights": "uniform", "solver": "ridge"},
     ],
     "rhn": [
         {"coupled": False, "depth": 2, "n_heads": 4, "layer_norm": True},
