@@ -61,7 +61,7 @@ def create_api(
     storage: Storage,
     limits: Limits,
     *,
-    lists_batches: bool = True,
+    may_list: bool = True,
     keys: Keys | None = None,
     metrics_folder: Path | None = None,
     drain: Drain | None = None,
@@ -83,9 +83,9 @@ def create_api(
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
     describe(app, _DESCRIPTION, _BODIES, words, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
-    app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits))
-    app.include_router(batch_routes(storage, choice, limits, may_list=lists_batches, root_path=access.root_path))
-    app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits))
+    app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list))
+    app.include_router(batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path))
+    app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits, may_list=may_list))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)

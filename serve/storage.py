@@ -80,7 +80,12 @@ _COLUMNS = """
 ALTER TABLE batches ADD COLUMN columns TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE batches ADD COLUMN encoding TEXT
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS)
+_LISTS = """
+CREATE INDEX chats_of ON chats (owner, created, id);
+CREATE INDEX batches_of ON batches (owner, created, number);
+CREATE INDEX visual_dialogs_of ON visual_dialogs (owner, created, id)
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 

@@ -17,13 +17,14 @@ from dialog.formats import WRITERS
 from dialog.formats.table import chosen_columns
 from models.catalogue import EMOTION
 from serve.batches import table as batch_table
-from serve.batches.schemas import BatchesReply, BatchOptions, BatchReply
+from serve.batches.schemas import BatchesAsked, BatchesReply, BatchOptions, BatchReply
 from serve.batches.table import StoredBatch, TooManyBatches
 from serve.batches.worker import folder_of, output_of
 from serve.edge import logs
-from serve.edge.keys import NOBODY, PAGE, owner_of
+from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.multipart import unpack
+from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
 from serve.edge.reading import invalid, pointer
 from serve.edge.replies import reply
@@ -145,19 +146,22 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         summary="List batches",
         operation_id="list_batches",
         response_model=BatchesReply,
-        responses=declared(403),
+        responses=declared(403, 422),
     )
-    async def listing(request: Request) -> Response:
+    async def listing(request: Request, asked: Annotated[BatchesAsked, Query()]) -> Response:
         """The batches of this key, the newest first. Without a key of one's own, only where the service listens on its
         own machine alone."""
         owner = owner_of(request.scope)
-        if owner in (NOBODY, PAGE) and not may_list:
-            detail = "this service does not list batches: it can be reached from elsewhere, and their ids are secrets"
-            raise Refusal(403, "forbidden", detail)
-        batches = await storage.do(lambda db: batch_table.listed(db, owner), writes=False)
-        ahead = [b.id for b in reversed(batches) if b.state == "queued"]
-        shown = [_shown(b, ahead.index(b.id) if b.id in ahead else 0, root_path) for b in batches]
-        return reply(request, {"batches": shown})
+        expect_own(owner, "batches", may_list=may_list)
+        (batches, after), waiting = await storage.do(
+            lambda db: (
+                batch_table.listed(db, owner, asked, state=asked.state, filename=asked.filename),
+                batch_table.queued(db),
+            ),
+            writes=False,
+        )
+        shown = [_shown(b, waiting.index(b.id) if b.id in waiting else 0, root_path) for b in batches]
+        return reply(request, {"batches": shown, "next": after})
 
     @router.get(
         "/{batch_id}",

@@ -8,6 +8,8 @@ from pydantic_core import PydanticCustomError
 from dialog.formats import READERS, WRITERS
 from dialog.formats.encodings import known
 from dialog.formats.table import COLUMNS, chosen_columns
+from serve.batches.table import State
+from serve.edge.paging import Next, Paged
 from serve.edge.schemas import Label, OneOf
 from serve.wire import BatchOut
 
@@ -53,6 +55,13 @@ class BatchOptions(BaseModel):
             raise PydanticCustomError("encoding", "{said}", {"said": str(error)}) from None
 
 
+class BatchesAsked(Paged):
+    """Which batches are wanted."""
+
+    state: State | None = Field(default=None, description="Only those in this state")
+    filename: str | None = Field(default=None, min_length=1, max_length=120, description="Only those with this in it")
+
+
 class BatchReply(BatchOut):
     """One batch."""
 
@@ -60,7 +69,8 @@ class BatchReply(BatchOut):
 
 
 class BatchesReply(BaseModel):
-    """Batches, the newest first."""
+    """A page of batches, the newest first."""
 
     batches: list[BatchOut]
+    next: Next
     request_id: str

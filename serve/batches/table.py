@@ -9,11 +9,10 @@ from typing import Any, Literal, get_args
 
 import orjson
 
+from serve.edge.paging import Paged, holding, page_of
 from serve.storage import now
 
 State = Literal["queued", "running", "done", "failed"]
-LISTED = 200
-"""At most so many batches are listed, the newest first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,10 +124,20 @@ def before(db: sqlite3.Connection, batch_id: str) -> int:
     return found
 
 
-def listed(db: sqlite3.Connection, owner: str = "") -> list[StoredBatch]:
-    """All batches of an owner, the newest first."""
-    rows = db.execute("SELECT * FROM batches WHERE owner = ? ORDER BY number DESC LIMIT ?", (owner, LISTED))
-    return [found for row in rows if (found := _batch(row)) is not None]
+def queued(db: sqlite3.Connection) -> list[str]:
+    """The ids of those that wait, in the order in which they will be begun."""
+    return [row[0] for row in db.execute("SELECT id FROM batches WHERE state = 'queued' ORDER BY number")]
+
+
+def listed(
+    db: sqlite3.Connection, owner: str, asked: Paged, *, state: State | None = None, filename: str | None = None
+) -> tuple[list[StoredBatch], str | None]:
+    """A page of an owner's batches, the newest first, and where the next one begins; `filename` is a part of it."""
+    where: dict[str, Any] = {} if state is None else {"state = ?": state}
+    if filename is not None:
+        where["filename LIKE ? ESCAPE '\\'"] = holding(filename)
+    page = page_of(db, "batches", owner, asked, tie="number", where=where)
+    return [found for row in page.rows if (found := _batch(row)) is not None], page.next
 
 
 def claim(db: sqlite3.Connection) -> StoredBatch | None:

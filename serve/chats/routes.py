@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from serve.chats.schemas import ChatReply, MessageReply, NewChat, NewCorrection, NewMessage
+from serve.chats.schemas import ChatReply, ChatsReply, MessageReply, NewChat, NewCorrection, NewMessage
 from serve.chats.sessions import Sessions
 from serve.edge import timing
 from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
+from serve.edge.paging import Asked, expect_own
 from serve.edge.problems import declared
 from serve.edge.reading import read, refuse_long
 from serve.edge.replies import reply
@@ -20,8 +21,8 @@ MessageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Counted from 0"
 _MODE = "live"
 
 
-def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
-    """The router. Ids are secrets: there is no list of chats."""
+def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRouter:
+    """The router. Ids are secrets; only where `may_list` can the chats of those who have no key be seen."""
     router = APIRouter(prefix="/chats", tags=["chats"])
 
     @router.post(
@@ -38,6 +39,21 @@ def chat_routes(sessions: Sessions, limits: Limits) -> APIRouter:
         asked, _ = await read(request, NewChat, limits)
         chat = await sessions.start(asked.model, asked.label_set, owner_of(request.scope))
         return reply(request, _chat(chat, []), 201, {"Location": f"/v1/chats/{chat.id}"})
+
+    @router.get(
+        "",
+        summary="List chats",
+        operation_id="list_chats",
+        response_model=ChatsReply,
+        responses=declared(403, 422),
+    )
+    async def listing(request: Request, asked: Asked) -> Response:
+        """The chats of this key, the newest first. Without a key of one's own, only where the service listens on its
+        own machine alone."""
+        owner = owner_of(request.scope)
+        expect_own(owner, "chats", may_list=may_list)
+        page = await sessions.listed(owner, asked)
+        return reply(request, {"chats": [dict(row) for row in page.rows], "next": page.next})
 
     @router.post(
         "/{chat_id}/messages",

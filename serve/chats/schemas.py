@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from serve.edge.paging import Next
 from serve.edge.schemas import CaveatOut, Closed, Label, Mode, Name
 from serve.emotion.schemas import PredictionOut
 
@@ -60,4 +61,23 @@ class ChatReply(BaseModel):
     mode: Mode
     total: int = Field(description="How many messages it has; ask for others with `after`")
     messages: list[MessageOut]
+    request_id: str
+
+
+class ChatSummary(BaseModel):
+    """A chat in a list."""
+
+    id: str
+    created: str
+    touched: str | None = Field(description="When something was last said in it")
+    model: str
+    model_version: str
+    total: int = Field(description="How many messages it has")
+
+
+class ChatsReply(BaseModel):
+    """A page of chats, the newest first."""
+
+    chats: list[ChatSummary]
+    next: Next
     request_id: str

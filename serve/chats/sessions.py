@@ -9,6 +9,7 @@ from typing import Any
 
 from serve.edge import metrics
 from serve.edge.limits import Limits
+from serve.edge.paging import Page, Paged, page_of
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import Step, Stepped
@@ -55,6 +56,11 @@ class Sessions:
         if chat is None:
             raise not_found("chat")
         return chat
+
+    async def listed(self, owner: str, asked: Paged) -> Page:
+        """A page of the owner's chats, the newest first: all but their labels and states."""
+        columns = "id, created, nullif(touched, '') AS touched, model, model_version, total"
+        return await self._storage.do(lambda db: page_of(db, "chats", owner, asked, columns=columns), writes=False)
 
     async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages with n >= after."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import httpx
 from pydantic import ConfigDict
@@ -13,6 +13,7 @@ from serve.wire import BatchFailure, BatchOut
 
 __all__ = ["Batch", "BatchCalls", "BatchFailure"]
 
+State = Literal["queued", "running", "done", "failed"]
 _CHUNK = 1024**2
 
 
@@ -32,6 +33,9 @@ class BatchCalls:
 
     @abstractmethod
     def _call(self, method: str, path: str, body: Any = None, *, params: Any = None, makes: bool = False) -> Any: ...
+
+    @abstractmethod
+    def _pages(self, path: str, name: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]: ...
 
     @abstractmethod
     def _send(self, path: str, content: Iterator[bytes], params: dict[str, Any]) -> Any: ...
@@ -70,9 +74,18 @@ class BatchCalls:
         """How far it is."""
         return Batch.model_validate(self._call("GET", f"/batches/{batch_id}"))
 
-    def batches(self) -> tuple[Batch, ...]:
-        """All batches, the newest first. ServiceError 403 where the service keeps them secret."""
-        return tuple(Batch.model_validate(b) for b in self._call("GET", "/batches")["batches"])
+    def batches(
+        self,
+        *,
+        state: State | None = None,
+        filename: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
+    ) -> Iterator[Batch]:
+        """All batches of this key, the newest first: those in a state, with a text in their file's name, made between
+        two times. They are asked for page by page. ServiceError 403 where the service keeps them secret."""
+        asked = {"state": state, "filename": filename, "since": since, "before": before}
+        return (Batch.model_validate(b) for b in self._pages("/batches", "batches", asked))
 
     def save_batch(self, batch_id: str, path: str | Path) -> None:
         """Writes the labelled log to a file. ServiceError 409 while there is none."""

@@ -98,6 +98,18 @@ class Chat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChatSummary:
+    """A chat in a list. `touched` is when something was last said in it."""
+
+    id: str
+    created: str
+    touched: str | None
+    model: str
+    model_version: str
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
     """A label, and how to show it."""
 
@@ -207,6 +219,11 @@ class Client(BatchCalls, VisualCalls):
             if enough or not page["messages"] or after + len(messages) >= page["total"]:
                 return _chat(page, messages)
 
+    def chats(self, *, since: str | None = None, before: str | None = None) -> Iterator[ChatSummary]:
+        """All chats of this key, the newest first, made between two times (`2026-01-31`, `2026-01-31T12:00:00Z`). They
+        are asked for page by page. ServiceError 403 where the service keeps them secret."""
+        return (ChatSummary(**c) for c in self._pages("/chats", "chats", {"since": since, "before": before}))
+
     def delete_chat(self, chat_id: str) -> None:
         """Deletes the chat and its messages for good; a chat that is gone already is fine."""
         try:
@@ -261,6 +278,15 @@ class Client(BatchCalls, VisualCalls):
         """makes: something that must not be made twice; a key says so to the service, however often it is tried."""
         headers = {"Idempotency-Key": uuid.uuid4().hex} if makes else {}
         return self._retrying()(self._once, method, path, body, params, headers)
+
+    def _pages(self, path: str, name: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        asked = {key: value for key, value in params.items() if value is not None}
+        while True:
+            page = self._call("GET", path, params=asked)
+            yield from page[name]
+            if page["next"] is None:
+                return
+            asked["cursor"] = page["next"]
 
     def _retrying(self) -> Retrying:
         return Retrying(

@@ -1,7 +1,7 @@
 """Questions about pictures, as the client of the service asks them."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,20 @@ class VisualDialog:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VisualDialogSummary:
+    """A picture in a list. `touched` is when something was last asked, `total` how many questions were."""
+
+    id: str
+    created: str
+    touched: str | None
+    caption: str
+    width: int
+    height: int
+    model_version: str
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VisualAnswer:
     """An answer for which everything was sent at once."""
 
@@ -63,6 +77,9 @@ class VisualCalls:
     def _call(self, method: str, path: str, body: Any = None, *, params: Any = None, makes: bool = False) -> Any: ...
 
     @abstractmethod
+    def _pages(self, path: str, name: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]: ...
+
+    @abstractmethod
     def _send_form(self, path: str, picture: bytes, fields: dict[str, str]) -> Any: ...
 
     @abstractmethod
@@ -80,6 +97,14 @@ class VisualCalls:
     def visual_dialog(self, dialog_id: str) -> VisualDialog:
         """The dialogue so far."""
         return _dialog(self._call("GET", f"/visual-dialogs/{dialog_id}"))
+
+    def visual_dialogs(
+        self, *, caption: str | None = None, since: str | None = None, before: str | None = None
+    ) -> Iterator[VisualDialogSummary]:
+        """All dialogues of this key, the newest first: those with a text in their caption, made between two times. They
+        are asked for page by page. ServiceError 403 where the service keeps them secret."""
+        asked = {"caption": caption, "since": since, "before": before}
+        return (VisualDialogSummary(**d) for d in self._pages("/visual-dialogs", "visual_dialogs", asked))
 
     def picture(self, dialog_id: str) -> bytes:
         """The picture as the service keeps it: a JPEG, upright and small."""

@@ -1,10 +1,10 @@
 """/v1/visual-dialogs: questions about a picture in rounds, kept until deleted; /v1/visual-answers: one, all in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 
 from models.catalogue import VISUAL
@@ -12,6 +12,7 @@ from serve.edge import logs
 from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
+from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, Refusal, declared, declared_as, too_large
 from serve.edge.reading import invalid, read, refuse_long
 from serve.edge.replies import reply
@@ -20,9 +21,11 @@ from serve.pictures.reading import read_picture
 from serve.pictures.schemas import (
     NewQuestion,
     NewVisualDialog,
+    PicturesAsked,
     RoundReply,
     VisualAnswerReply,
     VisualDialogReply,
+    VisualDialogsReply,
     VisualQuestion,
 )
 from serve.pictures.sessions import VisualSessions, missing
@@ -66,8 +69,9 @@ _DIALOG = {
 _HISTORY = [{"question": "what is on the grass?", "answer": "a dog"}]
 
 
-def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
-    """The router. Ids are secrets: there is no list of dialogues. Which engine answers, no request can say."""
+def visual_routes(sessions: VisualSessions, limits: Limits, *, may_list: bool) -> APIRouter:
+    """The router. Ids are secrets; only where `may_list` can the dialogues of those who have no key be seen. Which
+    engine answers, no request can say."""
     router = APIRouter(tags=["pictures"])
 
     @router.post(
@@ -92,6 +96,21 @@ def visual_routes(sessions: VisualSessions, limits: Limits) -> APIRouter:
         dialog = await sessions.start(picture, asked.caption, owner_of(request.scope))
         logs.get().info("picture", model_version=dialog.model_version)
         return reply(request, _dialog(dialog, []), 201, {"Location": f"/v1/visual-dialogs/{dialog.id}"})
+
+    @router.get(
+        "/visual-dialogs",
+        summary="List pictures",
+        operation_id="list_visual_dialogs",
+        response_model=VisualDialogsReply,
+        responses=declared(403, 422),
+    )
+    async def listing(request: Request, asked: Annotated[PicturesAsked, Query()]) -> Response:
+        """The pictures of this key, the newest first. Without a key of one's own, only where the service listens on its
+        own machine alone."""
+        owner = owner_of(request.scope)
+        expect_own(owner, "pictures", may_list=may_list)
+        page = await sessions.listed(owner, asked, asked.caption)
+        return reply(request, {"visual_dialogs": [_summary(dict(row)) for row in page.rows], "next": page.next})
 
     @router.post(
         "/visual-dialogs/{dialog_id}/questions",
@@ -263,6 +282,12 @@ def _dialog(dialog: StoredDialog, rounds: list[StoredRound]) -> dict[str, Any]:
         "total": dialog.total,
         "rounds": [_round(r) for r in rounds],
     }
+
+
+def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
+    look = orjson.loads(row["look"])
+    kept = {name: row[name] for name in ("id", "created", "touched", "caption", "model_version", "total")}
+    return {**kept, "width": look["width"], "height": look["height"]}
 
 
 def _round(found: StoredRound) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from serve.edge.paging import Next, Paged
 from serve.edge.schemas import Closed
 
 Picture = Annotated[
@@ -103,6 +104,33 @@ class VisualDialogReply(LookOut):
     total: int
     rounds: list[RoundOut]
     request_id: str
+
+
+class VisualDialogSummary(BaseModel):
+    """A picture in a list."""
+
+    id: str
+    created: str
+    touched: str | None = Field(description="When something was last asked about it")
+    caption: str
+    width: int
+    height: int
+    model_version: str
+    total: int = Field(description="How many questions were asked about it")
+
+
+class VisualDialogsReply(BaseModel):
+    """A page of pictures, the newest first."""
+
+    visual_dialogs: list[VisualDialogSummary]
+    next: Next
+    request_id: str
+
+
+class PicturesAsked(Paged):
+    """Which pictures are wanted."""
+
+    caption: str | None = Field(default=None, min_length=1, max_length=120, description="Only those with this in it")
 
 
 class RoundReply(RoundOut):

@@ -7,6 +7,7 @@ import weakref
 
 from serve.edge import metrics
 from serve.edge.limits import Limits
+from serve.edge.paging import Page, Paged, holding, page_of
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.pictures import table as visual_table
 from serve.pictures.deployment import Ask, Asked, Begin, Begun
@@ -52,6 +53,14 @@ class VisualSessions:
         if dialog is None:
             raise not_found("dialogue")
         return dialog
+
+    async def listed(self, owner: str, asked: Paged, caption: str | None) -> Page:
+        """A page of the owner's dialogues, the newest first: all but the pictures. `caption` is a part of it."""
+        columns = "id, created, nullif(touched, '') AS touched, caption, look, model_version, total"
+        where = {} if caption is None else {"caption LIKE ? ESCAPE '\\'": holding(caption)}
+        return await self._storage.do(
+            lambda db: page_of(db, "visual_dialogs", owner, asked, columns=columns, where=where), writes=False
+        )
 
     async def rounds(self, dialog_id: str) -> list[StoredRound]:
         """What was asked and answered so far."""

@@ -61,7 +61,7 @@ class Api:
             choice,
             self._storage,
             config.limits,
-            lists_batches=config.is_private,
+            may_list=config.is_private,
             metrics_folder=config.data_folder() / metrics.FOLDER,
             drain=Drain(_stopping(config)),
             keys=config.access.known_keys(is_private=config.is_private),

@@ -45,11 +45,15 @@ def make_api(config: AppConfig, storage: Storage, taggers: Taggers) -> Callable[
     """The ASGI app, with other limits, another labeller, or other models."""
 
     def make(
-        limits: Limits | None = None, labeller: Any = None, choice: Choice | None = None, viewer: Any = None
+        limits: Limits | None = None,
+        labeller: Any = None,
+        choice: Choice | None = None,
+        viewer: Any = None,
+        **further: Any,
     ) -> Any:
         found = labeller or LocalLabeller(taggers)
         seeing = viewer or LocalViewer(Pictures(config))
-        return create_api(found, seeing, choice or Choice.of(config), storage, limits or Limits())
+        return create_api(found, seeing, choice or Choice.of(config), storage, limits or Limits(), **further)
 
     return make
 

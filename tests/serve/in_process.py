@@ -20,7 +20,8 @@ class InProcess(httpx.BaseTransport):
         async def send() -> httpx.Response:
             asked = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
             response = await self._transport.handle_async_request(asked)
-            return httpx.Response(response.status_code, headers=response.headers, content=await response.aread())
+            raw = b"".join([piece async for piece in response.aiter_raw()])  # compressed, where it came so
+            return httpx.Response(response.status_code, headers=response.headers, content=raw)
 
         return asyncio.run_coroutine_threadsafe(send(), self._loop).result(30)
 

@@ -6,6 +6,7 @@ What happens is in plain functions from a `BatchesState` and a client to the nex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from serve.client import Batch, Client, ServiceError
 from ui.page import render
 from ui.page.limits import LARGEST_UPLOAD, limits_of
 
+_LISTED = 200
+"""Batches that are shown, the newest."""
 REMEMBERED = 50
 """Batches a browser remembers, for a service that does not list them."""
 _LOOK_SECONDS = 1.5
@@ -97,7 +100,7 @@ def introduction(client: Client) -> str:
 
 def _batches(state: BatchesState, client: Client) -> tuple[Batch, ...]:
     try:
-        return client.batches()
+        return tuple(islice(client.batches(), _LISTED))
     except ServiceError as error:
         if error.status != 403:
             raise

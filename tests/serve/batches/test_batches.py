@@ -457,7 +457,7 @@ async def test_where_others_can_reach_the_service_it_lists_nothing(
     from serve.emotion.choice import Choice
 
     viewer = LocalViewer(Pictures(config))
-    app = create_api(LocalLabeller(taggers), viewer, Choice.of(config), storage, Limits(), lists_batches=False)
+    app = create_api(LocalLabeller(taggers), viewer, Choice.of(config), storage, Limits(), may_list=False)
     async with client_of(app) as client:
         assert (await client.get("/batches")).status_code == 403
     for host, private in (("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)):
@@ -482,7 +482,7 @@ async def test_a_database_of_the_release_before_gets_the_new_table(tmp_path: Pat
         db.execute("PRAGMA user_version = 1")
         db.commit()
     again = Storage(path)
-    assert again.do_now(batch_table.listed, writes=False) == []
+    assert again.do_now(batch_table.by_state, writes=False)["done"] == 0
     again.close()
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(storage_module._STEPS),)

@@ -185,6 +185,13 @@ async def test_limits_of_a_message_and_of_a_chat(make_api: Callable[..., Any]) -
     assert (full.status_code, full.json()["limit"]) == (409, "messages_per_chat")
 
 
-async def test_nobody_can_list_chats(client: httpx.AsyncClient) -> None:
-    await begin(client)
-    assert (await client.get("/chats")).status_code == 405
+async def test_chats_of_nobody_are_listed_only_where_others_cannot_ask(
+    client: httpx.AsyncClient, make_api: Callable[..., Any]
+) -> None:
+    chat = await begin(client)
+    (listed,) = (await client.get("/chats")).json()["chats"]
+    assert (listed["id"], listed["total"], listed["touched"]) == (chat, 0, None)
+    async with client_of(make_api(may_list=False)) as open_to_all:
+        for path in ("/chats", "/visual-dialogs", "/batches"):
+            refused = await open_to_all.get(path)
+            assert (refused.status_code, refused.json()["type"]) == (403, "urn:rapport:problem:forbidden")

@@ -27,14 +27,14 @@ CHAT = StoredChat(
 BATCH = batch_table.new("log.txt", "auto", "jsonl", "emotion/ekman", False, 10)
 OPERATIONS = {
     "/emotions": {"post"},
-    "/chats": {"post"},
+    "/chats": {"post", "get"},
     "/chats/{chat_id}": {"get", "delete"},
     "/chats/{chat_id}/messages": {"post"},
     "/chats/{chat_id}/messages/{n}/correction": {"put", "delete"},
     "/batches": {"post", "get"},
     "/batches/{batch_id}": {"get", "delete"},
     "/batches/{batch_id}/output": {"get"},
-    "/visual-dialogs": {"post"},
+    "/visual-dialogs": {"post", "get"},
     "/visual-dialogs/{dialog_id}": {"get", "delete"},
     "/visual-dialogs/{dialog_id}/questions": {"post"},
     "/visual-dialogs/{dialog_id}/picture": {"get"},

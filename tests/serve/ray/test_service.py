@@ -154,13 +154,13 @@ def test_a_batch_goes_all_the_way_though_its_worker_is_killed(service: Running, 
         batch = client.start_batch(log, to="csv")
         wait_for_batch(client, batch.id, lambda b: 0 < b.fraction < 1)
         service.named("Replica:api:Batches").kill()
-        assert client.batches()[0].id == batch.id
+        assert next(client.batches()).id == batch.id
         done = wait_for_batch(client, batch.id, lambda b: b.ended)
         assert (done.state, done.conversations, done.failed) == ("done", 60, 0)
         client.save_batch(batch.id, tmp_path / "out.csv")
         assert len((tmp_path / "out.csv").read_text().splitlines()) == 6001
         client.delete_batch(batch.id)
-        assert client.batches() == ()
+        assert list(client.batches()) == []
     assert list((service.data_dir / "batches").glob("*/*")) == []
 
 
