@@ -20,4 +20,5 @@ def kernel_ridge(q: Tensor, k: Tensor, v: Tensor, scale: Tensor, ridge: Tensor, 
     left, right = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), both, upper=False).split(
         (n_tokens, v.shape[-1]), -1
     )
-    return left.mT.tril(n_slots - n_tokens) @ right
+    o: Tensor = left.mT.tril(n_slots - n_tokens) @ right
+    return o

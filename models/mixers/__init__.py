@@ -15,6 +15,7 @@ from models.mixers.gam import GAM, GAMConfig
 from models.mixers.gla import GLA, GLAConfig
 from models.mixers.gru import GRU, GRUConfig
 from models.mixers.identity_attention import IdentityAttention, IdentityAttentionConfig
+from models.mixers.landmark import Landmark, LandmarkConfig
 from models.mixers.liger import Liger, LigerConfig
 from models.mixers.lizard import Lizard, LizardConfig
 from models.mixers.lstm import LSTM, LSTMConfig
@@ -45,6 +46,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "gla": (GLAConfig, GLA),
     "gru": (GRUConfig, GRU),
     "identity_attention": (IdentityAttentionConfig, IdentityAttention),
+    "landmark": (LandmarkConfig, Landmark),
     "liger": (LigerConfig, Liger),
     "lizard": (LizardConfig, Lizard),
     "lstm": (LSTMConfig, LSTM),

@@ -66,6 +66,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"window": 3, "positions": "learned", "n_heads": 2},
         {"causal": True, "window": 40, "positions": "none"},
     ],
+    "landmark": [
+        {"block": 3, "retrieve": 1, "memory": 2},
+        {"block": 2, "positions": "stingy", "retrieve": 2, "together": True},
+        {"block": 3, "landmarks": "external", "retrieve": 1, "memory": 2, "positions": "stingy"},
+        {"block": 4, "landmarks": "external", "positions": "none"},
+    ],
     "liger": [
         {"window": 4, "n_kv_heads": 2, "learned_share": True},
         {"window": 1, "kind": "hgrn2", "rotary": False},
