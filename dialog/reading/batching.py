@@ -248,6 +248,27 @@ def bucket(lengths: Sequence[int], budget: int, rng: random.Random | None = None
     return batches
 
 
+def bucket_tightly(lengths: Sequence[int], budget: int, call: int) -> list[list[int]]:
+    """Indices in batches as `bucket` makes them, shortest first, but so that all of it costs least: a batch costs what
+    it holds once padded, and `call` beside.
+
+    Few things of very different lengths are mostly padding in one batch, and mostly calls in one batch each.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    cost, cut = [0.0], [0]  # the least that the first j cost, and where their last batch begins
+    for j, last in enumerate(order, start=1):
+        widest = lengths[last]
+        lowest = j - max(1, budget // max(1, widest))
+        begin = min(range(j - 1, max(lowest, 0) - 1, -1), key=lambda i: cost[i] + (j - i) * widest)
+        cost.append(cost[begin] + (j - begin) * widest + call)
+        cut.append(begin)
+    batches, end = list[list[int]](), len(order)
+    while end:
+        batches.append(order[cut[end] : end])
+        end = cut[end]
+    return batches[::-1]
+
+
 def pad_rows(rows: Sequence[Tensor], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """Rows (n_b, ...) as one tensor (B, N, ...) with zeros on the right, and its mask (B, N), on the device: that of
     the rows unless it is given."""

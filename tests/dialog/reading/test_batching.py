@@ -1,5 +1,6 @@
 """Laying utterances out as sequences: covered once, never too long, owners right; and batches of like length."""
 
+import itertools
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog.reading.batching import Layout, Packer, Tokens, bucket, collate, cut, live_windows, pad_rows
+from dialog.reading.batching import Layout, Packer, Tokens, bucket, bucket_tightly, collate, cut, live_windows, pad_rows
 from models.encoders.text import TextEncoder
 from tests.dialog.tiny import LAYOUT
 
@@ -141,6 +142,25 @@ def test_buckets_hold_everything_once_and_keep_to_the_budget(lengths: list[int],
     if seed is None:
         flat = [lengths[i] for batch in batches for i in batch]
         assert all(a <= b for a, b in pairwise(flat)), "not shortest first"
+
+
+@given(st.lists(st.integers(1, 60), max_size=7), st.integers(1, 150), st.integers(0, 40))
+def test_tight_buckets_cost_less_than_any_others_within_the_budget(lengths: list[int], budget: int, call: int) -> None:
+    def cost(batches: list[list[int]]) -> int:
+        return sum(call + len(batch) * max(lengths[i] for i in batch) for batch in batches)
+
+    batches = bucket_tightly(lengths, budget, call)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    possible = []
+    for cuts in itertools.product([False, True], repeat=max(0, len(order) - 1)):
+        others: list[list[int]] = [[i] for i in order[:1]]
+        for i, apart in zip(order[1:], cuts, strict=True):
+            others = [*others, [i]] if apart else [*others[:-1], [*others[-1], i]]
+        if all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= budget for b in others):
+            possible.append(others)
+    assert batches in possible
+    assert cost(batches) == min(map(cost, possible))
 
 
 def test_a_batch_pads_on_the_right_and_counts_utterances_through() -> None:
