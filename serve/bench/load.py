@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import json
 import math
 import threading
 import time
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-PATH = "/v1/emotions"
+PATH, CHATS = "/v1/emotions", "/v1/chats"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -41,6 +42,34 @@ def ask_at(port: int, bodies: Sequence[bytes], per_second: float, seconds: float
     return _run(port, bodies, threads, lambda i: i < n, lambda i: i / per_second)
 
 
+def talk(port: int, chats: Sequence[Sequence[bytes]]) -> Load:
+    """A live chat for each of them, all at once, message by message; what came back for the messages."""
+    load, lock = Load(), threading.Lock()
+    everybody = threading.Barrier(len(chats) + 1)
+
+    def work(bodies: Sequence[bytes]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        status, begun = _ask(connection, CHATS, b"{}")
+        everybody.wait()
+        path = f"{CHATS}/{json.loads(begun)['id']}/messages" if status == 201 else CHATS
+        for body in bodies:
+            began = time.perf_counter()
+            status, _ = _ask(connection, path, body)
+            with lock:
+                load.waits.setdefault(status, []).append(time.perf_counter() - began)
+        connection.close()
+
+    running = [threading.Thread(target=work, args=(bodies,), daemon=True) for bodies in chats]
+    for thread in running:
+        thread.start()
+    everybody.wait()
+    start = time.perf_counter()
+    for thread in running:
+        thread.join()
+    load.seconds = time.perf_counter() - start
+    return load
+
+
 def _run(
     port: int, bodies: Sequence[bytes], threads: int, more: Callable[[int], bool], begin: Callable[[int], float]
 ) -> Load:
@@ -52,7 +81,7 @@ def _run(
         while more(i := next(numbers)):
             time.sleep(max(0.0, start + begin(i) - time.perf_counter()))
             began = time.perf_counter()
-            status = _ask(connection, bodies[i % len(bodies)])
+            status, _ = _ask(connection, PATH, bodies[i % len(bodies)])
             with lock:
                 load.waits.setdefault(status, []).append(time.perf_counter() - began)
         connection.close()
@@ -66,12 +95,11 @@ def _run(
     return load
 
 
-def _ask(connection: http.client.HTTPConnection, body: bytes) -> int:
+def _ask(connection: http.client.HTTPConnection, path: str, body: bytes) -> tuple[int, bytes]:
     try:
-        connection.request("POST", PATH, body, {"Content-Type": "application/json"})
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        response.read()
-        return response.status
+        return response.status, response.read()
     except (OSError, http.client.HTTPException):
         connection.close()
-        return 0
+        return 0, b""

@@ -28,10 +28,10 @@ import torch
 
 from dialog.bench.chats import made_up_chats
 from dialog.bench.timing import suite
-from dialog.conversation import Conversation
+from dialog.conversation import Conversation, Utterance
 from dialog.emotion.tagger import EmotionTagger
 from models.catalogue import EMOTION
-from serve.bench.load import Load, ask_all, ask_at
+from serve.bench.load import Load, ask_all, ask_at, talk
 from serve.edge.limits import Limits
 from serve.ray.processes import processor_seconds, resident_bytes
 
@@ -49,8 +49,9 @@ def measure(
     seconds: float = 20.0,
     threads: int | None = None,
     device: str | None = None,
+    only: str | None = None,
 ) -> dict[str, Any]:
-    """The object of `rapport bench serve --json`.
+    """The object of `rapport bench serve --json`; of the rows whose names contain `only`, where it is given.
 
     Each round labels n_utterances on either side, with `threads` threads of the model on either side (by default as
     many as there are cores for us); `seconds` is how long the overload lasts.
@@ -59,22 +60,28 @@ def measure(
     torch.set_num_threads(threads)
     tagger = EmotionTagger.load(model, device=device)
     with _service(str(model), threads, device or "auto") as service:
-        rows = [
-            # Each row has texts of its own: none may stand in a cache because of another row.
-            _throughput(
-                f"{at_once} at once, {what} a request", service, tagger, partial(make, seed), n, at_once, rounds
+        measured: dict[str, Callable[[], dict[str, Any]]] = {}
+        # Each row has texts of its own: none may stand in a cache because of another row.
+        for seed, (what, make, n, at_once, together) in enumerate(
+            (
+                ("a chat", _chats, n_utterances, TOGETHER, TOGETHER),
+                ("100 messages", _hundreds, n_utterances, 4, TOGETHER),
+                ("a message", _messages, n_utterances // 5, TOGETHER, TOGETHER),
+                ("a message", _messages, n_utterances // 5, 8, 8),
+                ("a message", _messages, n_utterances // 10, 1, 1),
+                ("a chat", _chats, n_utterances // 5, 1, 1),
+            ),
+            start=1,
+        ):
+            name = f"throughput, {at_once} at once, {what} a request"
+            measured[name] = partial(
+                _throughput, name, service, tagger, partial(make, seed), max(at_once, n), at_once, together, rounds
             )
-            for seed, (what, make, n, at_once) in enumerate(
-                (
-                    ("a chat", _chats, n_utterances, TOGETHER),
-                    ("100 messages", _hundreds, n_utterances, 4),
-                    ("a message", _messages, n_utterances // 5, TOGETHER),
-                    ("a chat", _chats, n_utterances // 5, 1),
-                ),
-                start=1,
-            )
-        ]
-        rows.append(_overload(service, seconds))
+        name = f"live, {TOGETHER} chats at once"
+        measured[name] = partial(_live, name, service, tagger, n_utterances, rounds)
+        name = f"overload, {_OVERLOAD} times capacity, 100 messages a request"
+        measured[name] = partial(_overload, name, service, seconds)
+        rows = [row() for name, row in measured.items() if only is None or only in name]
     return suite(
         "serve",
         rows,
@@ -109,7 +116,7 @@ def _hundreds(row: int, turn: int, n_utterances: int) -> list[list[Conversation]
 
 
 def _throughput(
-    name: str, service: "_Service", tagger: EmotionTagger, make: Make, n: int, at_once: int, rounds: int
+    name: str, service: "_Service", tagger: EmotionTagger, make: Make, n: int, at_once: int, together: int, rounds: int
 ) -> dict[str, Any]:
     """One row: utterances a second of the service and of the peer, and how long an answer took."""
     ours: list[tuple[float, float]] = []  # seconds and processor seconds for one utterance
@@ -124,7 +131,7 @@ def _throughput(
         spent = processor_seconds(service.pid) - before
         if load.statuses[200] != len(bodies):
             raise RuntimeError(f"the service refused what it should take: {dict(load.statuses)}")
-        seconds, processor = _in_process(tagger, requests, 1 if at_once == 1 else TOGETHER)
+        seconds, processor = _in_process(tagger, requests, together)
         if turn >= 0:
             loads.append(load)
             ours.append((load.seconds / total, spent / total))
@@ -132,15 +139,61 @@ def _throughput(
     mine, peers = (1 / statistics.median(s for s, _ in side) for side in (ours, theirs))
     waits = Load(waits={200: [w for load in loads for w in load.waits[200]]})
     return {
-        "name": f"throughput, {name}",
+        "name": name,
         "utterances_per_second": mine,
-        "peer": f"the same model called in this process, {'one chat' if at_once == 1 else TOGETHER} a call",
+        "peer": f"the same model called in this process, {together} of the requests a call",
         "peer_utterances_per_second": peers,
         "ratio": statistics.median(p[0] / o[0] for o, p in zip(ours, theirs, strict=True)),
         "ratio_of_processor_seconds": statistics.median(p[1] / o[1] for o, p in zip(ours, theirs, strict=True)),
         **{f"p{percent}_ms": waits.milliseconds(percent) for percent in (50, 95, 99)},
         "more_is_better": True,
     }
+
+
+def _live(name: str, service: "_Service", tagger: EmotionTagger, n: int, rounds: int) -> dict[str, Any]:
+    """One row: messages a second of live chats that go on at once, beside the same steps in this process."""
+    ours: list[tuple[float, float]] = []  # seconds and processor seconds for one message
+    theirs: list[tuple[float, float]] = []
+    loads: list[Load] = []
+    for turn in range(-1, rounds):  # the first is for warmth
+        said = [u for [chat] in _chats(8, turn + 1, n) for u in chat.utterances]
+        chats = [said[i::TOGETHER] for i in range(TOGETHER)]
+        bodies = [[orjson.dumps({"speaker": u.speaker, "text": u.text}) for u in chat] for chat in chats]
+        before = processor_seconds(service.pid)
+        load = talk(service.port, bodies)
+        spent = processor_seconds(service.pid) - before
+        if load.statuses[201] != len(said):
+            raise RuntimeError(f"the service refused what it should take: {dict(load.statuses)}")
+        seconds, processor = _steps_in_process(tagger, chats)
+        if turn >= 0:
+            loads.append(load)
+            ours.append((load.seconds / len(said), spent / len(said)))
+            theirs.append((seconds / len(said), processor / len(said)))
+    mine, peers = (1 / statistics.median(s for s, _ in side) for side in (ours, theirs))
+    waits = Load(waits={201: [w for load in loads for w in load.waits[201]]})
+    return {
+        "name": name,
+        "utterances_per_second": mine,
+        "peer": f"the same model called in this process, a message of {TOGETHER} chats a call, nothing kept",
+        "peer_utterances_per_second": peers,
+        "ratio": statistics.median(p[0] / o[0] for o, p in zip(ours, theirs, strict=True)),
+        "ratio_of_processor_seconds": statistics.median(p[1] / o[1] for o, p in zip(ours, theirs, strict=True)),
+        **{f"p{percent}_ms": waits.milliseconds(percent, 201) for percent in (50, 95, 99)},
+        "more_is_better": True,
+    }
+
+
+def _steps_in_process(tagger: EmotionTagger, chats: Sequence[Sequence[Utterance]]) -> tuple[float, float]:
+    """Seconds and processor seconds for all messages, one of every chat at a time."""
+    states = [tagger.start() for _ in chats]
+    began, spent = time.perf_counter(), time.process_time()
+    for n in range(max(map(len, chats))):
+        there = [i for i, chat in enumerate(chats) if n < len(chat)]
+        said = [chats[i][n] for i in there]
+        stepped = tagger.steps([states[i] for i in there], [(u.speaker, u.text) for u in said])
+        for i, (_, state) in zip(there, stepped, strict=True):
+            states[i] = state
+    return time.perf_counter() - began, time.process_time() - spent
 
 
 def _in_process(tagger: EmotionTagger, requests: Sequence[list[Conversation]], together: int) -> tuple[float, float]:
@@ -151,7 +204,7 @@ def _in_process(tagger: EmotionTagger, requests: Sequence[list[Conversation]], t
     return time.perf_counter() - began, time.process_time() - spent
 
 
-def _overload(service: "_Service", seconds: float) -> dict[str, Any]:
+def _overload(name: str, service: "_Service", seconds: float) -> dict[str, Any]:
     """One row: ten times the requests it can answer. The ratio is what it still answers to what it can."""
     fresh = map(_body, itertools.chain.from_iterable(_hundreds(9, turn, 1_000) for turn in itertools.count()))
 
@@ -171,7 +224,7 @@ def _overload(service: "_Service", seconds: float) -> dict[str, Any]:
         time.sleep(0.1)
     answered = load.statuses[200] / load.seconds
     return {
-        "name": f"overload, {_OVERLOAD} times capacity, 100 messages a request",
+        "name": name,
         "requests_per_second": answered,
         "peer": "its own capacity, 4 at once",
         "peer_requests_per_second": capacity,

@@ -24,7 +24,9 @@ def bench(
     recall: Annotated[
         list[str] | None, typer.Option(help="mixers: train on this tier of MQAR as well, minutes a mixer.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="kernels: the ops whose names contain this.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="kernels, serve: the ops, the rows whose names contain this.")
+    ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="mixers, kernels, visual, serve: times a row is measured.")
     ] = None,
@@ -38,7 +40,7 @@ def bench(
     # The service stands above the suites of `dialog`, which cannot know it.
     suites, takes = (
         {**SUITES, "serve": _bench_serve},
-        {**TAKES, "serve": {"model": "model", "repeats": "rounds", "device": "device"}},
+        {**TAKES, "serve": {"model": "model", "repeats": "rounds", "device": "device", "only": "only"}},
     )
     if list_them:
         print("\n".join(suites))

@@ -8,16 +8,19 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
 from serve.bench import suite as bench
-from serve.bench.load import Load, ask_all, ask_at
+from serve.bench.load import Load, ask_all, ask_at, talk
 from serve.ray.processes import processor_seconds, resident_bytes
 
 
 class Handler(BaseHTTPRequestHandler):
-    """200 after 20 ms; 429 for `no` and nothing at all for `break`."""
+    """200 after 20 ms; 429 for `no` and nothing at all for `break`; live chats too."""
+
+    said: ClassVar[list[tuple[str, bytes]]] = []
 
     protocol_version = "HTTP/1.1"
 
@@ -27,9 +30,14 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         time.sleep(0.02)
-        self.send_response(429 if body == b"no" else 200)
-        self.send_header("content-length", "0")
+        begins, said = self.path == "/v1/chats", self.path.endswith("/messages")
+        answer = b'{"id": "%d"}' % threading.get_ident() if begins else b""
+        self.send_response(429 if body == b"no" else 201 if begins or said else 200)
+        self.send_header("content-length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
+        if said:
+            self.said.append((self.path, body))
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
@@ -48,6 +56,16 @@ def test_every_body_is_asked_once_and_answers_are_counted_by_their_status(port: 
     load = ask_all(port, [b"yes"] * 6 + [b"no"] * 3 + [b"break"], 4)
     assert load.statuses == {200: 6, 429: 3, 0: 1}
     assert 20 <= load.milliseconds(50) <= load.milliseconds(99)
+
+
+def test_chats_go_on_beside_one_another_and_each_in_its_order(port: int) -> None:
+    Handler.said.clear()
+    load = talk(port, [[b"a0", b"a1", b"a2"], [b"b0", b"b1"]])
+    assert load.statuses == {201: 5}
+    of = {name: [(path, body) for path, body in Handler.said if body.startswith(name)] for name in (b"a", b"b")}
+    assert [body for _, body in of[b"a"]] == [b"a0", b"a1", b"a2"]
+    assert len({path for path, _ in of[b"a"]}) == 1
+    assert of[b"a"][0][0] != of[b"b"][0][0]
 
 
 def test_a_pace_is_kept_whatever_comes_back(port: int) -> None:
@@ -87,7 +105,7 @@ def test_no_text_of_one_row_stands_in_another() -> None:
 def test_the_whole_of_it() -> None:
     result = bench.measure(n_utterances=300, rounds=1, seconds=3)
     *throughput, overload = result["rows"]
-    assert len(throughput) == 4
+    assert len(throughput) == 7
     assert all(row["ratio"] > 0 and row["p50_ms"] <= row["p99_ms"] for row in throughput)
     assert set(overload["statuses"]) <= {"200", "429"}
     assert overload["recovered_seconds"] < 5
