@@ -3,13 +3,13 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -85,14 +85,22 @@ CREATE INDEX chats_of ON chats (owner, created, id);
 CREATE INDEX batches_of ON batches (owner, created, number);
 CREATE INDEX visual_dialogs_of ON visual_dialogs (owner, created, id)
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS)
+_ROWS = """
+CREATE TABLE chat_rows (
+    chat TEXT NOT NULL REFERENCES chats(id) ON DELETE CASCADE, place INTEGER NOT NULL, n INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (chat, place)
+) STRICT
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredChat:
-    """A chat without its messages. `state` is what the model of `model_version` knows after `total` of them."""
+    """A chat without its messages. `state` is what the model of `model_version` knows after `total` of them, beside the
+    rows that are kept of the last ones."""
 
     id: str
     created: str
@@ -105,6 +113,14 @@ class StoredChat:
     """The name of the key that began it, which alone may see it."""
     touched: str = ""
     """When something was last said in it."""
+
+
+class KeptRow(NamedTuple):
+    """What is kept of message `n` for those after it, at a place where it stays until another one comes there."""
+
+    place: int
+    n: int
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,8 +201,25 @@ class Storage:
         wanted = "SELECT n FROM messages WHERE chat = ? AND error IS NOT NULL ORDER BY n DESC"
         return await self.do(lambda db: [row["n"] for row in db.execute(wanted, (chat_id,))], writes=False)
 
-    async def append(self, chat: StoredChat, message: StoredMessage, state: bytes | None, model_version: str) -> bool:
-        """Adds the message and moves the chat's state on, both or neither.
+    async def rows(self, chat_id: str) -> list[tuple[bytes, str]]:
+        """What is kept of the chat's last messages, each with its text, oldest first."""
+        wanted = (
+            "SELECT r.data, m.text FROM chat_rows r JOIN messages m ON m.chat = r.chat AND m.n = r.n "
+            "WHERE r.chat = ? ORDER BY r.n"
+        )
+        return await self.do(lambda db: [tuple(row) for row in db.execute(wanted, (chat_id,))], writes=False)
+
+    async def append(
+        self,
+        chat: StoredChat,
+        message: StoredMessage,
+        state: bytes | None,
+        model_version: str,
+        rows: Sequence[KeptRow] = (),
+        *,
+        anew: bool = False,
+    ) -> bool:
+        """Adds the message and moves the chat's state on, both or neither; `anew`: no row from before is any good.
 
         False where the chat is no longer as `chat` says: another message was faster, or it was deleted.
         """
@@ -202,6 +235,10 @@ class Storage:
             prediction = None if message.prediction is None else _json(message.prediction)
             row = (chat.id, message.n, message.speaker, message.text, message.time, prediction, message.error)
             db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+            if anew:
+                db.execute("DELETE FROM chat_rows WHERE chat = ?", (chat.id,))
+            for kept in rows:
+                db.execute("INSERT OR REPLACE INTO chat_rows VALUES (?, ?, ?, ?)", (chat.id, *kept))
             return True
 
         return await self.do(work)

@@ -15,7 +15,8 @@ from dialog.bench.official_emotionic import PlainEmotionIC
 from dialog.bench.timing import row, side_by_side, suite, without_cache
 from dialog.conversation import Conversation
 from dialog.emotion.causes import NEUTRAL, CauseFinder
-from dialog.emotion.tagger import EmotionTagger, LiveState
+from dialog.emotion.live import LiveState
+from dialog.emotion.tagger import EmotionTagger
 from dialog.reading.batching import bucket, collate, cut
 from dialog.reading.encoding import BATCH_TOKENS
 from models.catalogue import EMOTION
@@ -125,7 +126,8 @@ def _live(tagger: EmotionTagger, histories: tuple[int, ...], repeats: int) -> li
     x = torch.randn(1, context.config.d_encoder, device=tagger.device)
     text = "well i think we can go out for dinner tomorrow night"
     said = tagger.encoder.packer.tokenize(["Ann", "Bob"] * 20, [text] * 40)
-    recent = tuple(tagger.encoder.window(said))
+    alone = tagger.config.layout.alone
+    recent = () if alone else tuple(tagger.encoder.window(said))
 
     def one(state: EmotionICState) -> Callable[[], Any]:
         return lambda: context.step(x, speaker, state)
@@ -133,7 +135,7 @@ def _live(tagger: EmotionTagger, histories: tuple[int, ...], repeats: int) -> li
     def whole(state: LiveState) -> Callable[[], Any]:
         return lambda: tagger.step(state, "Ann", text)
 
-    chats = {n: LiveState(recent, state, n) for n, state in states.items()}
+    chats = {n: LiveState(recent, state, n, alone=alone) for n, state in states.items()}
     bare = side_by_side([one(state) for state in states.values()], repeats)
     full = side_by_side([whole(chat) for chat in chats.values()], max(5, repeats // 4))
     peer = f"the same after {histories[0]}"
@@ -169,12 +171,14 @@ def _chats(tagger: EmotionTagger, finder: CauseFinder, text: str, histories: tup
     for i in range(said):
         prediction, chat = tagger.step(chat, ("Ann", "Bob")[i % 2], text)
     assert chat.causes is not None
-    x, tokens = tagger.encoder.read_last(tagger.encoder.window(chat.recent), finder.keep_tokens)
+    said_so_far = tagger.encoder.packer.tokenize(["Ann", "Bob"] * 20, [text] * 40)
+    ((x, tokens),) = tagger.encoder.read_last([tagger.encoder.window(said_so_far)], finder.keep_tokens)
+    assert tokens is not None
     neutral = replace(prediction, emotion=NEUTRAL)  # Not asked for its causes: only the state is wanted.
     causes = chat.causes
     for wanted, state in zip(histories, _states(tagger.context, histories), strict=True):
         for i in range(said, wanted):
-            _, causes = finder.step(causes, x, tokens, neutral, torch.tensor([i % 2]), text)
+            ((_, causes),) = finder.steps([causes], [x], [tokens], [neutral], torch.tensor([i % 2]), [text])
         chats.append(replace(chat, model=state, n_messages=wanted, causes=causes))
         said = wanted
     return chats

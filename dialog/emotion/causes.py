@@ -1,6 +1,6 @@
 """Causes of emotions: which earlier messages made a message feel as it does, and by which words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -14,15 +14,16 @@ from dialog.reading.encoding import ConversationEncoder, Encoded
 from models import checkpoint
 from models.catalogue import path_of
 from models.device import device_of
-from models.mixers.base import leaves, rebuilt
+from models.mixers.base import apart, joined
 from models.pointer.causes import Candidates, CausePointer, CausesConfig, ReadState, join, pad_tokens
 from models.pointer.spans import best_spans
-from models.tensors import pack, unpack
 
 STRETCH = 64
 """Utterances that are asked for their causes at once; a longer conversation is read in such stretches."""
 BATCH_UTTERANCES = 1024
 """Utterances of short conversations in one batch, padding included."""
+_TOKENS = 32_768
+"""Tokens of what several live chats remember that are looked at together, padding included."""
 _PAIRS = 256
 """Pairs whose spans are looked for at once: that takes memory with the square of an utterance's length."""
 NEUTRAL = "neutral"
@@ -102,26 +103,23 @@ class KeptTokens(nn.Module):
         return kept.half()
 
 
+class Remembered(NamedTuple):
+    """What is kept of one utterance, for those after it that it may have caused. Nothing later changes it."""
+
+    own: Tensor  # (2 D,) what the pointers read of it
+    emotions: Tensor  # (E,)
+    speaker: Tensor  # () its id
+    tokens: Tensor  # (K, d_token) as `keep_tokens` keeps them
+    text: str
+
+
 class CausesState(NamedTuple):
     """What is kept of a conversation for the causes of what follows: bounded by the window. A value."""
 
     read: ReadState
-    recent: Candidates | None
-    texts: tuple[str, ...] = ()
-    """Of the recent utterances, one a candidate."""
+    recent: tuple[Remembered, ...] = ()
     n: int = 0
     """How many utterances there were in all."""
-
-    def to_bytes(self) -> bytes:
-        """For a database; `CauseFinder.restore` reads it."""
-        tensors = {f"read.{i:03d}": leaf for i, leaf in enumerate(leaves(self.read))}
-        if self.recent is not None:
-            kept = self.recent._asdict()
-            mask, tokens = kept.pop("token_mask"), kept.pop("tokens")
-            tensors |= kept
-            # Without the padding, and in the half precision they came in.
-            tensors |= {"lengths": mask.sum(2), "tokens": tokens[mask].half()}
-        return pack(tensors, {"texts": self.texts, "n": self.n})
 
 
 class _Stretch(NamedTuple):
@@ -217,7 +215,8 @@ class CauseFinder:
         short = [i for i in asked if len(whole[i].texts) <= STRETCH]
         for places in bucket([len(whole[i].texts) for i in short], BATCH_UTTERANCES):
             batch = [short[i] for i in places]
-            causes, _ = self._point(None, [whole[i] for i in batch])
+            rows, before = [whole[i] for i in batch], [self.start()] * len(batch)
+            causes = self._point(before, rows, self._read(before, rows)[0])
             for i, one in zip(batch, causes, strict=True):
                 found[i] = one
         for i in asked:
@@ -246,36 +245,41 @@ class CauseFinder:
 
     def start(self) -> CausesState:
         """Before the first utterance."""
-        return CausesState(self.model.start_reading(1), None)
-
-    def restore(self, data: bytes) -> CausesState:
-        """The state that `to_bytes` wrote. ValueError for anything else."""
-        fresh = self.start()
-        try:
-            tensors, told = unpack(data)
-            stored = [tensors[f"read.{i:03d}"] for i in range(len(leaves(fresh.read)))]
-            texts, n = tuple(map(str, told["texts"])), int(told["n"])
-            recent = None
-            if "own" in tensors:
-                tokens, mask = pad_tokens(tensors["tokens"].float(), tensors["lengths"])
-                kept = (tensors["own"], tensors["emotions"], tensors["speakers"], tokens, mask)
-                recent = Candidates(*(leaf.to(self.device) for leaf in kept))
-        except Exception as error:
-            raise ValueError(f"not the state of causes: {error!r}") from error
-        if [leaf.shape for leaf in stored] != [leaf.shape for leaf in leaves(fresh.read)]:
-            raise ValueError("the state of another causes model")
-        return CausesState(rebuilt(fresh.read, (leaf.to(self.device) for leaf in stored)), recent, texts, n)
+        return CausesState(self.model.start_reading(1))
 
     @torch.inference_mode()
-    def step(
-        self, state: CausesState, vector: Tensor, tokens: Tensor, prediction: Prediction, speaker: Tensor, text: str
-    ) -> tuple[tuple[Cause, ...], CausesState]:
-        """The causes of one new message, and the state after it; `find` over the whole chat says the same.
+    def steps(
+        self,
+        states: Sequence[CausesState],
+        vectors: Sequence[Tensor],
+        tokens: Sequence[Tensor],
+        predictions: Sequence[Prediction],
+        speakers: Tensor,
+        texts: Sequence[str],
+    ) -> list[tuple[tuple[Cause, ...], CausesState]]:
+        """The causes of one new message in each of several chats, and the chats' states after them; `find` over a
+        whole chat says the same.
 
-        vector (D,) and tokens (K, d_token) from the encoder, speaker (1,) its id.
+        A vector (D,) and tokens (K, d_token) a chat from the encoder, speakers (B,) their ids.
         """
-        ((causes,),), after = self._point(state, [_Stretch(vector[None], [tokens], [prediction], speaker, [text])])
-        return causes, after
+        rows = [
+            _Stretch(vector[None], [token], [prediction], speaker, [text])
+            for vector, token, prediction, speaker, text in zip(
+                vectors, tokens, predictions, speakers.split(1), texts, strict=True
+            )
+        ]
+        new, read = self._read(states, rows)
+        causes: list[tuple[Cause, ...]] = [()] * len(rows)
+        asked = [i for i, p in enumerate(predictions) if self._asks(p)]
+        room = [(len(states[i].recent) + 1) * max(1, *_widths(states[i], rows[i])) for i in asked]
+        for places in bucket(room, _TOKENS):
+            some = [asked[i] for i in places]
+            mine = _rows(new, some)
+            found = self._point([states[i] for i in some], [rows[i] for i in some], mine)
+            for i, (one,) in zip(some, found, strict=True):
+                causes[i] = one
+        after = map(self._after, states, rows, range(len(rows)), [new] * len(rows), apart(read, len(rows)))
+        return list(zip(causes, after, strict=True))
 
     def _asks(self, prediction: Prediction) -> bool:
         return prediction.emotion != NEUTRAL or prediction.probabilities.get(NEUTRAL, 1.0) < SURELY_NEUTRAL
@@ -286,16 +290,16 @@ class CauseFinder:
             part = slice(first, first + STRETCH)
             vectors, tokens, predictions, speakers, texts = whole
             stretch = _Stretch(vectors[part], tokens[part], predictions[part], speakers[part], texts[part])
-            (causes,), state = self._point(state, [stretch])
+            new, read = self._read([state], [stretch])
+            (causes,) = self._point([state], [stretch], new)
+            state = self._after(state, stretch, 0, new, read)
             found += causes
         return found, state
 
-    def _point(
-        self, before: CausesState | None, rows: Sequence[_Stretch]
-    ) -> tuple[list[list[tuple[Cause, ...]]], CausesState]:
-        """The causes in each stretch, and the state after the first of them. Several all begin a conversation."""
-        before = before or self.start()
-        model, window, device = self.model, self.config.pointer.window, self.device
+    def _read(self, before: Sequence[CausesState], rows: Sequence[_Stretch]) -> tuple[Candidates, ReadState]:
+        """The utterances of each stretch as candidates, padded on the right, and the state to go on from, which is
+        right where nothing was padded."""
+        device = self.device
         vectors, mask = pad_rows([r.vectors for r in rows], device)
         told = [[list(p.probabilities.values()) for p in r.predictions] for r in rows]
         emotions, _ = pad_rows([torch.tensor(one, device=device) for one in told])
@@ -303,27 +307,57 @@ class CauseFinder:
         lengths, _ = pad_rows([torch.tensor([len(t) for t in r.tokens], device=device) for r in rows])
         flat = torch.cat([t for r in rows for t in r.tokens]).to(device).float()
         tokens, token_mask = pad_tokens(flat, lengths)
-        start = before.read if len(rows) == 1 else model.start_reading(len(rows))
-        new, read = model.read(vectors, emotions, speakers, tokens, token_mask, mask, start)
-        everyone = new if before.recent is None else join(before.recent, new)
-        known = len(before.texts)
+        read = joined([state.read for state in before])
+        return self.model.read(vectors, emotions, speakers, tokens, token_mask, mask, read)
+
+    def _after(self, before: CausesState, row: _Stretch, b: int, new: Candidates, read: ReadState) -> CausesState:
+        """The state after a stretch, which is row b of `new`."""
+        n, n_kept = len(row.texts), self.config.pointer.window - 1
+        fresh = [
+            Remembered(
+                new.own[b, i].clone(),
+                new.emotions[b, i].clone(),
+                new.speakers[b, i].clone(),
+                row.tokens[i],
+                row.texts[i],
+            )
+            for i in range(max(0, n - n_kept), n)
+        ]
+        recent = (*before.recent, *fresh)
+        return CausesState(read, recent[max(0, len(recent) - n_kept) :], before.n + n)
+
+    def _point(
+        self, before: Sequence[CausesState], rows: Sequence[_Stretch], new: Candidates
+    ) -> list[list[tuple[Cause, ...]]]:
+        """The causes in each stretch, whose utterances `new` are, each after what its state remembers."""
+        model, device = self.model, self.device
+        everyone = _with_earlier([state.recent for state in before], new)
+        n = new.speakers.shape[1]
+        known = everyone.speakers.shape[1] - n
+        # What is remembered stands next to what is new; before it, where a row remembers less, nobody does.
+        padding = [known - len(state.recent) for state in before]
+        there = [[j >= padding[b] and j < known + len(r.texts) for j in range(known + n)] for b, r in enumerate(rows)]
+        seen = torch.tensor(there, device=device)
+        mask = seen[:, known:]
         habits = torch.full((len(rows),), self.habit, device=device)
-        q, n = model.queries(new, habits), vectors.shape[1]
-        seen = torch.cat([mask.new_ones(len(rows), known), mask], 1)
+        q = model.queries(new, habits)
         places = torch.arange(known + n, device=device)
-        pairs, latent = model.pairs(q, speakers, everyone, places[known:], places, seen, habits)
+        pairs, latent = model.pairs(q, new.speakers, everyone, places[known:], places, seen, habits)
         p, p_latent = self.probabilities(pairs, latent)
         asks = [[i < len(r.texts) and self._asks(r.predictions[i]) for i in range(n)] for r in rows]
         asked = mask & torch.tensor(asks, device=device)
         chosen = (asked[..., None] & (p >= self.calibration.threshold)).nonzero()  # (P, 3) row, target, candidate
-        texts = [(*before.texts, *r.texts) for r in rows]
+        texts = [
+            [""] * gap + [r.text for r in state.recent] + list(row.texts)
+            for gap, state, row in zip(padding, before, rows, strict=True)
+        ]
         spans = self._spans(q, new, everyone, chosen, texts)
         causes: list[list[list[Cause]]] = [[[] for _ in r.texts] for r in rows]
         values = p[tuple(chosen.T)].tolist()
         for (b, t, j), value, span in zip(chosen.tolist(), values, spans, strict=True):
             words = None if span is None else texts[b][j][span[0] : span[1]]
             first, end = span or (None, None)
-            place = before.n - known + j
+            place = before[b].n - known + j
             felt = feeling(rows[b].predictions[t])
             cause = Cause(utterance=place, start=first, end=end, span=words, probability=value, emotion=felt)
             causes[b][t].append(cause)
@@ -331,10 +365,7 @@ class CauseFinder:
             likely, felt = p_latent[b, t].item(), feeling(rows[b].predictions[t])
             nowhere = Cause(utterance=None, start=None, end=None, span=None, probability=likely, emotion=felt)
             causes[b][t].append(nowhere)
-        ordered = [[tuple(sorted(c, key=lambda cause: -cause.probability)) for c in row] for row in causes]
-        kept = slice(max(0, everyone.speakers.shape[1] - (window - 1)), None)
-        recent = Candidates(*(leaf[:1, kept] for leaf in everyone))
-        return ordered, CausesState(read, recent, texts[0][kept], before.n + n)
+        return [[tuple(sorted(c, key=lambda cause: -cause.probability)) for c in row] for row in causes]
 
     def _spans(
         self, q: Tensor, targets: Candidates, candidates: Candidates, chosen: Tensor, texts: Sequence[Sequence[str]]
@@ -352,3 +383,36 @@ class CauseFinder:
                 stand = places[texts[row][place]]
                 found[i] = (stand[first][0], stand[min(last, len(stand) - 1)][1]) if first < len(stand) else None
         return found
+
+
+def _rows(of: Candidates, some: Sequence[int]) -> Candidates:
+    """Some of the rows, their tokens as wide as the longest of them needs."""
+    rows = Candidates(*(leaf[list(some)] for leaf in of))
+    width = max(1, int(rows.token_mask.sum(2).max()))
+    return rows._replace(tokens=rows.tokens[:, :, :width], token_mask=rows.token_mask[:, :, :width])
+
+
+def _widths(state: CausesState, row: _Stretch) -> Iterator[int]:
+    yield from (len(r.tokens) for r in state.recent)
+    yield from map(len, row.tokens)
+
+
+def _with_earlier(recent: Sequence[Sequence[Remembered]], new: Candidates) -> Candidates:
+    """What each row remembers, padded on the left, and after it the new ones."""
+    known = max(map(len, recent))
+    if not known:
+        return new
+    n_rows, device = len(recent), new.own.device
+    own, emotions = (leaf.new_zeros(n_rows, known, leaf.shape[2]) for leaf in (new.own, new.emotions))
+    speakers = new.speakers.new_zeros(n_rows, known)
+    lengths = torch.zeros(n_rows, known, dtype=torch.long, device=device)
+    for b, row in enumerate(recent):
+        if row:
+            there = slice(known - len(row), known)
+            own[b, there] = torch.stack([r.own for r in row])
+            emotions[b, there] = torch.stack([r.emotions for r in row])
+            speakers[b, there] = torch.stack([r.speaker for r in row])
+            lengths[b, there] = torch.tensor([len(r.tokens) for r in row], device=device)
+    flat = torch.cat([r.tokens for row in recent for r in row]).to(device).float()
+    tokens, mask = pad_tokens(flat, lengths)
+    return join(Candidates(own, emotions, speakers, tokens, mask), new)

@@ -64,8 +64,18 @@ class LiveChat(Protocol):
     @property
     def n_messages(self) -> int: ...
 
-    def to_bytes(self) -> bytes:
-        """For a database; nothing in it can be executed."""
+    @property
+    def nbytes(self) -> int:
+        """About what it takes in memory."""
+        ...
+
+    def head(self) -> bytes:
+        """For a database: what a message changes. Nothing in it can be executed."""
+        ...
+
+    def rows(self, newest: int) -> list[bytes]:
+        """For a database: one for each of the newest so many messages, or of as many as are remembered, oldest first.
+        A message adds one and changes none."""
         ...
 
 
@@ -79,8 +89,18 @@ class EmotionEngine(Tagger, LiveTagger, Protocol):
         """The same model that names no causes, at no second loading; itself where it names none."""
         ...
 
-    def restore(self, data: bytes) -> Any:
-        """The `LiveChat` that `to_bytes` wrote. ValueError for anything else, or another version's."""
+    @property
+    def reach(self) -> int:
+        """How many rows a stored chat goes on from at most."""
+        ...
+
+    def steps(self, states: Sequence[Any], messages: Sequence[tuple[str, str]]) -> list[tuple[Prediction, Any]]:
+        """`step` for several chats at once, (speaker, text) a chat: each is what it would be alone."""
+        ...
+
+    def restore(self, head: bytes, rows: Sequence[tuple[bytes, str]]) -> Any:
+        """The `LiveChat` that wrote them: the rows of the last `reach` messages, or of all there were, oldest first,
+        each with its message's text. ValueError for anything else, or another version's."""
         ...
 
 

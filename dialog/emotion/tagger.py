@@ -12,25 +12,23 @@ from torch import Tensor
 from dialog.conversation import Cause, Caveat, Conversation, Prediction, Tag
 from dialog.emotion.care import speaks_of_self_harm
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
+from dialog.emotion.live import LiveState, reach_of, restored
 from dialog.emotion.port import Mode
 from dialog.labels import SENTIMENT, UNSURE_BELOW
 from dialog.language import FOREIGN
-from dialog.reading.batching import Layout, Tokens, bucket, pad_rows
+from dialog.reading.batching import Layout, bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
 from dialog.reading.shelf import Shelf
 from models import checkpoint
 from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
 from models.device import Where, choose_device, device_of
 from models.emotionic.config import EmotionICConfig
-from models.emotionic.model import EmotionIC, EmotionICState
+from models.emotionic.model import EmotionIC
 from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
-from models.mixers.base import leaves, rebuilt
-from models.tensors import pack, unpack
+from models.mixers.base import apart, joined
 
 BATCH_UTTERANCES = 2048
 """Utterances of the context model in one batch, padding included."""
-_CAUSES = "causes"
-"""The tensor in a stored chat that holds what its causes need, as bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,28 +73,6 @@ class _Besides(NamedTuple):
     tags: tuple[Tag, ...]
     valence: float | None
     arousal: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveState:
-    """A live chat between two messages: bounded however long the chat is. A value: a step returns a new one."""
-
-    recent: tuple[Tokens, ...]
-    """The utterances the next message will be read with."""
-    model: EmotionICState
-    n_messages: int = 0
-    version: str = ""
-    """Of the tagger that made it."""
-    causes: CausesState | None = None
-    """What later messages can be caused by, where causes are asked for."""
-
-    def to_bytes(self) -> bytes:
-        """For a database; `EmotionTagger.restore` reads it."""
-        tensors = {f"{i:03d}": leaf for i, leaf in enumerate(leaves(self.model))}
-        if self.causes is not None:
-            tensors[_CAUSES] = torch.frombuffer(bytearray(self.causes.to_bytes()), dtype=torch.uint8)
-        recent = [[u.speaker, list(u.text), u.loud] for u in self.recent]
-        return pack(tensors, {"recent": recent, "n_messages": self.n_messages, "version": self.version})
 
 
 class EmotionTagger:
@@ -220,53 +196,80 @@ class EmotionTagger:
         with Shelf(keep, f"{self.version} {mode}") as shelf:
             return self._tag_in_pieces(conversation, mode, told, again=told, shelf=shelf)
 
+    @property
+    def reach(self) -> int:
+        """How many messages' rows a stored chat goes on from at most."""
+        return max(reach_of(self.start()), self._remembered)
+
     def start(self) -> LiveState:
         """A chat before its first message."""
         causes = self.causes.start() if self.causes else None
-        return LiveState((), self._tempered["live"].initial_state(1), version=self.version, causes=causes)
+        model = self._tempered["live"].initial_state(1)
+        return LiveState((), model, version=self.version, causes=causes, alone=self.config.layout.alone)
 
-    def restore(self, data: bytes) -> LiveState:
-        """The state that `to_bytes` wrote, of this tagger. ValueError for anything else, or another version's."""
-        try:
-            tensors, told = unpack(data)
-            recent = tuple(Tokens(who, text, loud=bool(loud)) for who, text, loud in told["recent"])
-            n_messages, version = int(told["n_messages"]), told["version"]
-            of_causes = tensors.pop(_CAUSES, None)
-        except Exception as error:
-            raise ValueError(f"not the state of a live chat: {error!r}") from error
-        fresh = self.start().model
-        expected = [(tuple(leaf.shape), leaf.dtype) for leaf in leaves(fresh)]
-        stored = [tensors[key] for key in sorted(tensors)]
-        if version != self.version or [(tuple(leaf.shape), leaf.dtype) for leaf in stored] != expected:
-            raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
-        causes = None
-        if self.causes is not None:
-            if of_causes is None:
-                raise ValueError("not the state of a live chat: it has no causes")
-            causes = self.causes.restore(of_causes.numpy().tobytes())
-        there = (leaf.to(self.device) for leaf in stored)
-        return LiveState(recent, rebuilt(fresh, there), n_messages, version, causes)
+    def restore(self, head: bytes, rows: Sequence[tuple[bytes, str]]) -> LiveState:
+        """The state whose `head` and `rows` those are, of this tagger: the rows of the last `reach` messages, or of all
+        there were, oldest first, each with its message's text. ValueError for anything else, or another version's."""
+        return restored(self.start(), head, rows[max(0, len(rows) - self.reach) :], self._tokens_of, self._remembered)
 
-    @torch.inference_mode()
     def step(self, state: LiveState, speaker: str, text: str) -> tuple[Prediction, LiveState]:
         """The prediction for one new message, and the state after it. What it costs does not depend on the chat's
         length. Equal to `tag(mode="live")` over the whole chat."""
-        new = self.encoder.packer.tokenize([speaker], [text])
-        window = self.encoder.window([*state.recent, *new])
-        if self.causes and state.causes is not None:
-            x, tokens = self.encoder.read_last(window, self.causes.keep_tokens)
-        else:
-            x, tokens = self.encoder.encode_last(window), None
-        who, at = speaker_ids([speaker]).to(self.device), x[None].to(self.device)
-        p, model = self._tempered["live"].step(at, who, state.model)
-        (besides,) = self._besides(at)
-        prediction = self._prediction(p[0].tolist(), int(self._choose(p)[0]), besides)
-        later = state.causes
-        if self.causes and later is not None and tokens is not None:
-            by, later = self.causes.step(later, x, tokens, prediction, who, text)
-            prediction = _caused(prediction, by)
-        prediction = self._with_text(prediction, text, foreign=new[0].foreign)
-        return prediction, LiveState(tuple(window), model, state.n_messages + 1, self.version, later)
+        return self.steps([state], [(speaker, text)])[0]
+
+    @torch.inference_mode()
+    def steps(
+        self, states: Sequence[LiveState], messages: Sequence[tuple[str, str]]
+    ) -> list[tuple[Prediction, LiveState]]:
+        """`step` for several chats at once, (speaker, text) a chat: read together, then each after what came before it.
+
+        The states may be those of one chat, gone on with in several ways.
+        """
+        if not messages:
+            return []
+        speakers, texts = zip(*messages, strict=True)
+        new = self.encoder.packer.tokenize(speakers, texts)
+        windows = [self.encoder.window([*state.recent, one]) for state, one in zip(states, new, strict=True)]
+        vectors, tokens = zip(
+            *self.encoder.read_last(windows, self.causes.keep_tokens if self.causes else None), strict=True
+        )
+        x, who = torch.stack(vectors).to(self.device), speaker_ids(speakers).to(self.device)
+        p, after = self._tempered["live"].step(x, who, joined([state.model for state in states]))
+        values, labels, besides = p.tolist(), self._choose(p).tolist(), self._besides(x)
+        predictions = list(map(self._prediction, values, labels, besides))
+        later: list[CausesState | None] = [None] * len(messages)
+        if self.causes:
+            before = [state.causes or self.causes.start() for state in states]
+            by = self.causes.steps(before, vectors, [t for t in tokens if t is not None], predictions, who, texts)
+            predictions = [_caused(one, causes) for one, (causes, _) in zip(predictions, by, strict=True)]
+            later = [state for _, state in by]
+        alone = self.config.layout.alone
+        return [
+            (
+                self._with_text(predictions[i], texts[i], foreign=new[i].foreign),
+                LiveState(
+                    () if alone else tuple(windows[i]),
+                    model,
+                    states[i].n_messages + 1,
+                    self.version,
+                    later[i],
+                    alone,
+                ),
+            )
+            for i, model in enumerate(apart(after, len(messages)))
+        ]
+
+    @property
+    def _remembered(self) -> int:
+        """Messages that causes remember."""
+        return self.causes.config.pointer.window - 1 if self.causes else 0
+
+    def _tokens_of(self, text: str) -> Tensor:
+        """What causes keep of the tokens of a message that is read alone."""
+        assert self.causes is not None
+        ((_, tokens),) = self.encoder.read_last([self.encoder.packer.tokenize([""], [text])], self.causes.keep_tokens)
+        assert tokens is not None
+        return tokens
 
     def _tag_together(
         self, conversations: Sequence[Conversation], mode: Mode, progress: Callable[[int], None] | None

@@ -197,18 +197,17 @@ class ConversationEncoder:
         return recent[live_windows(self.packer.lengths(recent), self.layout, len(recent) - 1)[-1].begin :]
 
     @torch.inference_mode()
-    def encode_last(self, window: Sequence[Tokens]) -> Tensor:
-        """The vector (D,) of the last utterance of a window."""
-        packed = self.packer.pack(window)
-        vectors: Tensor = self.encoder(*collate([packed], device_of(self.encoder)))
-        return vectors[-1].cpu()
+    def read_last(
+        self, windows: Sequence[Sequence[Tokens]], keep_tokens: nn.Module | None = None
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Of the last utterance of each window its vector (D,), and what `keep_tokens` keeps of its tokens (K, h).
 
-    @torch.inference_mode()
-    def read_last(self, window: Sequence[Tokens], keep_tokens: nn.Module) -> tuple[Tensor, Tensor]:
-        """The vector (D,) of the last utterance of a window, and what `keep_tokens` keeps of its tokens (K, h)."""
-        span = Span(0, len(window) - 1, len(window))
-        (read,) = self._run([_Job(0, span, self.packer.pack(window), b"")], keep_tokens)
-        return read.vectors[-1], read.tokens[-1]
+        Windows of like length are read together; what was read before comes from the cache.
+        """
+        jobs = [self._job(0, Span(0, len(window) - 1, len(window)), window) for window in windows]
+        found = self._reads(jobs, None, keep_tokens)
+        reads = [found[job.key] for job in jobs]
+        return [(read.vectors[-1], read.tokens[-1] if keep_tokens else None) for read in reads]
 
     def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """The (start, end) code points of each text's tokens, of those that are read."""
@@ -224,13 +223,13 @@ class ConversationEncoder:
         lengths = self.packer.lengths(utterances)
         apart = frozenset(i for i, u in enumerate(utterances) if u.foreign)
         spans = live_windows(lengths, self.layout, first) if live else cut(lengths, self.layout, first, apart)
-        jobs = []
-        for span in spans:
-            packed = self.packer.pack(utterances[span.begin : span.end])
-            key = hashlib.blake2b(array("i", packed.ids).tobytes(), digest_size=16)
-            key.update(array("i", [span.first - span.begin, *packed.owner]).tobytes())
-            jobs.append(_Job(conversation, span, packed, key.digest()))
-        return jobs
+        return [self._job(conversation, span, utterances[span.begin : span.end]) for span in spans]
+
+    def _job(self, conversation: int, span: Span, utterances: Sequence[Tokens]) -> _Job:
+        packed = self.packer.pack(utterances)
+        key = hashlib.blake2b(array("i", packed.ids).tobytes(), digest_size=16)
+        key.update(array("i", [span.first - span.begin, *packed.owner]).tobytes())
+        return _Job(conversation, span, packed, key.digest())
 
     def _look_up(
         self, jobs: Sequence[_Job], keep_tokens: nn.Module | None

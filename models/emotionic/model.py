@@ -28,7 +28,7 @@ from models.emotionic.linear_chain_crf import LinearChainCRF
 from models.emotionic.skip_chain_crf import SkipChainCRF
 from models.feedforward import FeedForwardConfig
 from models.mixers.dialog_gru import DialogGRUConfig
-from models.mixers.identity_attention import IdentityAttentionConfig
+from models.mixers.identity_attention import IdentityAttentionConfig, IdentityAttentionState
 
 
 class EmotionICState(NamedTuple):
@@ -208,6 +208,14 @@ class EmotionIC(nn.Module):
             told = told * self.gate(own).sigmoid()
         out: Tensor = emissions + told
         return out
+
+
+def rolling(state: tuple[Any, ...]) -> list[bool]:
+    """Of each leaf of an EmotionICState, in the order of `leaves`, whether it is a window over the last messages,
+    (B, W, ...) with the newest last: a step moves it on by one and changes nothing in it."""
+    if isinstance(state, IdentityAttentionState):
+        return [name != "n_seen" for name in state._fields]
+    return [does for part in state for does in (rolling(part) if isinstance(part, tuple) else [False])]
 
 
 def _with_neighbours(pieces: Iterable[Tensor], reach: int) -> Iterator[tuple[int, Tensor, slice]]:

@@ -1,7 +1,7 @@
 """The one interface every sequence mixer has, and what can be done to any mixer's state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -118,6 +118,18 @@ def rebuilt(like: State, tensors: Iterator[torch.Tensor]) -> State:
     parts = [rebuilt(part, tensors) if isinstance(part, tuple) else next(tensors) for part in like]
     make = getattr(type(like), "_make", None)
     return cast(State, make(parts) if make else tuple(parts))
+
+
+def joined(states: Sequence[State]) -> State:
+    """The rows of several states as one state's, in order."""
+    every = [leaves(state) for state in states]
+    return rebuilt(states[0], (torch.cat(same) for same in zip(*every, strict=True)))
+
+
+def apart(state: State, n_rows: int) -> list[State]:
+    """Each of a state's rows as a state of its own, which keeps nothing of the others alive."""
+    every = leaves(state)
+    return [rebuilt(state, (leaf[i : i + 1].clone() for leaf in every)) for i in range(n_rows)]
 
 
 def _map(state: State, f: Any) -> State:

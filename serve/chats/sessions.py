@@ -12,9 +12,9 @@ from serve.edge.limits import Limits
 from serve.edge.paging import Page, Paged, page_of
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.emotion.choice import Choice
-from serve.emotion.deployment import Step, Stepped
 from serve.emotion.labeller import Labeller
-from serve.storage import Storage, StoredChat, StoredMessage, now
+from serve.emotion.steps import Step, Stepped
+from serve.storage import KeptRow, Storage, StoredChat, StoredMessage, now
 
 _TRIES = 8
 """How often a message that another one overtook, in another process, is read again."""
@@ -78,7 +78,7 @@ class Sessions:
                 if chat.total >= self._limits.messages_per_chat:
                     detail = f"the chat is full: it has {chat.total:,} messages"
                     raise Refusal(409, "chat-full", detail, limit="messages_per_chat")
-                stepped = await self._step(chat, speaker, text)
+                stepped, replayed = await self._step(chat, speaker, text)
                 message = StoredMessage(
                     n=chat.total,
                     speaker=speaker,
@@ -87,9 +87,11 @@ class Sessions:
                     prediction=stepped.prediction,
                     error=stepped.error,
                 )
-                if await self._storage.append(chat, message, stepped.state, stepped.model_version):
+                rows = _kept(stepped, [*replayed, chat.total])
+                if await self._storage.append(
+                    chat, message, stepped.head, stepped.model_version, rows, anew=bool(replayed)
+                ):
                     metrics.MESSAGES.labels(chat.model, "chats").inc()
-                    metrics.MODEL_SECONDS.observe(stepped.model_seconds)
                     return message, stepped
         raise overloaded("too many messages arrive in this chat at once")
 
@@ -109,23 +111,33 @@ class Sessions:
         if not await self._storage.delete_chat(chat_id, owner):
             raise not_found("chat")
 
-    async def _step(self, chat: StoredChat, speaker: str, text: str) -> Stepped:
-        step = Step(
-            model=chat.model,
-            state=chat.state,
-            speaker=speaker,
-            text=text,
-            version=chat.model_version,
-        )
+    async def _step(self, chat: StoredChat, speaker: str, text: str) -> tuple[Stepped, list[int]]:
+        """What becomes of the message, and the messages that were read again for it."""
+        step = Step(model=chat.model, head=chat.state, speaker=speaker, text=text, version=chat.model_version)
+        replayed: list[int] = []
         stepped = await self._labeller.step(step)
+        if stepped.forgotten:  # by a process that has not read the message before this one
+            rows = await self._storage.rows(chat.id)
+            stepped = await self._labeller.step(replace(step, rows=tuple(rows)))
         if stepped.stale:  # a new version was put in place since the last message
             recent = await self._storage.messages(chat.id, max(0, chat.total - _REPLAYED), _REPLAYED)
-            replay = tuple((m.speaker, m.text) for m in recent if m.error is None)
-            stepped = await self._labeller.step(replace(step, state=None, version=None, replay=replay))
+            recent = [m for m in recent if m.error is None]
+            replayed = [m.n for m in recent]
+            replay = tuple((m.speaker, m.text) for m in recent)
+            stepped = await self._labeller.step(replace(step, head=None, version=None, replay=replay))
         if stepped.prediction is None or not stepped.prediction["causes"]:
-            return stepped
+            return stepped, replayed
         failed = await self._storage.failed(chat.id)
-        return replace(stepped, prediction=_in_chat(stepped.prediction, chat.total, stepped.n_read, failed))
+        return replace(stepped, prediction=_in_chat(stepped.prediction, chat.total, stepped.n_read, failed)), replayed
+
+
+def _kept(stepped: Stepped, numbers: Sequence[int]) -> list[KeptRow]:
+    """The rows to be written, each at the place of one that is no longer needed; `numbers` are the messages read."""
+    first = stepped.n_read - len(stepped.rows)
+    return [
+        KeptRow((first + i) % max(1, stepped.reach), numbers[len(numbers) - len(stepped.rows) + i], data)
+        for i, data in enumerate(stepped.rows)
+    ]
 
 
 def _in_chat(prediction: dict[str, Any], n: int, n_read: int, failed: Sequence[int]) -> dict[str, Any]:

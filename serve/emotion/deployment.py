@@ -15,11 +15,11 @@ from ray import serve as ray_serve
 
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode, Tagger, label_each
-from dialog.language import FOREIGN, unfamiliar
 from serve.config import AppConfig, imported
 from serve.edge import logs
 from serve.edge.threads import use_threads
 from serve.emotion.long import Heard, LongJob, Stopped, check_turn, followed
+from serve.emotion.steps import Step, Stepped, Stepper
 
 Turns = tuple[tuple[str, str], ...]
 """What a model reads of a conversation: (speaker, text) in order. Nothing else of a request makes the journey."""
@@ -35,9 +35,11 @@ class Job:
     causes: bool
     longest: int = field(init=False)
     """Utterances in the longest of them; a batch is padded to it."""
+    n_utterances: int = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "longest", max(map(len, self.conversations), default=0))
+        object.__setattr__(self, "n_utterances", sum(map(len, self.conversations)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,39 +65,6 @@ class JobAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One message of a live chat. `state` is the chat so far as this model sees it; None at its beginning.
-
-    `version` is that of the model the state comes from; None for any. `replay` are (speaker, text) to read first.
-    """
-
-    model: str
-    state: bytes | None
-    speaker: str
-    text: str
-    version: str | None = None
-    replay: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stepped:
-    """The prediction as its JSON object and the chat's new state; or an `error`, and the state as it was.
-
-    `stale`: nothing was done, since the state comes from another version of the model.
-    """
-
-    prediction: dict[str, Any] | None
-    state: bytes | None
-    model_version: str
-    warnings: tuple[dict[str, Any], ...] = ()
-    error: str | None = None
-    stale: bool = False
-    n_read: int = 0
-    """Messages the state has read, this one included. Causes count from the first of those."""
-    model_seconds: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class About:
     """What a loaded model says of itself. `error` where it cannot be loaded."""
 
@@ -116,6 +85,7 @@ class Taggers:
         self._folders = dict(folders)
         self._loaded: dict[str, EmotionEngine] = {}
         self._loading = threading.Lock()
+        self._stepper = Stepper()
 
     def get(self, model: str) -> EmotionEngine:
         """The tagger of that name."""
@@ -193,34 +163,22 @@ class Taggers:
         seconds = time.perf_counter() - began
         return JobAnswer(conversations=(_labels(conversation),), model_version=engine.version, model_seconds=seconds)
 
-    def step(self, step: Step) -> Stepped:
-        """Reads one message of a chat. The cost does not depend on the chat's length, but for a replay."""
-        began = time.perf_counter()
-        about = self.about(step.model)
-        if about.error is not None:
-            return Stepped(prediction=None, state=step.state, model_version="", error=about.error)
-        if step.state is not None and step.version not in (None, about.version):
-            return Stepped(prediction=None, state=step.state, model_version=about.version, stale=True)
-        try:
-            tagger = self.get(step.model)
-            try:
-                state = tagger.start() if step.state is None else tagger.restore(step.state)
-            except ValueError:  # written by an earlier release of the service: it is made anew from the messages
-                return Stepped(prediction=None, state=step.state, model_version=about.version, stale=True)
-            for speaker, text in step.replay:
-                _, state = tagger.step(state, speaker, text)
-            prediction, state = tagger.step(state, step.speaker, step.text)
-            return Stepped(
-                prediction=prediction.to_dict(),
-                state=state.to_bytes(),
-                model_version=about.version,
-                warnings=(Caveat("foreign", FOREIGN).to_dict(),) if unfamiliar([step.text]) else (),
-                n_read=state.n_messages,
-                model_seconds=time.perf_counter() - began,
-            )
-        except Exception as error:  # one message that cannot be labelled must not end the chat
-            logs.get().error("message failed", model=step.model, **logs.about(error))
-            return Stepped(prediction=None, state=step.state, model_version=about.version, error=_reason(error))
+    def step(self, steps: Sequence[Step]) -> list[Stepped]:
+        """What becomes of each message of a chat, in order; those of one model run together, what fails, fails
+        alone."""
+        answers: dict[int, Stepped] = {}
+        groups: dict[str, list[int]] = {}
+        for i, step in enumerate(steps):
+            groups.setdefault(step.model, []).append(i)
+        for model, members in groups.items():
+            about = self.about(model)
+            if about.error is not None:
+                lost = {i: Stepped(prediction=None, head=steps[i].head, model_version="") for i in members}
+                answers |= {i: replace(one, error=about.error) for i, one in lost.items()}
+                continue
+            taken = self._stepper.take(self.get(model), [steps[i] for i in members], _reason)
+            answers |= dict(zip(members, taken, strict=True))
+        return [answers[i] for i in range(len(steps))]
 
 
 def _conversation(turns: Turns) -> Conversation:
@@ -292,9 +250,9 @@ class Emotion:
         async for said in followed(self._long, work):
             yield said
 
-    async def step(self, step: Step) -> Stepped:
-        """One message of a live chat."""
-        return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.step, step)
+    async def step(self, steps: list[Step]) -> list[Stepped]:
+        """What becomes of each message of a live chat."""
+        return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.step, steps)
 
     async def about(self, model: str) -> About:
         """Labels and version of a model; loads it if need be. What is loaded answers at once, however much waits."""

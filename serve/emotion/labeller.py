@@ -6,11 +6,15 @@ from typing import Any, Protocol, TypeVar
 
 from serve.edge.calls import answer_of, late
 from serve.edge.problems import unavailable
-from serve.emotion.deployment import CALLS, About, Job, JobAnswer, Step, Stepped, Taggers
+from serve.emotion.deployment import CALLS, About, Job, JobAnswer, Taggers, padded_work
 from serve.emotion.gathering import Gatherer
 from serve.emotion.long import Heard, LongJob, followed
+from serve.emotion.steps import Step, Stepped
 
 T = TypeVar("T")
+
+STEPS = 16
+"""Messages of live chats in one call: more are hardly quicker together, and each waits for all of them."""
 
 
 class Labeller(Protocol):
@@ -57,7 +61,7 @@ class LocalLabeller:
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
-        return await asyncio.to_thread(self._taggers.step, step)
+        return (await asyncio.to_thread(self._taggers.step, [step]))[0]
 
     async def about(self, model: str) -> About:
         """Labels and version of a model."""
@@ -68,21 +72,20 @@ class RemoteLabeller:
     """The Emotion deployment behind a handle. Nothing here keeps state, so a call may be made twice.
 
     answer_seconds bounds every call, the second try included. Jobs for `label` go together in batches of `work` padded
-    utterances, `calls` of which are under way at once.
+    utterances, messages of live chats in batches of STEPS; `calls` batches of each are under way at once.
     """
 
     def __init__(self, handle: Any, answer_seconds: float, *, calls: int = CALLS, work: int = 4096) -> None:
         self._handle = handle
         self._answer_seconds = answer_seconds
-        self._gatherer = Gatherer(self._label_together, calls=calls, work=work)
+        self._jobs = Gatherer(
+            self._label_together, calls=calls, most=work, size=padded_work, messages=lambda job: job.n_utterances
+        )
+        self._steps = Gatherer(self._step_together, calls=calls, most=STEPS, size=len, messages=lambda step: 1)
 
     async def label(self, job: Job) -> JobAnswer:
         """The job's answer."""
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                return await self._gatherer.label(job)
-        except TimeoutError:
-            raise late(self._answer_seconds) from None
+        return await self._in_time(self._jobs.ask(job))
 
     async def _label_together(self, jobs: list[Job]) -> list[JobAnswer]:
         return await self._call(lambda: self._handle.label.remote(jobs))
@@ -106,7 +109,10 @@ class RemoteLabeller:
 
     async def step(self, step: Step) -> Stepped:
         """One message of a live chat."""
-        return await self._call(lambda: self._handle.step.remote(step))
+        return await self._in_time(self._steps.ask(step))
+
+    async def _step_together(self, steps: list[Step]) -> list[Stepped]:
+        return await self._call(lambda: self._handle.step.remote(steps))
 
     async def about(self, model: str) -> About:
         """Labels and version of a model."""
@@ -114,6 +120,13 @@ class RemoteLabeller:
 
     async def _call(self, start: Callable[[], Awaitable[T]]) -> T:
         return await answer_of(start, self._answer_seconds, queue="emotion.queued")
+
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return await answer
+        except TimeoutError:
+            raise late(self._answer_seconds) from None
 
 
 async def _last(said: AsyncIterator[int | JobAnswer], heard: Callable[[int], None]) -> JobAnswer:

@@ -50,10 +50,11 @@ def test_a_very_long_conversation_is(finding: EmotionTagger, monkeypatch: pytest
 
 def test_a_chat_is_and_goes_through_a_database(finding: EmotionTagger) -> None:
     def said(tagger: EmotionTagger) -> list[Any]:
-        state, predictions = tagger.start(), []
+        state, predictions, rows = tagger.start(), [], list[tuple[bytes, str]]()
         for u in longer(6).utterances:
-            prediction, state = tagger.step(tagger.restore(state.to_bytes()), u.speaker, u.text)
+            prediction, state = tagger.step(tagger.restore(state.head(), rows), u.speaker, u.text)
             predictions.append(prediction)
+            rows.append((state.rows(1)[0], u.text))
         return predictions
 
     expected, again = said(fresh(finding)), fresh(finding)

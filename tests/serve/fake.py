@@ -18,13 +18,18 @@ class UnlabellableText(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FakeState:
-    """How many messages there were, and the last one's speaker."""
+    """How many messages there were, and the last one's speaker. Two messages are remembered."""
 
     n_messages: int = 0
     last: str = ""
+    nbytes: int = 1 << 20
 
-    def to_bytes(self) -> bytes:
+    def head(self) -> bytes:
         return f"{self.n_messages}|{self.last}".encode()
+
+    def rows(self, newest: int) -> list[bytes]:
+        n = self.n_messages
+        return [str(i).encode() for i in range(n - min(n, newest, 2), n)]
 
 
 class FakeTagger:
@@ -84,9 +89,22 @@ class FakeTagger:
     def start(self) -> FakeState:
         return FakeState()
 
-    def restore(self, data: bytes) -> FakeState:
-        n, _, last = data.decode().partition("|")
-        return FakeState(int(n), last)
+    @property
+    def reach(self) -> int:
+        return 2
+
+    def restore(self, head: bytes, rows: Sequence[tuple[bytes, str]]) -> FakeState:
+        n, _, last = head.decode().partition("|")
+        state = FakeState(int(n), last)
+        if [row for row, _ in rows] != state.rows(2):
+            raise ValueError(f"rows {rows} of {n} messages")
+        return state
+
+    def steps(
+        self, states: Sequence[FakeState], messages: Sequence[tuple[str, str]]
+    ) -> list[tuple[Prediction, FakeState]]:
+        self.batches.append(len(states))
+        return [self.step(state, *message) for state, message in zip(states, messages, strict=True)]
 
     def step(self, state: FakeState, speaker: str, text: str) -> tuple[Prediction, FakeState]:
         prediction = self._predict(text, state.n_messages)

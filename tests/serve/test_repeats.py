@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.emotion.deployment import Step, Stepped, Taggers
+from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
+from serve.emotion.steps import Step, Stepped
 from serve.storage import Storage
 from tests.serve.conftest import client_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from serve import storage as storage_module
 from serve.edge.problems import Refusal
-from serve.storage import Storage, StoredChat, StoredMessage
+from serve.storage import KeptRow, Storage, StoredChat, StoredMessage
 
 CHAT = StoredChat(
     id="c", created="2026-01-01T00:00:00Z", model="m", labels=("joy", "neutral"), total=0, model_version="m@1"
@@ -26,6 +26,21 @@ async def test_a_chat_comes_back_as_it_was_kept(storage: Storage) -> None:
     assert chat is not None
     assert (chat.total, chat.state, chat.model_version, chat.labels) == (1, b"\x00state", "m@2", ("joy", "neutral"))
     assert await storage.messages("c", 0, 10) == [message]
+
+
+async def test_rows_of_the_last_messages_take_the_places_of_those_before_them(storage: Storage) -> None:
+    await storage.add_chat(CHAT)
+    for n in range(5):
+        message = StoredMessage(n=n, speaker="a", text=f"text {n}")
+        kept = [KeptRow((n - (n > 3)) % 2, n, b"row %d" % n)] if n != 3 else []  # the model could not read that one
+        assert await storage.append(replace(CHAT, total=n), message, b"head", "m@1", kept)
+    assert await storage.rows("c") == [(b"row 2", "text 2"), (b"row 4", "text 4")]
+    assert await storage.append(
+        replace(CHAT, total=5), replace(message, n=5), None, "m@2", [KeptRow(1, 5, b"new")], anew=True
+    )
+    assert await storage.rows("c") == [(b"new", "text 4")]
+    assert await storage.delete_chat("c")
+    assert await storage.rows("c") == []
 
 
 async def test_only_one_of_two_messages_for_the_same_place_is_kept(storage: Storage) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dialog.conversation import Cause, Conversation
+from dialog.conversation import Cause, Conversation, Prediction
 from dialog.emotion.causes import STRETCH, Calibration, CauseFinder, CausesModelConfig, WrongEncoder
 from dialog.emotion.port import Mode
 from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
@@ -15,7 +15,7 @@ from dialog.reading.encoding import encoder_hash
 from models.catalogue import UnknownModel, path_of
 from models.checkpoint import read_config
 from models.pointer.causes import CausesConfig
-from tests.dialog.tiny import chat, longer, make_causes, renamed
+from tests.dialog.tiny import LAYOUT, chat, longer, make_causes, make_model, renamed
 
 CRYING = "\N{CRYING FACE}\N{CRYING FACE}"
 
@@ -119,12 +119,13 @@ def test_a_batch_says_what_each_alone_would(finding: EmotionTagger, chats: list[
 def test_a_long_conversation_is_read_in_stretches_and_says_what_live_steps_do(finding: EmotionTagger) -> None:
     c = longer(STRETCH + 7)
     (whole,) = finding.tag([c], mode="live")
-    state, said = finding.start(), []
+    state, said, rows = finding.start(), [], list[tuple[bytes, str]]()
     for i, u in enumerate(c.utterances):
         prediction, state = finding.step(state, u.speaker, u.text)
         said.append(prediction)
+        rows += [(row, u.text) for row in state.rows(1)]
         if i % 20 == 0:  # As the service does between two messages.
-            state = finding.restore(state.to_bytes())
+            state = finding.restore(state.head(), rows)
     assert_same(whole, c.with_predictions(said))
     assert any(cause.utterance and cause.utterance > STRETCH for by in causes(whole) for cause in by)
 
@@ -196,16 +197,63 @@ def test_the_state_of_a_live_chat_is_bounded(finding: EmotionTagger) -> None:
     state, sizes = finding.start(), []
     for _ in range(24):
         _, state = finding.step(state, "A", "so sad and angry")
-        sizes.append(len(state.to_bytes()))
+        sizes.append(len(state.head()) + len(state.rows(1)[0]))
     assert max(sizes[12:]) <= sizes[11] + 16
+    assert len(state.rows(24)) == finding.reach < 24
+
+
+def test_chats_are_gone_on_with_together_and_have_the_causes_each_has_alone(finding: EmotionTagger) -> None:
+    chats = [longer(30), chat("A: " + "so sad and angry " * 4, "B: never", "A: I am happy"), longer(3), longer(14)]
+    expected = finding.tag(chats, mode="live")
+    states, said = [finding.start() for _ in chats], [list[Prediction]() for _ in chats]
+    for n in range(30):
+        there = [i for i, c in enumerate(chats) if n < len(c.utterances)]
+        new = [chats[i].utterances[n] for i in there]
+        stepped = finding.steps([states[i] for i in there], [(u.speaker, u.text) for u in new])
+        for i, (prediction, state) in zip(there, stepped, strict=True):
+            said[i].append(prediction)
+            states[i] = state
+    for whole, c, predictions in zip(expected, chats, said, strict=True):
+        assert_same(whole, c.with_predictions(predictions))
+    assert any(causes(expected[0]))
+
+
+def test_a_long_message_read_alone_is_not_written_but_read_again(
+    tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialog.emotion.live.TOKENS_WRITTEN", 6)
+    folder = make_model(tmp_path / "alone", encoder_folder, layout=replace(LAYOUT, alone=True))
+    make_causes(tmp_path / "causes", EmotionTagger.load(folder, causes=False).encoder.version)
+    tagger = EmotionTagger.load(folder, causes=tmp_path / "causes")
+    c = chat("A: so sad", "B: you are so angry and the film is so bad", "A: never", "B: why so sad")
+    (whole,) = tagger.tag([c], mode="live")
+    state, said, rows = tagger.start(), list[Prediction](), list[tuple[bytes, str]]()
+    for u in c.utterances:
+        state = tagger.restore(state.head(), rows)
+        prediction, state = tagger.step(state, u.speaker, u.text)
+        said.append(prediction)
+        rows += [(state.rows(1)[0], u.text)]
+    assert_same(whole, c.with_predictions(said))
+    assert any(cause.utterance == 1 and cause.span for by in causes(whole)[2:] for cause in by)
+    sizes = [len(row) for row, _ in rows]
+    assert sizes[1] < sizes[0], "the long one's tokens are not in its row"
+
+
+def test_what_a_message_writes_of_the_shipped_model_is_at_most_16_kb() -> None:
+    tagger = EmotionTagger.load()
+    state = tagger.start()
+    for text in ("so sad " * 2_000, "the dog of my aunt " * 7, "\N{CRYING FACE}" * 4_000):
+        for _ in range(12):
+            _, state = tagger.step(state, "A", text)
+            assert len(state.head()) + len(state.rows(1)[0]) <= 16 * 1024
 
 
 def test_a_state_belongs_to_the_model_that_made_it(finding: EmotionTagger, tagger: EmotionTagger) -> None:
     _, state = finding.step(finding.start(), "A", "so sad")
     with pytest.raises(ValueError, match="belongs to"):
-        tagger.restore(state.to_bytes())
+        tagger.restore(state.head(), [(state.rows(1)[0], "so sad")])
     with pytest.raises(ValueError, match="belongs to"):
-        finding.restore(tagger.start().to_bytes())
+        finding.restore(tagger.start().head(), [])
 
 
 def test_another_encoder_or_other_emotions_are_refused(

@@ -35,12 +35,13 @@ def close(a: Conversation, b: Conversation) -> None:
 
 
 def stream(tagger: EmotionTagger, c: Conversation, *, stored: bool = False) -> list[Prediction]:
-    """The predictions of a live chat; stored: through a database between any two messages."""
-    state, predictions = tagger.start(), []
+    """The predictions of a live chat; stored: through a database between any two messages, written row by row."""
+    state, predictions, rows = tagger.start(), [], list[tuple[bytes, str]]()
     for u in c.utterances:
         if stored:
-            state = tagger.restore(state.to_bytes())
+            state = tagger.restore(state.head(), rows)
         p, state = tagger.step(state, u.speaker, u.text)
+        rows += [(row, u.text) for row in state.rows(1)]
         predictions.append(p)
     return predictions
 
@@ -125,8 +126,9 @@ def test_a_states_size_stops_growing(tagger: EmotionTagger) -> None:
     state, sizes = tagger.start(), []
     for _ in range(40):
         _, state = tagger.step(state, "A", "hello dog so good")
-        sizes.append(len(state.to_bytes()))
+        sizes.append(len(state.head()) + len(state.rows(1)[0]))
     assert len(set(sizes[20:])) <= 2, "a number's digits may grow, nothing else"
+    assert len(state.rows(40)) == tagger.reach == 4
 
 
 def test_the_state_of_another_model_and_what_is_no_state_are_refused(
@@ -137,10 +139,32 @@ def test_the_state_of_another_model_and_what_is_no_state_are_refused(
     same_shape = EmotionTagger("other", "other@1", tagger.config, tagger.encoder, tagger.context)
     for other in (wider, same_shape):
         with pytest.raises(ValueError, match="belongs to"):
-            other.restore(state.to_bytes())
-    for junk in (b"", b"abc", b"\xff" * 200, state.to_bytes()[:-7], json.dumps({}).encode()):
+            other.restore(state.head(), [(state.rows(1)[0], "hi")])
+    (row,) = state.rows(1)
+    for junk in (b"", b"abc", b"\xff" * 200, state.head()[:-7], json.dumps({}).encode()):
         with pytest.raises(ValueError, match="not the state of a live chat"):
-            tagger.restore(junk)
+            tagger.restore(junk, [(row, "hi")])
+        with pytest.raises(ValueError, match="not the state of a live chat"):
+            tagger.restore(state.head(), [(junk, "hi")])
+    for rows in ([], [(row, "hi")] * 2):
+        with pytest.raises(ValueError, match="not the state of a live chat"):
+            tagger.restore(state.head(), rows)
+
+
+def test_chats_are_gone_on_with_together_as_each_alone(tagger: EmotionTagger) -> None:
+    chats = [longer(n) for n in (1, 7, 12)]
+    alone = [stream(tagger, c) for c in chats]
+    states = [tagger.start() for _ in chats]
+    for n in range(12):
+        there = [i for i, c in enumerate(chats) if n < len(c.utterances)]
+        said = [chats[i].utterances[n] for i in there]
+        stepped = tagger.steps([states[i] for i in there], [(u.speaker, u.text) for u in said])
+        for i, (prediction, state) in zip(there, stepped, strict=True):
+            assert prediction.emotion == alone[i][n].emotion
+            assert prediction.probabilities == pytest.approx(alone[i][n].probabilities, abs=1e-5)
+            states[i] = state
+    assert [state.n_messages for state in states] == [1, 7, 12]
+    assert tagger.steps([], []) == []
 
 
 def test_live_the_future_changes_no_label_and_offline_it_may(tagger: EmotionTagger) -> None:

@@ -95,7 +95,7 @@ def test_live_vectors_are_those_of_the_window_that_ends_there(encoder: TextEncod
     c, coder = longer(25), fresh(encoder)
     (expected,) = vectors(coder, [c], live=True)
     tokens = coder.packer.tokenize([u.speaker for u in c.utterances], [u.text for u in c.utterances])
-    got = torch.stack([coder.encode_last(coder.window(tokens[: i + 1])) for i in range(len(tokens))])
+    got = torch.stack([coder.read_last([coder.window(tokens[: i + 1])])[0][0] for i in range(len(tokens))])
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
 
 
@@ -219,7 +219,7 @@ def test_the_last_message_of_a_window_has_the_tokens_of_the_live_mode(encoder: T
     c, coder, keep = longer(12), fresh(encoder), Halves()
     (expected,) = coder.encode([c], live=True, keep_tokens=keep)
     tokens = coder.packer.tokenize([u.speaker for u in c.utterances], [u.text for u in c.utterances])
-    got = [coder.read_last(coder.window(tokens[: i + 1]), keep) for i in range(len(tokens))]
+    got = coder.read_last([coder.window(tokens[: i + 1]) for i in range(len(tokens))], keep)
     assert expected.tokens is not None
     assert_same([v for v, _ in got], list(expected.vectors))
     assert_same([t for _, t in got], expected.tokens)

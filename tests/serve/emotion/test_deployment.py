@@ -1,6 +1,7 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 from hypothesis import given
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from dialog.emotion.port import Mode
 from serve.config import AppConfig
 from serve.emotion.choice import Choice
-from serve.emotion.deployment import Job, JobAnswer, Step, Taggers, padded_work
+from serve.emotion.deployment import Job, JobAnswer, Taggers, padded_work
+from serve.emotion.steps import Step, Stepper
 from tests.serve.conftest import CATALOGUE, TAGGER
+from tests.serve.fake import FakeTagger
 
 
 def job(*conversations: list[str], model: str = "emotion/ekman", mode: Mode = "offline") -> Job:
@@ -76,28 +79,67 @@ def test_work_counts_padding(sizes: list[tuple[int, int]]) -> None:
     assert padded_work(jobs) == sum(n for n, _ in sizes) * longest
 
 
+def step(text: str, **more: Any) -> Step:
+    return Step(**{"model": "emotion/ekman", "head": None, "speaker": "a", "text": text} | more)
+
+
 def test_a_state_of_another_version_is_told_and_not_used() -> None:
     taggers = Taggers(TAGGER)
-    first = taggers.step(Step(model="emotion/ekman", state=None, speaker="a", text="great"))
-    stale = taggers.step(
-        Step(model="emotion/ekman", state=first.state, speaker="a", text="x", version="emotion/ekman@0")
-    )
+    (first,) = taggers.step([step("great")])
+    (stale,) = taggers.step([step("x", head=first.head, version="emotion/ekman@0")])
     assert first.prediction is not None
     assert (stale.stale, stale.prediction) == (True, None)
-    older = taggers.step(
-        Step(model="emotion/ekman", state=b"of an older release", speaker="A", text="hi", version="emotion/ekman@1")
-    )
+    (older,) = taggers.step([step("hi", head=b"of an older release", rows=(), version="emotion/ekman@1")])
     assert (older.stale, older.prediction, older.error) == (True, None, None)
 
 
 def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:
     taggers = Taggers(TAGGER)
-    first = taggers.step(Step(model="emotion/ekman", state=None, speaker="a", text="great"))
-    failed = taggers.step(Step(model="emotion/ekman", state=first.state, speaker="a", text="crash"))
-    garbage = taggers.step(Step(model="emotion/ekman", state=b"\xff", speaker="a", text="x"))
-    assert failed.state == first.state
+    (first,) = taggers.step([step("great")])
+    (failed,) = taggers.step([step("crash", head=first.head)])
+    (garbage,) = taggers.step([step("x", head=b"\xff", rows=())])
+    assert (failed.head, failed.rows) == (first.head, ())
     assert failed.error == "this could not be labelled: a fault of the service"
     assert (garbage.stale, garbage.prediction) == (True, None)
+
+
+def test_messages_of_many_chats_are_read_by_one_call_and_one_that_fails_spoils_no_other() -> None:
+    taggers = Taggers(TAGGER)
+    begun = taggers.step([step("great") for _ in range(5)])
+    assert len({one.head for one in begun}) == 5
+    texts = ("sad", "poison", "hate", "x", "great")
+    gone_on = taggers.step([step(text, head=one.head) for text, one in zip(texts, begun, strict=True)])
+    assert taggers.get("emotion/ekman").batches == [5, 5, 1, 1, 1, 1, 1]
+    assert [one.prediction and one.prediction["emotion"] for one in gone_on] == [
+        *("sadness", None, "anger", "neutral", "joy")
+    ]
+    assert [one.error for one in gone_on] == [None, "this text is poison", None, None, None]
+    other, lost = taggers.step([step("x", model="emotion/emorynlp"), step("x", model="emotion/missing")])
+    assert other.model_version == "emotion/emorynlp@1"
+    assert lost.error == "the model emotion/missing cannot be loaded"
+
+
+def test_what_was_just_read_is_known_and_what_was_forgotten_is_asked_for() -> None:
+    taggers, elsewhere = Taggers(TAGGER), Taggers(TAGGER)
+    (first,) = taggers.step([step("great")])
+    (second,) = taggers.step([step("great", head=first.head)])
+    assert (second.prediction is not None, second.n_read, second.reach) == (True, 2, 2)
+    (asked,) = elsewhere.step([step("great", head=second.head)])
+    assert (asked.forgotten, asked.prediction, asked.head) == (True, None, second.head)
+    rows = tuple((row, "great") for one in (first, second) for row in one.rows)
+    (third,) = elsewhere.step([step("great", head=second.head, rows=rows)])
+    assert (third.n_read, third.forgotten) == (3, False)
+
+
+def test_only_so_much_is_remembered_and_the_state_a_message_overtook_stays_good() -> None:
+    tagger, stepper = FakeTagger("emotion/ekman"), Stepper(room=3 << 20)  # a state of the fake's is 1 MB
+    (first,) = stepper.take(tagger, [step("a")], str)
+    one, other = (stepper.take(tagger, [step("b", head=first.head)], str)[0] for _ in range(2))
+    assert (one.n_read, other.n_read) == (2, 2)
+    for _ in range(3):
+        (last,) = stepper.take(tagger, [step("c")], str)
+    assert stepper.take(tagger, [step("b", head=first.head)], str)[0].forgotten
+    assert not stepper.take(tagger, [step("b", head=last.head)], str)[0].forgotten
 
 
 def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None:
@@ -112,7 +154,7 @@ def test_a_folder_of_ones_own_is_known_by_its_name_alone(tmp_path: Path) -> None
 
 
 def test_a_state_says_how_many_messages_it_has_read_and_causes_count_from_the_first_of_them() -> None:
-    replayed = Step(model="emotion/ekman", state=None, speaker="A", text="hi", replay=(("B", "a"), ("A", "b")))
-    stepped = Taggers(TAGGER).step(replayed)
+    (stepped,) = Taggers(TAGGER).step([step("hi", replay=(("B", "a"), ("A", "b")))])
     assert stepped.prediction
+    assert stepped.rows == (b"1", b"2")
     assert (stepped.n_read, [c["utterance"] for c in stepped.prediction["causes"]]) == (3, [1])

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from serve.emotion.deployment import Job, JobAnswer
+from serve.emotion.deployment import Job, JobAnswer, padded_work
 from serve.emotion.gathering import Gatherer
+
+Jobs = Gatherer[Job, JobAnswer]
 
 
 def job(name: str, longest: int = 1) -> Job:
@@ -33,15 +35,19 @@ class Calls:
         return [JobAnswer(model_version=name_of(job)) for job in jobs]
 
 
-async def start(gatherer: Gatherer, *names: str, longest: int = 1) -> list["asyncio.Task[JobAnswer]"]:
-    tasks = [asyncio.create_task(gatherer.label(job(name, longest))) for name in names]
+def gathering(calls: Calls, *, at_once: int, most: int) -> Jobs:
+    return Gatherer(calls, calls=at_once, most=most, size=padded_work, messages=lambda job: job.n_utterances)
+
+
+async def start(gatherer: Jobs, *names: str, longest: int = 1) -> list["asyncio.Task[JobAnswer]"]:
+    tasks = [asyncio.create_task(gatherer.ask(job(name, longest))) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
 
 async def test_what_waits_goes_together_and_everybody_gets_his_own_answer() -> None:
     calls = Calls()
-    tasks = await start(Gatherer(calls, calls=2, work=100), *"abcdef")
+    tasks = await start(gathering(calls, at_once=2, most=100), *"abcdef")
     assert calls.seen == [["a"], ["b"]]
     calls.go.set()
     assert [answer.model_version for answer in await asyncio.gather(*tasks)] == list("abcdef")
@@ -50,7 +56,7 @@ async def test_what_waits_goes_together_and_everybody_gets_his_own_answer() -> N
 
 async def test_a_call_holds_only_so_much_work_or_one_job() -> None:
     calls = Calls()
-    gatherer = Gatherer(calls, calls=1, work=6)
+    gatherer = gathering(calls, at_once=1, most=6)
     tasks = await start(gatherer, "a", "b", "c", "d", longest=2)
     tasks += await start(gatherer, "e", longest=50)
     calls.go.set()
@@ -60,7 +66,7 @@ async def test_a_call_holds_only_so_much_work_or_one_job() -> None:
 
 async def test_whoever_has_gone_away_is_left_out() -> None:
     calls = Calls()
-    tasks = await start(Gatherer(calls, calls=1, work=100), "a", "b", "c")
+    tasks = await start(gathering(calls, at_once=1, most=100), "a", "b", "c")
     tasks[0].cancel()
     tasks[1].cancel()
     calls.go.set()
@@ -70,7 +76,7 @@ async def test_whoever_has_gone_away_is_left_out() -> None:
 
 async def test_a_call_that_fails_is_told_to_all_in_it_and_to_no_other() -> None:
     calls = Calls()
-    tasks = await start(Gatherer(calls, calls=1, work=100), "a", "bad", "b")
+    tasks = await start(gathering(calls, at_once=1, most=100), "a", "bad", "b")
     calls.go.set()
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(answers[0], JobAnswer)
@@ -80,7 +86,7 @@ async def test_a_call_that_fails_is_told_to_all_in_it_and_to_no_other() -> None:
 async def test_it_goes_on_after_a_fault() -> None:
     calls = Calls()
     calls.go.set()
-    gatherer = Gatherer(calls, calls=1, work=100)
+    gatherer = gathering(calls, at_once=1, most=100)
     with pytest.raises(ValueError, match="bad"):
-        await gatherer.label(job("bad"))
-    assert (await gatherer.label(job("a"))).model_version == "a"
+        await gatherer.ask(job("bad"))
+    assert (await gatherer.ask(job("a"))).model_version == "a"
