@@ -1,13 +1,15 @@
 """A client that answers from memory: the same methods as serve.client.client.Client, no service behind it."""
 
+import io
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dialog.conversation import Cause, Caveat, Conversation, Prediction
+from dialog.formats import read, write
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
 from serve.client import Batch, BatchFailure, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
@@ -43,6 +45,8 @@ class MemoryClient(PicturesInMemory):
     requests: list[list[Conversation]] = field(default_factory=list)
     kept: dict[str, Batch] = field(default_factory=dict)
     logs: dict[str, bytes] = field(default_factory=dict)
+    named: dict[str, Any] = field(default_factory=dict)
+    """Columns and encoding of the last batch."""
     lists: bool = True
     limit: dict[str, float] = field(default_factory=lambda: Limits().model_dump())
     pace: float = 0.5
@@ -129,8 +133,19 @@ class MemoryClient(PicturesInMemory):
             request_id="r1",
         )
 
-    def start_batch(self, log: str | Path, *, filename: str, input_format: str, to: str, anonymise: bool) -> Batch:
+    def start_batch(
+        self,
+        log: str | Path,
+        *,
+        filename: str,
+        input_format: str,
+        to: str,
+        anonymise: bool = False,
+        columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+    ) -> Batch:
         self._check()
+        self.named = {"columns": columns, "encoding": encoding}
         content = Path(log).read_bytes()
         batch = Batch(
             id=uuid.uuid4().hex,
@@ -170,6 +185,19 @@ class MemoryClient(PicturesInMemory):
         if not self.lists:
             raise ServiceError(403, "forbidden", "this service does not list batches")
         return tuple(self.batch(i) for i in self.kept)
+
+    def save_batch(self, batch_id: str, path: str | Path) -> None:
+        self._check()
+        batch = self.kept[batch_id]
+        stream = io.BytesIO(self.logs[batch_id])
+        stream.name = batch.filename
+        with Path(path).open("wb") as out:
+            read_so = read(stream, batch.input_format, columns=self.named["columns"], encoding=self.named["encoding"])
+            write(
+                [self.emotions([c]).conversations[0] if isinstance(c, Conversation) else c for c in read_so],
+                out,
+                "jsonl",
+            )
 
     def delete_batch(self, batch_id: str) -> None:
         self._check()

@@ -15,7 +15,7 @@ from ui.page.limits import PageLimits, limits_of
 
 LARGEST_LOG = 10 * 1024**2
 """Bytes, pasted or uploaded."""
-MOST_UTTERANCES = 10_000
+MOST_UTTERANCES = 100_000
 """In all conversations of a log together; more is work for the command line."""
 _AROUND, _BETWEEN = 200, 1
 """Bytes of a request around its conversations, and between utterances."""
@@ -44,9 +44,16 @@ class TooLarge(ValueError):
     """More than the page takes at once; the message says how much there is and how much there may be."""
 
 
-def read_log(data: bytes, *, filename: str = "", format: str = "auto", columns: Mapping[str, str] | None = None) -> Log:
+def read_log(
+    data: bytes,
+    *,
+    filename: str = "",
+    format: str = "auto",
+    columns: Mapping[str, str] | None = None,
+    encoding: str | None = None,
+) -> Log:
     """Every conversation and every unreadable piece of a log; columns says which column of a table is which
-    (`{"text": "Comment Body"}`). Raises TooLarge."""
+    (`{"text": "Comment Body"}`), and encoding what its bytes are in. Raises TooLarge."""
     if len(data) > LARGEST_LOG:
         raise TooLarge(f"It has {len(data) / 1024**2:.1f} MB; this page takes {LARGEST_LOG // 1024**2} MB.")
     stream = io.BytesIO(data)
@@ -54,12 +61,17 @@ def read_log(data: bytes, *, filename: str = "", format: str = "auto", columns: 
     name = Path(filename).stem or "conversation"
     items: list[Item] = []
     n = 0
-    for item in read(stream, format, name, columns=columns):
+    for item in read(stream, format, name, columns=columns, encoding=encoding):
         n += len(item.utterances) if isinstance(item, Conversation) else 0
-        if n > MOST_UTTERANCES and len(items) > 0:
+        if n > MOST_UTTERANCES:
             raise TooLarge(f"It has more than {MOST_UTTERANCES:,} messages, which is what this page takes.")
         items.append(item)
     return Log(items=tuple(items), name=name)
+
+
+def is_long(log: Log, limits: PageLimits) -> bool:
+    """Whether a conversation of it does not fit into one request whole."""
+    return any(len(_for_service(c, limits)[0].utterances) < len(c.utterances) for c in log.conversations)
 
 
 def label(log: Log, client: Client) -> Iterator[tuple[float, Log, str]]:
@@ -129,9 +141,10 @@ def _labelled(item: Conversation, answer: Conversation, told: dict[str, Any], li
     return replace(item, utterances=utterances, extra=extra, error=answer.error).with_warnings(warnings)
 
 
-def header_of(data: bytes) -> tuple[str, ...]:
+def header_of(data: bytes, encoding: str | None = None) -> tuple[str, ...]:
     """The names of a table's columns, as far as its first line tells; none of what has no columns."""
-    first = next((line for line in data[:65536].decode("utf-8-sig", "replace").splitlines() if line.strip()), "")
+    lines = data[:65536].decode(encoding or "utf-8-sig", "replace").splitlines()
+    first = next((line for line in lines if line.strip()), "")
     separator = max(_SEPARATORS, key=first.count)
     if separator not in first:
         return ()

@@ -1,7 +1,7 @@
 """What the Conversation tab shows, and what is done to it: plain functions of a state, of bytes and a client."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,11 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from dialog.conversation import Caveat, Conversation, Utterance
-from dialog.formats import READERS, WRITERS, write
-from serve.client import Client, ServiceError
+from dialog.formats import WRITERS, write
 from ui.messages import ShownMessage, counted_from_one, messages_of
 from ui.page import conversation_log, render
-from ui.page.conversation_log import Log, TooLarge, header_of, label, read_log
+from ui.page.conversation_log import Log
 from ui.page.people import people_of
 from ui.page.timeline import timeline
 from ui.page.turning import turning_points
@@ -49,6 +48,8 @@ class TabState:
     """The one emotion that is shown; empty: every one. `person` and `query` hide in the same way."""
     person: str = ""
     query: str = ""
+    leaf: int = 0
+    """The part of the table that is shown, of what is found."""
     selected: int | None = None
     """The message whose details are shown."""
     corrections: Mapping[tuple[int, int], str] = field(default_factory=dict)
@@ -56,8 +57,14 @@ class TabState:
     notices: str = ""
     model_version: str = ""
     columns: tuple[str, ...] = ()
-    """Of a table that could not be read without knowing which column is which: their names. `data` is that table."""
+    """Of a table that could not be read without knowing which column is which: their names."""
+    encodings: tuple[str, ...] = ()
+    """What a log may be in of which that is not plain: the likeliest first."""
+    format: str = "auto"
+    encoding: str | None = None
+    """What a person has said that it is written in."""
     data: bytes = b""
+    """The log, where it is asked about."""
     filename: str = ""
     key: str = ""
     """What stands in the address."""
@@ -68,14 +75,16 @@ class TabState:
         return self.log.conversations[self.chosen]
 
     @property
+    def n_messages(self) -> int:
+        """In all its conversations together."""
+        return sum(len(c.utterances) for c in self.log.conversations)
+
+    @property
     def messages(self) -> tuple[ShownMessage, ...]:
         """Its messages with the labels a person gave them. Of a long conversation only the last were labelled."""
         found = messages_of(self.conversation)
         first = next((i for i, m in enumerate(found) if m.prediction), 0)
-        return tuple(
-            replace(m, correction=self.corrections.get((self.chosen, m.n)))
-            for m in found[first:][-render.TABLE_SHOWN :]
-        )
+        return tuple(replace(m, correction=self.corrections.get((self.chosen, m.n))) for m in found[first:])
 
     def shows(self, message: ShownMessage) -> bool:
         """Whether no filter hides this message."""
@@ -84,38 +93,6 @@ class TabState:
             and (not self.person or message.speaker == self.person)
             and (not self.query or self.query.casefold() in message.text.casefold())
         )
-
-
-def run(
-    data: bytes, *, filename: str, format: str, client: Client, columns: Mapping[str, str] | None = None
-) -> Iterator[TabState]:
-    """From bytes to what the tab shows, step by step; every fault ends in a state with a notice."""
-    if not data.strip():
-        yield TabState(notices=render.notice("info", "Paste a conversation or upload a file first."))
-        return
-    try:
-        log = read_log(data, filename=filename, format=format, columns=columns)
-    except TooLarge as fault:
-        yield TabState(notices=_too_large(str(fault), filename))
-        return
-    n = sum(len(c.utterances) for c in log.conversations)
-    if not n:
-        table = header_of(data) if any("column" in u.reason for u in log.unreadable) else ()
-        found = TabState(notices=_nothing(log, bool(table)))
-        yield replace(found, columns=table, data=data, filename=filename) if table else found
-        return
-    yield TabState(notices=_working(0.0, n), working=True)
-    finished, version = log, ""
-    try:
-        for share, log_so_far, model in label(log, client):
-            finished, version = log_so_far, model
-            if share < 1:
-                yield TabState(notices=_working(share, n), working=True)
-    except ServiceError as error:
-        yield TabState(notices=render.problem(error))
-        return
-    first = next(i for i, c in enumerate(finished.conversations) if c.utterances)
-    yield TabState(log=finished, done=True, chosen=first, notices=notices(finished, filename), model_version=version)
 
 
 def notices(log: Log, filename: str = "") -> Markup:
@@ -133,9 +110,16 @@ def notices(log: Log, filename: str = "") -> Markup:
         cut = any(Caveat.of(w).code == "not-whole" for c in log.conversations for w in c.warnings)
         more = [f"and {len(warnings) - 20} more"] if len(warnings) > 20 else []
         parts.append(
-            render.notice("warning", "Good to know", [*warnings[:20], *more], _command(filename) if cut else None)
+            render.notice("warning", "Good to know", [*warnings[:20], *more], command_for(filename) if cut else None)
         )
     return Markup("").join(parts)
+
+
+def select(state: TabState, n: int | None) -> TabState:
+    """With the details of message n, on the leaf where it stands."""
+    found = [m.n for m in state.messages if state.shows(m)] if n is not None else []
+    leaf = found.index(n) // render.TABLE_SHOWN if n in found else state.leaf
+    return replace(state, selected=n, leaf=leaf)
 
 
 def correct(state: TabState, n: int, emotion: str | None) -> TabState:
@@ -176,6 +160,10 @@ def _given(utterance: Utterance, emotion: str | None) -> Utterance:
     return replace(utterance, emotion=emotion, extra={**utterance.extra, **came_with})
 
 
+def _leaf(state: TabState, n_found: int) -> int:
+    return max(0, min(state.leaf, (n_found - 1) // render.TABLE_SHOWN))
+
+
 def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup, Markup]:
     """Overview, timeline, table and the details of the chosen message."""
     if not state.done:
@@ -188,21 +176,13 @@ def shown_conversation(state: TabState) -> tuple[Markup, Markup, Markup, Markup]
     return (
         render.overview(messages, people, turning_points(messages)),
         timeline(messages),
-        render.table(found, messages, people, state.selected),
+        render.table(found, messages, people, state.selected, _leaf(state, len(found))),
         render.log_details(message, messages, labels) if message else Markup(""),
     )
 
 
-def _working(share: float, n: int) -> Markup:
-    return render.progress(f"Labelling {n:,} message{'s' * (n != 1)}", share)
-
-
-def _too_large(reason: str, filename: str) -> Markup:
-    title, lines = "This log is too large for the page.", [reason, "The Batch tab and the command line take more:"]
-    return render.notice("error", title, lines, _command(filename))
-
-
-def _command(filename: str) -> str:
+def command_for(filename: str) -> str:
+    """What the command line is told for this file."""
     return f"rapport annotate {_quoted(filename or 'chat.txt')} -o labelled.jsonl"
 
 
@@ -212,14 +192,6 @@ def _quoted(name: str) -> str:
         if name.replace(".", "").replace("-", "").replace("_", "").isalnum()
         else "'" + name.replace("'", "'\\''") + "'"
     )
-
-
-def _nothing(log: Log, table: bool) -> Markup:
-    expected = f"Expected one of: {', '.join(READERS)}. Plain text looks like `Name: text`."
-    box = render.notice(
-        "error", "No message could be read.", ["Say below which column is which." if table else expected]
-    )
-    return box + (render.unreadable([(u.line, u.reason, u.text) for u in log.unreadable]) if log.unreadable else "")
 
 
 def taken(path: str) -> tuple[bytes, str]:

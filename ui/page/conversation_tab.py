@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from dialog.formats import READERS, WRITERS
-from serve.client import Client
+from serve.client import Client, ServiceError
 from ui.page import conversation_log, render
-from ui.page.conversation_state import EXAMPLE, TabState, correct, run, save, shown_conversation, taken
+from ui.page.conversation_run import batch_of, cancel, follow, run
+from ui.page.conversation_state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
 from ui.page.download import download_button
 from ui.page.shelf import Shelf
 
@@ -23,6 +24,8 @@ KEPT_SECONDS = 3600
 """How long a labelled log stays in memory for its downloads, while its visitor does nothing."""
 MOST_KEPT = 100
 """Labelled logs in memory at once, of all visitors; the one that was asked for least lately goes first."""
+MOST_MESSAGES_KEPT = 300_000
+"""In all of them together; a message with its label takes about 2 kB."""
 _SCRIPT = Path(__file__).parent / "assets" / "conversation.js"
 _ADDRESS = "(key) => { if (key) window.rapport.go('conversation', key, true); }"
 _ARRIVE = "(state, key) => [state, window.rapport.address().place]"
@@ -31,7 +34,9 @@ _ARRIVE = "(state, key) => [state, window.rapport.address().place]"
 def build(client: Client, tab: gr.Tab) -> None:
     """The tab's components and events, inside the tab, which is open as a block."""
     state = gr.State(TabState(), time_to_live=KEPT_SECONDS)
-    shelf: Shelf[TabState] = Shelf(most=MOST_KEPT, seconds=KEPT_SECONDS)
+    shelf: Shelf[TabState] = Shelf(
+        most=MOST_KEPT, seconds=KEPT_SECONDS, weight=lambda s: s.n_messages, heaviest=MOST_MESSAGES_KEPT
+    )
     with gr.Column(elem_classes="rp-conversation"):
         text = gr.Textbox(
             label="A conversation",
@@ -57,11 +62,14 @@ def build(client: Client, tab: gr.Tab) -> None:
                 min_width=180,
                 elem_id="rp-format",
             )
-            cancel = gr.Button("Cancel", visible=False, elem_id="rp-cancel", min_width=120)
+            stop = gr.Button("Cancel", visible=False, elem_id="rp-cancel", min_width=120)
     notice = gr.HTML(render.nothing_labelled(), elem_id="rp-log-notice", apply_default_css=False)
     with gr.Row(visible=False, elem_id="rp-columns", elem_classes="rp-conversation-tools") as columns:
         said_in = gr.Dropdown([], label="What was said stands in", elem_id="rp-text-column", interactive=True)
         said_by = gr.Dropdown([], label="Who said it stands in", elem_id="rp-speaker-column", interactive=True)
+        written_in = gr.Dropdown(
+            [], label="It is written in", elem_id="rp-encoding", interactive=True, allow_custom_value=True
+        )
         with_columns = gr.Button("Read it so", variant="primary", elem_id="rp-with-columns", min_width=120)
     with gr.Column(visible=False, elem_id="rp-result") as result:
         chosen = gr.Dropdown([], label="Which conversation", visible=False, elem_id="rp-which", interactive=True)
@@ -95,7 +103,7 @@ def build(client: Client, tab: gr.Tab) -> None:
     acts = gr.HTML("", elem_id="rp-log-acts", js_on_load=_SCRIPT.read_text("utf-8"), apply_default_css=False)
     key = gr.Textbox(visible=False)
 
-    shown = [state, notice, cancel, columns, said_in, said_by, result, chosen]
+    shown = [state, notice, stop, columns, said_in, said_by, written_in, result, chosen]
     shown += [overview, plot, only, person, table, details, key]
 
     def show(s: TabState) -> list[Any]:
@@ -113,9 +121,12 @@ def build(client: Client, tab: gr.Tab) -> None:
             s,
             s.notices,
             gr.update(visible=s.working),
-            gr.update(visible=bool(s.columns)),
-            gr.update(choices=list(s.columns), value=s.columns[0] if s.columns else None),
-            gr.update(choices=["(nobody)", *s.columns], value="(nobody)"),
+            gr.update(visible=bool(s.columns or s.encodings)),
+            gr.update(choices=list(s.columns), value=s.columns[0] if s.columns else None, visible=bool(s.columns)),
+            gr.update(choices=["(nobody)", *s.columns], value="(nobody)", visible=bool(s.columns)),
+            gr.update(
+                choices=list(s.encodings), value=s.encodings[0] if s.encodings else None, visible=bool(s.encodings)
+            ),
             gr.update(visible=s.done),
             gr.update(choices=picks, value=s.chosen if s.done else None, visible=len(picks) > 1),
             *drawn[:2],
@@ -135,41 +146,57 @@ def build(client: Client, tab: gr.Tab) -> None:
         for s in run(data, filename=filename, format=chosen_format, client=client):
             yield show(s)
 
-    def on_columns(s: TabState, words: str | None, who: str | None) -> Iterator[list[Any]]:
-        named = {"text": words or ""} | ({"speaker": who} if who and who != "(nobody)" else {})
-        for after in run(s.data, filename=s.filename, format="auto", client=client, columns=named):
+    def on_columns(s: TabState, words: str | None, who: str | None, in_which: str | None) -> Iterator[list[Any]]:
+        named = {"text": words} if words and s.columns else {}
+        if named and who and who != "(nobody)":
+            named["speaker"] = who
+        told: Any = {"columns": named or None, "encoding": in_which if s.encodings else s.encoding}
+        for after in run(s.data, filename=s.filename, format=s.format, client=client, **told):
             yield show(after)
 
     def on_choice(s: TabState, i: int | None) -> list[Any]:
-        return show(replace(s, chosen=i or 0, only="", person="", selected=None)) if s.done else show(s)
+        return show(replace(s, chosen=i or 0, only="", person="", selected=None, leaf=0)) if s.done else show(s)
 
     def on_act(s: TabState, event: gr.EventData) -> list[Any]:
         n, act = getattr(event, "n", None), getattr(event, "act", None)
+        leaf = getattr(event, "leaf", None)
+        if s.done and isinstance(leaf, int):
+            return show(replace(s, leaf=max(0, leaf)))
         if not s.done or not isinstance(n, int):
             return show(replace(s, selected=None))
         if act in ("correct", "uncorrect"):
             emotion = getattr(event, "emotion", None)
             return show(correct(s, n, emotion if act == "correct" and isinstance(emotion, str) else None))
-        return show(replace(s, selected=n if n != s.selected else None))
+        return show(select(s, n if n != s.selected else None))
 
     def on_filter(s: TabState, words: str | None, emotion: str | None, who: str | None) -> list[Any]:
-        return show(replace(s, query=(words or "").strip(), only=emotion or "", person=who or ""))
+        return show(replace(s, query=(words or "").strip(), only=emotion or "", person=who or "", leaf=0))
 
-    def on_arrival(s: TabState, asked: str | None) -> list[Any]:
-        return show(s if s.done or not asked else shelf.get(asked) or s)
+    def on_arrival(s: TabState, asked: str | None) -> Iterator[list[Any]]:
+        found = None if s.done or s.working or not asked else shelf.get(asked)
+        if found is None and asked and batch_of(asked) and not s.done and not s.working:
+            for after in follow(asked, client):
+                yield show(after)
+            return
+        yield show(found or s)
 
-    def on_cancel() -> list[Any]:
+    def on_cancel(asked: str | None) -> list[Any]:
+        try:
+            cancel(asked or "", client)
+        except ServiceError as error:
+            return show(TabState(notices=render.problem(error)))
         return show(TabState(notices=render.notice("info", "Cancelled. Nothing was kept.")))
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    working: Any = {**quiet, "concurrency_limit": 4}
+    working: Any = {**quiet, "concurrency_limit": 16}  # most of them wait for a batch
     runs = [
         go.click(on_text, [text, format], shown, **working),
         upload.upload(on_upload, [upload, format], shown, **working),
         example.click(lambda: EXAMPLE, None, text, **quiet).then(on_text, [text, format], shown, **working),
-        with_columns.click(on_columns, [state, said_in, said_by], shown, **working),
+        with_columns.click(on_columns, [state, said_in, said_by, written_in], shown, **working),
+        tab.select(on_arrival, [state, key], shown, js=_ARRIVE, **working),
     ]
-    cancel.click(on_cancel, None, shown, cancels=runs, **quiet)
+    stop.click(on_cancel, key, shown, cancels=runs, **quiet)
     chosen.input(on_choice, [state, chosen], shown, **quiet)
     filters = [state, query, only, person]
     query.submit(on_filter, filters, shown, **quiet)
@@ -177,5 +204,4 @@ def build(client: Client, tab: gr.Tab) -> None:
     only.input(on_filter, filters, shown, **quiet)
     person.input(on_filter, filters, shown, **quiet)
     acts.select(on_act, state, shown, **quiet)
-    tab.select(on_arrival, [state, key], shown, js=_ARRIVE, **quiet)
     key.change(None, key, None, js=_ADDRESS, **quiet)

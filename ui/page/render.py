@@ -20,7 +20,8 @@ from ui.page.turning import Turn
 
 CHAT_SHOWN = 200
 """The page shows this many of a chat's messages; the file that is exported has all of them."""
-TABLE_SHOWN = 2_000
+TABLE_SHOWN = 500
+"""Messages of a log on one leaf of its table."""
 QUOTED = 160
 """A message that caused another is quoted up to this many signs."""
 
@@ -119,9 +120,10 @@ def table(
     messages: Sequence[ShownMessage],
     people: Mapping[str, Person],
     selected: int | None = None,
+    leaf: int = 0,
 ) -> Markup:
     """The messages found in a log, as a table with each one's label and what caused it; the causes of the selected one
-    are marked in words and colour. messages: all of the log that is looked at."""
+    are marked in words and colour. messages: all of the log that is looked at. Of many found, one leaf is shown."""
     chosen = next((m for m in messages if m.n == selected), None)
     causes = _causes_by_place(chosen)
     rows = [
@@ -135,9 +137,11 @@ def table(
             "causes": _causes(m, messages),
             "care": bool(m.prediction and m.prediction.care),
         }
-        for m in found
+        for m in found[leaf * TABLE_SHOWN : (leaf + 1) * TABLE_SHOWN]
     ]
-    return render("table.html.j2", rows=rows, left_out=len(messages) - len(found), selected=selected)
+    leaves = -(-len(found) // TABLE_SHOWN)
+    told = {"left_out": len(messages) - len(found), "leaf": leaf, "leaves": leaves, "n": len(found)}
+    return render("table.html.j2", rows=rows, selected=selected, **told)
 
 
 def overview(messages: Sequence[ShownMessage], people: Mapping[str, Person], turns: Sequence[Turn] = ()) -> Markup:

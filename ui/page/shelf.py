@@ -13,11 +13,22 @@ T = TypeVar("T")
 class Shelf(Generic[T]):
     """Values in memory, at most `most` of them, each for `seconds` since it was last asked for. Safe for threads.
 
+    Together they weigh at most `heaviest`, the newest always stays.
+
     Shelf(most=2, seconds=60).put("a") gives the key under which get gives "a" again; None once it is gone.
     """
 
-    def __init__(self, *, most: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        most: int,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        weight: Callable[[T], float] = lambda _: 0,
+        heaviest: float = 0,
+    ) -> None:
         self._most, self._seconds, self._clock = most, seconds, clock
+        self._weight, self._heaviest = weight, heaviest
         self._kept: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -44,4 +55,6 @@ class Shelf(Generic[T]):
     def _drop_old(self) -> None:
         oldest = self._clock() - self._seconds
         while self._kept and (len(self._kept) > self._most or next(iter(self._kept.values()))[0] < oldest):
+            self._kept.popitem(last=False)
+        while len(self._kept) > 1 and sum(self._weight(value) for _, value in self._kept.values()) > self._heaviest:
             self._kept.popitem(last=False)

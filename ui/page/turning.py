@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ui.messages import ShownMessage, mood
 
@@ -24,8 +25,9 @@ def turning_points(messages: Sequence[ShownMessage]) -> list[Turn]:
     """At most MOST of them, in order, no two of them near each other. Messages without a label count for nothing."""
     labelled = [(m, _mood(m)) for m in messages if m.prediction and m.emotion]
     near = max(NEAR, len(labelled) // 40)
+    sums = list(accumulate((value for _, value in labelled), initial=0.0))
     found = [
-        Turn(message=labelled[i][0], change=_mean(labelled[i : i + near]) - _mean(labelled[i - near : i]))
+        Turn(message=labelled[i][0], change=(sums[i + near] - 2 * sums[i] + sums[i - near]) / near)
         for i in range(near, len(labelled) - near + 1)
     ]
     taken: list[tuple[int, Turn]] = []
@@ -41,7 +43,3 @@ def _mood(message: ShownMessage) -> float:
     if message.correction:
         return mood({message.correction: 1.0})
     return mood(message.prediction.probabilities) if message.prediction else 0.0
-
-
-def _mean(part: Sequence[tuple[ShownMessage, float]]) -> float:
-    return sum(value for _, value in part) / len(part)

@@ -8,8 +8,9 @@ import pytest
 from dialog.conversation import Cause, Conversation
 from serve.client import EmotionsAnswer, ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page.conversation_log import LARGEST_LOG, MOST_UTTERANCES, Log, TooLarge, header_of, read_log
-from ui.page.conversation_state import EXAMPLE, TabState, correct, run, save, shown_conversation, taken
+from ui.page.conversation_log import LARGEST_LOG, Log, TooLarge, header_of, read_log
+from ui.page.conversation_run import batch_of, begin, cancel, follow, run
+from ui.page.conversation_state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ def test_lines_that_cannot_be_read_are_listed_with_their_numbers(client: MemoryC
     assert save(state, "jsonl")[1].count("\n") == 3, "output lines match input lines"
 
 
-def test_a_long_conversation_is_read_from_its_end_and_says_so(client: MemoryClient) -> None:
+def test_where_no_batch_can_be_made_a_long_conversation_is_read_from_its_end_and_says_so(client: MemoryClient) -> None:
+    client.limit["log_bytes"] = 1_000
     state = labelled(transcript(2000 + 300), client, "my chat.txt")
     assert len(client.requests[0][0].utterances) == 2000
     whole = state.log.conversations[0]
@@ -78,11 +80,14 @@ class Blaming(MemoryClient):
 
 
 def test_causes_in_a_long_conversation_are_counted_in_all_of_it() -> None:
-    state = labelled(transcript(2000 + 300), Blaming())
+    client = Blaming()
+    client.limit["log_bytes"] = 1_000
+    state = labelled(transcript(2000 + 300), client)
     last = state.log.conversations[0].utterances[-1].prediction
     assert last is not None
     assert [c.utterance for c in last.causes] == [300]
-    assert "because of message 301, Bo: “great 300”" in shown_conversation(state)[2]
+    table = shown_conversation(replace(state, leaf=3))[2]
+    assert "because of message 301, Bo: “great 300”" in table
 
 
 def test_a_message_whose_causes_are_marked_is_chosen_by_its_number() -> None:
@@ -99,13 +104,16 @@ def many_messages() -> bytes:
 
 
 @pytest.mark.parametrize("data", [b"x" * (LARGEST_LOG + 1), many_messages()], ids=["bytes", "messages"])
-def test_a_log_that_is_too_large_is_refused_with_a_way_out(data: bytes, client: MemoryClient) -> None:
+def test_a_log_that_is_too_large_is_refused_with_a_way_out(
+    data: bytes, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.page.conversation_log.MOST_UTTERANCES", 10_000)
     state = labelled(data, client, "big.jsonl")
     assert not state.done
     assert "too large" in state.notices
     assert "rapport annotate big.jsonl" in state.notices
     assert client.requests == []
-    with pytest.raises(TooLarge, match=f"{LARGEST_LOG // 1024**2} MB|{MOST_UTTERANCES:,}"):
+    with pytest.raises(TooLarge, match=f"{LARGEST_LOG // 1024**2} MB|10,000"):
         read_log(data, filename="big.jsonl")
 
 
@@ -235,3 +243,80 @@ def test_an_empty_conversation_among_others_is_no_problem(client: MemoryClient) 
     assert state.chosen == 1
     assert [isinstance(item, Conversation) for item in state.log.items] == [True, True]
     assert Log().conversations == ()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.page.conversation_run._LOOK_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_long_conversation_is_labelled_whole_as_a_batch_and_found_again(client: MemoryClient) -> None:
+    client.pace = 0.25
+    data = transcript(2000 + 300).encode()
+    *before, state = list(run(data, filename="my chat.txt", format="plain", client=client))
+    working = [s for s in before if s.key]
+    assert len({s.notices for s in working}) > 3, "it says how far it is"
+    assert all(s.working and batch_of(s.key) in client.kept for s in working)
+    assert [u.prediction is None for u in state.log.conversations[0].utterances] == [False] * 2300
+    assert state.done
+    assert state.log.name == "my chat"
+    # A reload, or a service that was started anew: all there is is the address.
+    *_, again = follow(state.key, client)
+    assert again == state
+    cancel(state.key, client)
+    (gone,) = follow(state.key, client)
+    assert "This log was deleted." in gone.notices
+    cancel(state.key, client)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_service_that_is_started_anew_in_the_middle_is_waited_for(client: MemoryClient) -> None:
+    key = begin(transcript(2300).encode(), filename="", format="plain", client=client)
+    states = follow(key, client)
+    assert next(states).working
+    client.failing = ServiceError(0, "unreachable", "nobody there")
+    missed = iter(range(3))
+
+    def back(_: float) -> None:
+        if next(missed, None) is None:
+            client.failing = None
+
+    *_, last = follow(key, client, pause=back)
+    assert last.done
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_said_of_a_long_table_reaches_the_batch(client: MemoryClient) -> None:
+    rows = "".join(f"{'Ann' if i % 2 else 'Bo'};schön {i}\n" for i in range(2300))
+    columns = {"text": "Body", "speaker": "From"}
+    data = f"From;Body\n{rows}".encode("cp850")
+    *_, state = run(data, filename="a.csv", format="auto", client=client, columns=columns, encoding="cp850")
+    assert client.named == {"columns": columns, "encoding": "cp850"}
+    assert state.log.conversations[0].utterances[1].text == "schön 1"
+
+
+def test_a_log_whose_encoding_is_not_plain_is_asked_about(client: MemoryClient) -> None:
+    text = "Анна: я так рада сегодня\nБорис: а мне очень грустно\n" * 5
+    asked = labelled(text.encode("cp1251"), client)
+    assert not asked.done
+    assert "cp1251" in asked.encodings[:3]
+    assert "Say below what it is written in." in asked.notices
+    *_, read = run(asked.data, filename=asked.filename, format=asked.format, client=client, encoding="cp1251")
+    assert read.log.conversations[0].utterances[0].text == "я так рада сегодня"
+    *_, wrong = run(asked.data, filename="", format="auto", client=client, encoding="klingon")
+    assert "unknown encoding &#39;klingon&#39;" in wrong.notices
+
+
+def test_a_long_log_is_shown_in_leaves_and_a_chosen_message_on_its_own(client: MemoryClient) -> None:
+    state = labelled(transcript(1_200), client)
+    table = shown_conversation(state)[2]
+    assert table.count("<tr data-n") == 500
+    assert "Messages 1 to 500 of 1,200, part 1 of 3" in table
+    chosen = select(state, 1_100)
+    table = shown_conversation(chosen)[2]
+    assert "Messages 1,001 to 1,200" in table
+    assert "rp-selected" in table
+    assert "Messages 1,001 to 1,200" in shown_conversation(replace(state, leaf=99))[2]
+    found = shown_conversation(replace(chosen, query="great 7"))[2]
+    assert "rp-leaves" not in found

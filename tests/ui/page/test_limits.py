@@ -21,7 +21,7 @@ from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
 from tests.serve.in_process import InProcess
-from ui.page import batch_tab, chat_tab, conversation_state, picture_tab
+from ui.page import batch_tab, chat_tab, conversation_run, picture_tab
 from ui.page.limits import largest_file, limits_of
 
 LOW = {
@@ -78,8 +78,8 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
 @pytest.mark.parametrize("log", [LOG, TEXTS], ids=["one long conversation", "many short ones"])
 @pytest.mark.parametrize("lowered", [{}, LOW, {"body_bytes": 5_000}, {"characters_per_name": 3}])
 def test_a_log_is_sent_in_requests_the_service_takes(serving: Serving, log: str, lowered: dict[str, Any]) -> None:
-    client, watching = serving(**lowered)
-    *_, state = conversation_state.run(log.encode(), filename="", format="auto", client=client)
+    client, watching = serving(**{"log_bytes": 300, **lowered})
+    *_, state = conversation_run.run(log.encode(), filename="", format="auto", client=client)
     assert state.done
     assert watching.refused == []
     whole = state.log.conversations[0]
@@ -90,10 +90,10 @@ def test_a_log_is_sent_in_requests_the_service_takes(serving: Serving, log: str,
 
 
 def test_a_conversation_whose_request_would_be_too_large_is_read_from_its_end(serving: Serving) -> None:
-    client, watching = serving(body_bytes=20_000)
+    client, watching = serving(body_bytes=20_000, log_bytes=300)
     long = '😊 quoted " and \\ ' * 40
     log = "".join(f"Ann: {long}{i}\n" for i in range(60))
-    *_, state = conversation_state.run(log.encode(), filename="", format="auto", client=client)
+    *_, state = conversation_run.run(log.encode(), filename="", format="auto", client=client)
     assert state.done
     assert watching.refused == []
     labelled = [u.prediction is not None for u in state.log.conversations[0].utterances]

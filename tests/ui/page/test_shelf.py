@@ -25,3 +25,11 @@ def test_what_nobody_asks_for_goes_after_its_time() -> None:
     now[0] = 12
     assert shelf.get(old) is None
     assert shelf.get(used) == 2
+
+
+def test_together_they_weigh_no_more_than_they_may_but_the_newest_stays() -> None:
+    shelf: Shelf[int] = Shelf(most=9, seconds=60, weight=float, heaviest=10)
+    keys = [shelf.put(n) for n in (4, 5, 3, 99)]
+    assert [shelf.get(key) for key in keys] == [None, None, None, 99]
+    keys = [shelf.put(n) for n in (4, 5)]
+    assert [shelf.get(key) for key in keys] == [4, 5]

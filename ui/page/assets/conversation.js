@@ -8,6 +8,12 @@ tab.addEventListener('click', event => {
     else trigger('select', {act: act.dataset.do, n: Number(act.dataset.n), emotion: act.dataset.emotion});
     return;
   }
+  const leaf = event.target.closest('#rp-table [data-leaf]');
+  if (leaf) {
+    trigger('select', {leaf: Number(leaf.dataset.leaf)});
+    tab.querySelector('#rp-table').scrollTop = 0;
+    return;
+  }
   const place = event.target.closest('#rp-table tr[data-n], #rp-log-timeline [data-n], #rp-overview [data-n]');
   if (!place || String(getSelection())) return;
   if (!place.matches('tr')) tab.querySelector(`#rp-table tr[data-n="${place.dataset.n}"]`)?.scrollIntoView({block: 'center'});
