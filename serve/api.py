@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -66,9 +67,10 @@ def create_api(
     metrics_folder: Path | None = None,
     drain: Drain | None = None,
     access: Access | None = None,
+    may_call: Sequence[str] = (),
 ) -> ASGIApp:
     """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
-    folder of the storage."""
+    folder of the storage. `may_call` are the hosts that may be told when a batch has ended."""
     access = access or Access()
     app = FastAPI(
         title="rapport",
@@ -84,7 +86,9 @@ def create_api(
     describe(app, _DESCRIPTION, _BODIES, words, limits)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list))
-    app.include_router(batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path))
+    app.include_router(
+        batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path, may_call=may_call)
+    )
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits, may_list=may_list))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     app.include_router(_figures(storage, metrics_folder))

@@ -116,6 +116,30 @@ class KeepConfig(_Part):
     """A log and what was made of it, after it was done."""
 
 
+class CallbacksConfig(_Part):
+    """Whom the service may call itself, to say that a batch has ended."""
+
+    hosts: tuple[str, ...] = ()
+    """Names of hosts; by an address or a network, private ones too. Others are 403; by default that is everybody."""
+    secret: SecretStr | None = None
+    """What is told is signed with it; `whsec_` and base 64, or any text. For RAPPORT_CALLBACKS__SECRET."""
+    tries: int = Field(default=8, ge=1)
+    """How often it is tried: after 10 seconds, then each time five times as much later, and 6 hours at most."""
+    seconds: float = Field(default=10.0, gt=0)
+    """How long an answer may take."""
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> Self:
+        if self.hosts and not self.told_secret:
+            raise ValueError("callbacks.hosts needs callbacks.secret, with which what is told is signed")
+        return self
+
+    @property
+    def told_secret(self) -> str:
+        """The secret itself."""
+        return "" if self.secret is None else self.secret.get_secret_value()
+
+
 class AccessConfig(_Part):
     """Who may ask."""
 
@@ -235,6 +259,7 @@ class AppConfig(BaseSettings):
     access: AccessConfig = Field(default_factory=AccessConfig)
     tls: TlsConfig = Field(default_factory=TlsConfig)
     keep: KeepConfig = Field(default_factory=KeepConfig)
+    callbacks: CallbacksConfig = Field(default_factory=CallbacksConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
@@ -303,15 +328,8 @@ class AppConfig(BaseSettings):
     @property
     def door(self) -> Access:
         """What the door is told."""
-        access = self.access
-        return Access(
-            host=self.host,
-            hosts=access.hosts,
-            origins=access.origins,
-            proxies=access.proxies,
-            root_path=self.root_path,
-            read_only=access.read_only,
-        )
+        told = self.access.model_dump(include={"hosts", "origins", "proxies", "read_only"})
+        return Access(host=self.host, root_path=self.root_path, **told)
 
     @property
     def is_private(self) -> bool:

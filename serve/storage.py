@@ -92,7 +92,15 @@ CREATE TABLE chat_rows (
     PRIMARY KEY (chat, place)
 ) STRICT
 """
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS)
+_CALLBACKS = """
+CREATE TABLE callbacks (
+    batch TEXT PRIMARY KEY REFERENCES batches(id) ON DELETE CASCADE, url TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0, due TEXT NOT NULL DEFAULT '',
+    tried TEXT, status INTEGER, error TEXT
+) STRICT;
+CREATE INDEX callbacks_due ON callbacks (due) WHERE state = 'waiting'
+"""
+_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS)
 """What each version of the format added to the one before it."""
 _VERSION = len(_STEPS)
 

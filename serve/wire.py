@@ -13,6 +13,18 @@ class BatchFailure(BaseModel):
     error: str
 
 
+class CallbackOut(BaseModel):
+    """What became of telling somebody that a batch has ended. Times are UTC."""
+
+    url: str
+    state: Literal["waiting", "delivered", "failed"]
+    tries: int
+    tried: str | None = Field(description="When it was last tried")
+    status: int | None = Field(description="What was answered")
+    error: str | None = Field(description="Why it was not delivered")
+    due: str | None = Field(description="When it is tried again")
+
+
 class BatchOut(BaseModel):
     """A log that is labelled in the background. Times are UTC."""
 
@@ -37,4 +49,5 @@ class BatchOut(BaseModel):
     utterances: int
     failures: list[BatchFailure] = Field(description="The first of them")
     error: str | None = Field(description="Why all of it failed")
+    callback: CallbackOut | None = Field(default=None, description="Who is told that it has ended")
     output: str | None = Field(description="Where the labelled log is, once it is done")

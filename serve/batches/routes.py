@@ -5,6 +5,8 @@ import errno
 import os
 import re
 import shutil
+import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -16,7 +18,9 @@ from pydantic import ValidationError
 from dialog.formats import WRITERS
 from dialog.formats.table import chosen_columns
 from models.catalogue import EMOTION
+from serve.batches import callbacks
 from serve.batches import table as batch_table
+from serve.batches.callbacks import StoredCallback
 from serve.batches.schemas import BatchesAsked, BatchesReply, BatchOptions, BatchReply
 from serve.batches.table import StoredBatch, TooManyBatches
 from serve.batches.worker import folder_of, output_of
@@ -58,6 +62,7 @@ _STATE: dict[str, Any] = {
     "utterances": 31_415,
     "failures": [],
     "error": None,
+    "callback": None,
     "output": None,
     "request_id": "6f1d8c3e9b7a4d22",
 }
@@ -87,8 +92,17 @@ _BODY = {
 }
 
 
-def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: bool, root_path: str = "") -> APIRouter:
-    """The router. Ids are secrets; only where `may_list` can all batches be seen."""
+def batch_routes(
+    storage: Storage,
+    choice: Choice,
+    limits: Limits,
+    *,
+    may_list: bool,
+    root_path: str = "",
+    may_call: Sequence[str] = (),
+) -> APIRouter:
+    """The router. Ids are secrets; only where `may_list` can all batches be seen. `may_call` are the hosts that may be
+    told when a batch has ended."""
     router = APIRouter(prefix="/batches", tags=["batches"])
     folder = folder_of(storage)
     spool = Spool(folder, limits)
@@ -100,10 +114,14 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         return batch
 
     async def told(request: Request, batch: StoredBatch, status: int = 200, headers: Any = None) -> Response:
-        ahead = 0
-        if batch.state == "queued":
-            ahead = await storage.do(lambda db: batch_table.before(db, batch.id), writes=False)
-        return reply(request, _shown(batch, ahead, root_path), status, headers)
+        ahead, called = await storage.do(
+            lambda db: (
+                batch_table.before(db, batch.id) if batch.state == "queued" else 0,
+                callbacks.of(db, [batch.id]).get(batch.id),
+            ),
+            writes=False,
+        )
+        return reply(request, _shown(batch, ahead, root_path, called), status, headers)
 
     @router.post(
         "",
@@ -128,13 +146,19 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         kind = request.headers.get("content-type", "")
         try:
             owner = owner_of(request.scope)
-            batch = await asyncio.to_thread(_kept, sent, kind, options, folder, choice, owner, limits)
+            batch, url = await asyncio.to_thread(_kept, sent, kind, options, folder, choice, owner, limits, may_call)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full() from None
             raise
+
+        def add(db: sqlite3.Connection) -> None:
+            batch_table.add(db, batch, limits.batches_waiting)
+            if url is not None:
+                callbacks.add(db, batch.id, url)
+
         try:
-            await storage.do(lambda db: batch_table.add(db, batch, limits.batches_waiting))
+            await storage.do(add)
         except TooManyBatches:
             await asyncio.to_thread(shutil.rmtree, folder / batch.id, ignore_errors=True)
             raise overloaded("too many batches are waiting", limit="batches_waiting", retry_after=30) from None
@@ -153,14 +177,14 @@ def batch_routes(storage: Storage, choice: Choice, limits: Limits, *, may_list: 
         own machine alone."""
         owner = owner_of(request.scope)
         expect_own(owner, "batches", may_list=may_list)
-        (batches, after), waiting = await storage.do(
-            lambda db: (
-                batch_table.listed(db, owner, asked, state=asked.state, filename=asked.filename),
-                batch_table.queued(db),
-            ),
-            writes=False,
-        )
-        shown = [_shown(b, waiting.index(b.id) if b.id in waiting else 0, root_path) for b in batches]
+
+        def look(db: sqlite3.Connection) -> tuple[list[dict[str, Any]], str | None]:
+            batches, after = batch_table.listed(db, owner, asked, state=asked.state, filename=asked.filename)
+            places = {batch_id: n for n, batch_id in enumerate(batch_table.queued(db))}
+            called = callbacks.of(db, [b.id for b in batches])
+            return [_shown(b, places.get(b.id, 0), root_path, called.get(b.id)) for b in batches], after
+
+        shown, after = await storage.do(look, writes=False)
         return reply(request, {"batches": shown, "next": after})
 
     @router.get(
@@ -233,8 +257,9 @@ def _kept(
     choice: Choice,
     owner: str,
     limits: Limits,
-) -> StoredBatch:
-    """The batch of a log that has arrived, with the log in its folder."""
+    may_call: Sequence[str],
+) -> tuple[StoredBatch, str | None]:
+    """The batch of a log that has arrived, with the log in its folder, and whom to tell when it has ended."""
     unpacked = sent.with_name(sent.name + ".part")
     try:
         if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
@@ -244,6 +269,8 @@ def _kept(
         else:
             filename = options.filename or ""
             os.replace(sent, unpacked)
+        if options.callback is not None:
+            callbacks.expect_allowed(options.callback, may_call)
         model = choice.model(options.model, options.label_set, "")
         size = unpacked.stat().st_size
         if not size:
@@ -262,7 +289,7 @@ def _kept(
         place = folder / batch.id / "in"
         place.mkdir(parents=True, mode=0o700)
         os.replace(unpacked, place / batch.filename)
-        return batch
+        return batch, options.callback
     finally:
         unpacked.unlink(missing_ok=True)
 
@@ -287,7 +314,7 @@ def _safe(filename: str) -> str:
     return f"{stem}{dot}{ending}" or "log"
 
 
-def _shown(batch: StoredBatch, ahead: int, root_path: str) -> dict[str, Any]:
+def _shown(batch: StoredBatch, ahead: int, root_path: str, called: StoredCallback | None) -> dict[str, Any]:
     return {
         "id": batch.id,
         "created": batch.created,
@@ -310,5 +337,11 @@ def _shown(batch: StoredBatch, ahead: int, root_path: str) -> dict[str, Any]:
         "utterances": batch.utterances,
         "failures": list(batch.failures),
         "error": batch.error,
+        "callback": None if called is None else _told(called),
         "output": f"{root_path}/v1/batches/{batch.id}/output" if batch.state == "done" else None,
     }
+
+
+def _told(called: StoredCallback) -> dict[str, Any]:
+    kept = {name: getattr(called, name) for name in ("url", "state", "tries", "tried", "status", "error")}
+    return {**kept, "due": called.due or None}

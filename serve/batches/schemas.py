@@ -35,6 +35,9 @@ class BatchOptions(BaseModel):
     to: OutputFormat = Field(default="jsonl", description="The format of the output")
     model: Label | None = Field(default=None, description="One of GET /v1/models")
     label_set: Label | None = Field(default=None, description="One of GET /v1/labels; by default that of the model")
+    callback: str | None = Field(
+        default=None, min_length=1, max_length=2000, description="An address that is told when the batch has ended"
+    )
     anonymise: bool = Field(default=False, description="Names, numbers and addresses do not come out")
 
     @field_validator("column")

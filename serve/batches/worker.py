@@ -22,6 +22,7 @@ from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.annotation.output import NoSpace
 from dialog.formats import WRITERS
 from serve.batches import table as batch_table
+from serve.batches.caller import Caller
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import TOLD_SECONDS, Ended, ServiceTagger
 from serve.config import AppConfig
@@ -41,7 +42,15 @@ _LONGEST_CALL_SECONDS = 6 * 3600.0
 class Worker:
     """Threads that do batches until `stop`. One process at a time works in a folder; others wait for it to end."""
 
-    def __init__(self, storage: Storage, labeller: Labeller, limits: Limits, *, together: int = _TOGETHER) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        labeller: Labeller,
+        limits: Limits,
+        *,
+        together: int = _TOGETHER,
+        caller: Caller | None = None,
+    ) -> None:
         self._storage = storage
         self._labeller = labeller
         self._together = together
@@ -52,6 +61,10 @@ class Worker:
         self._threads = [
             threading.Thread(target=self._work, name=f"batches-{i}", daemon=True) for i in range(limits.batches_running)
         ]
+        if caller is not None:
+            self._threads.append(
+                threading.Thread(target=caller.work, args=(self._stopping,), name="callbacks", daemon=True)
+            )
         self._begin = threading.Thread(target=self._begin_work, name="batches", daemon=True)
 
     def start(self) -> None:
@@ -241,7 +254,8 @@ class Batches:
         logs.configure(f"batches-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         metrics.Written.begin(config.data_folder() / metrics.FOLDER)
         storage = Storage(config.data_folder() / DATABASE)
-        self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits)
+        caller = Caller(storage, config.callbacks, root_path=config.root_path)
+        self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits, caller=caller)
         self._worker.start()
 
     def check_health(self) -> None:

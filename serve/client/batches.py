@@ -55,13 +55,15 @@ class BatchCalls:
         model: str | None = None,
         label_set: str | None = None,
         anonymise: bool = False,
+        callback: str | None = None,
     ) -> Batch:
         """Uploads a log to be labelled. It is read piece by piece; tried once only, since a try may be a gigabyte.
 
         columns says which column of a table is which (`{"text": "Comment Body"}`), and encoding what its bytes are in.
+        The address in `callback` is told when it has ended; ServiceError 403 where the service may not call its host.
         """
         options: dict[str, Any] = {"filename": filename or Path(log).name, "input_format": input_format, "to": to}
-        told = {"model": model, "label_set": label_set, "encoding": encoding}
+        told = {"model": model, "label_set": label_set, "encoding": encoding, "callback": callback}
         options |= {name: value for name, value in told.items() if value is not None}
         if columns:
             options["column"] = [f"{role}={name}" for role, name in columns.items()]

@@ -46,6 +46,9 @@ BATCH_MESSAGES = Histogram(
 QUEUE_SECONDS = Histogram(
     "rapport_queue_seconds", "How long a request waited for its call.", buckets=_SECONDS, registry=REGISTRY
 )
+CALLBACKS = Counter(
+    "rapport_callbacks", "Calls to say that a batch has ended, by what came of them.", ("state",), registry=REGISTRY
+)
 MODEL_SECONDS = Histogram("rapport_model_seconds", "One call of a model.", buckets=_SECONDS, registry=REGISTRY)
 
 

@@ -66,6 +66,7 @@ class Api:
             drain=Drain(_stopping(config)),
             keys=config.access.known_keys(is_private=config.is_private),
             access=config.door,
+            may_call=config.callbacks.hosts,
         )
 
 
