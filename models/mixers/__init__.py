@@ -22,6 +22,7 @@ from models.mixers.lstm import LSTM, LSTMConfig
 from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.miras import MemoraConfig, Miras, MirasConfig, MonetaConfig, YaadConfig
 from models.mixers.rat import RAT, RATConfig
+from models.mixers.recycled import Recycled, RecycledConfig
 from models.mixers.regression import MesaConfig, Regression, RegressionConfig
 from models.mixers.rhn import RHN, RHNConfig
 from models.mixers.routing import Routing, RoutingConfig
@@ -56,6 +57,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "miras": (MirasConfig, Miras),
     "moneta": (MonetaConfig, Miras),
     "rat": (RATConfig, RAT),
+    "recycled": (RecycledConfig, Recycled),
     "regression": (RegressionConfig, Regression),
     "rhn": (RHNConfig, RHN),
     "routing": (RoutingConfig, Routing),

@@ -108,6 +108,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"chunk": 5, "n_groups": 4},
         {"chunk": 40, "n_heads": 2, "n_groups": 1},
     ],
+    "recycled": [
+        {"keep": 3, "stride": 5, "n_kv_heads": 2, "aggregate": "max"},
+        {"keep": 2, "evict": "none", "positions": "none", "n_sinks": 1, "n_recent": 1},
+        {"keep": 3, "evict": "running", "n_kv_heads": 1, "n_sinks": 1},
+        {"keep": 4, "evict": "running", "refresh": "query", "check": 2, "n_recent": 1},
+    ],
     "regression": [
         {"order": 0, "qk_norm": "rms", "positions": "rotary"},
         {"order": 2, "conv_width": 1},
