@@ -1,12 +1,12 @@
 """Talks about pictures as tensors, and in batches."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from dialog.corpora.derived.visual_examples import Talk, dialogues, rarer
+from dialog.corpora.derived.visual_examples import DRAWN, Talk, dialogues, rarer
 from dialog.pictures.bank import Bank, padded
 from dialog.pictures.seqdialn import VisualDialog, blinded
 from dialog.reading.seeing import PictureRegions
@@ -63,13 +63,16 @@ class Batches:
         seed: int,
         *,
         balanced: bool = False,
+        drawn: Mapping[str, int] = DRAWN,
+        chained: int = 1,
     ) -> None:
-        """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once.
+        """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once, and
+        `chained` how often through chains besides. `drawn`: of which kinds of rounds about a picture how many.
         `balanced`: of a drawing's questions those sooner whose answer is the rarer."""
         self._weights = rarer(talks) if balanced else {}
-        self.n_rounds, self.seed = n_rounds, seed
+        self.n_rounds, self.seed, self._drawn = n_rounds, seed, drawn
         times = dict(repeat)
-        self.talks = [t for t in talks for _ in range(times.get(t.collection, 1))]
+        self.talks = [t for t in talks for _ in range(times.get(t.collection, 1) * (chained if t.chained else 1))]
         self._epoch, self._batches = -1, list[list[Talk]]()
         self.per_epoch = len(self._make(0))
 
@@ -83,7 +86,7 @@ class Batches:
         """Random batches; wide drawings, of three tiles each, keep to themselves, for the padding."""
         rng = random.Random(f"{self.seed}-epoch-{epoch}")
         piles = dict[bool, list[Talk]]()
-        for t in dialogues(self.talks, rng, weights=self._weights):
+        for t in dialogues(self.talks, rng, weights=self._weights, drawn=self._drawn):
             piles.setdefault(t.collection == "nlvr", []).append(t)
         batches = list[list[Talk]]()
         for pile in piles.values():

@@ -152,12 +152,12 @@ def _visual(summary: str, name: str, reasoning: str | None = None) -> Recipe:
         report: "Callable[[Progress], None] | None",
         device: str | None = None,
     ) -> dict[str, Any]:
-        from dialog.training import visual
+        from dialog.training import visual, visual_recipes
 
-        recipe = getattr(visual, name)()
+        recipe = getattr(visual_recipes, name)()
         known_as = "visual/seqdialn" + ("" if name == "standard" else f"-{name}")
         if reasoning is not None:
-            recipe, known_as = visual.reasoning_by(recipe, reasoning), f"visual/seqdialn-{reasoning}"
+            recipe, known_as = visual_recipes.reasoning_by(recipe, reasoning), f"visual/seqdialn-{reasoning}"
         return visual.train_visual(
             recipe, data, out, seed=seed, start=start, report=report, device=device, name=known_as
         )
@@ -254,6 +254,7 @@ RECIPES: dict[str, Recipe] = {
     },
     **{name: _pointer(name, f"A pointer network for {row.summary}; needs no --data") for name, row in POINTERS.items()},
     "visual/seqdialn": _visual("Answers about pictures, from everything there is; an hour on one core", "standard"),
+    "visual/seqdialn-again": _visual("The same trained on from a model, --start; an hour on one core", "again"),
     "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),
     **{
         f"visual/seqdialn-{kind}": _visual(f"As -small, reasoning by {what}, for comparison", "small", kind)

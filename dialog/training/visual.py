@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dialog.corpora.derived.visual_examples import Talk, limited, load_talks
+from dialog.corpora.derived.visual_examples import DRAWN, Talk, limited, load_talks
 from dialog.evaluation.visual_baselines import Priors
 from dialog.evaluation.visual_validation import accuracies, judging, predict, temperatures, validation_scores
 from dialog.pictures.bank import Bank, padded
@@ -19,11 +19,12 @@ from dialog.pictures.batches import Batcher, Batches
 from dialog.pictures.familiarity import Familiarity, picture_features
 from dialog.pictures.seqdialn import TWIN, VisualDialog, VisualModelConfig, blinded, eyes_version
 from dialog.reading.text_vectors import TextReader, batched
+from dialog.training.averaging import Average
 from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
-from models.catalogue import EYES, VISUAL
+from models.catalogue import EYES, VISUAL, path_of
 from models.detector.model import NAME as DETECTOR
 from models.device import Where, choose_device, device_of, mixed_precision
 from models.encoders.base import ImageEncoder
@@ -79,8 +80,16 @@ class VisualRecipe:
     words_weight: float = 0.3
     """Of the generative decoder's loss."""
     weight_decay: float = 0.05
+    averaged: float = 0.0
+    """The decay of the running mean of the weights that is judged and kept; 0: the weights as they are."""
+    goes_on: bool = False
+    """Begins with the weights, answers and words of the model in `start`, and its twin with those of that one's."""
     repeat: tuple[tuple[str, int], ...] = (("daquar", 2),)
     """How often an epoch goes through a collection, where not once."""
+    drawn: tuple[tuple[str, int], ...] = tuple(DRAWN.items())
+    """Of these kinds of rounds about a picture, how many an epoch takes; of others, all."""
+    chained: int = 1
+    """How often an epoch goes through the rounds that speak in pronouns."""
     pictures: tuple[tuple[str, int], ...] = ()
     """At most so many training pictures of a collection, those first of which most is asked; a fifth as many for
     validation. Nothing: all of them."""
@@ -98,6 +107,7 @@ class VisualTraining(nn.Module):
         self.device = batcher.device
         self.answer_texts = batched([batcher.bank.texts[a] for a in self.config.answers], self.device)
         self.best = Best(self.network.state_dict())
+        self.average = Average(self.network.state_dict(), recipe.averaged)
 
     def loss(self, talks: Sequence[Talk]) -> Tensor:
         """The N-pair loss over the answer list where the answer is in it, plus the words' cross-entropy."""
@@ -130,12 +140,17 @@ class VisualTraining(nn.Module):
         return loss
 
     def judge(self, dialog: VisualDialog, talks: Sequence[Talk]) -> None:
-        """Keeps the weights if they answer these better than any before: the mean over the kinds of rounds."""
+        """Keeps the weights, or their mean, if they answer these better than any before: the mean over the kinds of
+        rounds."""
+        own = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        if self.recipe.averaged:
+            self.average.copy_to(self.network.state_dict())
         dialog.network.eval()
         now = self.answering(dialog)
         scores = accuracies(now, predict(now, self.batcher.bank, talks))
         dialog.network.train()
         self.best.consider(sum(scores.values()) / max(1, len(scores)), dialog.network.state_dict())
+        self.network.load_state_dict(own)
 
     @torch.inference_mode()
     def answering(self, dialog: VisualDialog, kin: Familiarity | None = None) -> VisualDialog:
@@ -169,12 +184,16 @@ def train_visual(
     With `recipe.twin` a blind model is trained alike into `out / "blind"`. What the frozen encoders make of pictures
     and texts goes into `out` too, and is taken from `start`, the folder of an earlier run over the same encoders, where
     that is given. Resumes where a killed run stopped.
+
+    With `recipe.goes_on` the weights are those of `start`, a shipped name or a folder; ValueError where there is none,
+    or its network has another shape.
     """
+    begun = _started(recipe, start)
     parts = {
         "train": limited(load_talks(data, "train"), recipe.pictures),
         "validation": limited(load_talks(data, "validation"), [(c, -(-n // 5)) for c, n in recipe.pictures]),
     }
-    answers, words = vocabulary(parts["train"], recipe.least_count)
+    answers, words = vocabulary(parts["train"], recipe.least_count) if begun is None else begun
     where = choose_device(device)
     eyes = load_image_encoder(recipe.picture_encoder, device=where)
     reader = TextReader(TextEncoder.load(recipe.text_encoder, device=where))
@@ -182,8 +201,10 @@ def train_visual(
     twin = dict[str, float]()
     if recipe.twin:
         blind = replace(recipe, blind=True, twin=False, epochs=recipe.epochs_blind, lr=recipe.lr_blind)
-        twin = _train_one(blind, parts, answers, words, eyes, reader, bank, out / TWIN, seed, report)
-    scores = _train_one(recipe, parts, answers, words, eyes, reader, bank, out, seed, report)
+        before = path_of(str(start)) / TWIN if recipe.goes_on else None
+        twin = _train_one(blind, parts, answers, words, eyes, reader, bank, out / TWIN, seed, report, before)
+    before = path_of(str(start)) if recipe.goes_on else out / TWIN if recipe.twin else None
+    scores = _train_one(recipe, parts, answers, words, eyes, reader, bank, out, seed, report, before)
     scores |= {f"blind_{name}": value for name, value in twin.items()}
     write_card(
         out,
@@ -212,13 +233,24 @@ def _train_one(
     out: Path,
     seed: int,
     report: Callable[[Progress], None] | None,
+    before: Path | None = None,
 ) -> dict[str, float]:
-    """One model into `out`; its validation scores. Its checkpoint stays."""
+    """One model into `out`, beginning with the weights of the one in `before`; its validation scores. Its checkpoint
+    stays."""
     dialog, module = build(recipe, answers, words, eyes, reader, bank, seed)
-    if recipe.twin:
-        begin_with(dialog.network, out / TWIN)
+    if before is not None:
+        begin_with(dialog.network, before)
+        module.average = Average(dialog.network.state_dict(), recipe.averaged)
     # Without a picture there is nothing better to say than the commoner answer, and the twin is to say it.
-    batches = Batches(parts["train"], recipe.batch_rounds, recipe.repeat, seed, balanced=not recipe.blind)
+    batches = Batches(
+        parts["train"],
+        recipe.batch_rounds,
+        recipe.repeat,
+        seed,
+        balanced=not recipe.blind,
+        drawn=dict(recipe.drawn),
+        chained=recipe.chained,
+    )
     schedule = Schedule(
         steps=max(1, round(batches.per_epoch * recipe.epochs)),
         lr=recipe.lr,
@@ -230,8 +262,10 @@ def _train_one(
     judged = judging(parts["validation"])
 
     def loss_at(step: int) -> Tensor:
-        if step and step % every == 0:
+        if (step or recipe.goes_on) and step % every == 0:
             module.judge(dialog, judged)
+        if recipe.averaged and step:
+            module.average.update(dialog.network.state_dict(), step)
         return module.loss(batches.at(step))
 
     run(module, list(module.parameters()), loss_at, schedule, out, seed, report)
@@ -245,6 +279,19 @@ def _train_one(
 def begin_with(network: SeqDialN, folder: Path) -> None:
     """Gives the network the weights of the model in the folder, of the same shape."""
     checkpoint.fill(network, checkpoint.read_weights(folder), folder, prefix="network.")
+
+
+def _started(recipe: VisualRecipe, start: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Answers and words of the model that a recipe goes on from; None of a recipe that begins anew."""
+    if not recipe.goes_on:
+        return None
+    if start is None:
+        raise ValueError("this recipe goes on from a model: expected --start with its name or folder")
+    config, _ = checkpoint.read(path_of(str(start)), VisualModelConfig)
+    own = {k: getattr(config.network, k) for k in recipe.network}
+    if own != recipe.network:
+        raise ValueError(f"the network in {start} has {own}, the recipe expects {recipe.network}")
+    return config.answers, config.words
 
 
 def vocabulary(talks: Sequence[Talk], least: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -338,33 +385,3 @@ def familiarity(bank: Bank, train: Sequence[Talk], validation: Sequence[Talk]) -
     kept = dict.fromkeys((t.collection, t.image) for t in validation)
     held_out = torch.stack([picture_features(bank.pictures[key].vectors.float()) for key in kept])
     return Familiarity.fit([torch.stack(k) for k in kinds.values()], held_out)
-
-
-LIGHT: dict[str, object] = {"n_fusion_layers": 1, "n_text_layers": 0, "n_option_layers": 0}
-"""A step on a CPU core costs what passes over the regions cost; MiniLM's token states are contextual already."""
-
-
-def standard() -> VisualRecipe:
-    """Everything there is to learn from: an hour on one CPU core, the encoders' work and the twin included."""
-    sizes = {"d_model": 128, "d_answer": 128, "dropout": 0.2}
-    network = LIGHT | sizes | {"gist": True, "question_reads": "previous", "learned_nothing": True}
-    return VisualRecipe(network=network, drop_pictures=0.3, drop_regions=0.3, epochs=5.0, lr=1e-3)
-
-
-def small() -> VisualRecipe:
-    """For ten minutes on one CPU core, the encoders' work included: fewer pictures, a narrower network."""
-    whole = standard()
-    return replace(
-        whole,
-        network=whole.network | {"d_model": 96, "d_answer": 96, "dropout": 0.1},
-        epochs=2.0,
-        epochs_blind=2.0,
-        lr=2e-3,
-        repeat=(),
-        pictures=(("flickr8k", 1200), ("easyvqa", 150), ("nlvr", 200)),
-    )
-
-
-def reasoning_by(recipe: VisualRecipe, kind: str) -> VisualRecipe:
-    """The recipe with another way of reasoning, and without a blind twin: for the table of mixers."""
-    return replace(recipe, network=recipe.network | {"reasoning": kind}, twin=False)

@@ -80,18 +80,19 @@ def dialogues(
     rng: random.Random,
     most: int = 3,
     weights: Mapping[tuple[str, str], float] = MappingProxyType({}),
+    drawn: Mapping[str, int] = DRAWN,
 ) -> Iterator[Talk]:
     """Talks cut for one epoch: chains as they are, independent rounds shuffled into dialogues of 1 to `most`.
 
-    An earlier round then need not matter, but it may: about the same picture, one answer hints at another. Of some
-    kinds each epoch takes a few, those (question, answer) sooner that have more weight than 1.
+    An earlier round then need not matter, but it may: about the same picture, one answer hints at another. Of the kinds
+    of `drawn` each epoch takes so many, those (question, answer) sooner that have more weight than 1.
     """
     for talk in talks:
         if talk.chained:
             yield talk
             continue
-        rounds = [r for r in talk.rounds if r.kind not in DRAWN for _ in range(TIMES.get(r.kind, 1))]
-        for kind, n in DRAWN.items():
+        rounds = [r for r in talk.rounds if r.kind not in drawn for _ in range(TIMES.get(r.kind, 1))]
+        for kind, n in drawn.items():
             some = [r for r in talk.rounds if r.kind == kind]
             # Drawn without replacement, each with its weight (Efraimidis and Spirakis 2006).
             some.sort(key=lambda r: -(rng.random() ** (1 / weights.get((r.question, r.answer), 1.0))))

@@ -24,6 +24,7 @@ from dialog.evaluation.visual import evaluate_visual
 from dialog.evaluation.visual_baselines import Priors, lenient, question_type, roc_area
 from dialog.evaluation.visual_validation import Predicted, correct, judging, predict
 from dialog.pictures.bank import Bank
+from dialog.pictures.batches import Batches
 from dialog.pictures.seqdialn import VisualDialog
 from dialog.training.visual import TWIN, VisualRecipe, build, filled_bank, train_visual
 from models.encoders.base import ImageEncoder
@@ -176,6 +177,39 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     train_visual(short, data, cut, seed=2, start=trained)
     one, two = (load_file(folder / "model.safetensors") for folder in (whole, cut))
     assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_model_is_trained_on_from_itself_and_never_for_the_worse(
+    data: Path, recipe: VisualRecipe, trained: Path, tmp_path: Path
+) -> None:
+    onward = replace(recipe, goes_on=True, averaged=0.9, epochs=0.2, epochs_blind=0.2, lr=1e-9, lr_blind=1e-9)
+    train_visual(onward, data, tmp_path, seed=3, start=trained)
+    for folder in ("", TWIN):
+        old, new = (VisualDialog.load(root / folder) for root in (trained, tmp_path))
+        assert (new.config.answers, new.config.words) == (old.config.answers, old.config.words)
+        for name, tensor in old.network.state_dict().items():
+            torch.testing.assert_close(new.network.state_dict()[name], tensor)
+
+
+def test_what_cannot_be_gone_on_from_is_named(data: Path, recipe: VisualRecipe, trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--start"):
+        train_visual(replace(recipe, goes_on=True), data, tmp_path)
+    wider = replace(recipe, goes_on=True, network=recipe.network | {"d_model": 32})
+    with pytest.raises(ValueError, match=r"'d_model': 16.*'d_model': 32"):
+        train_visual(wider, data, tmp_path, start=trained)
+
+
+def test_an_epoch_takes_what_it_is_told_to(data: Path) -> None:
+    talks = load_talks(data, "train")
+    once, thrice = (Batches(talks, 32, (), 0, drawn={"easyvqa": 1}, chained=n) for n in (1, 3))
+
+    def taken(batches: Batches) -> Counter[str]:
+        some = [t for i in range(batches.per_epoch) for t in batches.at(i)]
+        return Counter("chained" if t.chained else r.kind for t in some for r in t.rounds)
+
+    one, three = taken(once), taken(thrice)
+    assert one["easyvqa"] == three["easyvqa"] == len({t.image for t in talks if t.collection == "easyvqa"})
+    assert three["chained"] == 3 * one["chained"] > 0
 
 
 def test_without_its_pictures_a_step_learns_what_the_blind_twin_does(
