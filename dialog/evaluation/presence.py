@@ -18,7 +18,7 @@ from dialog.corpora import MissingCorpus
 from dialog.corpora.derived.caption_statements import caption_statements
 from dialog.corpora.derived.visual_examples import VERDICTS
 from dialog.corpora.pictures import held_out, read_table
-from dialog.pictures.names import COCO, canonical, coco_names, kinds_of
+from dialog.pictures.names import COCO, canonical, coco_names, imagenet_names, kinds_of
 from dialog.pictures.vocabulary import NOUNS
 
 Key = tuple[str, str]
@@ -27,16 +27,20 @@ Thing = tuple[Key, str, bool]
 ASKED = 6
 """Things of a picture that are asked for."""
 PARTS = {"train": ("dev",), "test": ("test",)}
+_NOT_IN_ROOMS = """\
+person man woman boy girl baby child dog cat horse cow sheep elephant bird car bus truck boat train airplane bicycle
+motorcycle beach ocean snow grass mountain street"""
+"""What DAQUAR's photographs, of rooms in which nobody is, do not show."""
 
 
 def asked_things(data: Path, part: str, *, seed: int = 0) -> dict[str, list[Thing]]:
     """What is asked of a part, by collection. `train` is Flickr8k's dev (the words' logits know its train by heart),
-    COCO's train and what is held out of Caltech-101's train; `test` the test parts and COCO's val."""
+    COCO's train, what is held out of Caltech-101's train and DAQUAR's; `test` the test parts and COCO's val."""
     makers: dict[str, Callable[[random.Random], Iterator[Thing]]] = {
         "flickr8k": lambda rng: _captioned(data, PARTS[part], rng),
         "coco_mini": lambda rng: _boxed(data, "train" if part == "train" else "val", rng),
         "caltech101": lambda rng: _classed(data, part, rng),
-    }
+    } | ({"daquar": lambda rng: _rooms(data, rng)} if part == "train" else {})
     found = dict[str, list[Thing]]()
     for collection, make in makers.items():
         try:
@@ -102,6 +106,16 @@ def _classed(data: Path, part: str, rng: random.Random) -> Iterator[tuple[Key, s
         own = canonical(row["label"].replace("_", " ").lower())
         absent = [n for n in rng.sample(labels, 3) if n not in kinds_of(own) and own not in kinds_of(n)]
         yield from _pairs(("caltech101", row["image"]), [own], absent)
+
+
+def _rooms(data: Path, rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
+    """What questions about rooms are answered by, where it is a thing we have a name for."""
+    known = {canonical(n) for n in (*NOUNS, *coco_names())} | {n for some in imagenet_names() for n in some}
+    for row in read_table(data, "daquar", "rounds"):
+        if row["split"] == "train" and held_out(row["image"]):
+            said = {canonical(a.strip().replace("_", " ")) for r in row["rounds"] for a in r["a"].lower().split(",")}
+            there = sorted(n for n in said & known if n not in ("person", "picture"))[:ASKED]
+            yield from _pairs(("daquar", row["image"]), there, rng.sample(_NOT_IN_ROOMS.split(), ASKED))
 
 
 def _pairs(key: Key, there: Sequence[str], absent: Sequence[str]) -> Iterator[tuple[Key, str, bool]]:

@@ -86,7 +86,7 @@ class Everyday:
     @torch.inference_mode()
     def p_present(self, evidence: Evidence, nouns: Sequence[str]) -> Tensor:
         """How likely each thing is in the picture, (N,)."""
-        return self.presence.p(self.witness.features(evidence, list(nouns)))
+        return self.presence.p(self.witness.features(evidence, list(nouns)), nouns)
 
     def subject(self, evidence: Evidence, *, person: bool = False) -> str:
         """What the picture is most about, by one noun: what a pronoun means where nothing was said before."""
@@ -380,8 +380,15 @@ def open_everyday(
     folder: Path, eyes_name: str | Path, eyes: ImageEncoder, reader: TextReader, detector: str
 ) -> Everyday | None:
     """What answers from evidence beside the model in `folder`; None where the model or its eyes have no such part."""
-    if not isinstance(eyes, AlignedLite2) or not (folder / FILE).is_file():
+    if not (folder / FILE).is_file():
+        return None
+    witness = open_witness(eyes_name, eyes, reader, detector)
+    return None if witness is None else Everyday(witness, Presence.load(folder))
+
+
+def open_witness(eyes_name: str | Path, eyes: ImageEncoder, reader: TextReader, detector: str) -> Witness | None:
+    """What gathers evidence with these eyes; None where they tell no words and classes."""
+    if not isinstance(eyes, AlignedLite2):
         return None
     boxes = YoloTiny.load(path_of(detector), device=device_of(eyes.alignment)) if detector else None
-    witness = Witness(PictureMatch.load(eyes_name, eyes), boxes, reader, captions_of(eyes_name))
-    return Everyday(witness, Presence.load(folder))
+    return Witness(PictureMatch.load(eyes_name, eyes), boxes, reader, captions_of(eyes_name))

@@ -5,8 +5,9 @@ what the words' logits, ImageNet's classes, the detector and the fit of a senten
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,7 +29,7 @@ THUMBNAIL = 64
 """Sides of what is kept of the picture itself, for its colours."""
 LEAST_BOX = 0.25
 """How likely a thing must be to be drawn and counted."""
-N_FEATURES, N_CLAIM, N_BOXED = 8, 5, 80
+N_FEATURES, N_CLAIM, N_BOXED = 11, 5, 80
 FILE = "presence.json"
 
 
@@ -58,6 +59,8 @@ class Presence:
     intercept: float
     claim_weights: tuple[float, ...]
     claim_intercept: float
+    nouns: Mapping[str, float] = field(default_factory=dict)
+    """Of common things, by canonical name, how much more or less than others they are to be believed."""
 
     @classmethod
     def load(cls, folder: Path) -> "Presence":
@@ -68,6 +71,7 @@ class Presence:
             float(stored["intercept"]),
             tuple(map(float, stored["claim_weights"])),
             float(stored["claim_intercept"]),
+            {str(noun): float(shift) for noun, shift in stored.get("nouns", {}).items()},
         )
         if (len(one.weights), len(one.claim_weights)) != (N_FEATURES, N_CLAIM):
             raise ValueError(
@@ -79,9 +83,10 @@ class Presence:
     def save(self, folder: Path) -> None:
         (folder / FILE).write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
-    def p(self, features: Tensor) -> Tensor:
-        """Features (..., N_FEATURES) of things to probabilities."""
-        return (features @ features.new_tensor(self.weights) + self.intercept).sigmoid()
+    def p(self, features: Tensor, nouns: Sequence[str]) -> Tensor:
+        """Features (N, N_FEATURES) of the things named to probabilities (N,)."""
+        shifts = features.new_tensor([self.nouns.get(canonical(noun), 0.0) for noun in nouns])
+        return (features @ features.new_tensor(self.weights) + self.intercept + shifts).sigmoid()
 
     def claim_p(self, features: Tensor) -> Tensor:
         """Features (..., N_CLAIM) of sentences to probabilities."""
@@ -136,6 +141,7 @@ class Witness:
         """What there is to say of each noun being there, (N, N_FEATURES); zero where a source knows no such thing."""
         fits = self.fits(evidence, [f"a photo of a {noun}" for noun in nouns])
         log_p = evidence.classes.log_softmax(-1)
+        surest = float(log_p.max())
         rows = torch.zeros(len(nouns), N_FEATURES)
         for row, noun, fit in zip(rows, nouns, fits.tolist(), strict=True):
             name = canonical(noun)
@@ -147,6 +153,8 @@ class Witness:
             if (boxes := coco_classes(name)) and self.detector is not None:
                 row[4], row[5] = 1, torch.logit(evidence.most[list(boxes)].max(), eps=1e-4)
             row[6], row[7] = fit, fit * (not words)
+            # A class tells more where any is sure, and where there is no box to tell.
+            row[8], row[9], row[10] = row[2] * surest, row[3] * math.exp(surest), row[3] * (1 - row[4])
         return rows
 
     @lru_cache(maxsize=4096)  # noqa: B019 (one witness a process)

@@ -180,6 +180,20 @@ def _visdial(
     return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report, device=device)
 
 
+def _presence(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.presence import train_presence
+
+    del seed  # Nothing in it is drawn.
+    return train_presence(data, out, start=start, report=report, device=device)
+
+
 def _vision(
     data: Path,
     out: Path,
@@ -265,6 +279,9 @@ RECIPES: dict[str, Recipe] = {
             "gru": "a GRU",
         }.items()
     },
+    "visual/presence": Recipe(
+        summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=_presence
+    ),
     "visual/visdial": Recipe(summary="VisDial v1.0 as published, from its original files", train=_visdial),
     "vision/encoder": Recipe(summary="The built-in picture network, from photographs and captions", train=_vision),
 }
