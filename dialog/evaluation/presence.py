@@ -18,7 +18,7 @@ from dialog.corpora import MissingCorpus
 from dialog.corpora.derived.caption_statements import caption_statements
 from dialog.corpora.derived.visual_examples import VERDICTS
 from dialog.corpora.pictures import held_out, read_table
-from dialog.pictures.names import COCO, canonical, coco_names, imagenet_names, kinds_of
+from dialog.pictures.names import COCO, all_kinds, canonical, coco_names, imagenet_names, kinds_of
 from dialog.pictures.vocabulary import NOUNS
 
 Key = tuple[str, str]
@@ -31,6 +31,8 @@ _NOT_IN_ROOMS = """\
 person man woman boy girl baby child dog cat horse cow sheep elephant bird car bus truck boat train airplane bicycle
 motorcycle beach ocean snow grass mountain street"""
 """What DAQUAR's photographs, of rooms in which nobody is, do not show."""
+_APART = {"bed": ("toilet", "bathtub", "stove"), "toilet": ("bed", "couch", "refrigerator"), "stove": ("bed", "toilet")}
+"""What is seldom in the same room."""
 
 
 def asked_things(data: Path, part: str, *, seed: int = 0) -> dict[str, list[Thing]]:
@@ -96,6 +98,8 @@ def _boxed(data: Path, split: str, rng: random.Random) -> Iterator[tuple[Key, st
             every = [canonical(n) for n in coco_names()]
             absent = [n for n in rng.sample(every, len(every)) if n not in said]
             yield from _pairs(("coco_mini", row["image"]), there[: 2 * ASKED], absent)
+            if split == "train":
+                yield from _kinds(("coco_mini", row["image"]), there, rng)
 
 
 def _classed(data: Path, part: str, rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
@@ -104,8 +108,12 @@ def _classed(data: Path, part: str, rng: random.Random) -> Iterator[tuple[Key, s
     labels = sorted({canonical(r["label"].replace("_", " ").lower()) for r in rows})
     for row in rows:
         own = canonical(row["label"].replace("_", " ").lower())
-        absent = [n for n in rng.sample(labels, 3) if n not in kinds_of(own) and own not in kinds_of(n)]
+        absent = [
+            n for n in rng.sample(labels, min(3, len(labels))) if n not in kinds_of(own) and own not in kinds_of(n)
+        ]
         yield from _pairs(("caltech101", row["image"]), [own], absent)
+        if part == "train":
+            yield from _kinds(("caltech101", row["image"]), [own], rng)
 
 
 def _rooms(data: Path, rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
@@ -115,7 +123,18 @@ def _rooms(data: Path, rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
         if row["split"] == "train" and held_out(row["image"]):
             said = {canonical(a.strip().replace("_", " ")) for r in row["rounds"] for a in r["a"].lower().split(",")}
             there = sorted(n for n in said & known if n not in ("person", "picture"))[:ASKED]
-            yield from _pairs(("daquar", row["image"]), there, rng.sample(_NOT_IN_ROOMS.split(), ASKED))
+            apart = [n for thing in there for n in _APART.get(thing, ()) if n not in said]
+            absent = [*apart, "person", *rng.sample(_NOT_IN_ROOMS.split(), ASKED)]
+            yield from _pairs(("daquar", row["image"]), there, absent)
+
+
+def _kinds(key: Key, there: Sequence[str], rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
+    """An animal, a vehicle, an instrument: of what is there one kind, and one that nothing there is of."""
+    said = {kind for n in there for kind in kinds_of(n)}
+    kinds = [kind for kind in all_kinds() if kind not in there]
+    present, absent = [k for k in kinds if k in said], [k for k in kinds if k not in said]
+    if present:
+        yield from _pairs(key, [rng.choice(present)], [rng.choice(absent)])
 
 
 def _pairs(key: Key, there: Sequence[str], absent: Sequence[str]) -> Iterator[tuple[Key, str, bool]]:

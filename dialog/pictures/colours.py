@@ -39,6 +39,17 @@ def _hue(rgb: Tensor, high: Tensor, chroma: Tensor) -> Tensor:
     return 60 * hue
 
 
+def apart(pixels: Tensor, small: Tensor, *, least: float = 0.1) -> Tensor:
+    """Those of the pixels (3, N) that are not of the ground a picture (3, S, S) stands on, where its rim is of one
+    colour and at least so large a share is not: of a thing on white paper, the thing."""
+    rim = torch.cat([small[:, 0], small[:, -1], small[:, :, 0], small[:, :, -1]], 1).float()  # (3, 4 S)
+    ground = rim.median(1).values[:, None]
+    if float(((rim - ground).abs().amax(0) < 24).float().mean()) < 0.85:
+        return pixels
+    other = (pixels.float() - ground).abs().amax(0) > 40
+    return pixels[:, other] if float(other.float().mean()) >= least else pixels
+
+
 def within(small: Tensor, box: tuple[float, float, float, float], *, inset: float = 0.15) -> Tensor:
     """The pixels (3, N) of a picture (3, S, S) inside a box of fractions x0, y0, x1, y1, its rim left out."""
     x0, y0, x1, y1 = box

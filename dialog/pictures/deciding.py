@@ -4,19 +4,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dialog.pictures.answers import Candidate, Thing
-from dialog.pictures.everyday import Everyday, Reasoned, Reply
+from dialog.pictures.everyday import Everyday
 from dialog.pictures.evidence import Evidence
-from dialog.pictures.questions import FOREIGN_QUESTION, NO_QUESTION, NOT_IN_PICTURES, read
+from dialog.pictures.questions import FOREIGN_QUESTION, NO_QUESTION, NOT_IN_PICTURES, NOT_READ, read
 from dialog.pictures.referring import resolved
+from dialog.pictures.reply import Reasoned, Reply
 
 UNSURE = "no answer is likely enough"
-REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES}
+REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES, "text": NOT_READ}
 """Kinds of questions that no picture answers, and what is said of them."""
 LEAST = {
-    "presence": 0.5, "claim": 0.6, "either": 0.5, "name": 0.25, "colour": 0.3, "count": 0.3, "where": 0.2,
-    "doing": 0.15, "wearing": 0.25, "object": 0.25, "describe": 0.2,
+    "presence": 0.5, "claim": 0.6, "either": 0.5, "name": 0.35, "colour": 0.37, "count": 0.5, "where": 0.2,
+    "doing": 0.15, "wearing": 0.45, "object": 0.25, "describe": 0.5, "open": 0.3,
 }  # fmt: skip
-"""By kind of question, how likely an answer must be to be said as known."""
+"""By kind of question, how likely an answer must be to be said as known; `open` where the reasoner answers alone about
+a photograph."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,8 @@ def decide(
         asked = resolved(asked, rounds, lambda person: known.subject(seen, person=person))
         reply = everyday.answer(asked, evidence, reasoned)
     if reply is None or not reply.answers:
-        unsure = not own or (own[0].probability or 0.0) < least(own[0].text)
+        enough = 0.0 if not own else max(least(own[0].text), 0.0 if evidence is None else LEAST["open"])
+        unsure = not own or (own[0].probability or 0.0) < enough
         return Decided(answers=own, why=UNSURE if unsure else "")
     answers = tuple(Candidate(text, p) for text, p in reply.answers)
     unsure = reply.answers[0][1] < LEAST.get(asked.kind, 0.3)

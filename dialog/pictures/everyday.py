@@ -5,22 +5,24 @@ things done, places, colours measured where the thing is, numbers of boxes. What
 more witness.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dialog.pictures.colours import COLOURS, shares, within
+from dialog.pictures.colours import COLOURS, apart, shares, within
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
-from dialog.pictures.names import canonical, coco_classes, everyday, imagenet_names, kinds_of
+from dialog.pictures.names import canonical, coco_classes, everyday, imagenet_classes, imagenet_names, kinds_of
 from dialog.pictures.questions import Asked
+from dialog.pictures.reply import Reasoned, Reply, ranked, softmax, yes_or_no
 from dialog.pictures.vocabulary import (
     AGAINST,
     ANIMALS,
     CLOTHES,
+    GAMES,
+    MAIN_THINGS,
     NOT_DONE,
     OBJECTS,
     ON_HEADS,
@@ -49,22 +51,12 @@ REASONER_WEIGHT = 0.5
 _LEGS, _HEAD = (0.5, 0.85), (0.0, 0.18)
 WORN_AT = {"jeans": _LEGS, "pants": _LEGS, "shorts": _LEGS, "skirt": _LEGS, "hat": _HEAD, "cap": _HEAD, "helmet": _HEAD}
 """Where on a person's box it is worn, from the top."""
+NOT_COUNTED = 0.3
+"""How likely a thing must be to be counted at all, where there is no box of it."""
+NEAR_CAPTION = 0.4
+"""The cosine at which another picture's caption is as likely to fit as not: by eye, on twenty photographs of train."""
 SURE_CLASS = 0.35
 """How likely ImageNet's class must be before its name is preferred to what captions say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Answers with how likely each is, the likeliest first, and the things in the picture they rest on."""
-
-    answers: tuple[tuple[str, float], ...]
-    things: tuple[Found, ...] = ()
-    retrieved: bool = False
-    """Whether the answer is a caption that people wrote about another picture."""
-
-
-Reasoned = Mapping[str, float]
-"""What the reasoner gives its answers: probabilities by answer."""
 
 
 class Everyday:
@@ -109,7 +101,19 @@ class Everyday:
         if noun in OPPOSITES:
             return self._claim(asked, evidence, {})
         p = float(self.p_present(evidence, [noun])[0])
-        return _yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
+        if (share := self._among(evidence, asked.claim)) is not None:
+            p = min(p, share)
+        if asked.claim.startswith("this is "):
+            p = min(p, 1 - self._something_else(evidence, noun))
+        return yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
+
+    def _something_else(self, evidence: Evidence, noun: str) -> float:
+        """How surely a picture is of one other thing than is asked for: a saxophone is no guitar."""
+        p, best = evidence.classes.softmax(-1).max(0)
+        names = {kind for name in imagenet_names()[int(best)] for kind in kinds_of(canonical(name))}
+        name = canonical(noun)
+        known = bool(imagenet_classes(name)) and "person" not in kinds_of(name)
+        return float(p) if known and name not in names and float(p) >= SURE_CLASS else 0.0
 
     def _claim(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         words = asked.claim.split()
@@ -117,15 +121,28 @@ class Everyday:
         if turned is not None and len(words) <= 6:
             other = AGAINST.get(turned, ("a photo",))
             p = float(self._between(evidence, [turned, other])[0])
-            return _yes_or_no(1 - p if asked.negated else p)
+            return yes_or_no(1 - p if asked.negated else p)
         p_said = reasoned.get("yes", 0.0) / max(1e-6, reasoned.get("yes", 0.0) + reasoned.get("no", 0.0))
         p = self.claim(evidence, asked.claim, p_said if reasoned else 0.5)
-        return _yes_or_no(1 - p if asked.negated else p)
+        if (share := self._among(evidence, asked.claim)) is not None:
+            p = min(p, share)
+        return yes_or_no(1 - p if asked.negated else p)
 
     def claim(self, evidence: Evidence, text: str, p_said: float) -> float:
         """How likely a sentence about the picture is true, given how likely the reasoner finds it."""
         features = self.claim_features(evidence, text, p_said)
         return float(self.presence.claim_p(features))
+
+    def _among(self, evidence: Evidence, text: str) -> float | None:
+        """How likely the game or the room that a text ends with is among all games or rooms; None where it names none.
+        Of two that look alike one is there."""
+        words = text.split()
+        for name in (" ".join(words[-2:]), *words[-1:]):
+            if name in GAMES:
+                return self._sports(evidence)[name]
+            if name in ROOMS:
+                return dict(self._room(evidence).answers).get(name, 0.0)
+        return None
 
     @torch.inference_mode()
     def claim_features(self, evidence: Evidence, text: str, p_said: float) -> Tensor:
@@ -161,7 +178,7 @@ class Everyday:
             p = odds.softmax(0)
             if float(odds.max()) < -3.5:  # neither is there
                 p = p * 0.5
-        return _ranked(dict(zip(options, p.tolist(), strict=True)))
+        return ranked(dict(zip(options, p.tolist(), strict=True)))
 
     def _done(self, evidence: Evidence, gerund: str) -> float:
         fit = float(self.witness.fits(evidence, [f"someone is {gerund}"])[0])
@@ -173,12 +190,10 @@ class Everyday:
         if noun == "room":
             return self._room(evidence)
         if noun in ("sport", "game"):
-            fits = self.witness.fits(evidence, list(SPORTS.values()))
-            words = torch.tensor([self.witness.word(evidence, s.split()[0]) or -6.0 for s in SPORTS])
-            return _ranked(dict(zip(SPORTS, (0.7 * fits + 0.5 * words).softmax(0).tolist(), strict=True)))
+            return ranked(self._sports(evidence))
         if noun in ("weather", "season"):
             table = WEATHER if noun == "weather" else SEASONS
-            return _ranked(
+            return ranked(
                 dict(zip(table, self.witness.fits(evidence, list(table.values())).softmax(0).tolist(), strict=True))
             )
         if noun == "place":
@@ -207,7 +222,7 @@ class Everyday:
             return None
         if kind in scores and len(scores) > 1:
             del scores[kind]
-        best = _ranked(scores, cap=True)
+        best = ranked(scores, cap=True)
         return Reply(best.answers, self.things_of(evidence, best.answers[0][0]))
 
     def _candidates(self, kind: str) -> list[str]:
@@ -218,27 +233,20 @@ class Everyday:
         every = sorted({n for some in imagenet_names() for n in some[1:2]} | set(self.witness.words))
         if kind:
             return [n for n in every if kind in kinds_of(canonical(n)) and n != kind and canonical(n) == n][:150]
-        return [
-            *PEOPLE[:5],
-            *ANIMALS[:30],
-            "bicycle",
-            "car",
-            "boat",
-            "train",
-            "motorcycle",
-            "airplane",
-            "building",
-            "statue",
-            "flower",
-        ]
+        return [*PEOPLE[:5], *ANIMALS[:30], *MAIN_THINGS]
 
     def _who(self, evidence: Evidence) -> Reply:
         nouns = PEOPLE[:6]
         scores = dict(zip(nouns, self.p_present(evidence, nouns).tolist(), strict=True))
         if max(scores.values()) < 0.3:
             return Reply((("nobody", 1 - max(scores.values())),))
-        found = _ranked(scores, cap=True)
+        found = ranked(scores, cap=True)
         return Reply(found.answers, self.things_of(evidence, "person"))
+
+    def _sports(self, evidence: Evidence) -> dict[str, float]:
+        fits = self.witness.fits(evidence, list(SPORTS.values()))
+        words = torch.tensor([self.witness.word(evidence, s.split()[0]) or -6.0 for s in SPORTS])
+        return dict(zip(SPORTS, (0.7 * fits + 0.5 * words).softmax(0).tolist(), strict=True))
 
     def _room(self, evidence: Evidence) -> Reply:
         fits = self.witness.fits(evidence, [sentence(room) for room in ROOMS])
@@ -247,11 +255,11 @@ class Everyday:
             p = self.p_present(evidence, ROOM_THINGS.get(room, room).split())
             odds.append(float(torch.logit(p, eps=1e-3).max()))
         scores = (fits + 0.5 * torch.tensor(odds)).softmax(0)
-        return _ranked(dict(zip(ROOMS, scores.tolist(), strict=True)))
+        return ranked(dict(zip(ROOMS, scores.tolist(), strict=True)))
 
     def _colour(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         found = self._colours(asked, evidence, reasoned)
-        best = _ranked(found)
+        best = ranked(found)
         return Reply(best.answers, self.things_of(evidence, asked.noun))
 
     def _colours(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> dict[str, float]:
@@ -266,7 +274,7 @@ class Everyday:
     def colour_features(self, evidence: Evidence, noun: str) -> Tensor:
         """(11, 3): of each colour the logarithm of its share of the thing's pixels (of its box, else of where such a
         thing is, else of the middle), the fit of a sentence that names it with the thing, its word's logit."""
-        measured = shares(within(evidence.small, self._where_is(evidence, canonical(noun))))
+        measured = shares(apart(within(evidence.small, self._where_is(evidence, canonical(noun))), evidence.small))
         fits = self.witness.fits(evidence, [f"a {colour} {noun}" for colour in COLOURS])
         words = torch.tensor([w if (w := self.witness.word(evidence, c)) is not None else -5.0 for c in COLOURS])
         return torch.stack([(measured + 0.03).log(), fits - fits.max(), words], -1)
@@ -292,7 +300,7 @@ class Everyday:
             return None
         boxes = self.things_of(evidence, noun)
         p = float(self.p_present(evidence, [noun])[0])
-        if p < 0.12 and not boxes:
+        if p < NOT_COUNTED and not boxes:
             return Reply((("0", 1 - p),))
         said = {str(n): reasoned.get(str(n), 0.0) for n in range(1, 10)}
         total = max(1e-6, sum(said.values()))
@@ -306,13 +314,13 @@ class Everyday:
             log[str(min(9, len(boxes)))] += 2.5
         else:
             log["1"] += 1.5
-        return Reply(_ranked(_softmax(log)).answers, boxes)
+        return Reply(ranked(softmax(log)).answers, boxes)
 
     def _where(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         del asked, reasoned
         fits = self.witness.fits(evidence, list(PLACES.values()))
         words = torch.tensor([self.witness.word(evidence, place.split()[-1]) or -5.0 for place in PLACES])
-        return _ranked(dict(zip(PLACES, (0.7 * fits + 0.6 * words).softmax(0).tolist(), strict=True)))
+        return ranked(dict(zip(PLACES, (0.7 * fits + 0.6 * words).softmax(0).tolist(), strict=True)))
 
     def _doing(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         names = [w for w in self.witness.words if w.endswith("ing") and len(w) > 4 and w not in NOT_DONE]
@@ -325,7 +333,7 @@ class Everyday:
                 scores[word] = 0.7 * scores[word] + 0.3 * p
         if asked.noun and self.p_present(evidence, [asked.noun])[0] < 0.1:
             scores = {w: 0.5 * p for w, p in scores.items()}
-        return _ranked(scores, cap=True)
+        return ranked(scores, cap=True)
 
     def _wearing(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         nouns = ON_HEADS if "head" in asked.text.split() else CLOTHES
@@ -333,7 +341,7 @@ class Everyday:
         for word, p in reasoned.items():
             if word in scores:
                 scores[word] = 0.7 * scores[word] + 0.3 * p
-        found = _ranked(scores, cap=True)
+        found = ranked(scores, cap=True)
         return Reply(found.answers, self.things_of(evidence, "person"))
 
     def _object(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
@@ -343,37 +351,25 @@ class Everyday:
         fits = self.witness.fits(evidence, [f"someone {asked.noun} a {noun}" for noun in nouns])
         odds = torch.logit(self.p_present(evidence, nouns), eps=1e-4)
         p = (odds + 0.3 * (fits - fits.mean())).sigmoid()
-        found = _ranked(dict(zip(nouns, p.tolist(), strict=True)), cap=True)
+        found = ranked(dict(zip(nouns, p.tolist(), strict=True)), cap=True)
         return Reply(found.answers, self.things_of(evidence, found.answers[0][0]))
 
     def _describe(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         del asked, reasoned
         caption, cosine = self.witness.caption(evidence)
         labels = self.witness.detector.config.labels if self.witness.detector else ()
-        p = float(torch.sigmoid(torch.tensor(14 * (cosine - 0.35))))
-        return Reply(((caption, p),), evidence.things(labels), retrieved=True)
+        things = evidence.things(labels)
+        p = float(torch.sigmoid(torch.tensor(14 * (cosine - NEAR_CAPTION))))
+        if p < 0.5 and (named := self._named(evidence, "")) is not None and named.answers[0][1] > p:
+            # No caption is near enough to say more than what is there.
+            return Reply(tuple((sentence(name), p) for name, p in named.answers), things)
+        return Reply(((caption, p),), things, retrieved=True)
 
 
 _SMALL_TEXT = """\
 a an the is are of in on at to and his her their its with there this that it he she they someone picture photo by for
 from"""
 _SMALL = frozenset(_SMALL_TEXT.split())
-
-
-def _yes_or_no(p: float, things: tuple[Found, ...] = ()) -> Reply:
-    pair = (("yes", p), ("no", 1 - p))
-    return Reply(pair if p >= 0.5 else pair[::-1], things)
-
-
-def _ranked(scores: Mapping[str, float], *, cap: bool = False) -> Reply:
-    """The five likeliest."""
-    best = sorted(scores.items(), key=lambda item: -item[1])[:5]
-    return Reply(tuple((text, min(p, 1.0) if cap else p) for text, p in best))
-
-
-def _softmax(log: Mapping[str, float]) -> dict[str, float]:
-    p = torch.tensor(list(log.values())).softmax(0).tolist()
-    return dict(zip(log, p, strict=True))
 
 
 def open_everyday(

@@ -76,7 +76,7 @@ class Presence:
         if (len(one.weights), len(one.claim_weights)) != (N_FEATURES, N_CLAIM):
             raise ValueError(
                 f"{folder / FILE} has {len(one.weights)} and {len(one.claim_weights)} weights, "
-                f"expected {N_FEATURES} and {N_CLAIM}"
+                f"expected {N_FEATURES} and {N_CLAIM}; remove it and make it anew: rapport train visual/presence"
             )
         return one
 

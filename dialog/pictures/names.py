@@ -208,6 +208,11 @@ def kinds_of(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def all_kinds() -> tuple[str, ...]:
+    """Every name that others are a kind of: animal, vehicle, furniture and so on."""
+    return tuple(_PARENTS)
+
+
 @lru_cache(maxsize=1)
 def _members() -> dict[str, frozenset[str]]:
     two = re.compile(r"ice cream|washing machine|sewing machine|vending machine")

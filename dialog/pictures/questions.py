@@ -15,8 +15,10 @@ NO_QUESTION = "that is no question about the picture that I understand"
 FOREIGN_QUESTION = "the question is not in English, the language the model understands"
 NOT_IN_PICTURES = "that is nothing a picture shows"
 
+NOT_READ = "I cannot read what is written in a picture"
+
 Kind = str
-"""presence, claim, either, describe, name, colour, count, where, doing, wearing, open, or one of the three refusals."""
+"""presence, claim, either, describe, name, colour, count, where, doing, wearing, open, or one of the four refusals."""
 
 _SHOWN = r"(?:the |this |that |your |my )?(?:picture|photo|photograph|image|pic|scene|frame|shot|background|foreground)"
 _IN_PICTURE = re.compile(rf"\s*\b(?:in|on|of|within|inside|from) {_SHOWN}\b|\s+\b(?:here|anywhere|visible|present)\b$")
@@ -38,9 +40,13 @@ _NEVER = re.compile(
     r"^(?:will|would|should|could|did|was|were|had|may|might|shall)\b|^who (?:took|made|won|will|owns|wrote|did|was)\b|"
     r"\b(?:tomorrow|yesterday|next (?:week|year|month|day)|last (?:week|year|month|night)|ago|in the future|"
     r"going to (?:happen|rain|snow|win)|will (?:he|she|it|they|the|happen))\b|"
-    r"\b(?:thinking|feel(?:ing)? about|called|name of|named)\b|^what (?:city|country|language|company|brand)\b|"
+    r"\b(?:thinking|feel(?:ing)? about|called|name of|named)\b|'s (?:name|age)\b|"
+    r"^what (?:city|country|language|company|brand)\b|"
     r"\b(?:capital of|meaning of|president|does a \w+ (?:have|need|eat|cost|weigh))\b|^who (?:am i|are you)\b|"
     r"^are you\b|^do you (?!see)"
+)
+_TEXT = re.compile(
+    r"^what (?:does|do) .+ (?:say|read)$|\b(?:written|spelled)\b|^what (?:number|letter|word|text)s?\b|\bread the\b"
 )
 _AUX = re.compile(r"^(?:is|are|isn't|aren't|does|do|has|have|can|am)\b")
 _THERE = re.compile(
@@ -121,6 +127,8 @@ def read(question: str) -> Asked:
     if _NEVER.search(text):
         return Asked(kind="never", text=text)
     short = " ".join(_IN_PICTURE.sub("", text).split())
+    if _TEXT.search(short):
+        return Asked(kind="text", text=text)
     if _AUX.match(short):
         return _closed(short)
     if found := _COUNT.match(short):
@@ -160,6 +168,8 @@ def _closed(text: str) -> Asked:
     negated = bool(re.match(r"^(?:isn't|aren't)\b", text))
     if (either := _either(text)) is not None:
         return either
+    if re.match(r"^(?:is|are) (?:any|some)(?:body|one|people) (?:in|on|at|there|around)\b", text):
+        return Asked(kind="presence", text=text, noun="person", claim="there is a person")
     if found := _THERE.match(text):
         noun = _first(found)
         if " " not in noun.strip() or len(noun.split()) <= 2:

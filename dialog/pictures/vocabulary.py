@@ -13,6 +13,8 @@ ANIMALS = _ANIMALS_TEXT.split()
 _PEOPLE_TEXT = """\
 man woman boy girl child baby person people"""
 PEOPLE = _PEOPLE_TEXT.split()
+MAIN_THINGS = ("bicycle", "car", "boat", "train", "motorcycle", "airplane", "building", "statue", "flower")
+"""What a picture may be of beside people and animals, where no class is sure."""
 ROOMS = (
     "bedroom",
     "bathroom",
@@ -75,6 +77,11 @@ SPORTS = {
     "ice skating": "a person ice skating",
     "lacrosse": "people playing lacrosse",
 }
+GAMES = (
+    *("basketball", "baseball", "football", "soccer", "tennis", "cricket", "hockey", "volleyball", "rugby", "golf"),
+    *("lacrosse", "karate", "gymnastics"),
+)
+"""Of the sports those that are played or done as one: nobody plays two at once."""
 PLACES = {
     "on the beach": "a photo of a beach",
     "in the water": "people in the water",
@@ -116,6 +123,17 @@ PLACES = {
     "on a basketball court": "a basketball court",
     "on a bench": "sitting on a bench",
     "in a crowd": "a crowd of people",
+    "at a train station": "a platform of a train station",
+    "at an airport": "an airport",
+    "on a sports field": "a sports field with players",
+    "in a gym": "people in a gym",
+    "in a church": "the inside of a church",
+    "in a library": "shelves of books in a library",
+    "in a market": "a market with stalls",
+    "on stairs": "people on stairs",
+    "on a bridge": "people on a bridge",
+    "under water": "a photo taken under water",
+    "at a zoo": "an animal in a zoo",
 }
 _CLOTHES_TEXT = """\
 shirt jacket coat dress hat cap helmet shorts jeans sweater uniform vest suit skirt swimsuit bikini

@@ -80,12 +80,10 @@ def gathered(
 ) -> dict[Key, Evidence]:
     """What there is to know of the pictures, without boxes and colours; kept in `cache` as it grows."""
     version, found = f"{dialog.config.picture_encoder_version} {dialog.config.detector}", dict[Key, Evidence]()
-    nothing = torch.zeros(0)
-    rest = nothing.long(), nothing, nothing.view(-1, 4), torch.zeros(3, 1, 1, dtype=torch.uint8)
     if cache.is_file() and (note := read_note(cache))["version"] == version:
         kept = read_file(cache)
         for i, (collection, image) in enumerate(note["keys"]):
-            found[collection, image] = Evidence(*(kept[name][i].float() for name in KEPT), *rest)
+            found[collection, image] = _bare(*(kept[name][i].float() for name in KEPT))
     wanted = set(keys) - set(found)
     steps = len(wanted)
 
@@ -99,7 +97,7 @@ def gathered(
                 continue
             picture = open_picture(content)
             one = witness.evidence(picture, see(dialog.eyes, [picture])[0])
-            found[key] = Evidence(*(getattr(one, name) for name in KEPT), *rest)
+            found[key] = _bare(one.pooled, one.words, one.classes, one.most)
             wanted.discard(key)
             if len(wanted) % SAVED_EVERY == 0:
                 save()
@@ -108,6 +106,14 @@ def gathered(
     if wanted:
         raise ValueError(f"{len(wanted)} pictures are missing, {'/'.join(sorted(wanted)[0])} among them")
     return found
+
+
+def _bare(pooled: Tensor, words: Tensor, classes: Tensor, most: Tensor) -> Evidence:
+    """Evidence without boxes and colours."""
+    none = torch.zeros(0)
+    return Evidence(
+        pooled, words, classes, most, none.long(), none, none.view(-1, 4), torch.zeros(3, 1, 1, dtype=torch.uint8)
+    )
 
 
 def p_said(dialog: VisualDialog, bank: Bank, stated: Sequence[Thing]) -> dict[tuple[Key, str], float]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dialog.pictures.colours import COLOURS, shares, within
+from dialog.pictures.colours import COLOURS, apart, shares, within
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,14 @@ def test_only_what_is_inside_the_box_is_measured() -> None:
     assert COLOURS[int(inside.argmax())] == "red"
     assert COLOURS[int(shares(within(small, (0.0, 0.0, 0.4, 0.4))).argmax())] == "black"
     assert within(small, (0.99, 0.99, 1.0, 1.0)).shape[1] >= 1
+
+
+def test_of_a_thing_on_paper_the_paper_is_not_measured_and_of_a_scene_all_is() -> None:
+    small = torch.full((3, 20, 20), 255, dtype=torch.uint8)
+    small[1:, 8:12, 6:14] = 0  # a red thing
+    pixels = within(small, (0.2, 0.2, 0.8, 0.8))
+    assert COLOURS[int(shares(pixels).argmax())] == "white"
+    assert COLOURS[int(shares(apart(pixels, small)).argmax())] == "red"
+    small[:, 10:] //= 2  # a ground of two colours: a scene
+    pixels = within(small, (0.2, 0.2, 0.8, 0.8))
+    assert torch.equal(apart(pixels, small), pixels)

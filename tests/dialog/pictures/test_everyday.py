@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 from dialog.pictures.answers import Answer
 from dialog.pictures.evidence import N_CLAIM, N_FEATURES, Presence
 from dialog.pictures.match import BANK, TEXTS
+from dialog.pictures.names import IMAGENET
 from dialog.pictures.questions import read
 from dialog.pictures.referring import antecedent, resolved
-from dialog.pictures.seqdialn import NOT_KNOWN, VisualDialog
+from dialog.pictures.seqdialn import NOT_KNOWN, RECOGNISED, VisualDialog
+from dialog.reading.seeing import see
 from tests.dialog.tiny_visual import make_visual, picture
 
 WORDS = ("dog", "man", "running", "sitting", "red", "beach", "hat")
@@ -78,11 +80,60 @@ def test_a_choice_is_made_among_the_words_of_the_question(ask: Ask, question: st
     assert {c.text for c in ask(question).answers} == options
 
 
-def test_a_description_is_a_caption_people_wrote_and_says_so(ask: Ask) -> None:
-    found = ask("what is in the picture?")
+def test_a_description_is_a_caption_people_wrote_and_says_so(dialog: VisualDialog) -> None:
+    look = dialog.look(picture(0, (80, 60)))
+    assert dialog.everyday is not None
+    assert look.evidence is not None
+    near = look.evidence._replace(pooled=dialog.everyday.witness.match.captions[1])
+    found, _ = dialog.ask(dialog.start(look._replace(evidence=near)), "what is in the picture?")
     assert found.retrieved
-    assert found.answers[0].text in CAPTIONS
+    assert found.text == CAPTIONS[1]
     assert found.to_dict()["retrieved"] is True
+
+
+def test_where_no_caption_is_near_what_is_there_is_named(dialog: VisualDialog) -> None:
+    look = dialog.look(picture(0, (80, 60)))
+    assert look.evidence is not None
+    far = look.evidence._replace(pooled=torch.zeros_like(look.evidence.pooled))
+    found, _ = dialog.ask(dialog.start(look._replace(evidence=far)), "what is in the picture?")
+    assert not found.retrieved
+    assert found.answers[0].text.startswith("a photo of a")
+
+
+def test_what_is_surely_one_thing_is_no_other_but_whatever_it_is_a_kind_of(dialog: VisualDialog) -> None:
+    look = dialog.look(picture(0, (80, 60)))
+    assert look.evidence is not None
+    beagle = IMAGENET.index("beagle")
+    sure = look.evidence._replace(classes=20.0 * F.one_hot(torch.tensor(beagle), 1000))
+    start = dialog.start(look._replace(evidence=sure))
+
+    def yes(question: str) -> float:
+        return {c.text: c.probability or 0 for c in dialog.ask(start, question)[0].answers}["yes"]
+
+    assert yes("is it a guitar?") < 0.01
+    assert min(yes("is it a dog?"), yes("is it an animal?")) > 0.01
+
+
+def test_a_game_is_believed_only_as_far_as_it_is_likelier_than_others(dialog: VisualDialog) -> None:
+    look = dialog.look(picture(0, (80, 60)))
+    assert dialog.everyday is not None
+    assert look.evidence is not None
+    shares = dialog.everyday._sports(look.evidence)
+    for game in ("soccer", "tennis"):
+        answer, _ = dialog.ask(dialog.start(look), f"are they playing {game}?")
+        assert {c.text: c.probability or 0 for c in answer.answers}["yes"] <= shares[game] + 1e-6
+
+
+def test_a_strange_picture_of_what_is_recognised_is_familiar(tmp_path_factory: pytest.TempPathFactory) -> None:
+    dialog = VisualDialog.load(make_visual(tmp_path_factory.mktemp("kin"), familiar=True, told=WORDS))
+    seen = see(dialog.eyes, [picture(0)])[0]
+    seen = seen._replace(vectors=2 * seen.vectors)
+    strange = dialog.looked_at(seen._replace(classes=torch.zeros(1000))).strangeness
+    assert strange is not None
+    assert strange > 1
+    assert dialog.looked_at(seen._replace(classes=50.0 * F.one_hot(torch.tensor(3), 1000))).strangeness == (
+        1.0 if strange <= 1 / RECOGNISED else strange
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dialog.pictures.questions import claim, read
         ("Do you see a bike?", "presence", "bicycle"),
         ("Does the image contain a circle?", "presence", "circle"),
         ("Is it a cat?", "presence", "cat"),
+        ("Is anybody in the room?", "presence", "person"),
         ("What colour is the man's shirt?", "colour", "shirt"),
         ("what color are the dogs ?", "colour", "dog"),
         ("How many people are there?", "count", "person"),
@@ -37,10 +38,18 @@ def test_a_question_has_a_kind_and_a_noun(question: str, kind: str, noun: str) -
 @pytest.mark.parametrize(
     "question",
     ["why is the sky blue?", "When was it taken?", "Will it rain tomorrow?", "How old is she?", "What is his name?",
+     "What is the dog's name?",
      "who took this picture?", "how many legs does a spider have?", "What happened before?"],
 )  # fmt: skip
 def test_what_no_picture_answers_is_known_for_it(question: str) -> None:
     assert read(question).kind == "never"
+
+
+@pytest.mark.parametrize(
+    "question", ["What does the sign say?", "What number is on his shirt?", "What is written here?"]
+)
+def test_what_would_have_to_be_read_is_known_for_it(question: str) -> None:
+    assert read(question).kind == "text"
 
 
 @pytest.mark.parametrize("question", ["qwertz asdf", "???!", "12345 67890", "xkcd plugh xyzzy frotz"])
