@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from models.mixers import door
+
+if TYPE_CHECKING:
+    from models.mixers.dynamical import DynamicalSystem
 
 State = TypeVar("State", bound=tuple[Any, ...])
 
@@ -76,6 +79,16 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
     def state_floats(self, n_tokens: int) -> int:
         """How many numbers a sequence's state holds after n_tokens. A mixer whose state grows overrides this."""
         return state_numbers(self.initial_state(1))
+
+    def as_dynamical_system(self, x: Tensor) -> "DynamicalSystem":
+        """This mixer on x (B, T, D) as h_t = A_t h_{t-1} + B_t x_t, y_t = C_t h_t + D_t x_t, dense, to be looked at.
+
+        For aaren, exp_norm, gated_conv, gla, mesa, min_rnn, regression, sigmoid, softmax and softmax_rnn, in each shape
+        of theirs that is linear in x once its weights and gates are given. ValueError for others.
+        """
+        from models.mixers.systems import system_of  # it knows the mixers, which know this class
+
+        return system_of(self, x)
 
     def refuse_ids(self, ids: Tensor | None) -> None:
         """For the forward of a mixer that takes none: better an error than speakers silently ignored."""
