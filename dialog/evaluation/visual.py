@@ -158,11 +158,11 @@ def told(dialog: VisualDialog, bank: Bank, row: Predicted) -> str:
 
 def _p_true(dialog: VisualDialog, bank: Bank, row: Predicted) -> float | None:
     """How likely a statement about a photograph is true; None of any other round, or where there is no evidence."""
-    seen = bank.pictures[row.talk.collection, row.talk.image]
-    if dialog.everyday is None or row.asked.kind not in ("statement", "caption") or seen.words is None:
+    regions = bank.pictures[row.talk.collection, row.talk.image]
+    if dialog.everyday is None or row.asked.kind not in ("statement", "caption") or regions.words is None:
         return None
     yes, no = (float(row.p[dialog.config.answers.index(a)]) for a in ("yes", "no"))
-    evidence = dialog.everyday.witness.seen(seen)
+    evidence = dialog.everyday.witness.evidence_of(regions)
     return dialog.everyday.claim(evidence, row.asked.question, yes / max(1e-9, yes + no))
 
 

@@ -71,11 +71,14 @@ class Bank:
         """Everything in two safetensors files, for the next run over the encoders of these versions."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.pictures:
-            seen = list(self.pictures.values())
-            packed = {"vectors": torch.cat([s.vectors for s in seen]), "boxes": torch.cat([s.boxes for s in seen])}
-            if all(s.pooled is not None for s in seen):
-                packed["pooled"] = torch.stack([s.pooled for s in seen if s.pooled is not None])
-            _write(folder / PICTURES, packed, [len(s.vectors) for s in seen], list(self.pictures), eyes)
+            pictures = list(self.pictures.values())
+            packed = {
+                "vectors": torch.cat([p.vectors for p in pictures]),
+                "boxes": torch.cat([p.boxes for p in pictures]),
+            }
+            if all(p.pooled is not None for p in pictures):
+                packed["pooled"] = torch.stack([p.pooled for p in pictures if p.pooled is not None])
+            _write(folder / PICTURES, packed, [len(p.vectors) for p in pictures], list(self.pictures), eyes)
         if self.texts:
             said = list(self.texts.values())
             packed = {"words": torch.cat([t.words for t in said]), "sentences": torch.stack([t.sentence for t in said])}
@@ -106,10 +109,10 @@ class Bank:
         # An encoder of somebody's own need be no module of torch: then it does not mind.
         with self._autocast(device_of(eyes) if isinstance(eyes, torch.nn.Module) else torch.device("cpu")):
             found = see(eyes, [picture for _, picture in waiting])
-        for (key, _), seen in zip(waiting, found, strict=True):
-            pooled = None if seen.pooled is None else seen.pooled.half()
-            told = (None if x is None else x.half() for x in (seen.words, seen.classes))
-            self.pictures[key] = PictureRegions(seen.vectors.half(), seen.boxes.half(), pooled, *told)
+        for (key, _), regions in zip(waiting, found, strict=True):
+            pooled = None if regions.pooled is None else regions.pooled.half()
+            told = (None if x is None else x.half() for x in (regions.words, regions.classes))
+            self.pictures[key] = PictureRegions(regions.vectors.half(), regions.boxes.half(), pooled, *told)
         waiting.clear()
 
 
@@ -128,21 +131,21 @@ def _read(path: Path, version: str) -> tuple[dict[str, Tensor], list[int], list[
 
 
 def padded(
-    seen: Sequence[PictureRegions], device: torch.device | None = None
+    pictures: Sequence[PictureRegions], device: torch.device | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None.
 
     On the device, or where the pictures' vectors are.
     """
-    n = max(len(s.vectors) for s in seen)
-    here = seen[0].vectors.device
-    vectors = torch.zeros(len(seen), n, seen[0].vectors.shape[1], device=here)
-    boxes = torch.zeros(len(seen), n, 4, device=here)
-    mask = torch.zeros(len(seen), n, dtype=torch.bool, device=here)
-    for i, s in enumerate(seen):
-        vectors[i, : len(s.vectors)], boxes[i, : len(s.boxes)] = s.vectors.float(), s.boxes.float()
-        mask[i, : len(s.vectors)] = True
-    pooled = [s.pooled for s in seen if s.pooled is not None]
+    n = max(len(p.vectors) for p in pictures)
+    here = pictures[0].vectors.device
+    vectors = torch.zeros(len(pictures), n, pictures[0].vectors.shape[1], device=here)
+    boxes = torch.zeros(len(pictures), n, 4, device=here)
+    mask = torch.zeros(len(pictures), n, dtype=torch.bool, device=here)
+    for i, p in enumerate(pictures):
+        vectors[i, : len(p.vectors)], boxes[i, : len(p.boxes)] = p.vectors.float(), p.boxes.float()
+        mask[i, : len(p.vectors)] = True
+    pooled = [p.pooled for p in pictures if p.pooled is not None]
     there = device or here
-    whole = torch.stack(pooled).float().to(there) if len(pooled) == len(seen) else None
+    whole = torch.stack(pooled).float().to(there) if len(pooled) == len(pictures) else None
     return vectors.to(there), mask.to(there), boxes.to(there), whole

@@ -22,9 +22,9 @@ class Batcher:
         width = next(iter(bank.texts.values())).sentence.shape[0]
         self._nothing = TextVectors(torch.zeros(0, width, device="cpu"), torch.zeros(width, device="cpu"))
 
-    def seen(self, talk: Talk) -> PictureRegions:
-        seen = self.bank.pictures[talk.collection, talk.image]
-        return blinded(seen) if self.blind else seen
+    def regions(self, talk: Talk) -> PictureRegions:
+        regions = self.bank.pictures[talk.collection, talk.image]
+        return blinded(regions) if self.blind else regions
 
     def texts(self, talks: Sequence[Talk], *, history: bool = True) -> tuple[Texts, Texts, Tensor]:
         """History items and questions (B, T, L), and the mask of rounds (B, T). Without `history` all items are empty,
@@ -46,10 +46,10 @@ class Batcher:
         self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True
     ) -> tuple[EncodedRounds, Tensor]:
         """What the network makes of the talks, and the mask of their rounds."""
-        vectors, mask, boxes, pooled = padded([self.seen(t) for t in talks], self.device)
+        vectors, mask, boxes, pooled = padded([self.regions(t) for t in talks], self.device)
         items, questions, rounds = self.texts(talks, history=history)
-        looked = dialog.network.look(vectors, mask, boxes, pooled)
-        return dialog.network(looked, items, questions, rounds), rounds
+        states = dialog.network.look(vectors, mask, boxes, pooled)
+        return dialog.network(states, items, questions, rounds), rounds
 
 
 class Batches:

@@ -105,9 +105,9 @@ class Witness:
         self.words = {word: i for i, word in enumerate(match.network.config.words)}
 
     @torch.inference_mode()
-    def evidence(self, picture: "Image", seen: PictureRegions) -> Evidence:
-        """Of a picture and what the encoder saw in it."""
-        known = self.seen(seen)
+    def evidence(self, picture: "Image", regions: PictureRegions) -> Evidence:
+        """Of a picture and its regions."""
+        known = self.evidence_of(regions)
         small = picture.convert("RGB").resize((THUMBNAIL, THUMBNAIL), resample=4, reducing_gap=3.0)  # 4: box
         pixels = torch.from_numpy(np.array(small, dtype=np.uint8)).permute(2, 0, 1).contiguous()
         if self.detector is None:
@@ -122,12 +122,12 @@ class Witness:
             small=pixels,
         )
 
-    def seen(self, seen: PictureRegions) -> Evidence:
-        """Of what the encoder saw alone: no boxes, no colours."""
-        if seen.pooled is None or seen.words is None or seen.classes is None:
+    def evidence_of(self, regions: PictureRegions) -> Evidence:
+        """Of the regions alone: no boxes, no colours."""
+        if regions.pooled is None or regions.words is None or regions.classes is None:
             raise ValueError("the picture encoder tells no words and classes; the built-in one does")
         nothing = torch.zeros(0)
-        whole = seen.pooled.float(), seen.words.float(), seen.classes.float(), torch.zeros(N_BOXED)
+        whole = regions.pooled.float(), regions.words.float(), regions.classes.float(), torch.zeros(N_BOXED)
         small = torch.zeros(3, THUMBNAIL, THUMBNAIL, dtype=torch.uint8)
         return Evidence(*whole, nothing.long(), nothing, nothing.view(-1, 4), small)
 

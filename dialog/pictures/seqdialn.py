@@ -86,7 +86,7 @@ class VisualModelConfig:
 class SeqDialNLook(NamedTuple):
     """A picture as the network keeps it for all rounds."""
 
-    seen: RegionStates  # one picture: (1, R, D)
+    regions: RegionStates  # one picture: (1, R, D)
     boxes: tuple[tuple[float, float, float, float], ...]
     strangeness: float | None
     evidence: Evidence | None = None
@@ -106,8 +106,9 @@ class VisualState:
 
     def to_bytes(self) -> bytes:
         """For a database; `VisualDialog.restore` reads it."""
-        seen = {"v": self.look.seen.v} | ({} if self.look.seen.pooled is None else {"pooled": self.look.seen.pooled})
-        tensors = seen | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
+        v, _, pooled = self.look.regions
+        kept = {"v": v} | ({} if pooled is None else {"pooled": pooled})
+        tensors = kept | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
         told = {
             "version": self.version,
             "rounds": self.rounds,
@@ -185,34 +186,34 @@ class VisualDialog:
 
     def look(self, picture: "Image") -> SeqDialNLook:
         """The picture, once for all rounds."""
-        seen = see(self.eyes, [picture])[0]
-        found = self.looked_at(seen)
+        regions = see(self.eyes, [picture])[0]
+        found = self.look_at(regions)
         if found.strangeness is not None and is_blank(picture):
             found = found._replace(strangeness=max(found.strangeness, BLANK))
         if self.everyday is None or found.drawn:
             return found
-        return found._replace(evidence=self.everyday.witness.evidence(picture, seen))
+        return found._replace(evidence=self.everyday.witness.evidence(picture, regions))
 
     @torch.inference_mode()
-    def looked_at(self, seen: PictureRegions) -> SeqDialNLook:
+    def look_at(self, regions: PictureRegions) -> SeqDialNLook:
         """The look of a picture whose regions are known already."""
         strangeness, drawn = None, False
         if self.familiarity is not None:
-            distances = self.familiarity.distances(picture_features(seen.vectors)[None])[0]
+            distances = self.familiarity.distances(picture_features(regions.vectors)[None])[0]
             strangeness = float(distances.min() / self.familiarity.limit)
-            if seen.classes is not None and strangeness > 1:
-                sure = float(seen.classes.softmax(-1).max())
+            if regions.classes is not None and strangeness > 1:
+                sure = float(regions.classes.softmax(-1).max())
                 strangeness = 1.0 if sure >= RECOGNISED * strangeness else strangeness
             nearest = int(distances.argmin())
             drawn = nearest < len(self.config.kinds) and self.config.kinds[nearest] in DRAWINGS
         if self.config.blind:
-            seen = blinded(seen)
-        vectors, boxes = seen.vectors[None].to(self.device), seen.boxes[None].to(self.device)
+            regions = blinded(regions)
+        vectors, boxes = regions.vectors[None].to(self.device), regions.boxes[None].to(self.device)
         mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.device)
-        pooled = None if seen.pooled is None else seen.pooled[None].to(self.device)
-        looked = self.network.look(vectors, mask, boxes, pooled)
-        corners = tuple((b[0], b[1], b[2], b[3]) for b in seen.boxes.tolist())
-        return SeqDialNLook(looked, corners, strangeness, drawn=drawn)
+        pooled = None if regions.pooled is None else regions.pooled[None].to(self.device)
+        states = self.network.look(vectors, mask, boxes, pooled)
+        corners = tuple((b[0], b[1], b[2], b[3]) for b in regions.boxes.tolist())
+        return SeqDialNLook(states, corners, strangeness, drawn=drawn)
 
     def start(self, look: SeqDialNLook, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> VisualState:
         """The dialogue before its next question; with `rounds` as if those had been asked and answered so. A caption,
@@ -273,9 +274,9 @@ class VisualDialog:
             raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
         mask = torch.ones(v.shape[:2], dtype=torch.bool, device=self.device)
         pooled = tensors["pooled"].to(self.device) if "pooled" in tensors else None
-        look = RegionStates(v.to(self.device), mask, pooled)
+        states = RegionStates(v.to(self.device), mask, pooled)
         live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
-        return VisualState(SeqDialNLook(look, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
+        return VisualState(SeqDialNLook(states, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
 
     def probabilities(self, z: Tensor) -> Tensor:
         """Calibrated probabilities of every answer of the list, (B, A), for z (B, K)."""
@@ -306,7 +307,7 @@ class VisualDialog:
         item = joined(self.reader.read(state.rounds[-1] if state.rounds else [state.caption]))
         asked = self.reader.read([question])
         said, question_texts = batched([item], self.device), batched(asked, self.device)
-        step = self.network.step(state.look.seen, said, question_texts, state.live)
+        step = self.network.step(state.look.regions, said, question_texts, state.live)
         rounds = (*state.rounds, (question, " ".join(answer.split())))
         return step, VisualState(state.look, rounds, step.state, state.caption, self.version)
 
@@ -337,7 +338,9 @@ def eyes_version(name: str) -> str:
     return checkpoint.content_hash(folder) if checkpoint.is_model(folder) else ""
 
 
-def blinded(seen: PictureRegions) -> PictureRegions:
+def blinded(regions: PictureRegions) -> PictureRegions:
     """One region that is the whole picture, and nothing in it to see."""
-    pooled = None if seen.pooled is None else torch.zeros_like(seen.pooled)
-    return PictureRegions(torch.zeros_like(seen.vectors[:1]), seen.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled)
+    pooled = None if regions.pooled is None else torch.zeros_like(regions.pooled)
+    return PictureRegions(
+        torch.zeros_like(regions.vectors[:1]), regions.boxes.new_tensor([[0.0, 0.0, 1.0, 1.0]]), pooled
+    )

@@ -70,7 +70,7 @@ class VisDialTraining(nn.Module):
     def scores(self, dialogues: Sequence[PictureDialogue]) -> list[list[Tensor]]:
         """For every round of every dialogue the scores of its options (N,), N 0 where it has none."""
         talks = [_talk(d) for d in dialogues]
-        vectors, mask, boxes, pooled = padded([self.batcher.seen(t) for t in talks], self.device)
+        vectors, mask, boxes, pooled = padded([self.batcher.regions(t) for t in talks], self.device)
         items, questions, rounds = self.batcher.texts(talks)
         z = self.network(self.network.look(vectors, mask, boxes, pooled), items, questions, rounds).z
         # An option is read once, however many rounds offer it.
@@ -178,8 +178,8 @@ def fill(data: Path, dialogues: Sequence[PictureDialogue], eyes: ImageEncoder, r
     for start in range(0, len(wanted), 32):
         some = wanted[start : start + 32]
         opened = [Image.open(io.BytesIO(files[int(image)].read_bytes())).convert("RGB") for image in some]
-        for image, seen in zip(some, see(eyes, opened), strict=True):
-            bank.pictures["visdial", image] = seen
+        for image, regions in zip(some, see(eyes, opened), strict=True):
+            bank.pictures["visdial", image] = regions
     for d in dialogues:
         options = [x for r in d.rounds for x in (r.question, r.answer or "", *r.options)]
         bank.read([d.caption, *options], reader)

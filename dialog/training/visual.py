@@ -112,11 +112,11 @@ class VisualTraining(nn.Module):
     def loss(self, talks: Sequence[Talk]) -> Tensor:
         """The N-pair loss over the answer list where the answer is in it, plus the words' cross-entropy."""
         recipe = self.recipe
-        seen = [self.batcher.seen(t) for t in talks]
+        regions = [self.batcher.regions(t) for t in talks]
         if recipe.drop_pictures and not recipe.blind:
             dropped = (torch.rand(len(talks)) < recipe.drop_pictures).tolist()
-            seen = [blinded(s) if gone else s for s, gone in zip(seen, dropped, strict=True)]
-        vectors, mask, boxes, pooled = padded(seen, self.device)
+            regions = [blinded(r) if gone else r for r, gone in zip(regions, dropped, strict=True)]
+        vectors, mask, boxes, pooled = padded(regions, self.device)
         # Drawn on the CPU: a run is the same on every device.
         kept = mask & (torch.rand(mask.shape) >= recipe.drop_regions).to(self.device)
         if pooled is not None and not recipe.blind:
@@ -127,8 +127,8 @@ class VisualTraining(nn.Module):
         answers = [r.answer for t in talks for r in t.rounds]
         listed = torch.tensor([self.place.get(a, -1) for a in answers], device=self.device)
         with mixed_precision(self.device):
-            looked = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
-            z = self.network(looked, items, questions, rounds).z[rounds].float()
+            states = self.network.look(vectors, torch.where(kept.any(1, keepdim=True), kept, mask), boxes, pooled)
+            z = self.network(states, items, questions, rounds).z[rounds].float()
             loss: Tensor = z.new_zeros(())
             if bool((listed >= 0).any()):
                 options = self.network.discriminative.options(self.answer_texts.words, self.answer_texts.mask)

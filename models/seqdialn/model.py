@@ -112,8 +112,8 @@ class SeqDialN(nn.Module):
 
     def fuse(self, pictures: RegionStates, texts: Texts) -> Fused:
         """The joint vectors (B, D) of one text a picture, texts (B, L)."""
-        looked = pictures.v, pictures.mask
-        y: Fused = self.fusion(texts.words, texts.mask, *looked, texts.sentence, pictures.pooled, texts.earlier)
+        v, mask, pooled = pictures
+        y: Fused = self.fusion(texts.words, texts.mask, v, mask, texts.sentence, pooled, texts.earlier)
         return y
 
     def step(self, pictures: RegionStates, item: Texts, question: Texts, state: LiveState) -> Step:

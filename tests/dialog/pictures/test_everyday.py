@@ -126,12 +126,12 @@ def test_a_game_is_believed_only_as_far_as_it_is_likelier_than_others(dialog: Vi
 
 def test_a_strange_picture_of_what_is_recognised_is_familiar(tmp_path_factory: pytest.TempPathFactory) -> None:
     dialog = VisualDialog.load(make_visual(tmp_path_factory.mktemp("kin"), familiar=True, told=WORDS))
-    seen = see(dialog.eyes, [picture(0)])[0]
-    seen = seen._replace(vectors=2 * seen.vectors)
-    strange = dialog.looked_at(seen._replace(classes=torch.zeros(1000))).strangeness
+    regions = see(dialog.eyes, [picture(0)])[0]
+    regions = regions._replace(vectors=2 * regions.vectors)
+    strange = dialog.look_at(regions._replace(classes=torch.zeros(1000))).strangeness
     assert strange is not None
     assert strange > 1
-    assert dialog.looked_at(seen._replace(classes=50.0 * F.one_hot(torch.tensor(3), 1000))).strangeness == (
+    assert dialog.look_at(regions._replace(classes=50.0 * F.one_hot(torch.tensor(3), 1000))).strangeness == (
         1.0 if strange <= 1 / RECOGNISED else strange
     )
 

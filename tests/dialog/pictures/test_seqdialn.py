@@ -70,7 +70,7 @@ def test_live_rounds_equal_the_whole_dialogue_at_once(dialog: VisualDialog) -> N
     history, questions = batched(items), batched(dialog.reader.read(QUESTIONS))
     with torch.inference_mode():
         one = [type(t)(t.words[None], t.mask[None], t.sentence[None]) for t in (history, questions)]
-        z = dialog.network(look.seen, *one, torch.ones(1, 4, dtype=torch.bool)).z[0]
+        z = dialog.network(look.regions, *one, torch.ones(1, 4, dtype=torch.bool)).z[0]
         p = dialog.probabilities(z)
     for row, question, answer in zip(p, QUESTIONS, answers, strict=True):
         suited = dialog.suited(row, question)
@@ -161,13 +161,13 @@ def test_a_wide_picture_is_read_in_tiles(dialog: VisualDialog) -> None:
         3, 1, 1, 1, 6,
     ]  # fmt: skip
     wide = picture(3, (400, 100))
-    seen = see(dialog.eyes, [picture(1), wide])[1]
-    assert seen.vectors.shape[0] == 12
+    regions = see(dialog.eyes, [picture(1), wide])[1]
+    assert regions.vectors.shape[0] == 12
     alone = see(dialog.eyes, [wide.crop((133, 0, 267, 100))])[0]
     # Another size of batch may take another kernel of the processor's library: alike, not bit for bit.
-    torch.testing.assert_close(seen.vectors[4:8], alone.vectors, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(seen.boxes[4:8, 0], (alone.boxes[:, 0] + 1) / 3)
-    torch.testing.assert_close(seen.boxes[4:8, 1], alone.boxes[:, 1])
+    torch.testing.assert_close(regions.vectors[4:8], alone.vectors, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(regions.boxes[4:8, 0], (alone.boxes[:, 0] + 1) / 3)
+    torch.testing.assert_close(regions.boxes[4:8, 1], alone.boxes[:, 1])
     assert dialog.ask(dialog.start(dialog.look(wide)), "what is it")[0].known
 
 
