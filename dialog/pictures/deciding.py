@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dialog.pictures.answers import Candidate, Thing
+from dialog.pictures.answers import UNSURE, Candidate, Thing
 from dialog.pictures.everyday import Everyday
 from dialog.pictures.evidence import Evidence
 from dialog.pictures.questions import FOREIGN_QUESTION, NO_QUESTION, NOT_IN_PICTURES, NOT_READ, read
 from dialog.pictures.referring import resolved
 from dialog.pictures.reply import Reasoned, Reply
 
-UNSURE = "no answer is likely enough"
 REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES, "text": NOT_READ}
 """Kinds of questions that no picture answers, and what is said of them."""
 LEAST = {

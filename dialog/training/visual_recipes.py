@@ -20,9 +20,9 @@ def again() -> VisualRecipe:
     return replace(
         standard(),
         goes_on=True,
-        averaged=0.998,
+        averaged=0.996,
         drop_pictures=0.15,
-        epochs=12.0,
+        epochs=5.0,
         epochs_blind=12.0,
         lr_blind=5e-4,
         repeat=(("daquar", 2), ("easyvqa", 2)),

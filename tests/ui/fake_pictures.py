@@ -1,6 +1,7 @@
 """The part of the client from memory about pictures: answers by the number of the round, `unknown` is not known."""
 
 import io
+import time
 import uuid
 from dataclasses import replace
 
@@ -33,6 +34,8 @@ class PicturesInMemory:
     def __post_init__(self) -> None:
         self.dialogs: dict[str, VisualDialog] = {}
         self.pictures: dict[str, bytes] = {}
+        self.looks_for = 0.0
+        """Seconds that a look at a picture takes."""
 
     def _check(self) -> None:
         raise NotImplementedError
@@ -45,6 +48,7 @@ class PicturesInMemory:
 
     def show_picture(self, picture: bytes, *, caption: str = "") -> VisualDialog:
         self._check()
+        time.sleep(self.looks_for)
         if picture == b"svg":
             raise ServiceError(415, "unsupported-media-type", "this is an SVG drawing")
         with Image.open(io.BytesIO(picture)) as opened:

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dialog.pictures.answers import RETRIEVED, Answer, Thing
+from dialog.pictures.answers import RETRIEVED, UNSURE, Answer, Thing
 from serve.client import Round, ServiceError, VisualDialog
 from ui.messages import percent
 from ui.page import render
@@ -122,7 +122,7 @@ def _tiled(boxes: Sequence[Box]) -> bool:
 
 def rounds(dialog: VisualDialog | None, asking: str | None = None, selected: int | None = None) -> Markup:
     """Questions and answers so far; `asking` has no answer yet."""
-    found = [(r, _sure(r.answer)) for r in dialog.rounds] if dialog else []
+    found = [(r, _sure(r.answer), _guess(r.answer)) for r in dialog.rounds] if dialog else []
     return fill("rounds.html.j2", rounds=found, asking=asking, selected=selected, shown=dialog is not None)
 
 
@@ -159,3 +159,10 @@ def problem(error: ServiceError) -> Markup:
 def _sure(found: Answer) -> str | None:
     likely = found.answers[0].probability if found.answers else None
     return percent(likely) if found.known and likely is not None else None
+
+
+def _guess(found: Answer) -> str | None:
+    """What it would have said had it been likelier; nothing of a question that no picture answers."""
+    if found.known or found.why != UNSURE or not found.answers or not found.answers[0].probability:
+        return None
+    return found.answers[0].text

@@ -6,7 +6,7 @@ What happens is in plain functions from a `PictureState` and a client to the nex
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,21 @@ from ui.page import picture_render, render
 from ui.page.limits import limits_of
 
 
+@dataclass(slots=True)
+class Desk:
+    """What the events of one visitor share while they run side by side."""
+
+    newest: int = 0
+    """The number of the picture shown or taken away last: what is answered about an earlier one comes too late."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureState:
     """One visitor's picture and questions. `address` holds the picture itself."""
 
+    desk: Desk = field(default_factory=Desk)
+    arriving: bool = False
+    """Whether another picture is being looked at, about which the next question will be."""
     dialog: VisualDialog | None = None
     address: str = ""
     selected: int | None = None
@@ -38,38 +49,54 @@ class PictureState:
 
 
 def open_file(state: PictureState, path: str, client: Client) -> Iterator[PictureState]:
-    """The state while the picture is looked at, then with it. The upload is deleted; the picture before it too."""
+    """The state while the picture is looked at, then with it. The upload is deleted; the picture before it too. One
+    that comes meanwhile is shown in its place."""
+    state.desk.newest += 1
+    own, before = state.desk.newest, replace(state, arriving=False)
     try:
         size, most = os.path.getsize(path), limits_of(client).picture
         if size > most:
             told = f"It has {render.size(size)}; at most {render.size(most)} are taken."
-            yield replace(state, notice=render.notice("error", "This picture is too large.", [told]))
+            yield replace(before, notice=render.notice("error", "This picture is too large.", [told]))
             return
         data = Path(path).read_bytes()
     except ServiceError as error:
-        yield replace(state, notice=picture_render.problem(error))
+        yield replace(before, notice=picture_render.problem(error))
         return
     finally:
         Path(path).unlink(missing_ok=True)
-    yield replace(state, notice=render.notice("info", "Looking at your picture…"))
+    yield replace(state, arriving=True, notice=render.notice("info", "Looking at your picture…"), unsent=None)
     try:
         dialog = client.show_picture(data)
-        shown = PictureState(dialog=dialog, address=picture_render.as_address(client.picture(dialog.id)))
+        address = picture_render.as_address(client.picture(dialog.id))
     except ServiceError as error:
-        yield replace(state, notice=picture_render.problem(error))
+        if state.desk.newest == own:
+            yield replace(before, notice=picture_render.problem(error), unsent=None)
+        return
+    if state.desk.newest != own:
+        with contextlib.suppress(ServiceError):
+            client.delete_visual_dialog(dialog.id)
         return
     if state.dialog is not None:
         with contextlib.suppress(ServiceError):  # what was asked for is the new one
             client.delete_visual_dialog(state.dialog.id)
-    yield shown
+    yield PictureState(desk=state.desk, dialog=dialog, address=address)
 
 
 def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureState]:
-    """The state with the question, then with its answer. A question that fails goes back into the box."""
+    """The state with the question, then with its answer. A question that fails goes back into the box, and so does one
+    that comes while another picture is on its way; an answer that comes after another picture is left out."""
+    own = state.desk.newest
     before = replace(state, notice="", unsent=None)
     question = " ".join(question.split())
     if not question:
         yield before
+        return
+    if state.arriving:
+        told = ["It has not been asked; ask it once the picture is here."]
+        yield replace(
+            before, notice=render.notice("info", "Your new picture is still on its way.", told), unsent=question
+        )
         return
     if state.dialog is None:
         yield replace(before, notice=render.notice("info", "Show a picture first."), unsent=question)
@@ -90,11 +117,14 @@ def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureS
         if added.n != len(state.dialog.rounds):  # the same picture is open in another window too
             rounds = client.visual_dialog(state.dialog.id).rounds
     except ServiceError as error:
+        if state.desk.newest != own:
+            return
         notice = picture_render.problem(error)
-        kept = PictureState() if error.status == 404 else before
+        kept = PictureState(desk=state.desk) if error.status == 404 else before
         yield replace(kept, notice=notice, unsent=question)
         return
-    yield replace(before, dialog=replace(state.dialog, rounds=rounds), selected=None)
+    if state.desk.newest == own:
+        yield replace(before, dialog=replace(state.dialog, rounds=rounds), selected=None)
 
 
 def restore(kept: Any, client: Client) -> PictureState:
@@ -111,24 +141,20 @@ def restore(kept: Any, client: Client) -> PictureState:
 
 def forget(state: PictureState, client: Client) -> PictureState:
     """No picture; it is deleted in the service as well."""
+    state.desk.newest += 1
     if state.dialog is not None:
         try:
             client.delete_visual_dialog(state.dialog.id)
         except ServiceError as error:
             if error.status != 404:
                 return replace(state, notice=picture_render.problem(error))
-    return PictureState(unsent="")
+    return PictureState(desk=state.desk, unsent="")
 
 
 # The components
 
 
-_ON_LOAD = """
-element.addEventListener('click', event => {
-  const round = event.target.closest('button[data-n]');
-  if (round) trigger('select', {n: Number(round.dataset.n)});
-});
-"""
+_SCRIPT = Path(__file__).parent / "assets" / "picture.js"
 
 
 def memory() -> gr.BrowserState:
@@ -170,7 +196,10 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
                 )
         with gr.Column(scale=2, min_width=320):
             log = gr.HTML(
-                picture_render.rounds(None), elem_id="rp-rounds", js_on_load=_ON_LOAD, apply_default_css=False
+                picture_render.rounds(None),
+                elem_id="rp-rounds",
+                js_on_load=_SCRIPT.read_text(encoding="utf-8"),
+                apply_default_css=False,
             )
             notice = gr.HTML("", elem_id="rp-picture-notice", apply_default_css=False)
             question = gr.Textbox(

@@ -3,6 +3,8 @@
 Whatever is asked of a host other than this one fails and is counted; the count must be zero.
 """
 
+import base64
+import io
 import json
 import shutil
 import socket
@@ -556,6 +558,58 @@ def test_a_picture_is_shown_asked_about_and_forgotten(visit: Visit, tmp_path: Pa
     page.wait_for_selector("#rp-message textarea")
     visit.tab("Picture")
     page.wait_for_selector('#rp-rounds button[data-n="1"]')
+    page.click("#rp-picture-forget")
+    page.wait_for_selector("#rp-picture .rp-empty")
+
+
+GIVE = """([data, name, how]) => {
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+  const given = new DataTransfer();
+  given.items.add(new File([bytes], name, {type: 'image/png'}));
+  const options = {bubbles: true, cancelable: true};
+  const at = document.querySelector(how === 'drop' ? '#rp-picture' : '#rp-question textarea');
+  at.dispatchEvent(how === 'drop' ? new DragEvent('drop', {...options, dataTransfer: given})
+    : new ClipboardEvent('paste', {...options, clipboardData: given}));
+}"""
+
+
+def test_pictures_are_dropped_and_pasted_and_a_question_waits_for_the_one_on_its_way(
+    visit: Visit, client: MemoryClient
+) -> None:
+    page = visit.page
+
+    def give(seed: int, how: str) -> None:
+        content = io.BytesIO()
+        picture(seed, (320, 240)).save(content, "PNG")
+        page.evaluate(GIVE, [base64.b64encode(content.getvalue()).decode(), "photo.png", how])
+
+    visit.tab("Picture")
+    page.wait_for_selector("#rp-picture .rp-empty")
+    give(1, "drop")
+    page.wait_for_selector("#rp-picture svg image")
+    first = page.get_attribute("#rp-picture image", "href")
+    assert page.locator("#rp-picture .rp-looked").count() == 0  # bright until something is asked
+    for n in range(9):
+        page.fill("#rp-question textarea", f"is it unknown, {n}?")
+        page.press("#rp-question textarea", "Enter")
+        page.wait_for_selector(f'#rp-rounds button[data-n="{n}"]')
+    page.wait_for_function(
+        "() => { const log = document.querySelector('#rp-rounds'); return log.scrollHeight > log.clientHeight + 20"
+        " && log.scrollTop + log.clientHeight > log.scrollHeight - 4; }"
+    )
+    client.looks_for = 0.8
+    try:
+        give(2, "paste")
+        page.wait_for_selector("#rp-picture-sent:not([hidden])")
+        page.fill("#rp-question textarea", "what is it?")
+        page.press("#rp-question textarea", "Enter")
+        assert "on its way" in page.locator("#rp-picture-sent").inner_text()
+        page.wait_for_selector('#rp-rounds button[data-n="0"]:has-text("what is it?")')
+    finally:
+        client.looks_for = 0.0
+    assert page.get_attribute("#rp-picture image", "href") != first
+    assert page.locator("#rp-rounds button[data-n]").count() == 1
+    assert page.locator("#rp-picture-sent").is_hidden()
     page.click("#rp-picture-forget")
     page.wait_for_selector("#rp-picture .rp-empty")
 

@@ -183,3 +183,50 @@ def test_rounds_of_another_window_are_fetched(client: MemoryClient, photo: str) 
     *_, after = ask(state, "what is it?", client)
     assert after.dialog is not None
     assert [r.question for r in after.dialog.rounds] == ["and this?", "what is it?"]
+
+
+def test_a_question_asked_while_a_picture_is_on_its_way_goes_back_into_the_box(
+    client: MemoryClient, photo: str
+) -> None:
+    old = shown(client, photo, "what is it?")
+    picture(2, (60, 60)).save(photo)
+    arriving, _ = open_file(old, photo, client)
+    assert arriving.arriving
+    (after,) = ask(arriving, "is it big?", client)
+    assert "still on its way" in after.notice
+    assert after.unsent == "is it big?"
+    assert after.dialog is not None
+    assert len(after.dialog.rounds) == 1
+
+
+def test_an_answer_about_the_picture_before_comes_too_late(client: MemoryClient, photo: str, tmp_path: Path) -> None:
+    old = shown(client, photo)
+    answers = ask(old, "what is it?", client)
+    assert next(answers).asking == "what is it?"
+    picture(2, (60, 60)).save(tmp_path / "new.png")
+    *_, new = open_file(old, str(tmp_path / "new.png"), client)
+    assert list(answers) == []  # nothing is shown of it, and the new picture stays
+    assert new.dialog is not None
+    assert new.dialog.rounds == ()
+
+
+def test_of_two_pictures_shown_at_once_the_later_stays_and_the_other_is_deleted(
+    client: MemoryClient, photo: str, tmp_path: Path
+) -> None:
+    picture(2, (60, 60)).save(tmp_path / "later.png")
+    state = PictureState()
+    first = open_file(state, photo, client)
+    assert next(first).arriving
+    *_, later = open_file(state, str(tmp_path / "later.png"), client)
+    assert list(first) == []
+    assert later.dialog is not None
+    assert set(client.dialogs) == {later.dialog.id}
+
+
+def test_a_guess_is_told_as_one_and_none_where_no_picture_answers(client: MemoryClient, photo: str) -> None:
+    state = shown(client, photo, "is it unknown?")
+    assert state.dialog is not None
+    assert "a guess: a dog" in rounds(state.dialog)
+    (one,) = state.dialog.rounds
+    never = replace(one, answer=replace(one.answer, why="that is nothing a picture shows"))
+    assert "a guess" not in rounds(replace(state.dialog, rounds=(never,)))
