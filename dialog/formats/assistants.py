@@ -11,7 +11,7 @@ from typing import Any
 
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.chat_json import BadMessage, Gathering, encodable, moment, name_of, objects, string
-from dialog.formats.json_document import open_document
+from dialog.formats.json_document import opened
 from dialog.formats.jsonl import load
 from dialog.formats.left_out import DOCUMENT, EMPTY, PICTURE, is_silent
 from dialog.formats.source import Source, Unreadable
@@ -69,11 +69,9 @@ def read_roles(source: Source) -> Iterator[Conversation | Unreadable]:
                     continue
                 yield from _of_roles(value, f"{source.name}-{line.number}", line.number, source.take_warnings())
         return
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
-    yield from document.faults
     value = document.value
     several = isinstance(value, list) and not any(isinstance(m, dict) and _role(m) for m in value)
     line_of = document.lines_of("")
@@ -83,11 +81,9 @@ def read_roles(source: Source) -> Iterator[Conversation | Unreadable]:
 
 
 def _exported(source: Source, key: str, read: Any) -> Iterator[Conversation | Unreadable]:
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
-    yield from document.faults
     chats = document.value if isinstance(document.value, list) else [document.value]
     line_of = document.lines_of("")
     for number, chat in enumerate(chats, 1):

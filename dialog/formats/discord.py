@@ -10,7 +10,7 @@ from typing import Any
 
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.chat_json import BadMessage, Gathering, encodable, name_of, objects, string
-from dialog.formats.json_document import open_document
+from dialog.formats.json_document import opened
 from dialog.formats.left_out import CALL, EMPTY, STICKER, SYSTEM, is_silent, kind_of_file
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.words import words
@@ -26,16 +26,14 @@ _SYSTEM = frozenset(
 
 def read_discord(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of a channel, called after it."""
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
     value = document.value
     messages = value.get("messages") if isinstance(value, dict) else None
     if not isinstance(messages, list):
         yield Unreadable.at(0, "messages: expected an array, as DiscordChatExporter writes it")
         return
-    yield from document.faults
     channel = value.get("channel")
     gathering = Gathering(name_of(channel.get("name") if isinstance(channel, dict) else None, f"{source.name}-1"))
     gathering.take(messages, _message, line_of=document.lines_of())

@@ -7,10 +7,10 @@ what is cut out is reported as an Unreadable, on its line.
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from dialog.formats.jsonl import TOO_DEEP, no_constant, too_deep
 from dialog.formats.source import Source, Unreadable
@@ -23,6 +23,14 @@ _KEYS = ("messages", "list", "items", "chat_messages", "segments", "conversation
 _MENDS = 50
 _TRIES = 2000
 _WHITE = re.compile(r"[\s,]*")
+
+
+class Messages(NamedTuple):
+    """An array of messages, what it is called, and what tells the line of each."""
+
+    items: list[Any]
+    place: str
+    line_of: Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,14 @@ class Document:
             return self._line_at(places[i]) if 0 <= i < len(places) and places[i] >= 0 else 0
 
         return line
+
+    def messages(self, *keys: str) -> Messages | None:
+        """The document itself where it is an array, or the first array it has under one of these keys."""
+        if isinstance(self.value, list):
+            return Messages(self.value, keys[0], self.lines_of(""))
+        held = self.value if isinstance(self.value, dict) else {}
+        key = next((key for key in keys if isinstance(held.get(key), list)), None)
+        return None if key is None else Messages(held[key], key, self.lines_of(key))
 
     def _places(self, key: str, number: int) -> list[int]:
         pattern = re.compile(_ARRAY.format(re.escape(key)) if key else r"\s*\[")
@@ -70,6 +86,16 @@ class Document:
     @cached_property
     def _ends(self) -> Sequence[int]:
         return [match.start() for match in re.finditer("\n", self.text)]
+
+
+def opened(source: Source) -> Generator[Unreadable, None, Document | None]:
+    """The file's value, None where nothing in it can be read as JSON; what cannot be read is yielded."""
+    document = open_document(source)
+    if isinstance(document, Unreadable):
+        yield document
+        return None
+    yield from document.faults
+    return document
 
 
 def open_document(source: Source) -> Document | Unreadable:

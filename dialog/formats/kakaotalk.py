@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from dialog.conversation import Conversation
 from dialog.formats.left_out import CALL, DELETED, DOCUMENT, PICTURE, SOUND, STICKER, SYSTEM, VIDEO, LeftOut
-from dialog.formats.running_date import Message, conversation_of, stamp_of
+from dialog.formats.running_date import Layout, Message, conversation_of, messages_in, stamp_of
 from dialog.formats.source import Source, Unreadable
 
 TITLE = re.compile(r"\ufeff?.{0,100}(?:카카오톡 대화|KakaoTalk Chats? with |with KakaoTalk Chats?|Kakaotalk Chat)")
@@ -45,35 +45,28 @@ _KINDS = {
 
 def read_kakaotalk(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of an export, called after the file."""
-    messages: list[Message] = []
     left_out = LeftOut()
-    date, goes_on = "", False
-    for line in source.lines():
-        text = line.text
-        if line.fault:
-            yield Unreadable.at(line.number, line.fault)
-        elif match := COMPUTER.match(text) or PHONE.match(text):
-            parts = match.groupdict()
-            if not parts.get("name"):
-                if (parts.get("notice") or "").strip():
-                    left_out.add(SYSTEM)
-                goes_on = False
-                continue
-            said = match["text"]
-            kind = next((kind for kind, names in _KINDS.items() if names.fullmatch(said.strip())), None)
-            goes_on = kind is None
-            if kind is None:
-                stamp = stamp_of(parts.get("date") or date, match["time"].strip())
-                messages.append(Message(match["name"].strip(), stamp, [said]))
-            else:
-                left_out.add(kind)
-        elif match := _DATE.match(text):
-            date, goes_on = match["date"], False
-        elif line.number <= 4 and (TITLE.match(text) or _SAVED.match(text)):
-            continue
-        elif goes_on:
-            messages[-1].lines.append(text)
-        elif text.strip():
-            left_out.add(SYSTEM)  # on a computer a notice has neither name nor time: who came and who left
+    messages = yield from messages_in(source, _LAYOUT, left_out)
     if messages or left_out:
         yield conversation_of(f"{source.name}-1", messages, left_out, source.take_warnings())
+
+
+def _message(text: str, date: str) -> Message | str | None:
+    match = COMPUTER.match(text) or PHONE.match(text)
+    if match is None:
+        return None
+    parts = match.groupdict()
+    if not parts.get("name"):
+        return SYSTEM if (parts.get("notice") or "").strip() else None
+    said = match["text"]
+    kind = next((kind for kind, names in _KINDS.items() if names.fullmatch(said.strip())), None)
+    return kind or Message(match["name"].strip(), stamp_of(parts.get("date") or date, match["time"].strip()), [said])
+
+
+def _date(text: str) -> str | None:
+    match = _DATE.match(text) or PHONE.match(text)
+    return match["date"] if match else None
+
+
+# On a computer a notice has neither name nor time: who came and who left. So no line is unexpected.
+_LAYOUT = Layout(message=_message, date=_date, heading=(TITLE, _SAVED))

@@ -26,7 +26,7 @@ from dialog.formats.left_out import (
     VIDEO,
     LeftOut,
 )
-from dialog.formats.running_date import Message, conversation_of, stamp_of
+from dialog.formats.running_date import Layout, Message, conversation_of, messages_in, stamp_of
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.stamp import find_stamp
 
@@ -52,32 +52,20 @@ _UNSENT = re.compile(
 
 def read_line(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of an export, called after the file."""
-    messages: list[Message] = []
     left_out = LeftOut()
-    date, goes_on = "", False
-    for line in source.lines():
-        text = line.text
-        if line.fault:
-            yield Unreadable.at(line.number, line.fault)
-        elif match := _MESSAGE.match(text):
-            name, tab, said = match["rest"].partition("\t")
-            kind = _kind(said) if name.strip() and tab else CALL if _CALL.match(said or name) else SYSTEM
-            goes_on = kind is None
-            if kind is None:
-                messages.append(Message(name.strip(), stamp_of(date, match["time"].strip()), [said]))
-            else:
-                left_out.add(kind)
-        elif _is_date(text):
-            date, goes_on = text.strip().lstrip("\ufeff"), False
-        elif line.number <= 4 and (TITLE.match(text) or _SAVED.match(text)):
-            continue
-        elif goes_on:
-            messages[-1].lines.append(text)
-        elif text.strip():
-            yield Unreadable.at(line.number, "expected a date, or a time, a name and a text with tabs between", text)
+    messages = yield from messages_in(source, _LAYOUT, left_out)
     if messages or left_out:
         unquoted = [m._replace(lines=_unquoted(m.lines)) for m in messages]
         yield conversation_of(f"{source.name}-1", unquoted, left_out, source.take_warnings())
+
+
+def _message(text: str, date: str) -> Message | str | None:
+    match = _MESSAGE.match(text)
+    if match is None:
+        return None
+    name, tab, said = match["rest"].partition("\t")
+    kind = _kind(said) if name.strip() and tab else CALL if _CALL.match(said or name) else SYSTEM
+    return kind or Message(name.strip(), stamp_of(date, match["time"].strip()), [said])
 
 
 def _kind(said: str) -> str | None:
@@ -88,12 +76,21 @@ def _kind(said: str) -> str | None:
     return next((kind for kind, names in _KINDS.items() if names.fullmatch(said.strip())), None)
 
 
-def _is_date(text: str) -> bool:
+def _date(text: str) -> str | None:
     """`2024/05/01(Wed)`, `Wed, 5/1/2024`, `2024.05.01 Wednesday`."""
     if len(text) > 40 or "\t" in text:
-        return False
+        return None
     found = find_stamp(f"[{re.sub(r'[()（）]', ' ', text).strip()}] ")
-    return found is not None and found.stamp.numbers is not None and found.stamp.hour is None
+    alone = found is not None and found.stamp.numbers is not None and found.stamp.hour is None
+    return text.strip().lstrip("\ufeff") if alone else None
+
+
+_LAYOUT = Layout(
+    message=_message,
+    date=_date,
+    heading=(TITLE, _SAVED),
+    expected="expected a date, or a time, a name and a text with tabs between",
+)
 
 
 def _unquoted(lines: list[str]) -> list[str]:

@@ -10,18 +10,16 @@ from typing import Any
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.chat_json import BadMessage, Gathering, name_of, objects, string
 from dialog.formats.html_text import as_text
-from dialog.formats.json_document import open_document
+from dialog.formats.json_document import opened
 from dialog.formats.left_out import CALL, DELETED, EMPTY, MEDIA, SYSTEM, is_silent
 from dialog.formats.source import Source, Unreadable
 
 
 def read_teams(source: Source) -> Iterator[Conversation | Unreadable]:
     """A conversation for each chat."""
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
-    yield from document.faults
     value = document.value
     if isinstance(value, dict) and isinstance(value.get("conversations"), list):
         for number, chat in enumerate(objects(value["conversations"])):
@@ -36,13 +34,12 @@ def read_teams(source: Source) -> Iterator[Conversation | Unreadable]:
             )
             yield from gathering.items(document.warnings)
         return
-    key = "value" if isinstance(value, dict) and "value" in value else "messages"
-    messages = value.get(key) if isinstance(value, dict) else value
-    if not isinstance(messages, list):
+    messages = document.messages("messages", "value")
+    if messages is None:
         yield Unreadable.at(0, "expected conversations, value or messages, as Teams, Skype and Google Chat write them")
         return
     gathering = Gathering(f"{source.name}-1")
-    gathering.take(messages, _message, key, document.lines_of(key if isinstance(value, dict) else ""))
+    gathering.take(messages.items, _message, messages.place, messages.line_of)
     yield from gathering.items(document.warnings)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.chat_json import Gathering, encodable, name_of, objects, string, words_in
-from dialog.formats.json_document import open_document
+from dialog.formats.json_document import opened
 from dialog.formats.left_out import (
     CALL,
     CONTACT,
@@ -58,11 +58,9 @@ _TEXTS = frozenset(("text", "title", "question", "caption", "description"))
 
 def read_telegram(source: Source) -> Iterator[Conversation | Unreadable]:
     """A conversation for each chat, called after it."""
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
-    yield from document.faults
     arrays = 0  # of messages, in the order in which they stand in the file
     for number, chat in enumerate(_chats(document.value), 1):
         messages = chat.get("messages") if isinstance(chat, dict) else None

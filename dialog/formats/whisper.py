@@ -8,7 +8,7 @@ from typing import Any
 
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.chat_json import Gathering, objects, string
-from dialog.formats.json_document import open_document
+from dialog.formats.json_document import opened
 from dialog.formats.source import Source, Unreadable
 
 _NOBODY = Caveat("no-people", "the transcript names no speakers; everything was taken to be of one and the same")
@@ -16,20 +16,16 @@ _NOBODY = Caveat("no-people", "the transcript names no speakers; everything was 
 
 def read_whisper(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of a transcript, with its times from the beginning of the recording."""
-    document = open_document(source)
-    if isinstance(document, Unreadable):
-        yield document
+    document = yield from opened(source)
+    if document is None:
         return
-    yield from document.faults
-    value = document.value
-    key = next((k for k in ("segments", "transcription") if isinstance(value, dict) and k in value), "segments")
-    segments = value.get(key) if isinstance(value, dict) else value
-    if not isinstance(segments, list):
+    segments = document.messages("segments", "transcription")
+    if segments is None:
         yield Unreadable.at(0, "segments: expected an array, as Whisper writes it")
         return
     gathering = Gathering(f"{source.name}-1")
-    gathering.take(segments, _segment, key, document.lines_of(key if isinstance(value, dict) else ""))
-    named = any(isinstance(s.get("speaker"), str | int) for s in objects(segments))
+    gathering.take(segments.items, _segment, segments.place, segments.line_of)
+    named = any(isinstance(s.get("speaker"), str | int) for s in objects(segments.items))
     yield from gathering.items((*document.warnings, *(() if named else (_NOBODY,))))
 
 
