@@ -34,7 +34,6 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("emotion", "pictures", "repeats"),
         ("config", "storage"),
         ("client", "edge"),
-        ("wire",),
     ),
     "ui": (("commands",), ("page",), ("messages", "scores")),
 }

@@ -1,22 +1,58 @@
-"""A typed client of the service: conversations, chats, batches and pictures."""
+"""A typed client of the service: conversations, chats, batches and pictures, for programs that wait and others.
 
-from serve.client.batches import Batch, BatchFailure
-from serve.client.client import Chat, ChatSummary, Client, EmotionsAnswer, Label, Message, Mode, Model, ServiceError
-from serve.client.pictures import Round, VisualAnswer, VisualDialog, VisualDialogSummary
+It needs httpx, orjson and tenacity, and is the distribution `rapport-client` too: so it imports its own files by their
+place, and nothing else of ours but through `conversation` and `answers`.
+"""
+
+from .answers import Answer, Candidate, Thing
+from .asynchronous import AsyncClient
+from .client import Client
+from .conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Tag, Utterance
+from .errors import ServiceError
+from .things import (
+    Batch,
+    BatchFailure,
+    Callback,
+    Chat,
+    ChatSummary,
+    EmotionsAnswer,
+    Label,
+    Message,
+    Mode,
+    Model,
+    Round,
+    State,
+    VisualAnswer,
+    VisualDialog,
+    VisualDialogSummary,
+)
 
 __all__ = [
+    "Answer",
+    "AsyncClient",
     "Batch",
     "BatchFailure",
+    "Callback",
+    "Candidate",
+    "Cause",
+    "Caveat",
     "Chat",
     "ChatSummary",
     "Client",
+    "Conversation",
     "EmotionsAnswer",
     "Label",
+    "MalformedConversation",
     "Message",
     "Mode",
     "Model",
+    "Prediction",
     "Round",
     "ServiceError",
+    "State",
+    "Tag",
+    "Thing",
+    "Utterance",
     "VisualAnswer",
     "VisualDialog",
     "VisualDialogSummary",

@@ -1,142 +1,51 @@
-"""A typed client of the service: conversations, chats, batches and pictures, and retries that know when to stop."""
+"""A typed client of the service that waits for each answer, and retries that know when to stop."""
 
 import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
-from typing import Any, Literal, Self
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import httpx
 import orjson
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from dialog.conversation import Caveat, Conversation, Prediction
-from serve.client.batches import BatchCalls
-from serve.client.pictures import VisualCalls
+from . import batch_calls, calls, picture_calls
+from .calls import Call, Pages, Steps
+from .conversation import Conversation
+from .errors import ServiceError, problem_of, silence
+from .picture_calls import Picture
+from .retries import Patience
+from .things import (
+    Batch,
+    Chat,
+    ChatSummary,
+    EmotionsAnswer,
+    Label,
+    Message,
+    Mode,
+    Model,
+    Round,
+    State,
+    VisualAnswer,
+    VisualDialog,
+    VisualDialogSummary,
+)
 
-Mode = Literal["offline", "live"]
-_LIMITS_SECONDS = 60.0
-"""A service that was started anew may have others."""
-
-
-class ServiceError(Exception):
-    """The service answered with a problem, or did not answer (status 0). `kind` is stable, `detail` is for people."""
-
-    def __init__(
-        self,
-        status: int,
-        kind: str,
-        detail: str,
-        *,
-        request_id: str | None = None,
-        faults: Sequence[tuple[str, str]] = (),
-        limit: str | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        places = "; ".join(f"{pointer}: {problem}" for pointer, problem in faults)
-        super().__init__(f"{detail} ({places})" if places else detail)
-        self.status = status
-        self.kind = kind
-        self.detail = detail
-        self.request_id = request_id
-        self.faults = tuple(faults)
-        """(JSON pointer, what is wrong there)."""
-        self.limit = limit
-        self.retry_after = retry_after
-        """Seconds, where the service said so."""
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether waiting helps."""
-        return self.status in (429, 503)
+T = TypeVar("T")
+LIMITS_SECONDS = 60.0
+"""How long known limits are good: a service that was started anew may have others."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EmotionsAnswer:
-    """Labelled conversations, in the order they were sent."""
-
-    conversations: tuple[Conversation, ...]
-    model_version: str
-    mode: Mode
-    warnings: tuple[Caveat, ...]
-    request_id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """A message of a live chat. `n` counts from 0; `error` says why there is no prediction."""
-
-    n: int
-    speaker: str
-    text: str
-    time: str | None
-    prediction: Prediction | None
-    error: str | None
-    correction: str | None
-    warnings: tuple[Caveat, ...] = ()
-
-    @property
-    def emotion(self) -> str | None:
-        """The label to show: a person's where there is one, else the model's."""
-        return self.correction or (self.prediction.emotion if self.prediction else None)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chat:
-    """A live chat. `messages` may be a part of its `total`."""
-
-    id: str
-    created: str
-    model: str
-    model_version: str
-    labels: tuple[str, ...]
-    total: int
-    messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatSummary:
-    """A chat in a list. `touched` is when something was last said in it."""
-
-    id: str
-    created: str
-    touched: str | None
-    model: str
-    model_version: str
-    total: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Label:
-    """A label, and how to show it."""
-
-    name: str
-    sentiment: str | None
-    symbol: str | None
-    colour: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Model:
-    """A model the service can use, as its card tells it."""
-
-    name: str
-    task: str
-    labels: tuple[str, ...]
-    label_set: str | None
-    summary: str
-    scores: Mapping[str, Any]
-    default: bool
-
-
-class Client(BatchCalls, VisualCalls):
+class Client:
     """Calls a running service. Safe to use from several threads; close it, or use it in a `with`.
 
     429 and 503 are tried again `retries` times, as late as the service asks and with some chance in it; a 500 once.
     What makes something has a key, so that it is made once however often it is tried. Every method raises ServiceError.
+    A picture is a file's bytes or its path. Lists come page by page, the newest first, made between two times
+    (`2026-01-31`, `2026-01-31T12:00:00Z`); 403 where the service keeps them secret.
     """
 
     def __init__(
@@ -153,15 +62,9 @@ class Client(BatchCalls, VisualCalls):
         """timeout and longest_wait are in seconds; `key` is one the service gave; `verify` is httpx's, and so is
         `transport`, for tests."""
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/") + "/v1",
-            timeout=httpx.Timeout(timeout, connect=10.0),
-            headers={} if key is None else {"Authorization": f"Bearer {key}"},
-            verify=verify,
-            transport=transport,
+            **settings(base_url, timeout, key), verify=verify, transport=transport, follow_redirects=False
         )
-        self._retries = retries
-        self._longest_wait = longest_wait
-        self._wait = wait_exponential_jitter(multiplier=0.2, max=longest_wait, jitter=0.5)
+        self._patience = Patience(retries, longest_wait)
         self._limits: tuple[float, Mapping[str, float]] | None = None
 
     def __enter__(self) -> Self:
@@ -186,68 +89,145 @@ class Client(BatchCalls, VisualCalls):
         model: str | None = None,
     ) -> EmotionsAnswer:
         """The conversations with a prediction on every utterance; one that could not be labelled has an `error`."""
-        options = {"causes": causes, "label_set": label_set, "mode": mode, "model": model}
-        body = {"conversations": [c.to_dict() for c in conversations], "options": options}
-        answer = self._call("POST", "/emotions", body)
-        return EmotionsAnswer(
-            conversations=tuple(Conversation.from_dict(c) for c in answer["conversations"]),
-            model_version=answer["model_version"],
-            mode=answer["mode"],
-            warnings=tuple(Caveat.of(w) for w in answer["warnings"]),
-            request_id=answer["request_id"],
-        )
+        return self._do(calls.emotions(conversations, causes=causes, label_set=label_set, mode=mode, model=model))
 
     def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
         """A new, empty chat."""
-        return _chat(self._call("POST", "/chats", {"model": model, "label_set": label_set}, makes=True))
+        return self._do(calls.start_chat(model, label_set))
 
     def add_message(self, chat_id: str, speaker: str, text: str, *, time: str | None = None) -> Message:
         """The message, labelled from what came before it."""
-        body = {"speaker": speaker, "text": text, "time": time}
-        return _message(self._call("POST", f"/chats/{chat_id}/messages", body, makes=True))
+        return self._do(calls.add_message(chat_id, speaker, text, time))
 
     def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
         """The chat with its messages from `after` on: all of them, or at most `limit`."""
-        messages: list[Message] = []
-        while True:
-            wanted = {"after": after + len(messages)}
-            if limit is not None:
-                wanted["limit"] = limit - len(messages)
-            page = self._call("GET", f"/chats/{chat_id}", params=wanted)
-            messages += [_message(m) for m in page["messages"]]
-            enough = limit is not None and len(messages) >= limit
-            if enough or not page["messages"] or after + len(messages) >= page["total"]:
-                return _chat(page, messages)
+        return self._do_all(calls.chat(chat_id, after, limit))
 
     def chats(self, *, since: str | None = None, before: str | None = None) -> Iterator[ChatSummary]:
-        """All chats of this key, the newest first, made between two times (`2026-01-31`, `2026-01-31T12:00:00Z`). They
-        are asked for page by page. ServiceError 403 where the service keeps them secret."""
-        return (ChatSummary(**c) for c in self._pages("/chats", "chats", {"since": since, "before": before}))
+        """All chats of this key."""
+        return self._go_through(calls.chats(since, before))
 
     def delete_chat(self, chat_id: str) -> None:
         """Deletes the chat and its messages for good; a chat that is gone already is fine."""
         try:
-            self._call("DELETE", f"/chats/{chat_id}")
+            self._do(calls.delete(f"/chats/{chat_id}"))
         except ServiceError as error:
             if error.status != 404:
                 raise
 
     def correct(self, chat_id: str, n: int, emotion: str | None) -> Message:
         """Message n with the label a person thinks right; None takes a correction back."""
-        path = f"/chats/{chat_id}/messages/{n}/correction"
-        if emotion is None:
-            return _message(self._call("DELETE", path))
-        return _message(self._call("PUT", path, {"emotion": emotion}))
+        return self._do(calls.correct(chat_id, n, emotion))
+
+    def start_batch(
+        self,
+        log: str | Path,
+        *,
+        filename: str | None = None,
+        input_format: str = "auto",
+        columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        to: str = "jsonl",
+        model: str | None = None,
+        label_set: str | None = None,
+        anonymise: bool = False,
+        callback: str | None = None,
+    ) -> Batch:
+        """Uploads a log to be labelled. It is read piece by piece; tried once only, since a try may be a gigabyte.
+
+        columns says which column of a table is which (`{"text": "Comment Body"}`), and encoding what its bytes are in.
+        The address in `callback` is told when it has ended; ServiceError 403 where the service may not call its host.
+        """
+        begun = batch_calls.start(
+            log,
+            filename=filename,
+            input_format=input_format,
+            columns=columns,
+            encoding=encoding,
+            to=to,
+            model=model,
+            label_set=label_set,
+            anonymise=anonymise,
+            callback=callback,
+        )
+        with Path(log).open("rb") as file:
+            return self._once(begun, {}, batch_calls.pieces(file))
+
+    def batch(self, batch_id: str) -> Batch:
+        """How far it is."""
+        return self._do(batch_calls.look(batch_id))
+
+    def batches(
+        self,
+        *,
+        state: State | None = None,
+        filename: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
+    ) -> Iterator[Batch]:
+        """All batches of this key: those in a state, with a text in their file's name."""
+        return self._go_through(batch_calls.listed(state=state, filename=filename, since=since, before=before))
+
+    def follow_batch(self, batch_id: str, *, every: float = 1.0) -> Iterator[Batch]:
+        """The batch as it is, and again whenever it is further, until it has ended. Asks every so many seconds."""
+        known = None
+        while known is None or not known.ended:
+            if known is not None:
+                time.sleep(every)
+            if (found := self.batch(batch_id)) != known:
+                known = found
+                yield found
+
+    def save_batch(self, batch_id: str, path: str | Path) -> None:
+        """Writes the labelled log to a file. ServiceError 409 while there is none."""
+        with self._stream(f"/batches/{batch_id}/output") as response, Path(path).open("wb") as file:
+            for piece in response.iter_bytes(batch_calls.CHUNK):
+                file.write(piece)
+
+    def delete_batch(self, batch_id: str) -> None:
+        """Stops it and deletes the log and what was made of it. ServiceError 404 where there is none any more."""
+        self._do(calls.delete(f"/batches/{batch_id}"))
+
+    def show_picture(self, picture: Picture, *, caption: str = "") -> VisualDialog:
+        """A new dialogue about a picture."""
+        return self._do(picture_calls.show(picture, caption))
+
+    def ask(self, dialog_id: str, question: str) -> Round:
+        """The answer to one more question, read off the picture and the rounds before."""
+        return self._do(picture_calls.ask(dialog_id, question))
+
+    def visual_dialog(self, dialog_id: str) -> VisualDialog:
+        """The dialogue so far."""
+        return self._do(picture_calls.look(dialog_id))
+
+    def visual_dialogs(
+        self, *, caption: str | None = None, since: str | None = None, before: str | None = None
+    ) -> Iterator[VisualDialogSummary]:
+        """All dialogues of this key: those with a text in their caption."""
+        return self._go_through(picture_calls.listed(caption=caption, since=since, before=before))
+
+    def picture(self, dialog_id: str) -> bytes:
+        """The picture as the service keeps it: a JPEG, upright and small."""
+        with self._stream(f"/visual-dialogs/{dialog_id}/picture") as response:
+            return response.read()
+
+    def delete_visual_dialog(self, dialog_id: str) -> None:
+        """Deletes the picture and all that was said of it for good. ServiceError 404 where there is none any more."""
+        self._do(calls.delete(f"/visual-dialogs/{dialog_id}"))
+
+    def answer(
+        self, picture: Picture, question: str, *, rounds: Sequence[tuple[str, str]] = (), caption: str = ""
+    ) -> VisualAnswer:
+        """The answer to one question after `rounds` of (question, answer); the service keeps nothing."""
+        return self._do(picture_calls.answer(picture, question, rounds, caption))
 
     def models(self) -> tuple[Model, ...]:
         """The models there are."""
-        found = self._call("GET", "/models")["models"]
-        return tuple(Model(**{**m, "labels": tuple(m["labels"])}) for m in found)
+        return self._do(calls.models())
 
     def labels(self) -> dict[str, tuple[Label, ...]]:
         """The label sets there are, by name."""
-        found = self._call("GET", "/labels")["label_sets"]
-        return {s["name"]: tuple(Label(**label) for label in s["labels"]) for s in found}
+        return self._do(calls.labels())
 
     def limits(self, *, fresh: bool = False) -> Mapping[str, float]:
         """The limits of the service by name, as a ServiceError names them: what exceeds one is refused.
@@ -256,7 +236,7 @@ class Client(BatchCalls, VisualCalls):
         """
         now = time.monotonic()
         if fresh or self._limits is None or now > self._limits[0]:
-            self._limits = now + _LIMITS_SECONDS, MappingProxyType(self._call("GET", "/limits")["limits"])
+            self._limits = now + LIMITS_SECONDS, self._do(calls.limits())
         return self._limits[1]
 
     def ready(self) -> bool:
@@ -266,48 +246,36 @@ class Client(BatchCalls, VisualCalls):
         except httpx.HTTPError:
             return False
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        *,
-        params: dict[str, Any] | None = None,
-        makes: bool = False,
-    ) -> Any:
-        """makes: something that must not be made twice; a key says so to the service, however often it is tried."""
-        headers = {"Idempotency-Key": uuid.uuid4().hex} if makes else {}
-        return self._retrying()(self._once, method, path, body, params, headers)
+    def _do(self, call: Call[T]) -> T:
+        headers = headers_of(call)
+        found: T = self._patience.waiting()(self._once, call, headers, call.content)
+        return found
 
-    def _pages(self, path: str, name: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        asked = {key: value for key, value in params.items() if value is not None}
+    def _do_all(self, steps: Steps[T]) -> T:
+        call = next(steps)
         while True:
-            page = self._call("GET", path, params=asked)
-            yield from page[name]
-            if page["next"] is None:
-                return
-            asked["cursor"] = page["next"]
+            try:
+                call = steps.send(self._do(call))
+            except StopIteration as done:
+                found: T = done.value
+                return found
 
-    def _retrying(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception(_Again()),
-            wait=self._seconds,
-            stop=stop_after_attempt(self._retries + 1),
-            reraise=True,
-        )
+    def _go_through(self, pages: Pages[T]) -> Iterator[T]:
+        found, cursor = self._do(pages.page(None))
+        yield from found
+        while cursor is not None:
+            found, cursor = self._do(pages.page(cursor))
+            yield from found
 
-    def _send(self, path: str, content: Iterator[bytes], params: dict[str, Any]) -> Any:
-        """Posts what may be large, once."""
-        headers = {"Content-Type": "application/octet-stream"}
-        return self._answer("POST", path, content=content, headers=headers, params=params)
-
-    def _send_form(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
-        """Posts a form with a picture, as often as another call."""
-        return self._retrying()(self._form_once, path, picture, fields)
-
-    def _form_once(self, path: str, picture: bytes, fields: dict[str, str]) -> Any:
-        files = {"picture": ("picture", picture, "application/octet-stream")}
-        return self._answer("POST", path, files=files, data=fields)
+    def _once(self, call: Call[T], headers: Mapping[str, str], content: bytes | Iterator[bytes] | None) -> T:
+        kind = {} if content is None else {"Content-Type": call.kind}
+        try:
+            response = self._http.request(
+                call.method, call.path, params=call.params, content=content, headers={**kind, **headers}
+            )
+        except httpx.HTTPError as error:
+            raise silence(self._http.base_url, error) from error
+        return answer_of(call, response)
 
     @contextmanager
     def _stream(self, path: str) -> Iterator[httpx.Response]:
@@ -316,103 +284,31 @@ class Client(BatchCalls, VisualCalls):
             with self._http.stream("GET", path) as response:
                 if response.status_code >= 400:
                     response.read()
-                    raise _problem(response)
+                    raise problem_of(response)
                 yield response
         except httpx.HTTPError as error:
-            raise self._silence(error) from error
-
-    def _once(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None,
-        params: dict[str, Any] | None,
-        headers: dict[str, str],
-    ) -> Any:
-        content = None if body is None else orjson.dumps(body)
-        kind = {} if body is None else {"Content-Type": "application/json"}
-        return self._answer(method, path, content=content, headers={**kind, **headers}, params=params)
-
-    def _answer(self, method: str, path: str, **request: Any) -> Any:
-        try:
-            response = self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise self._silence(error) from error
-        if response.status_code >= 400:
-            raise _problem(response)
-        return orjson.loads(response.content) if response.content else None
-
-    def _silence(self, error: httpx.HTTPError) -> ServiceError:
-        kind = "timeout" if isinstance(error, httpx.TimeoutException) else "unreachable"
-        return ServiceError(0, kind, f"the service at {self._http.base_url} does not answer ({kind})")
-
-    def _seconds(self, state: RetryCallState) -> float:
-        """How long to wait: what the service asked for, and a little more so that not everybody returns at once."""
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, ServiceError) and error.retry_after else 0.0
-        return min(asked + self._wait(state), self._longest_wait)
+            raise silence(self._http.base_url, error) from error
 
 
-class _Again:
-    """Whether a call is made again after this error; remembers the one second chance that a 500 has."""
-
-    def __init__(self) -> None:
-        self._chances = 1
-
-    def __call__(self, error: BaseException) -> bool:
-        if not isinstance(error, ServiceError):
-            return False
-        if error.kind == "model-missing":
-            return False
-        if error.overloaded or error.kind == "in-progress":
-            return True
-        if error.status == 500 and self._chances:
-            self._chances -= 1
-            return True
-        return False
+def settings(base_url: str, timeout: float, key: str | None) -> dict[str, Any]:
+    """What both kinds of httpx's clients are made with."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    if httpx.URL(base_url).host in ("127.0.0.1", "localhost", "::1"):
+        headers["Accept-Encoding"] = "identity"  # on one machine compressing costs more than it saves
+    return {
+        "base_url": base_url.rstrip("/") + "/v1",
+        "timeout": httpx.Timeout(timeout, connect=10.0),
+        "headers": headers,
+    }
 
 
-def _problem(response: httpx.Response) -> ServiceError:
-    try:
-        problem = orjson.loads(response.content)
-        faults = [(f["pointer"], f["detail"]) for f in problem.get("errors") or ()]
-        kind, detail = problem["type"].rpartition(":")[2], problem["detail"]
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):  # a proxy in between
-        problem, faults, kind, detail = {}, [], "other", f"HTTP {response.status_code} {response.reason_phrase}"
-    asked = response.headers.get("retry-after", "")
-    return ServiceError(
-        response.status_code,
-        kind,
-        detail,
-        request_id=problem.get("request_id") or response.headers.get("x-request-id"),
-        faults=faults,
-        limit=problem.get("limit"),
-        retry_after=float(asked) if asked.isdigit() else None,
-    )
+def headers_of(call: Call[Any]) -> dict[str, str]:
+    """The headers that every try of a call has in common."""
+    return {"Idempotency-Key": uuid.uuid4().hex} if call.makes else {}
 
 
-def _chat(value: Mapping[str, Any], messages: Sequence[Message] | None = None) -> Chat:
-    found = messages if messages is not None else [_message(m) for m in value["messages"]]
-    return Chat(
-        id=value["id"],
-        created=value["created"],
-        model=value["model"],
-        model_version=value["model_version"],
-        labels=tuple(value["labels"]),
-        total=value["total"],
-        messages=tuple(found),
-    )
-
-
-def _message(value: Mapping[str, Any]) -> Message:
-    prediction = value["prediction"]
-    return Message(
-        n=value["n"],
-        speaker=value["speaker"],
-        text=value["text"],
-        time=value["time"],
-        prediction=None if prediction is None else Prediction.from_dict(prediction),
-        error=value["error"],
-        correction=value["correction"],
-        warnings=tuple(Caveat.of(w) for w in value.get("warnings", ())),
-    )
+def answer_of(call: Call[T], response: httpx.Response) -> T:
+    """What was answered, once it is read. ServiceError."""
+    if response.status_code >= 400:
+        raise problem_of(response)
+    return call.read(orjson.loads(response.content) if response.content else None)

@@ -165,7 +165,7 @@ class MemoryClient(PicturesInMemory):
             conversations=0,
             failed=0,
             utterances=0,
-            failures=[],
+            failures=(),
             error=None,
             output=None,
         )
@@ -208,17 +208,23 @@ class MemoryClient(PicturesInMemory):
         if batch.ended or (batch.state == "queued" and not self.pace):
             return batch
         if batch.state == "queued":
-            return batch.model_copy(update={"state": "running"})
+            return replace(batch, state="running")
         if b"unreadable" in self.logs[batch.id]:
-            return batch.model_copy(update={"state": "failed", "error": "this is binary data, not text"})
+            return replace(batch, state="failed", error="this is binary data, not text")
         fraction = min(1.0, batch.fraction + self.pace)
         n = int(fraction * self.logs[batch.id].count(b"\n"))
         failure = BatchFailure(id="chat-2", line=2, error="no name <b>before</b> the colon")
-        failures = [failure] if b"broken" in self.logs[batch.id] else []
-        now = {"fraction": fraction, "utterances": n, "conversations": 1, "failed": len(failures), "failures": failures}
+        failures = (failure,) if b"broken" in self.logs[batch.id] else ()
+        now: dict[str, Any] = {
+            "fraction": fraction,
+            "utterances": n,
+            "conversations": 1,
+            "failed": len(failures),
+            "failures": failures,
+        }
         if fraction == 1:
             now |= {"state": "done", "output": f"/v1/batches/{batch.id}/output"}
-        return batch.model_copy(update=now)
+        return replace(batch, **now)
 
     def models(self) -> tuple[Model, ...]:
         self._check()

@@ -33,8 +33,9 @@ TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]
 class Served:
     """A server in a thread, and where it is."""
 
-    def __init__(self, folder: Path) -> None:
-        config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, visual=NO_ENGINE)  # type: ignore[arg-type]
+    def __init__(self, folder: Path, *, engine: str = NO_ENGINE["engine"]) -> None:
+        visual = {"engine": engine, "threads": 1}
+        config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, visual=visual)  # type: ignore[arg-type]
         self.storage = Storage(folder / "test.sqlite")
         labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
         api = create_api(labeller, viewer, Choice.of(config), self.storage, LIMITS)

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from dialog.conversation import Conversation, Utterance
-from serve.client import Client, ServiceError
-from serve.client.batches import Batch
+from serve.client import Batch, Client, ServiceError
 from tests.dialog.tiny_visual import make_visual, picture
 from tests.serve.running import Running
 

@@ -1,0 +1,279 @@
+"""The client for programs with an event loop: the same calls, awaited."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, TypeVar
+
+import httpx
+
+from . import batch_calls, calls, picture_calls
+from .calls import Call, Pages, Steps
+from .client import LIMITS_SECONDS, answer_of, headers_of, settings
+from .conversation import Conversation
+from .errors import ServiceError, problem_of, silence
+from .picture_calls import Picture
+from .retries import Patience
+from .things import (
+    Batch,
+    Chat,
+    ChatSummary,
+    EmotionsAnswer,
+    Label,
+    Message,
+    Mode,
+    Model,
+    Round,
+    State,
+    VisualAnswer,
+    VisualDialog,
+    VisualDialogSummary,
+)
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Client, awaited: the same methods, arguments, retries and errors, and lists that come by `async for`."""
+
+    def __init__(
+        self,
+        base_url: str = "http://127.0.0.1:8000",
+        *,
+        timeout: float = 130.0,
+        retries: int = 4,
+        longest_wait: float = 30.0,
+        key: str | None = None,
+        verify: ssl.SSLContext | bool = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """As Client."""
+        self._http = httpx.AsyncClient(
+            **settings(base_url, timeout, key), verify=verify, transport=transport, follow_redirects=False
+        )
+        self._patience = Patience(retries, longest_wait)
+        self._limits: tuple[float, Mapping[str, float]] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._http.aclose()
+
+    async def emotions(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        causes: bool = True,
+        label_set: str | None = None,
+        mode: Mode = "offline",
+        model: str | None = None,
+    ) -> EmotionsAnswer:
+        """As Client.emotions."""
+        return await self._do(calls.emotions(conversations, causes=causes, label_set=label_set, mode=mode, model=model))
+
+    async def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
+        """As Client.start_chat."""
+        return await self._do(calls.start_chat(model, label_set))
+
+    async def add_message(self, chat_id: str, speaker: str, text: str, *, time: str | None = None) -> Message:
+        """As Client.add_message."""
+        return await self._do(calls.add_message(chat_id, speaker, text, time))
+
+    async def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
+        """As Client.chat."""
+        return await self._do_all(calls.chat(chat_id, after, limit))
+
+    def chats(self, *, since: str | None = None, before: str | None = None) -> AsyncIterator[ChatSummary]:
+        """As Client.chats."""
+        return self._go_through(calls.chats(since, before))
+
+    async def delete_chat(self, chat_id: str) -> None:
+        """As Client.delete_chat."""
+        try:
+            await self._do(calls.delete(f"/chats/{chat_id}"))
+        except ServiceError as error:
+            if error.status != 404:
+                raise
+
+    async def correct(self, chat_id: str, n: int, emotion: str | None) -> Message:
+        """As Client.correct."""
+        return await self._do(calls.correct(chat_id, n, emotion))
+
+    async def start_batch(
+        self,
+        log: str | Path,
+        *,
+        filename: str | None = None,
+        input_format: str = "auto",
+        columns: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+        to: str = "jsonl",
+        model: str | None = None,
+        label_set: str | None = None,
+        anonymise: bool = False,
+        callback: str | None = None,
+    ) -> Batch:
+        """As Client.start_batch."""
+        begun = batch_calls.start(
+            log,
+            filename=filename,
+            input_format=input_format,
+            columns=columns,
+            encoding=encoding,
+            to=to,
+            model=model,
+            label_set=label_set,
+            anonymise=anonymise,
+            callback=callback,
+        )
+        with await asyncio.to_thread(Path(log).open, "rb") as file:
+            return await self._once(begun, {}, _pieces(file))
+
+    async def batch(self, batch_id: str) -> Batch:
+        """As Client.batch."""
+        return await self._do(batch_calls.look(batch_id))
+
+    def batches(
+        self,
+        *,
+        state: State | None = None,
+        filename: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
+    ) -> AsyncIterator[Batch]:
+        """As Client.batches."""
+        return self._go_through(batch_calls.listed(state=state, filename=filename, since=since, before=before))
+
+    async def follow_batch(self, batch_id: str, *, every: float = 1.0) -> AsyncIterator[Batch]:
+        """As Client.follow_batch."""
+        known = None
+        while known is None or not known.ended:
+            if known is not None:
+                await asyncio.sleep(every)
+            if (found := await self.batch(batch_id)) != known:
+                known = found
+                yield found
+
+    async def save_batch(self, batch_id: str, path: str | Path) -> None:
+        """As Client.save_batch."""
+        async with self._stream(f"/batches/{batch_id}/output") as response:
+            with await asyncio.to_thread(Path(path).open, "wb") as file:
+                async for piece in response.aiter_bytes(batch_calls.CHUNK):
+                    await asyncio.to_thread(file.write, piece)
+
+    async def delete_batch(self, batch_id: str) -> None:
+        """As Client.delete_batch."""
+        await self._do(calls.delete(f"/batches/{batch_id}"))
+
+    async def show_picture(self, picture: Picture, *, caption: str = "") -> VisualDialog:
+        """As Client.show_picture."""
+        return await self._do(await asyncio.to_thread(picture_calls.show, picture, caption))
+
+    async def ask(self, dialog_id: str, question: str) -> Round:
+        """As Client.ask."""
+        return await self._do(picture_calls.ask(dialog_id, question))
+
+    async def visual_dialog(self, dialog_id: str) -> VisualDialog:
+        """As Client.visual_dialog."""
+        return await self._do(picture_calls.look(dialog_id))
+
+    def visual_dialogs(
+        self, *, caption: str | None = None, since: str | None = None, before: str | None = None
+    ) -> AsyncIterator[VisualDialogSummary]:
+        """As Client.visual_dialogs."""
+        return self._go_through(picture_calls.listed(caption=caption, since=since, before=before))
+
+    async def picture(self, dialog_id: str) -> bytes:
+        """As Client.picture."""
+        async with self._stream(f"/visual-dialogs/{dialog_id}/picture") as response:
+            return await response.aread()
+
+    async def delete_visual_dialog(self, dialog_id: str) -> None:
+        """As Client.delete_visual_dialog."""
+        await self._do(calls.delete(f"/visual-dialogs/{dialog_id}"))
+
+    async def answer(
+        self, picture: Picture, question: str, *, rounds: Sequence[tuple[str, str]] = (), caption: str = ""
+    ) -> VisualAnswer:
+        """As Client.answer."""
+        return await self._do(await asyncio.to_thread(picture_calls.answer, picture, question, rounds, caption))
+
+    async def models(self) -> tuple[Model, ...]:
+        """As Client.models."""
+        return await self._do(calls.models())
+
+    async def labels(self) -> dict[str, tuple[Label, ...]]:
+        """As Client.labels."""
+        return await self._do(calls.labels())
+
+    async def limits(self, *, fresh: bool = False) -> Mapping[str, float]:
+        """As Client.limits."""
+        now = time.monotonic()
+        if fresh or self._limits is None or now > self._limits[0]:
+            self._limits = now + LIMITS_SECONDS, await self._do(calls.limits())
+        return self._limits[1]
+
+    async def ready(self) -> bool:
+        """As Client.ready."""
+        try:
+            return (await self._http.get("/health/ready", timeout=10.0)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def _do(self, call: Call[T]) -> T:
+        headers = headers_of(call)
+        return await self._patience.awaiting()(self._once, call, headers, call.content)
+
+    async def _do_all(self, steps: Steps[T]) -> T:
+        call = next(steps)
+        while True:
+            try:
+                call = steps.send(await self._do(call))
+            except StopIteration as done:
+                found: T = done.value
+                return found
+
+    async def _go_through(self, pages: Pages[T]) -> AsyncIterator[T]:
+        cursor, more = None, True
+        while more:
+            found, cursor = await self._do(pages.page(cursor))
+            for one in found:
+                yield one
+            more = cursor is not None
+
+    async def _once(self, call: Call[T], headers: Mapping[str, str], content: bytes | AsyncIterator[bytes] | None) -> T:
+        kind = {} if content is None else {"Content-Type": call.kind}
+        try:
+            response = await self._http.request(
+                call.method, call.path, params=call.params, content=content, headers={**kind, **headers}
+            )
+        except httpx.HTTPError as error:
+            raise silence(self._http.base_url, error) from error
+        return answer_of(call, response)
+
+    @asynccontextmanager
+    async def _stream(self, path: str) -> AsyncIterator[httpx.Response]:
+        try:
+            async with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise problem_of(response)
+                yield response
+        except httpx.HTTPError as error:
+            raise silence(self._http.base_url, error) from error
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(file.read, batch_calls.CHUNK):
+        yield piece

@@ -1,0 +1,211 @@
+"""What the service gives, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, TypeVar
+
+from .answers import Answer
+from .conversation import Caveat, Conversation, Prediction
+
+Mode = Literal["offline", "live"]
+State = Literal["queued", "running", "done", "failed"]
+Box = tuple[float, float, float, float]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmotionsAnswer:
+    """Labelled conversations, in the order they were sent."""
+
+    conversations: tuple[Conversation, ...]
+    model_version: str
+    mode: Mode
+    warnings: tuple[Caveat, ...]
+    request_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A message of a live chat. `n` counts from 0; `error` says why there is no prediction."""
+
+    n: int
+    speaker: str
+    text: str
+    time: str | None
+    prediction: Prediction | None
+    error: str | None
+    correction: str | None
+    warnings: tuple[Caveat, ...] = ()
+
+    @property
+    def emotion(self) -> str | None:
+        """The label to show: a person's where there is one, else the model's."""
+        return self.correction or (self.prediction.emotion if self.prediction else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chat:
+    """A live chat. `messages` may be a part of its `total`."""
+
+    id: str
+    created: str
+    model: str
+    model_version: str
+    labels: tuple[str, ...]
+    total: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatSummary:
+    """A chat in a list. `touched` is when something was last said in it."""
+
+    id: str
+    created: str
+    touched: str | None
+    model: str
+    model_version: str
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """A label, and how to show it."""
+
+    name: str
+    sentiment: str | None
+    symbol: str | None
+    colour: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Model:
+    """A model the service can use, as its card tells it."""
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    label_set: str | None
+    summary: str
+    scores: Mapping[str, Any]
+    default: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchFailure:
+    """One item of a log that could not be read or labelled. `line` is where it stands; 0: the whole log."""
+
+    id: str
+    line: int | None
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Callback:
+    """What became of telling an address that a batch has ended. Times are UTC."""
+
+    url: str
+    state: Literal["waiting", "delivered", "failed"]
+    tries: int
+    tried: str | None
+    status: int | None
+    error: str | None
+    due: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """A log that the service labels in the background. Times are UTC; `fraction` is how much of it has been read."""
+
+    id: str
+    created: str
+    state: State
+    filename: str
+    input_format: str
+    column: tuple[str, ...] = ()
+    """Columns that were named, as ROLE=NAME."""
+    encoding: str | None = None
+    to: str
+    model: str
+    model_version: str | None
+    anonymise: bool
+    bytes: int
+    started: str | None
+    finished: str | None
+    fraction: float
+    ahead: int
+    """How many batches will be begun before this one."""
+    conversations: int
+    """Labelled so far."""
+    failed: int
+    utterances: int
+    failures: tuple[BatchFailure, ...]
+    """The first of them."""
+    error: str | None
+    """Why all of it failed."""
+    callback: Callback | None = None
+    output: str | None
+    """Where the labelled log is, once it is done."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("done", "failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Round:
+    """A question and its answer. `n` counts from 0."""
+
+    n: int
+    question: str
+    answer: Answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualDialog:
+    """A picture, and what was asked about it so far. The size is in pixels, boxes are fractions x0, y0, x1, y1."""
+
+    id: str
+    created: str
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    strangeness: float | None
+    """Above 1 the picture is unlike any the model knows."""
+    caption: str
+    model_version: str
+    rounds: tuple[Round, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualDialogSummary:
+    """A picture in a list. `touched` is when something was last asked, `total` how many questions were."""
+
+    id: str
+    created: str
+    touched: str | None
+    caption: str
+    width: int
+    height: int
+    model_version: str
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualAnswer:
+    """An answer for which everything was sent at once."""
+
+    question: str
+    answer: Answer
+    width: int
+    height: int
+    boxes: tuple[Box, ...]
+    strangeness: float | None
+    model_version: str
+
+
+def made(kind: type[T], value: Mapping[str, Any], **read: Any) -> T:
+    """A thing of its JSON object; `read` are fields in another shape. What a newer service says beside them is left."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # every one of them is a dataclass
+    return kind(**{name: found for name, found in value.items() if name in known} | read)
