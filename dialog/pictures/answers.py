@@ -10,6 +10,8 @@ MAX_QUESTION = 1000
 """Characters of one question."""
 
 
+NOT_KNOWN = "I do not know"
+"""What is said where no answer is."""
 UNSURE = "no answer is likely enough"
 """Why an answer is not known that would be a guess."""
 RETRIEVED = "people's words about another, similar picture"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from dialog.pictures.answers import Answer, Candidate, VisualEngine, checked
+from dialog.pictures.answers import NOT_KNOWN, Answer, Candidate, VisualEngine, checked
 from models.device import Where, choose_device
 from models.tensors import pack, unpack
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 TRANSFORMERS, OPENAI = "transformers:", "openai:"
 URL, KEY = "RAPPORT_VISUAL_URL", "RAPPORT_VISUAL_KEY"
 """The environment variables that say where the service is."""
+LONGEST_REPLY = 2000
+"""Characters that are kept of what another engine says."""
+NO_WORD = "the model said nothing"
 LONGEST_SIDE = 1024
 """Of the picture such an engine is given, in pixels."""
 SECONDS = 60.0
@@ -104,8 +107,10 @@ class WholeDialog:
 
     def ask(self, state: WholeState, question: str) -> tuple[Answer, WholeState]:
         question = checked(question)
-        text = self.reply(state, question)
-        answer = Answer(text=text, answers=(Candidate(text, None),), known=True, written=text)
+        said = " ".join(self.reply(state, question).split())[:LONGEST_REPLY]
+        text = said or NOT_KNOWN
+        found = (Candidate(text, None),) if said else ()
+        answer = Answer(text=text, answers=found, known=bool(said), why="" if said else NO_WORD, written=said or None)
         return answer, WholeState(state.look, (*state.rounds, (question, text)), state.caption, self.version)
 
     def restore(self, data: bytes) -> WholeState:
@@ -160,7 +165,7 @@ class TransformersDialog(WholeDialog):
         # Models with an encoder, and those that embed the prompt, give the answer alone.
         answer = written[0, n_read:] if written.shape[1] > n_read else written[0]
         text = self.processor.batch_decode(answer[None], skip_special_tokens=True)[0]
-        return " ".join(text.split())
+        return str(text)
 
     def _prompt(self, state: WholeState, question: str) -> str:
         if not getattr(self.processor, "chat_template", None):
@@ -198,13 +203,15 @@ class EndpointDialog(WholeDialog):
                 response = c.post(self.url, json=body, headers=self._headers)
             response.raise_for_status()
             text = response.json()["choices"][0]["message"]["content"]
+            if not isinstance(text, str):
+                raise TypeError(f"its content is {type(text).__name__}, expected words")
         except httpx.HTTPStatusError as error:
             raise EngineUnavailable(f"{self.url} answered {error.response.status_code}") from error
         except httpx.HTTPError as error:
             raise EngineUnavailable(f"{self.url} cannot be reached: {type(error).__name__}") from error
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise EngineUnavailable(f"{self.url} did not answer as OpenAI's API does: {error!r}") from error
-        return " ".join(str(text).split())
+        return text
 
 
 def _turns(state: WholeState, question: str) -> list[tuple[bool, str, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from dialog.pictures.answers import Answer, checked
+from dialog.pictures.answers import NOT_KNOWN, Answer, checked
 from dialog.pictures.deciding import decide
 from dialog.pictures.everyday import Everyday, open_everyday
 from dialog.pictures.evidence import Evidence
@@ -42,7 +42,6 @@ are refused in place of 26; a page of text and noise are never recognised."""
 DRAWINGS = ("nlvr", "easyvqa")
 """Collections that are drawn."""
 UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
-NOT_KNOWN = "I do not know"
 _OPEN = re.compile(r"\s*(what|who|whose|where|which|how)\b", re.IGNORECASE)
 
 

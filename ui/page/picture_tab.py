@@ -93,9 +93,9 @@ def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureS
         yield before
         return
     if state.arriving:
-        told = ["It has not been asked; ask it once the picture is here."]
+        lines = ["It has not been asked; ask it once the picture is here."]
         yield replace(
-            before, notice=render.notice("info", "Your new picture is still on its way.", told), unsent=question
+            before, notice=render.notice("info", "Your new picture is still on its way.", lines), unsent=question
         )
         return
     if state.dialog is None:

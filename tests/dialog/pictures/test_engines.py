@@ -15,8 +15,15 @@ import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from dialog.pictures.answers import BadQuestion
-from dialog.pictures.engines import EndpointDialog, EngineUnavailable, TransformersDialog, open_engine
+from dialog.pictures.answers import MAX_QUESTION, NOT_KNOWN, BadQuestion, VisualEngine
+from dialog.pictures.engines import (
+    LONGEST_REPLY,
+    NO_WORD,
+    EndpointDialog,
+    EngineUnavailable,
+    TransformersDialog,
+    open_engine,
+)
 from dialog.pictures.seqdialn import VisualDialog
 from tests.dialog.tiny_visual import make_visual, picture
 
@@ -88,6 +95,7 @@ class Service(BaseHTTPRequestHandler):
 
     asked: list[dict[str, Any]]
     status = 200
+    reply: "bytes | None" = None
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -96,7 +104,7 @@ class Service(BaseHTTPRequestHandler):
         content = json.dumps({"choices": [{"message": {"content": f"answer \n {n}"}}]}) if self.status == 200 else "no"
         self.send_response(self.status)
         self.end_headers()
-        self.wfile.write(content.encode())
+        self.wfile.write(content.encode() if self.reply is None else self.reply)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -131,6 +139,68 @@ def test_a_service_is_sent_the_picture_and_every_round(service: tuple[str, type[
     data = shown["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
     assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 1024
     assert b"secret" not in state.to_bytes()
+
+
+@pytest.fixture(params=["ours", "transformers", "openai"])
+def engine(
+    request: pytest.FixtureRequest, llava: Path, service: tuple[str, type[Service]], tmp_path: Path
+) -> VisualEngine:
+    if request.param == "ours":
+        return open_engine(str(make_visual(tmp_path)))
+    name = f"transformers:{llava}" if request.param == "transformers" else "openai:see-1"
+    return open_engine(name, url=service[0])
+
+
+def test_every_engine_talks_in_rounds_from_states_that_stay_as_they_are(engine: VisualEngine) -> None:
+    look = engine.look(picture(0, (90, 60)))
+    assert all(0 <= a < c <= 1 and 0 <= b < d <= 1 for a, b, c, d in look.boxes)
+    start = engine.start(look, (("what is it ?", "a  dog"),), caption="a red dog")
+    assert start.rounds == (("what is it ?", "a dog"),)
+    answer, after = engine.ask(start, "is it red ?")
+    assert after.rounds == (*start.rounds, ("is it red ?", answer.text))
+    assert len(answer.regions) in (0, len(look.boxes))
+    assert engine.ask(start, "is it red ?")[0] == answer
+    restored = engine.restore(after.to_bytes())
+    assert restored.rounds == after.rounds
+    assert engine.ask(restored, "what ?")[0] == engine.ask(after, "what ?")[0]
+
+
+def test_every_engine_refuses_what_is_no_question_and_no_state_of_its_own(engine: VisualEngine) -> None:
+    start = engine.start(engine.look(picture()))
+    for question in ("", " \n ", "x" * (MAX_QUESTION + 1)):
+        with pytest.raises(BadQuestion):
+            engine.ask(start, question)
+    state = bytearray(start.to_bytes())
+    for data in (b"", b"nonsense", bytes(state[: len(state) // 2])):
+        with pytest.raises(ValueError, match="state"):
+            engine.restore(data)
+    other = EndpointDialog("another", "http://127.0.0.1:9")
+    with pytest.raises(ValueError, match="state"):
+        engine.restore(other.start(other.look(picture())).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"[]", b'{"choices": []}', b'{"choices": [{"message": {"content": null}}]}', b"\xff\xfe", b'{"choices": 3}'],
+)
+def test_a_service_that_answers_in_another_way_is_named(service: tuple[str, type[Service]], reply: bytes) -> None:
+    url, handler = service
+    handler.reply = reply
+    engine = EndpointDialog("see-1", url)
+    with pytest.raises(EngineUnavailable, match="did not answer as OpenAI's API does"):
+        engine.ask(engine.start(engine.look(picture())), "what?")
+
+
+def test_who_says_nothing_does_not_know_and_who_says_too_much_is_cut(service: tuple[str, type[Service]]) -> None:
+    url, handler = service
+    engine = EndpointDialog("see-1", url)
+    start = engine.start(engine.look(picture()))
+    handler.reply = json.dumps({"choices": [{"message": {"content": " \n "}}]}).encode()
+    silent, after = engine.ask(start, "what?")
+    assert (silent.known, silent.text, silent.why) == (False, NOT_KNOWN, NO_WORD)
+    assert after.rounds == (("what?", NOT_KNOWN),)
+    handler.reply = json.dumps({"choices": [{"message": {"content": "word " * 9000}}]}).encode()
+    assert len(engine.ask(start, "what?")[0].text) <= LONGEST_REPLY
 
 
 def test_a_service_that_fails_is_reported_without_its_key(service: tuple[str, type[Service]]) -> None:

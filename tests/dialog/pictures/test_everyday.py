@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 
-from dialog.pictures.answers import Answer
+from dialog.pictures.answers import NOT_KNOWN, Answer
 from dialog.pictures.evidence import N_CLAIM, N_FEATURES, Presence
 from dialog.pictures.match import BANK, TEXTS
 from dialog.pictures.names import IMAGENET
 from dialog.pictures.questions import read
 from dialog.pictures.referring import antecedent, resolved
-from dialog.pictures.seqdialn import NOT_KNOWN, RECOGNISED, VisualDialog
+from dialog.pictures.seqdialn import RECOGNISED, VisualDialog
 from dialog.reading.seeing import see
 from tests.dialog.tiny_visual import make_visual, picture
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dialog.pictures.answers import Answer, BadQuestion
+from dialog.pictures.answers import NOT_KNOWN, Answer, BadQuestion
 from dialog.pictures.deciding import UNSURE
 from dialog.pictures.questions import FOREIGN_QUESTION
-from dialog.pictures.seqdialn import NOT_KNOWN, UNKNOWN_PICTURE, VisualDialog, VisualState
+from dialog.pictures.seqdialn import UNKNOWN_PICTURE, VisualDialog, VisualState
 from dialog.reading.seeing import n_tiles, see
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models.encoders.text import TextEncoder
