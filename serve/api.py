@@ -17,7 +17,7 @@ from serve.batches import table as batch_table
 from serve.batches.routes import batch_routes
 from serve.batches.worker import folder_of
 from serve.chats.routes import chat_routes
-from serve.chats.schemas import NewChat, NewCorrection, NewMessage
+from serve.chats.schemas import MessagePatch, NewChat, NewCorrection, NewMessage, SaidMessages
 from serve.chats.sessions import Sessions
 from serve.edge import logs, metrics, timing
 from serve.edge.access import Access
@@ -43,7 +43,7 @@ from serve.repeats import Repeats
 from serve.storage import Storage
 
 _BODIES = (
-    *(EmotionsRequest, NewChat, NewMessage, NewCorrection),
+    *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
     *(NewVisualDialog, NewQuestion, VisualQuestion),
 )
 """The bodies that routes read themselves, for the document."""

@@ -188,7 +188,7 @@ class Storage:
 
     async def add_chat(self, chat: StoredChat) -> None:
         """Keeps a new chat."""
-        row = {**asdict(chat), "labels": _json(chat.labels)}
+        row = {**asdict(chat), "labels": dumped(chat.labels)}
         insert = f"INSERT INTO chats ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
         await self.do(lambda db: db.execute(insert, row))
 
@@ -229,18 +229,18 @@ class Storage:
     ) -> bool:
         """Adds the message and moves the chat's state on, both or neither; `anew`: no row from before is any good.
 
-        False where the chat is no longer as `chat` says: another message was faster, or it was deleted.
+        False where the chat is no longer as `chat` says: another message was faster, or it was changed or deleted.
         """
 
         def work(db: sqlite3.Connection) -> bool:
             moved = db.execute(
                 "UPDATE chats SET total = total + 1, state = ?, model_version = ?, touched = ? "
-                "WHERE id = ? AND total = ?",
-                (state, model_version, now(), chat.id, chat.total),
+                "WHERE id = ? AND total = ? AND state IS ?",
+                (state, model_version, now(), chat.id, chat.total, chat.state),
             )
             if not moved.rowcount:
                 return False
-            prediction = None if message.prediction is None else _json(message.prediction)
+            prediction = None if message.prediction is None else dumped(message.prediction)
             row = (chat.id, message.n, message.speaker, message.text, message.time, prediction, message.error)
             db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
             if anew:
@@ -369,7 +369,8 @@ def now() -> str:
     return datetime.now(UTC).strftime(STAMP)
 
 
-def _json(value: Any) -> str:
+def dumped(value: Any) -> str:
+    """A value as its JSON text."""
     return orjson.dumps(value).decode()
 
 

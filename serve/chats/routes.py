@@ -4,7 +4,19 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from serve.chats.schemas import ChatReply, ChatsReply, MessageReply, NewChat, NewCorrection, NewMessage
+from serve.chats.edits import Rewritten, Said, edited, removed
+from serve.chats.schemas import (
+    ChangedReply,
+    ChatReply,
+    ChatsReply,
+    MessagePatch,
+    MessageReply,
+    NewChat,
+    NewCorrection,
+    NewMessage,
+    SaidMessage,
+    SaidMessages,
+)
 from serve.chats.sessions import Sessions
 from serve.edge import timing
 from serve.edge.keys import owner_of
@@ -17,6 +29,10 @@ from serve.edge.replies import reply
 from serve.storage import StoredChat, StoredMessage
 
 ChatId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/chats gave it")]
+Total = Annotated[
+    int | None,
+    Query(ge=0, lt=2**31, description="How many messages it is thought to have; 409 where it has others"),
+]
 MessageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Counted from 0")]
 _MODE = "live"
 
@@ -68,12 +84,7 @@ def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRou
         """The message with its label, read off what came before it. The cost does not grow with the chat."""
         asked, _ = await read(request, NewMessage, limits)
         speaker, time = str(asked.speaker), None if asked.time is None else str(asked.time)
-        lengths = [("/text", "characters_per_utterance", len(asked.text))]
-        lengths += [
-            ("/speaker", "characters_per_name", len(speaker)),
-            ("/time", "characters_per_name", len(time or "")),
-        ]
-        refuse_long(lengths, limits)
+        refuse_long(_lengths("", speaker=speaker, text=asked.text, time=time), limits)
         message, stepped = await sessions.add(chat_id, speaker, asked.text, time, owner_of(request.scope))
         timing.note(request.scope, "model", stepped.model_seconds)
         extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": _MODE, "warnings": stepped.warnings}
@@ -111,6 +122,60 @@ def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRou
         await sessions.delete(chat_id, owner_of(request.scope))
         return Response(status_code=204)
 
+    @router.patch(
+        "/{chat_id}/messages/{n}",
+        summary="Change a message",
+        operation_id="edit_message",
+        response_model=ChangedReply,
+        responses=declared(400, 404, 408, 409, 413, 415, 422),
+        openapi_extra=body(MessagePatch, {"text": "I finally got the job!"}),
+    )
+    async def edit(request: Request, chat_id: ChatId, n: MessageNumber, total: Total = None) -> Response:
+        """Puts other words, another speaker or another time in place of a message's. All after it is read again, from
+        the chat's beginning, and gets the labels it would have had. A label a person gave to other words is forgotten.
+
+        A chat of more than `messages_reread` messages is 409.
+        """
+        asked, _ = await read(request, MessagePatch, limits)
+        fields = {name: getattr(asked, name) for name in asked.model_fields_set}
+        fields |= {name: str(fields[name]) for name in ("speaker", "time") if fields.get(name) is not None}
+        refuse_long(_lengths("", **fields), limits)
+        owner = owner_of(request.scope)
+        return _changed(request, await sessions.change(chat_id, edited(n, fields), owner, total=total))
+
+    @router.delete(
+        "/{chat_id}/messages/{n}",
+        summary="Delete a message",
+        operation_id="delete_message",
+        response_model=ChangedReply,
+        responses=declared(404, 409, 422),
+    )
+    async def remove(request: Request, chat_id: ChatId, n: MessageNumber, total: Total = None) -> Response:
+        """Deletes a message for good. Those after it move up by one, and are read again.
+
+        With `total`, a deletion that is sent twice deletes once: the second is 409.
+        """
+        return _changed(request, await sessions.change(chat_id, removed(n), owner_of(request.scope), total=total))
+
+    @router.put(
+        "/{chat_id}/messages",
+        summary="Say all of it again",
+        operation_id="rewrite_chat",
+        response_model=ChangedReply,
+        responses=declared(400, 404, 408, 409, 413, 415, 422),
+        openapi_extra=body(SaidMessages, {"messages": [{"speaker": "Ann", "text": "I finally got the job!!"}]}),
+    )
+    async def rewrite(request: Request, chat_id: ChatId, total: Total = None) -> Response:
+        """Puts these messages in the place of all there are: to rename somebody, to undo a change, to bring a chat in.
+        What begins as the chat does keeps its labels; what comes after is read."""
+        asked, _ = await read(request, SaidMessages, limits)
+        said = [_said(message) for message in asked.messages]
+        lengths = [_lengths(f"/messages/{i}", speaker=s.speaker, text=s.text, time=s.time) for i, s in enumerate(said)]
+        refuse_long([one for found in lengths for one in found], limits)
+        owner = owner_of(request.scope)
+        change = await sessions.change(chat_id, lambda _: said, owner, total=total, after=len(said))
+        return _changed(request, change)
+
     @router.put(
         "/{chat_id}/messages/{n}/correction",
         summary="Correct a label",
@@ -136,6 +201,39 @@ def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRou
         return _corrected(request, *await sessions.correct(chat_id, n, None, owner_of(request.scope)))
 
     return router
+
+
+def _lengths(place: str, **said: str | None) -> list[tuple[str, str, int]]:
+    """How long the parts of a message at this place are, and by which limit."""
+    allowed = {
+        "text": "characters_per_utterance",
+        "speaker": "characters_per_name",
+        "time": "characters_per_name",
+    }
+    return [(f"{place}/{name}", allowed[name], len(value)) for name, value in said.items() if value is not None]
+
+
+def _said(message: SaidMessage) -> Said:
+    return Said(
+        speaker=str(message.speaker),
+        text=message.text,
+        time=None if message.time is None else str(message.time),
+        correction=message.correction,
+    )
+
+
+def _changed(request: Request, new: Rewritten) -> Response:
+    timing.note(request.scope, "model", new.model_seconds)
+    told = zip(new.messages, new.warnings, strict=True)
+    changed = {
+        "chat": new.chat.id,
+        "model_version": new.chat.model_version,
+        "mode": _MODE,
+        "total": new.chat.total,
+        "first": new.first,
+        "messages": [{**_message(message), "warnings": warnings} for message, warnings in told],
+    }
+    return reply(request, changed)
 
 
 def _corrected(request: Request, chat: StoredChat, message: StoredMessage) -> Response:

@@ -1,6 +1,9 @@
 """What crosses the wire about live chats."""
 
-from pydantic import BaseModel, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from serve.edge.paging import Next
 from serve.edge.schemas import CaveatOut, Closed, Label, Mode, Name
@@ -20,6 +23,34 @@ class NewMessage(Closed):
     speaker: Name
     text: str
     time: Name | None = None
+
+
+class MessagePatch(Closed):
+    """What is to be another in a message; what is not named stays."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    speaker: Name = ""
+    text: str = ""
+    time: Name | None = Field(default=None, description="null takes it away")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("nothing", "expected a speaker, a text or a time")
+        return self
+
+
+class SaidMessage(NewMessage):
+    """A message as it is to have been said, with the label a person gave it."""
+
+    correction: Label | None = None
+
+
+class SaidMessages(Closed):
+    """All that is to have been said."""
+
+    messages: list[SaidMessage]
 
 
 class NewCorrection(Closed):
@@ -47,6 +78,24 @@ class MessageReply(MessageOut):
     model_version: str
     mode: Mode
     warnings: list[CaveatOut] = Field(description="What to know of the label")
+    request_id: str
+
+
+class ChangedMessage(MessageOut):
+    """A message that was changed, or comes after one that was."""
+
+    warnings: list[CaveatOut] = Field(description="What to know of the label")
+
+
+class ChangedReply(BaseModel):
+    """A chat after a change."""
+
+    chat: str
+    model_version: str
+    mode: Mode
+    total: int = Field(description="How many messages it has now")
+    first: int = Field(description="The first message that is another now")
+    messages: list[ChangedMessage] = Field(description="Those from `first` on, read again where what was said changed")
     request_id: str
 
 

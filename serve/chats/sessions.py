@@ -3,10 +3,12 @@
 import asyncio
 import uuid
 import weakref
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
+from serve.chats import edits
+from serve.chats.edits import Anew, Change, Rewritten, Said
+from serve.chats.reading import in_chat, kept
 from serve.edge import metrics
 from serve.edge.limits import Limits
 from serve.edge.paging import Page, Paged, page_of
@@ -14,7 +16,7 @@ from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailab
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
 from serve.emotion.steps import Step, Stepped
-from serve.storage import KeptRow, Storage, StoredChat, StoredMessage, now
+from serve.storage import Storage, StoredChat, StoredMessage, now
 
 _TRIES = 8
 """How often a message that another one overtook, in another process, is read again."""
@@ -87,7 +89,7 @@ class Sessions:
                     prediction=stepped.prediction,
                     error=stepped.error,
                 )
-                rows = _kept(stepped, [*replayed, chat.total])
+                rows = kept(stepped, [*replayed, chat.total])
                 if await self._storage.append(
                     chat, message, stepped.head, stepped.model_version, rows, anew=bool(replayed)
                 ):
@@ -105,6 +107,32 @@ class Sessions:
         if message is None:
             raise not_found("message")
         return chat, message
+
+    async def change(
+        self, chat_id: str, change: Change, owner: str, *, total: int | None = None, after: int = 0
+    ) -> Rewritten:
+        """The chat in which something else was said. It stays as it was until all of it is read again.
+
+        total: how many messages whoever changes it thinks it has; after: how many it will have at least. Refusal 404,
+        409 where the chat is another or too long, 422 for a correction that is no label, 429 and 503 as the labeller
+        says.
+        """
+        lock = self._locks.setdefault(chat_id, asyncio.Lock())
+        async with lock:
+            for _ in range(_TRIES):
+                chat = await self.get(chat_id, owner)
+                edits.expect(chat, total, self._limits.messages_reread, after)
+                before = await self._storage.messages(chat_id, 0, chat.total)
+                said = change([Said.of(message) for message in before])
+                edits.expect_labels(chat, said)
+                try:
+                    new = await edits.rewritten(chat, before, said, self._labeller)
+                except Anew:
+                    continue
+                if await self._storage.do(partial(edits.keep, old=chat, new=new), erases=True):
+                    metrics.MODEL_SECONDS.observe(new.model_seconds)
+                    return new
+        raise overloaded("too much is changed in this chat at once")
 
     async def delete(self, chat_id: str, owner: str) -> None:
         """Forgets the chat; Refusal 404."""
@@ -128,31 +156,4 @@ class Sessions:
         if stepped.prediction is None or not stepped.prediction["causes"]:
             return stepped, replayed
         failed = await self._storage.failed(chat.id)
-        return replace(stepped, prediction=_in_chat(stepped.prediction, chat.total, stepped.n_read, failed)), replayed
-
-
-def _kept(stepped: Stepped, numbers: Sequence[int]) -> list[KeptRow]:
-    """The rows to be written, each at the place of one that is no longer needed; `numbers` are the messages read."""
-    first = stepped.n_read - len(stepped.rows)
-    return [
-        KeptRow((first + i) % max(1, stepped.reach), numbers[len(numbers) - len(stepped.rows) + i], data)
-        for i, data in enumerate(stepped.rows)
-    ]
-
-
-def _in_chat(prediction: dict[str, Any], n: int, n_read: int, failed: Sequence[int]) -> dict[str, Any]:
-    """The prediction for message n with its causes counted in the chat.
-
-    A model counts from the first message it has read, which is not the chat's first where its state was made anew, and
-    leaves out what it could not read: `failed`, the last first. So it is counted from the end.
-    """
-
-    def number(cause: dict[str, Any]) -> dict[str, Any]:
-        if cause["utterance"] is None:
-            return cause
-        found = n - (n_read - 1 - cause["utterance"])
-        for place in failed:
-            found -= found <= place < n
-        return {**cause, "utterance": max(found, 0)}
-
-    return {**prediction, "causes": [number(cause) for cause in prediction["causes"]]}
+        return replace(stepped, prediction=in_chat(stepped.prediction, chat.total, stepped.n_read, failed)), replayed

@@ -20,6 +20,7 @@ from .picture_calls import Picture
 from .retries import Patience
 from .things import (
     Batch,
+    ChangedChat,
     Chat,
     ChatSummary,
     EmotionsAnswer,
@@ -109,6 +110,29 @@ class AsyncClient:
     async def correct(self, chat_id: str, n: int, emotion: str | None) -> Message:
         """As Client.correct."""
         return await self._do(calls.correct(chat_id, n, emotion))
+
+    async def edit_message(
+        self,
+        chat_id: str,
+        n: int,
+        *,
+        text: str | None = None,
+        speaker: str | None = None,
+        time: str | None = None,
+        total: int | None = None,
+    ) -> ChangedChat:
+        """As Client.edit_message."""
+        return await self._do(calls.edit_message(chat_id, n, text=text, speaker=speaker, time=time, total=total))
+
+    async def delete_message(self, chat_id: str, n: int, *, total: int | None = None) -> ChangedChat:
+        """As Client.delete_message."""
+        return await self._do(calls.delete_message(chat_id, n, total))
+
+    async def rewrite_chat(
+        self, chat_id: str, messages: Sequence[Mapping[str, str | None]], *, total: int | None = None
+    ) -> ChangedChat:
+        """As Client.rewrite_chat."""
+        return await self._do(calls.rewrite_chat(chat_id, messages, total))
 
     async def start_batch(
         self,

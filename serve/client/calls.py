@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from .conversation import Caveat, Conversation, Prediction
-from .things import Chat, ChatSummary, EmotionsAnswer, Label, Message, Mode, Model, made
+from .things import ChangedChat, Chat, ChatSummary, EmotionsAnswer, Label, Message, Mode, Model, made
 
 T = TypeVar("T")
 
@@ -108,6 +108,27 @@ def correct(chat_id: str, n: int, emotion: str | None) -> Call[Message]:
     return Call(method="PUT", path=path, content=orjson.dumps({"emotion": emotion}), read=_message)
 
 
+def edit_message(
+    chat_id: str, n: int, *, text: str | None, speaker: str | None, time: str | None, total: int | None
+) -> Call[ChangedChat]:
+    """Changes a message."""
+    given = {"text": text, "speaker": speaker, "time": time}
+    body = orjson.dumps({name: value for name, value in given.items() if value is not None})
+    path = f"/chats/{chat_id}/messages/{n}"
+    return Call(method="PATCH", path=path, content=body, params=_total(total), read=_changed)
+
+
+def delete_message(chat_id: str, n: int, total: int | None) -> Call[ChangedChat]:
+    """Deletes a message."""
+    return Call(method="DELETE", path=f"/chats/{chat_id}/messages/{n}", params=_total(total), read=_changed)
+
+
+def rewrite_chat(chat_id: str, messages: Sequence[Mapping[str, str | None]], total: int | None) -> Call[ChangedChat]:
+    """Says all of a chat again."""
+    body = orjson.dumps({"messages": [dict(message) for message in messages]})
+    return Call(method="PUT", path=f"/chats/{chat_id}/messages", content=body, params=_total(total), read=_changed)
+
+
 def models() -> Call[tuple[Model, ...]]:
     """Lists models."""
     return Call(
@@ -144,6 +165,14 @@ def _emotions(value: Mapping[str, Any]) -> EmotionsAnswer:
 def _chat(value: Mapping[str, Any]) -> Chat:
     messages = tuple(_message(m) for m in value["messages"])
     return made(Chat, value, labels=tuple(value["labels"]), messages=messages)
+
+
+def _total(total: int | None) -> dict[str, int]:
+    return {} if total is None else {"total": total}
+
+
+def _changed(value: Mapping[str, Any]) -> ChangedChat:
+    return made(ChangedChat, value, messages=tuple(_message(m) for m in value["messages"]))
 
 
 def _message(value: Mapping[str, Any]) -> Message:

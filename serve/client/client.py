@@ -20,6 +20,7 @@ from .picture_calls import Picture
 from .retries import Patience
 from .things import (
     Batch,
+    ChangedChat,
     Chat,
     ChatSummary,
     EmotionsAnswer,
@@ -118,6 +119,36 @@ class Client:
     def correct(self, chat_id: str, n: int, emotion: str | None) -> Message:
         """Message n with the label a person thinks right; None takes a correction back."""
         return self._do(calls.correct(chat_id, n, emotion))
+
+    def edit_message(
+        self,
+        chat_id: str,
+        n: int,
+        *,
+        text: str | None = None,
+        speaker: str | None = None,
+        time: str | None = None,
+        total: int | None = None,
+    ) -> ChangedChat:
+        """The chat with other words, another speaker or another time in message n; None leaves what stands there.
+
+        total: how many messages you think the chat has; ServiceError 409 where it has others, or too many to be read
+        again.
+        """
+        return self._do(calls.edit_message(chat_id, n, text=text, speaker=speaker, time=time, total=total))
+
+    def delete_message(self, chat_id: str, n: int, *, total: int | None = None) -> ChangedChat:
+        """The chat without message n; those after it move up. `total` as for `edit_message`."""
+        return self._do(calls.delete_message(chat_id, n, total))
+
+    def rewrite_chat(
+        self, chat_id: str, messages: Sequence[Mapping[str, str | None]], *, total: int | None = None
+    ) -> ChangedChat:
+        """The chat in which these messages were said instead: `speaker` and `text` each, and `time` and `correction`.
+
+        To rename somebody, to undo a change, to bring a chat in. `total` as for `edit_message`.
+        """
+        return self._do(calls.rewrite_chat(chat_id, messages, total))
 
     def start_batch(
         self,

@@ -57,6 +57,17 @@ class Chat:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChangedChat:
+    """A chat after a change: its messages from the first changed one on, which were read again."""
+
+    chat: str
+    model_version: str
+    total: int
+    first: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChatSummary:
     """A chat in a list. `touched` is when something was last said in it."""
 

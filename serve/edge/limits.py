@@ -22,6 +22,8 @@ class Limits(BaseModel):
 
     messages_per_chat: int = Field(default=100_000, gt=0)
     """One more is 409."""
+    messages_reread: int = Field(default=1_000, gt=0)
+    """A chat is read again from its beginning when a message is changed or deleted. A longer one is 409."""
     messages_per_page: int = Field(default=2_000, gt=0)
     """How much of a chat one GET gives back at most."""
 

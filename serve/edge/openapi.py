@@ -83,7 +83,8 @@ def _tell(known: dict[str, Any], names: Mapping[str, Sequence[str]], limits: Lim
         **dict.fromkeys(("speaker", "id", "time"), limits.characters_per_name),
         "text": limits.characters_per_utterance,
     }
-    for body_of in ("EmotionOptions", "NewChat", "NewMessage", "UtteranceIn", "ConversationIn"):
+    said = ("NewMessage", "MessagePatch", "SaidMessage", "UtteranceIn", "ConversationIn")
+    for body_of in ("EmotionOptions", "NewChat", *said):
         for field, schema in known[body_of]["properties"].items():
             for member in schema.get("anyOf", [schema]):
                 if member.get("type") != "string":
@@ -92,6 +93,7 @@ def _tell(known: dict[str, Any], names: Mapping[str, Sequence[str]], limits: Lim
                     member["enum"] = list(names[field])
                 if field in lengths:
                     member["maxLength"] = lengths[field]
+    known["SaidMessages"]["properties"]["messages"]["maxItems"] = limits.messages_reread
     known["EmotionsRequest"]["properties"]["conversations"]["maxItems"] = limits.conversations_per_request
     known["ConversationIn"]["properties"]["utterances"]["maxItems"] = limits.utterances_per_request
 

@@ -33,10 +33,11 @@ async def test_rows_of_the_last_messages_take_the_places_of_those_before_them(st
     for n in range(5):
         message = StoredMessage(n=n, speaker="a", text=f"text {n}")
         kept = [KeptRow((n - (n > 3)) % 2, n, b"row %d" % n)] if n != 3 else []  # the model could not read that one
-        assert await storage.append(replace(CHAT, total=n), message, b"head", "m@1", kept)
+        so_far = replace(CHAT, total=n, state=b"head" if n else None)
+        assert await storage.append(so_far, message, b"head", "m@1", kept)
     assert await storage.rows("c") == [(b"row 2", "text 2"), (b"row 4", "text 4")]
     assert await storage.append(
-        replace(CHAT, total=5), replace(message, n=5), None, "m@2", [KeptRow(1, 5, b"new")], anew=True
+        replace(so_far, total=5), replace(message, n=5), None, "m@2", [KeptRow(1, 5, b"new")], anew=True
     )
     assert await storage.rows("c") == [(b"new", "text 4")]
     assert await storage.delete_chat("c")

@@ -12,7 +12,7 @@ from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.formats import read, write
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
-from serve.client import Batch, BatchFailure, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.client import Batch, BatchFailure, ChangedChat, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
 from serve.edge.limits import Limits
 from tests.ui.fake_pictures import PicturesInMemory
 
@@ -115,6 +115,44 @@ class MemoryClient(PicturesInMemory):
         message = replace(chat.messages[n], correction=emotion)
         self.chats[chat_id] = replace(chat, messages=(*chat.messages[:n], message, *chat.messages[n + 1 :]))
         return message
+
+    def edit_message(self, chat_id: str, n: int, *, text: str, total: int | None = None) -> ChangedChat:
+        said = self._said(chat_id)
+        correction = said[n]["correction"] if text == said[n]["text"] else None
+        return self.rewrite_chat(
+            chat_id, [*said[:n], {**said[n], "text": text, "correction": correction}, *said[n + 1 :]], total=total
+        )
+
+    def delete_message(self, chat_id: str, n: int, *, total: int | None = None) -> ChangedChat:
+        said = self._said(chat_id)
+        return self.rewrite_chat(chat_id, said[:n] + said[n + 1 :], total=total)
+
+    def rewrite_chat(
+        self, chat_id: str, messages: Sequence[Mapping[str, str | None]], *, total: int | None = None
+    ) -> ChangedChat:
+        before = self._chat(chat_id)
+        if total is not None and total != before.total:
+            raise ServiceError(409, "chat-changed", "the chat was changed meanwhile")
+        said, after = self._said(chat_id), [dict(m) for m in messages]
+        same = (i for i in range(min(len(said), len(after))) if said[i] != after[i])
+        first = next(same, min(len(said), len(after)))
+        self.chats[chat_id] = replace(before, total=0, messages=())
+        found = []
+        for n, message in enumerate(after):
+            new = self.add_message(chat_id, str(message["speaker"]), str(message["text"]), time=message["time"])
+            found.append(replace(new, correction=message["correction"]))
+            if n < first:
+                found[n] = replace(found[n], warnings=())
+        self.chats[chat_id] = replace(before, total=len(found), messages=tuple(found))
+        version = before.model_version
+        shown = tuple(found[first:])
+        return ChangedChat(chat=chat_id, model_version=version, total=len(found), first=first, messages=shown)
+
+    def _said(self, chat_id: str) -> list[dict[str, str | None]]:
+        return [
+            {"speaker": m.speaker, "text": m.text, "time": m.time, "correction": m.correction}
+            for m in self._chat(chat_id).messages
+        ]
 
     def emotions(self, conversations: Sequence[Conversation], **options: Any) -> EmotionsAnswer:
         self._check()

@@ -1,20 +1,19 @@
 """What can be done to a chat: say something, correct a label, change what was said or who said it, delete, bring back.
 
 Plain functions of a chat's id and a client; all raise ServiceError. A label is read from what was said before it, so
-when that changes the chat is read again from its start, as a new chat of the service; the old one is deleted once the
-new one is whole, and whatever fails before leaves the old one as it was.
+the service reads a chat that is changed again from its start; what fails before that is done leaves it as it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from serve.client import Client, ServiceError
+from serve.client import ChangedChat, Client, ServiceError
 from ui.messages import ShownMessage
 
-MOST_REREAD = 300
-"""A chat of more messages is not read again from its start: that would take longer than anybody waits."""
+MOST_BROUGHT_BACK = 10_000
+"""A browser keeps so many messages at most, to undo what was done to them."""
 _RECENT = 20
 """So many of the last messages are looked through for one that may have arrived already."""
 _END = 2**31 - 1
@@ -41,11 +40,13 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changed:
-    """A chat read again: its new id (None: nothing is left of it), what stood before, and the new warnings."""
+    """A chat read again (None: nothing is left of it), what stood before, and the warnings of its messages from `first`
+    on, which is the first that is another now."""
 
     chat: str | None
     before: tuple[Said, ...]
     warnings: dict[int, tuple[str, ...]]
+    first: int = 0
 
 
 def say(chat: str | None, said: Said, client: Client, *, again: bool = False) -> tuple[str, ShownMessage]:
@@ -62,19 +63,24 @@ def say(chat: str | None, said: Said, client: Client, *, again: bool = False) ->
 
 def edit(chat: str, n: int, text: str, client: Client) -> Changed:
     """The chat with other words in message n; a label that was given to the old words goes with them."""
-    return _changed(chat, lambda all_of_it: _with(all_of_it, n, text=text.strip(), correction=None), client)
+    before = _whole(chat, client)
+    return _changed(client.edit_message(chat, n, text=text.strip(), total=len(before)), before)
 
 
 def remove(chat: str, n: int, client: Client) -> Changed:
-    """The chat without message n."""
-    return _changed(chat, lambda all_of_it: [s for i, s in enumerate(all_of_it) if i != n], client)
+    """The chat without message n; without its only message it is no chat."""
+    before = _whole(chat, client)
+    if n == 0 and len(before) == 1:
+        client.delete_chat(chat)
+        return Changed(chat=None, before=tuple(before), warnings={})
+    return _changed(client.delete_message(chat, n, total=len(before)), before)
 
 
 def rename(chat: str, old: str, new: str, client: Client) -> Changed:
     """The chat with a person under another name. Under the name of somebody else, the two become one."""
-    return _changed(
-        chat, lambda all_of_it: [replace(s, speaker=new) if s.speaker == old else s for s in all_of_it], client
-    )
+    before = _whole(chat, client)
+    after = [replace(s, speaker=new) if s.speaker == old else s for s in before]
+    return _changed(client.rewrite_chat(chat, _sent(after), total=len(before)), before)
 
 
 def forget(chat: str, client: Client) -> tuple[Said, ...]:
@@ -87,46 +93,31 @@ def forget(chat: str, client: Client) -> tuple[Said, ...]:
 
 
 def bring_back(before: Sequence[Said], instead_of: str | None, client: Client) -> Changed:
-    """A chat in which all of this was said; the chat it stands for is deleted."""
-    chat, warnings = _said_again(before, client)
-    if instead_of is not None:
-        client.delete_chat(instead_of)
-    return Changed(chat=chat, before=(), warnings=warnings)
-
-
-def _changed(chat: str, change: Callable[[list[Said]], list[Said]], client: Client) -> Changed:
-    before = _whole(chat, client)
-    after = change(before)
-    new, warnings = _said_again(after, client) if after else (None, {})
-    client.delete_chat(chat)
-    return Changed(chat=new, before=tuple(before), warnings=warnings)
+    """The chat in which all of this was said, in place of what stands there; a new one where there is none."""
+    chat = client.start_chat().id if instead_of is None else instead_of
+    try:
+        return _changed(client.rewrite_chat(chat, _sent(before)), ())
+    except ServiceError:
+        if instead_of is None:
+            with suppress(ServiceError):
+                client.delete_chat(chat)
+        raise
 
 
 def _whole(chat: str, client: Client) -> list[Said]:
-    found = client.chat(chat, limit=MOST_REREAD + 1)
-    if found.total > MOST_REREAD:
-        raise TooLong(
-            f"This chat has {found.total:,} messages; one of up to {MOST_REREAD} can be read again from its start."
-        )
+    most = min(int(client.limits()["messages_reread"]), MOST_BROUGHT_BACK)
+    found = client.chat(chat, limit=most + 1)
+    if found.total > most:
+        told = f"This chat has {found.total:,} messages; one of up to {most:,} can be read again from its start."
+        raise TooLong(told)
     return [Said.of(message) for message in found.messages]
 
 
-def _with(all_of_it: list[Said], n: int, **fields: Any) -> list[Said]:
-    return [replace(s, **fields) if i == n else s for i, s in enumerate(all_of_it)]
+def _sent(said: Sequence[Said]) -> list[dict[str, str | None]]:
+    return [{"speaker": s.speaker, "text": s.text, "time": s.time, "correction": s.correction} for s in said]
 
 
-def _said_again(all_of_it: Sequence[Said], client: Client) -> tuple[str, dict[int, tuple[str, ...]]]:
-    chat = client.start_chat().id
-    warnings = {}
-    try:
-        for said in all_of_it:
-            message = ShownMessage.of(client.add_message(chat, said.speaker, said.text, time=said.time))
-            if message.warnings:
-                warnings[message.n] = message.warnings
-            if said.correction is not None:
-                client.correct(chat, message.n, said.correction)
-    except ServiceError:
-        with suppress(ServiceError):
-            client.delete_chat(chat)
-        raise
-    return chat, warnings
+def _changed(after: ChangedChat, before: Sequence[Said]) -> Changed:
+    shown = [ShownMessage.of(message) for message in after.messages]
+    warnings = {m.n: m.warnings for m in shown if m.warnings}
+    return Changed(chat=after.chat, before=tuple(before), warnings=warnings, first=after.first)

@@ -110,7 +110,7 @@ def _forget(asked: dict[str, Any], client: Client) -> dict[str, Any]:
 def _bring_back(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     before = _said(asked.get("before"))
     changed = chat_acts.bring_back(before, _text(asked, "chat") or None, client)
-    return _after(asked, changed.chat, changed.warnings, client, anew=True)
+    return _after(asked, changed.chat, changed.warnings, client, first=changed.first)
 
 
 def _export(asked: dict[str, Any], client: Client) -> dict[str, Any]:
@@ -146,7 +146,8 @@ _ACTS: dict[str, Callable[[dict[str, Any], Client], dict[str, Any]]] = {
 
 
 def _changed(asked: dict[str, Any], changed: Changed, what: str, client: Client) -> dict[str, Any]:
-    return _after(asked, changed.chat, changed.warnings, client, anew=True) | _undo(changed.before, what)
+    told = _after(asked, changed.chat, changed.warnings, client, first=changed.first)
+    return told | _undo(changed.before, what)
 
 
 def _after(
@@ -155,10 +156,12 @@ def _after(
     warnings: dict[int, tuple[str, ...]],
     client: Client,
     *,
-    anew: bool = False,
+    first: int | None = None,
 ) -> dict[str, Any]:
-    """The chat after an act that gave new warnings; anew: the ones before are of messages that are no more."""
-    kept = {} if anew or not isinstance(asked.get("warnings"), dict) else asked["warnings"]
+    """The chat after an act that gave new warnings; first: those from this message on are of messages that are no
+    more."""
+    told_before = asked["warnings"] if isinstance(asked.get("warnings"), dict) else {}
+    kept = {n: w for n, w in told_before.items() if first is None or (str(n).isdecimal() and int(n) < first)}
     known = {**kept, **{str(n): list(told) for n, told in warnings.items()}}
     shown = look(ChatView.of({**asked, "chat": chat, "warnings": known}), client)
     return {**shown, "chat": chat, "warnings": known}
@@ -172,7 +175,7 @@ def _undo(before: tuple[Said, ...], what: str) -> dict[str, Any]:
 
 def _said(value: Any) -> tuple[Said, ...]:
     found = []
-    for entry in (value if isinstance(value, list) else [])[: chat_acts.MOST_REREAD]:
+    for entry in (value if isinstance(value, list) else [])[: chat_acts.MOST_BROUGHT_BACK]:
         if isinstance(entry, dict) and _text(entry, "speaker") and _text(entry, "text"):
             correction = _text(entry, "correction") or None
             time = _text(entry, "time") or None

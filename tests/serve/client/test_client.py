@@ -47,6 +47,23 @@ def test_a_chat_from_its_beginning_to_its_end(service: Client) -> None:
         service.chat(chat.id)
 
 
+def test_messages_are_edited_deleted_and_said_again(service: Client) -> None:
+    chat = service.start_chat()
+    for text in ("hm", "sad", "hate"):
+        service.add_message(chat.id, "Ann", text)
+    edited = service.edit_message(chat.id, 1, text="great", total=3)
+    assert (edited.chat, edited.total, edited.first) == (chat.id, 3, 1)
+    assert [m.emotion for m in edited.messages] == ["joy", "anger"]
+    assert service.edit_message(chat.id, 2, speaker="Bo", time="noon").messages[0].time == "noon"
+    assert [m.text for m in service.delete_message(chat.id, 0, total=3).messages] == ["great", "hate"]
+    with pytest.raises(ServiceError) as caught:
+        service.delete_message(chat.id, 0, total=3)
+    assert (caught.value.status, caught.value.kind) == (409, "chat-changed")
+    said = [{"speaker": "Cem", "text": "sad", "correction": "fear"}]
+    assert service.rewrite_chat(chat.id, said).messages[0].emotion == "fear"
+    assert [m.text for m in service.chat(chat.id).messages] == ["sad"]
+
+
 def test_models_labels_and_health(service: Client) -> None:
     assert [m.name for m in service.models() if m.default] == ["emotion/ekman"]
     assert {label.name for label in service.labels()["ekman"]} >= {"joy", "neutral"}

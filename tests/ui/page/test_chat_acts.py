@@ -49,7 +49,7 @@ def test_an_edit_reads_again_and_keeps_the_other_corrections(client: MemoryClien
     assert [m.text for m in after] == ["hi", "I am staying, great", "ok"]
     assert [m.correction for m in after] == ["joy", None, None]
     assert [m.time for m in after] == ["t0", "t1", "t2"]
-    assert list(client.chats) == [changed.chat], "the chat as it was is deleted"
+    assert list(client.chats) == [chat] == [changed.chat], "another window still has it"
 
 
 def test_what_was_changed_is_brought_back_whole(client: MemoryClient) -> None:
@@ -79,25 +79,40 @@ def test_two_names_become_one_person(client: MemoryClient) -> None:
     assert {m.speaker for m in client.chats[str(changed.chat)].messages} == {"Ann"}
 
 
-def test_a_change_that_fails_half_way_leaves_the_chat_as_it_was(client: MemoryClient) -> None:
+def test_what_another_window_has_changed_meanwhile_is_not_changed_unseen(
+    client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chat = talk(client, "hi", "hello", "ok")
-    add, said = client.add_message, []
+    whole = chat_acts._whole
 
-    def fails_at_the_second(*args: str, **fields: str) -> object:
-        said.append(args)
-        if len(said) == 2:
-            raise BUSY
-        return add(*args, **fields)
+    def then_somebody_speaks(chat: str, client: MemoryClient) -> list[Said]:
+        before = whole(chat, client)  # type: ignore[arg-type]
+        client.add_message(chat, "Bo", "wait")
+        return before
 
-    client.add_message = fails_at_the_second  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(chat_acts, "_whole", then_somebody_speaks)
+    with pytest.raises(ServiceError) as caught:
+        remove(chat, 1, client)
+    assert caught.value.kind == "chat-changed"
+    assert texts(client, chat) == ["hi", "hello", "ok", "wait"]
+
+
+def test_a_chat_that_cannot_be_brought_back_leaves_none_behind(
+    client: MemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = forget(talk(client, "hi", "hello"), client)
+
+    def busy(*_: object, **__: object) -> None:
+        raise BUSY
+
+    monkeypatch.setattr(client, "rewrite_chat", busy)
     with pytest.raises(ServiceError):
-        edit(chat, 0, "hey", client)
-    assert list(client.chats) == [chat]
-    assert texts(client, chat) == ["hi", "hello", "ok"]
+        bring_back(before, None, client)
+    assert client.chats == {}
 
 
-def test_a_very_long_chat_is_not_read_again(client: MemoryClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_acts, "MOST_REREAD", 2)
+def test_a_very_long_chat_is_not_read_again(client: MemoryClient) -> None:
+    client.limit["messages_reread"] = 2
     chat = talk(client, "a", "b", "c")
     with pytest.raises(TooLong, match="has 3 messages; one of up to 2"):
         remove(chat, 0, client)
