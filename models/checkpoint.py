@@ -5,6 +5,7 @@ names the file, says what is wrong with it, and what to do.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +77,16 @@ def read_weights(folder: Path | str) -> dict[str, Tensor]:
         return files.read_file(Path(folder) / WEIGHTS_FILE)
     except files.DamagedTensors as error:
         raise CheckpointError(str(error)) from error
+
+
+def read_json(path: Path | str) -> Any:
+    """What a file of JSON beside a model's weights holds. Raises CheckpointError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # not JSON, or not a text
+        raise CheckpointError(f"{path} is not JSON, so copy it again or make it anew ({error})") from error
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dialog.pictures.match import PictureMatch
+from dialog.pictures.match import BANK, TEXTS, PictureMatch
 from dialog.pictures.names import canonical, coco_classes, imagenet_classes, kinds_of, singular
 from dialog.reading.seeing import PictureRegions
 from dialog.reading.text_vectors import TextReader
+from models import checkpoint
 from models.detector.model import Found, YoloTiny
 
 if TYPE_CHECKING:
@@ -65,14 +66,20 @@ class Presence:
     @classmethod
     def load(cls, folder: Path) -> "Presence":
         """From the file FILE of a model's folder. ValueError where it is not what it should be."""
-        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        one = cls(
-            tuple(map(float, stored["weights"])),
-            float(stored["intercept"]),
-            tuple(map(float, stored["claim_weights"])),
-            float(stored["claim_intercept"]),
-            {str(noun): float(shift) for noun, shift in stored.get("nouns", {}).items()},
-        )
+        stored = checkpoint.read_json(folder / FILE)
+        try:
+            one = cls(
+                tuple(map(float, stored["weights"])),
+                float(stored["intercept"]),
+                tuple(map(float, stored["claim_weights"])),
+                float(stored["claim_intercept"]),
+                {str(noun): float(shift) for noun, shift in stored.get("nouns", {}).items()},
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise checkpoint.CheckpointError(
+                f"{folder / FILE} does not hold two regressions ({error!r}); "
+                "make it anew: rapport train visual/presence"
+            ) from error
         if (len(one.weights), len(one.claim_weights)) != (N_FEATURES, N_CLAIM):
             raise ValueError(
                 f"{folder / FILE} has {len(one.weights)} and {len(one.claim_weights)} weights, "
@@ -100,7 +107,9 @@ class Witness:
         self, match: PictureMatch, detector: YoloTiny | None, reader: TextReader, captions: Sequence[str]
     ) -> None:
         if len(captions) != len(match.captions):
-            raise ValueError(f"{len(captions)} captions, but the bank has {len(match.captions)} vectors")
+            raise ValueError(
+                f"{TEXTS} has {len(captions)} captions, but {BANK} beside it {len(match.captions)}; copy both again"
+            )
         self.match, self.detector, self.reader, self.captions = match, detector, reader, captions
         self.words = {word: i for i, word in enumerate(match.network.config.words)}
 

@@ -9,7 +9,6 @@ with p the picture's vector, the mean over its views, plain and mirrored. The sc
 pictures.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models import tensors
+from models import checkpoint, tensors
 from models.catalogue import EYES, eyes_folder
 from models.device import Where, device_of
 from models.encoders.lite2 import AlignedLite2
@@ -33,7 +32,12 @@ BANK, TEXTS = "captions.safetensors", "captions.json"
 def captions_of(name: str | Path) -> list[str]:
     """The words of the bank's captions, in the order of their vectors; none where only the vectors are kept."""
     file = eyes_folder(name) / TEXTS
-    return list(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else []
+    if not file.is_file():
+        return []
+    captions = checkpoint.read_json(file)
+    if not isinstance(captions, list):
+        raise checkpoint.CheckpointError(f"{file}: expected a list of captions, got {type(captions).__name__}")
+    return captions
 
 
 class PictureMatch:
@@ -56,7 +60,10 @@ class PictureMatch:
         bank = eyes_folder(name) / BANK
         if not bank.is_file():
             raise EncoderUnavailable(f"{str(name)!r} has no bank of captions: expected {bank}")
-        return cls(network or AlignedLite2.load_folder(name, device=device), tensors.read_file(bank)["captions"])
+        captions = tensors.read_file(bank).get("captions")
+        if captions is None or captions.dim() != 2:
+            raise checkpoint.CheckpointError(f"{bank} holds no vectors called captions, so copy it again")
+        return cls(network or AlignedLite2.load_folder(name, device=device), captions)
 
     @torch.inference_mode()
     def vectors(self, pictures: "list[Image]") -> Tensor:

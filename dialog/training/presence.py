@@ -1,5 +1,5 @@
-"""How far each witness is to be believed: two logistic regressions over what they say, of pictures none has "
-"learned from."""
+"""How far each witness is to be believed: two logistic regressions over what they say, of pictures none has learned
+from."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 
-from dialog.pictures.match import BANK, PictureMatch
+from dialog.pictures.match import BANK, TEXTS, PictureMatch, captions_of
 from models.encoders.lite2 import AlignedLite2, Lite2Config
 from models.encoders.text import EncoderUnavailable
 
@@ -39,6 +39,21 @@ def test_a_folder_without_a_bank_says_so(match: PictureMatch, tmp_path: Path) ->
         PictureMatch.load(tmp_path)
     save_file({"captions": match.captions}, tmp_path / BANK)
     torch.testing.assert_close(PictureMatch.load(tmp_path).captions, match.captions, rtol=1e-2, atol=1e-3)
+
+
+def test_a_damaged_bank_is_one_line_that_names_the_file(match: PictureMatch, tmp_path: Path) -> None:
+    match.network.save(tmp_path)
+    for held in ({"other": match.captions}, {"captions": torch.ones(1)}):
+        save_file(held, tmp_path / BANK)
+        with pytest.raises(ValueError, match=rf"{BANK} holds no vectors called captions"):
+            PictureMatch.load(tmp_path)
+    (tmp_path / BANK).write_bytes(b"cut")
+    with pytest.raises(ValueError, match=rf"{BANK}: it is cut off or damaged"):
+        PictureMatch.load(tmp_path)
+    for text, fault in (('["a dog', "is not JSON"), ("{}", "expected a list of captions, got dict")):
+        (tmp_path / TEXTS).write_text(text)
+        with pytest.raises(ValueError, match=rf"{TEXTS}.* ?{fault}"):
+            captions_of(tmp_path)
 
 
 def test_a_bank_of_other_vectors_is_refused(match: PictureMatch) -> None:

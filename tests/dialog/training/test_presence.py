@@ -98,6 +98,13 @@ def test_an_older_file_says_how_to_make_it_anew(model: Path, tmp_path: Path) -> 
         Presence.load(tmp_path)
 
 
+@pytest.mark.parametrize("text", ['{"weights": [1', "[]", '{"weights": [1.0]}', '{"weights": ["much"]}'])
+def test_a_damaged_file_is_one_line_that_names_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match=rf"^[^\n]*{FILE} [^\n]*$"):
+        Presence.load(tmp_path)
+
+
 def test_what_comes_often_has_a_shift_of_its_own_and_what_tells_has_the_weight() -> None:
     rng = random.Random(0)
     truth = [rng.random() < 0.5 for _ in range(400)]
