@@ -15,9 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dialog.conversation import Conversation
+from dialog.formats.html.drawings import lanes, ridges
 from dialog.formats.html.glyphs import colour_of, glyph_of
 from dialog.formats.html.pages import LONG, pages_of
-from dialog.formats.html.timeline import lanes, ridges
 from dialog.formats.html.view import ConversationView, Overview, overview_of, percent
 from dialog.formats.source import Unreadable
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance
 from dialog.formats import Unreadable, write
+from dialog.formats.html.drawings import LEFT, WIDTH, lanes, ridges
 from dialog.formats.html.glyphs import glyph_of
 from dialog.formats.html.pages import LONG, length
-from dialog.formats.html.timeline import LEFT, WIDTH, lanes, ridges
 from dialog.formats.html.view import ConversationView, Piece, overview_of, percent
 from dialog.labels import COLOURS, LABEL_SETS
 
