@@ -1,6 +1,6 @@
 """Causes of emotions: which earlier messages made a message feel as it does, and by which words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -20,7 +20,7 @@ from models.pointer.spans import best_spans
 
 STRETCH = 64
 """Utterances that are asked for their causes at once; a longer conversation is read in such stretches."""
-BATCH_UTTERANCES = 1024
+BATCH_UTTERANCES = 256
 """Utterances of short conversations in one batch, padding included."""
 _TOKENS = 32_768
 """Tokens of what several live chats remember that are looked at together, padding included."""
@@ -199,10 +199,12 @@ class CauseFinder:
         encoded: Sequence[Encoded],
         predictions: Sequence[Sequence[Prediction]],
         speakers: Sequence[Tensor],
+        between: Callable[[], None] = lambda: None,
     ) -> list[list[tuple[Cause, ...]]]:
         """The causes of each utterance of each conversation, likeliest first.
 
-        `encoded` with what `keep_tokens` keeps, an emotion an utterance, speaker ids (N,).
+        `encoded` with what `keep_tokens` keeps, an emotion an utterance, speaker ids (N,). `between` is called between
+        two pieces of the work.
         """
         found: list[list[tuple[Cause, ...]]] = [[] for _ in conversations]
         whole = [
@@ -216,12 +218,13 @@ class CauseFinder:
         for places in bucket([len(whole[i].texts) for i in short], BATCH_UTTERANCES):
             batch = [short[i] for i in places]
             rows, before = [whole[i] for i in batch], [self.start()] * len(batch)
+            between()
             causes = self._point(before, rows, self._read(before, rows)[0])
             for i, one in zip(batch, causes, strict=True):
                 found[i] = one
         for i in asked:
             if len(whole[i].texts) > STRETCH:
-                found[i], _ = self._in_stretches(whole[i], self.start())
+                found[i], _ = self._in_stretches(whole[i], self.start(), between)
         return found
 
     def find_in_pieces(
@@ -284,9 +287,12 @@ class CauseFinder:
     def _asks(self, prediction: Prediction) -> bool:
         return prediction.emotion != NEUTRAL or prediction.probabilities.get(NEUTRAL, 1.0) < SURELY_NEUTRAL
 
-    def _in_stretches(self, whole: _Stretch, state: CausesState) -> tuple[list[tuple[Cause, ...]], CausesState]:
+    def _in_stretches(
+        self, whole: _Stretch, state: CausesState, between: Callable[[], None] = lambda: None
+    ) -> tuple[list[tuple[Cause, ...]], CausesState]:
         found = list[tuple[Cause, ...]]()
         for first in range(0, len(whole.texts), STRETCH):
+            between()
             part = slice(first, first + STRETCH)
             vectors, tokens, predictions, speakers, texts = whole
             stretch = _Stretch(vectors[part], tokens[part], predictions[part], speakers[part], texts[part])

@@ -79,8 +79,19 @@ class LiveChat(Protocol):
         ...
 
 
-class EmotionEngine(Tagger, LiveTagger, Protocol):
+class EmotionEngine(LiveTagger, Protocol):
     """What a service puts in front of people: `dialog.emotion.EmotionTagger` is ours."""
+
+    def tag(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        mode: Mode = "offline",
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Conversation]:
+        """As a `Tagger` does. `progress` is told of utterances that were read, and now and then of none, some tenths of
+        a second apart; what it raises ends the call."""
+        ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...

@@ -157,7 +157,7 @@ class EmotionTagger:
         """The conversations with a prediction on every utterance, in the same order.
 
         `offline` reads each as a whole; `live` labels each utterance from what came before it, exactly as `step` does.
-        `progress` is told how many utterances were encoded, batch by batch.
+        `progress` is told how many utterances were encoded, batch by batch, and of none while causes are looked for.
         """
         if mode not in ("offline", "live"):
             raise ValueError(f"mode {mode!r}: expected 'offline' or 'live'")
@@ -285,7 +285,8 @@ class EmotionTagger:
                     predicted[i] = predictions
         if self.causes:
             speakers = [speaker_ids([u.speaker for u in c.utterances]) for c in conversations]
-            causes = self.causes.find(conversations, encoded, predicted, speakers)
+            between = (lambda: progress(0)) if progress else (lambda: None)
+            causes = self.causes.find(conversations, encoded, predicted, speakers, between)
             predicted = [list(map(_caused, row, by)) for row, by in zip(predicted, causes, strict=True)]
         return [
             self._finish(c, e.truncated, e.foreign, p)

@@ -18,6 +18,7 @@ from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode, Ta
 from serve.config import AppConfig, imported
 from serve.edge import logs
 from serve.edge.threads import use_threads
+from serve.emotion.floor import Floor
 from serve.emotion.long import Heard, LongJob, Stopped, check_turn, followed
 from serve.emotion.steps import Step, Stepped, Stepper
 
@@ -33,6 +34,8 @@ class Job:
     model: str
     mode: Mode
     causes: bool
+    owner: str = ""
+    """Who asks: owners have the model in turn."""
     longest: int = field(init=False)
     """Utterances in the longest of them; a batch is padded to it."""
     n_utterances: int = field(init=False)
@@ -77,11 +80,18 @@ class Taggers:
     """The taggers of this process, each loaded when it is first asked for and then kept."""
 
     def __init__(
-        self, tagger: str, folders: Mapping[str, str] = MappingProxyType({}), *, device: str | None = None
+        self,
+        tagger: str,
+        folders: Mapping[str, str] = MappingProxyType({}),
+        *,
+        device: str | None = None,
+        threads: int | None = None,
     ) -> None:
-        """tagger is `module:name` of an EngineClass; folders are those of models by name."""
+        """tagger is `module:name` of an EngineClass, which is imported with the first model; folders are those of
+        models by name; threads are set for the whole process then, where they are given."""
         self._device = device
-        self._class: EngineClass = imported(tagger)
+        self._tagger = tagger
+        self._threads = threads
         self._folders = dict(folders)
         self._loaded: dict[str, EmotionEngine] = {}
         self._loading = threading.Lock()
@@ -92,8 +102,11 @@ class Taggers:
         if model in self._loaded:  # while another one is loaded, this one need not wait
             return self._loaded[model]
         with self._loading:
+            if not self._loaded and self._threads is not None:
+                use_threads(self._threads)
             if model not in self._loaded:
-                self._loaded[model] = self._class.load(self._folders.get(model, model), device=self._device)
+                engine: EngineClass = imported(self._tagger)
+                self._loaded[model] = engine.load(self._folders.get(model, model), device=self._device)
             return self._loaded[model]
 
     def is_loaded(self, model: str) -> bool:
@@ -109,8 +122,11 @@ class Taggers:
             return About(error=f"the model {model} cannot be loaded")
         return About(labels=tagger.labels, version=tagger.version)
 
-    def label(self, jobs: Sequence[Job]) -> list[JobAnswer]:
-        """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone."""
+    def label(self, jobs: Sequence[Job], between: Callable[[int], None] | None = None) -> list[JobAnswer]:
+        """One answer a job, in order. Jobs alike in model, mode and causes run together; what fails, fails alone.
+
+        `between` is called between two pieces of the work, and may end all of it by a BaseException.
+        """
         began = time.perf_counter()
         answers: dict[int, JobAnswer] = {}
         groups: dict[tuple[str, Mode, bool], list[int]] = {}
@@ -125,7 +141,7 @@ class Taggers:
             if not causes:
                 tagger = tagger.without_causes()
             read = [_conversation(turns) for i in members for turns in jobs[i].conversations]
-            tagged = iter(_tag(tagger, read, mode))
+            tagged = iter(_tag(_Watched(tagger, between), read, mode))
             for i in members:
                 mine = tuple(_labels(next(tagged)) for _ in jobs[i].conversations)
                 answers[i] = JobAnswer(conversations=mine, model_version=tagger.version)
@@ -185,6 +201,18 @@ def _conversation(turns: Turns) -> Conversation:
     return Conversation(id="", utterances=tuple(Utterance(speaker=speaker, text=text) for speaker, text in turns))
 
 
+class _Watched:
+    """An engine that tells how far it is in its work."""
+
+    def __init__(self, engine: EmotionEngine, told: Callable[[int], None] | None) -> None:
+        self.version = engine.version
+        self._engine = engine
+        self._told = told
+
+    def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
+        return self._engine.tag(conversations, mode=mode, progress=self._told)
+
+
 def _tag(tagger: Tagger, conversations: list[Conversation], mode: Mode) -> list[Conversation]:
     """The conversations labelled, or with an error."""
 
@@ -207,6 +235,8 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, ValueError) else "this could not be labelled: a fault of the service"
 
 
+_THREADS = 64
+"""Calls that are begun at once; all but one of them wait for their turn."""
 CALLS = 2
 """Batches of one caller for each replica: one that is labelled, and one that is there when that is done."""
 
@@ -216,25 +246,33 @@ def padded_work(jobs: list[Job]) -> int:
     return sum(len(job.conversations) for job in jobs) * max((job.longest for job in jobs), default=0)
 
 
-class Emotion:
-    """The deployment: runs jobs in a thread, and nothing else. A `Gatherer` on the other side makes batches of them."""
+class Models:
+    """The taggers of this process behind the calls of a deployment: each runs in a thread. A `Gatherer` on the other
+    side makes batches of what is asked."""
 
-    def __init__(self, config: AppConfig) -> None:
-        logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
-        use_threads(config.emotion.threads)
-        self._taggers = Taggers(config.tagger, {config.model_name: config.model}, device=config.emotion.device)
-        self._taggers.get(config.model_name)
+    def __init__(self, taggers: Taggers) -> None:
+        self._taggers = taggers
         # One batch at a time fills every core already; a message of a chat need not wait for the whole of it.
-        self._batches = ThreadPoolExecutor(1, "batches")
+        self._floor = Floor()
+        self._batches = ThreadPoolExecutor(_THREADS, "batches")
         self._steps = ThreadPoolExecutor(1, "steps")
         self._logs = ThreadPoolExecutor(1, "logs")
         self._long = ThreadPoolExecutor(1, "long")
-        version = self._taggers.about(config.model_name).version
-        logs.get().info("emotion ready", model=config.model_name, model_version=version)
 
     async def label(self, jobs: list[Job]) -> list[JobAnswer]:
-        """An answer a job. Whoever calls has put together what came together."""
-        return await asyncio.get_running_loop().run_in_executor(self._batches, self._taggers.label, jobs)
+        """An answer a job. Whoever calls has put together what came together. Cancelled, it ends at the next piece."""
+        owners = {job.owner for job in jobs}
+        turn = self._floor.turn(owners.pop() if len(owners) == 1 else "")
+
+        def work() -> list[JobAnswer]:
+            with turn:
+                return self._taggers.label(jobs, turn.pass_on)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._batches, work)
+        except asyncio.CancelledError:
+            turn.drop()
+            raise
 
     async def label_log(self, job: Job) -> JobAnswer:
         """A part of a log. Nobody waits for it: it runs beside the batches of requests and holds none of them up."""
@@ -259,6 +297,29 @@ class Emotion:
         if self._taggers.is_loaded(model):
             return self._taggers.about(model)
         return await asyncio.get_running_loop().run_in_executor(self._steps, self._taggers.about, model)
+
+
+class Emotion(Models):
+    """The deployment: the models of the configuration, the default one loaded."""
+
+    def __init__(self, config: AppConfig) -> None:
+        logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
+        super().__init__(loaded(config))
+
+
+def taggers_of(config: AppConfig) -> Taggers:
+    """The taggers the configuration wants; nothing is loaded yet."""
+    threads = config.emotion.threads or os.cpu_count() or 1
+    folders = {config.model_name: config.model}
+    return Taggers(config.tagger, folders, device=config.emotion.device, threads=threads)
+
+
+def loaded(config: AppConfig) -> Taggers:
+    """The same with the default model loaded. Raises what that raises."""
+    taggers = taggers_of(config)
+    version = taggers.get(config.model_name).version
+    logs.get().info("emotion ready", model=config.model_name, model_version=version)
+    return taggers
 
 
 def emotion_deployment(config: AppConfig) -> Any:

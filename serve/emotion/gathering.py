@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import replace
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -31,9 +32,11 @@ class _Waiting(NamedTuple, Generic[Asked, Answer]):
 
 
 class Gatherer(Generic[Asked, Answer]):
-    """What is asked goes out at once while fewer than `calls` are under way; what waits goes together in the next call.
+    """What is asked goes out at once while fewer than `calls` are under way; what waits goes together in the next call,
+    a thing of each owner in turn.
 
-    A call holds at most `most` by the measure of `size`, or one thing. Used in one event loop only.
+    A call holds at most `most` by the measure of `size`, or one thing. What is `large` goes out at once, by itself:
+    whoever labels lets the others in between. Used in one event loop only.
     """
 
     def __init__(
@@ -44,6 +47,8 @@ class Gatherer(Generic[Asked, Answer]):
         most: int,
         size: Callable[[list[Asked]], int],
         messages: Callable[[Asked], int],
+        owner: Callable[[Asked], str] = lambda _: "",
+        large: Callable[[Asked], bool] = lambda _: False,
     ) -> None:
         """`messages` is how many there are in one thing asked, for the figures."""
         self._call = call
@@ -51,36 +56,59 @@ class Gatherer(Generic[Asked, Answer]):
         self._most = most
         self._size = size
         self._messages = messages
-        self._waiting: deque[_Waiting[Asked, Answer]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._owner = owner
+        self._large = large
+        self._waiting: OrderedDict[str, deque[_Waiting[Asked, Answer]]] = OrderedDict()
+        self._under_way: dict[asyncio.Task[None], list[_Waiting[Asked, Answer]]] = {}
+        self._n_gathered = 0
 
     async def ask(self, asked: Asked) -> Answer:
-        """The answer. What the call raises, everything in it raises."""
+        """The answer. What the call raises, everything in it raises. A call for which nobody waits is cancelled."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(asked, answer, time.perf_counter()))
-        self._start()
-        return await answer
+        waiting = _Waiting(asked, answer, time.perf_counter())
+        if self._large(asked):
+            self._go([waiting])
+        else:
+            self._waiting.setdefault(self._owner(asked), deque()).append(waiting)
+            self._start()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            for task, taken in self._under_way.items():
+                if any(one is waiting for one in taken) and all(one.answer.done() for one in taken):
+                    task.cancel()
+            raise
 
     def _start(self) -> None:
-        while len(self._under_way) < self._calls and (taken := self._take()):
-            task = asyncio.ensure_future(self._run(taken))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
+        while self._n_gathered < self._calls and (taken := self._take()):
+            self._n_gathered += 1
+            self._go(taken).add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _go(self, taken: list[_Waiting[Asked, Answer]]) -> "asyncio.Task[None]":
+        # In a context of its own: what is asked by several must not end with the request of one of them.
+        task = asyncio.get_running_loop().create_task(self._run(taken), context=Context())
+        self._under_way[task] = taken
+        task.add_done_callback(self._under_way.pop)
+        return task
+
+    def _ended(self, _: "asyncio.Task[None]") -> None:
+        self._n_gathered -= 1
         self._start()
 
     def _take(self) -> list[_Waiting[Asked, Answer]]:
         """What goes together next; whoever has gone away in the meantime is left out."""
         taken: list[_Waiting[Asked, Answer]] = []
         while self._waiting:
-            first = self._waiting[0]
+            owner, queue = next(iter(self._waiting.items()))
+            first = queue[0]
             if not first.answer.done():
                 if taken and self._size([*(waiting.asked for waiting in taken), first.asked]) > self._most:
                     break
                 taken.append(first)
-            self._waiting.popleft()
+                self._waiting.move_to_end(owner)
+            queue.popleft()
+            if not queue:
+                del self._waiting[owner]
         return taken
 
     async def _run(self, taken: list[_Waiting[Asked, Answer]]) -> None:

@@ -12,6 +12,7 @@ from dialog.conversation import Conversation
 from models.catalogue import EMOTION
 from serve.edge import logs, metrics, timing
 from serve.edge.admission import Admission
+from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
 from serve.edge.problems import declared, unavailable
@@ -103,6 +104,7 @@ def emotion_routes(labeller: Labeller, choice: Choice, limits: Limits) -> APIRou
             model=choice.model(options.model, options.label_set, "/options"),
             mode=options.mode,
             causes=options.causes,
+            owner=owner_of(request.scope) or str((request.scope.get("client") or ("",))[0]),
         )
         with admission.admit(n_utterances):
             try:

@@ -1,7 +1,7 @@
 """A tagger that needs no weights: it reads the emotion off the words, and remembers how many messages it has seen."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -59,7 +59,13 @@ class FakeTagger:
     def without_causes(self) -> "FakeTagger":
         return FakeTagger(self.name, causes=False, batches=self.batches)
 
-    def tag(self, conversations: Sequence[Conversation], *, mode: str = "offline") -> list[Conversation]:
+    def tag(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        mode: str = "offline",
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Conversation]:
         self.batches.append(len(conversations))
         if any("slow" in u.text for c in conversations for u in c.utterances):
             time.sleep(0.2)
@@ -69,6 +75,8 @@ class FakeTagger:
             odd = [n for n, u in enumerate(conversation.utterances) if "odd" in u.text]
             warnings = [Caveat("odd", "looks odd", odd)] if odd else []
             tagged.append(conversation.with_predictions(predictions).with_warnings(warnings))
+            if progress:
+                progress(len(conversation.utterances))
         return tagged
 
     def tag_long(

@@ -1,9 +1,12 @@
 """The taggers of one process: grouping, isolation, and what a batch costs."""
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +14,7 @@ from dialog.emotion.port import Mode
 from serve.config import AppConfig
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import Job, JobAnswer, Taggers, padded_work
+from serve.emotion.labeller import LocalLabeller
 from serve.emotion.steps import Step, Stepper
 from tests.serve.conftest import CATALOGUE, TAGGER
 from tests.serve.fake import FakeTagger
@@ -158,3 +162,54 @@ def test_a_state_says_how_many_messages_it_has_read_and_causes_count_from_the_fi
     assert stepped.prediction
     assert stepped.rows == (b"1", b"2")
     assert (stepped.n_read, [c["utterance"] for c in stepped.prediction["causes"]]) == (3, [1])
+
+
+async def test_a_request_that_nobody_waits_for_ends_at_its_next_conversation() -> None:
+    taggers = Taggers(TAGGER)
+    labeller = LocalLabeller(taggers)
+    read, begun, go = [], threading.Event(), threading.Event()
+    predict = FakeTagger._predict
+
+    def slowly(self: FakeTagger, text: str, n: int) -> Any:
+        read.append(text)
+        begun.set()
+        go.wait(10)
+        return predict(self, text, n)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeTagger, "_predict", slowly)
+        asking = asyncio.create_task(labeller.label(job(*([f"text {i}"] for i in range(200)))))
+        await asyncio.to_thread(begun.wait, 10)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        go.set()
+        answer = await labeller.label(job(["great"]))
+    assert emotions(answer) == [["joy"]]
+    assert read == ["text 0", "great"]
+
+
+async def test_a_short_request_goes_between_the_conversations_of_a_long_one() -> None:
+    labeller = LocalLabeller(Taggers(TAGGER))
+    read, short = list[str](), threading.Event()
+    predict = FakeTagger._predict
+
+    def noted(self: FakeTagger, text: str, n: int) -> Any:
+        read.append(text)
+        if len(read) == 3:
+            short.wait(10)
+        return predict(self, text, n)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeTagger, "_predict", noted)
+        long = asyncio.create_task(labeller.label(job(*([f"text {i}"] for i in range(200)))))
+        while len(read) < 3:
+            await asyncio.sleep(0.001)
+        asked = asyncio.create_task(labeller.label(job(["great"])))
+        while not labeller._models._floor._waiting:
+            await asyncio.sleep(0.001)
+        short.set()
+        await asked
+        await long
+    assert read.index("great") == 3
+    assert len(read) == 201

@@ -11,9 +11,9 @@ from serve.emotion.gathering import Gatherer
 Jobs = Gatherer[Job, JobAnswer]
 
 
-def job(name: str, longest: int = 1) -> Job:
+def job(name: str, longest: int = 1, owner: str = "") -> Job:
     """A conversation of `longest` utterances by the person called so."""
-    return Job(conversations=(((name, "x"),) * longest,), model="m", mode="offline", causes=False)
+    return Job(conversations=(((name, "x"),) * longest,), model="m", mode="offline", causes=False, owner=owner)
 
 
 def name_of(job: Job) -> str:
@@ -26,17 +26,30 @@ class Calls:
 
     seen: list[list[str]] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: int = 0
 
     async def __call__(self, jobs: list[Job]) -> list[JobAnswer]:
         self.seen.append([name_of(job) for job in jobs])
-        await self.go.wait()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         if any(name_of(job) == "bad" for job in jobs):
             raise ValueError("bad")
         return [JobAnswer(model_version=name_of(job)) for job in jobs]
 
 
 def gathering(calls: Calls, *, at_once: int, most: int) -> Jobs:
-    return Gatherer(calls, calls=at_once, most=most, size=padded_work, messages=lambda job: job.n_utterances)
+    return Gatherer(
+        calls,
+        calls=at_once,
+        most=most,
+        size=padded_work,
+        messages=lambda job: job.n_utterances,
+        owner=lambda job: job.owner,
+        large=lambda job: job.n_utterances > 100,
+    )
 
 
 async def start(gatherer: Jobs, *names: str, longest: int = 1) -> list["asyncio.Task[JobAnswer]"]:
@@ -90,3 +103,38 @@ async def test_it_goes_on_after_a_fault() -> None:
     with pytest.raises(ValueError, match="bad"):
         await gatherer.ask(job("bad"))
     assert (await gatherer.ask(job("a"))).model_version == "a"
+
+
+async def test_owners_are_taken_in_turn_however_much_one_of_them_asks() -> None:
+    calls = Calls()
+    gatherer = gathering(calls, at_once=1, most=3)
+    asked = [job(name, owner=name[0]) for name in ("x", "a1", "a2", "a3", "a4", "b1", "c1", "b2")]
+    tasks = [asyncio.create_task(gatherer.ask(one)) for one in asked]
+    await asyncio.sleep(0.01)
+    calls.go.set()
+    await asyncio.gather(*tasks)
+    assert calls.seen == [["x"], ["a1", "b1", "c1"], ["a2", "b2", "a3"], ["a4"]]
+
+
+async def test_what_is_large_goes_at_once_by_itself_and_takes_nobodys_place() -> None:
+    calls = Calls()
+    gatherer = gathering(calls, at_once=1, most=100)
+    tasks = [*await start(gatherer, "long", "longer", longest=101), *await start(gatherer, "short")]
+    assert calls.seen == [["long"], ["longer"], ["short"]]
+    calls.go.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_call_is_cancelled_once_nobody_in_it_waits_any_more() -> None:
+    calls = Calls()
+    gatherer = gathering(calls, at_once=1, most=100)
+    first, second, third = await start(gatherer, "first", "second", "third")
+    first.cancel()
+    await asyncio.sleep(0.01)
+    assert calls.cancelled == 1
+    assert calls.seen == [["first"], ["second", "third"]]
+    second.cancel()
+    await asyncio.sleep(0.01)
+    assert calls.cancelled == 1
+    calls.go.set()
+    assert (await third).model_version == "third"
