@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,14 +105,17 @@ def _default(
     report: "Callable[[Progress], None] | None",
     device: str | None = None,
     teachers: Sequence[Path] = (),
+    *,
+    goes_on: bool = False,
 ) -> dict[str, Any]:
-    from dialog.training.default import DefaultRecipe, train_default
+    from dialog.training.default import DefaultRecipe, going_on, train_default
 
     if len(teachers) != 1:
         raise ValueError(f"{len(teachers)} teachers: emotion/ekman takes one, --teacher FOLDER of emotion/answers")
-    return train_default(
-        DefaultRecipe(), data, out, answers=teachers[0], start=start, seed=seed, report=report, device=device
-    )
+    if goes_on and start is None:
+        raise ValueError("emotion/ekman-again goes on from a model: --start FOLDER")
+    recipe = going_on() if goes_on else DefaultRecipe()
+    return train_default(recipe, data, out, answers=teachers[0], start=start, seed=seed, report=report, device=device)
 
 
 def _encoder(
@@ -247,6 +251,11 @@ RECIPES: dict[str, Recipe] = {
     "emotion/ekman": Recipe(
         summary="The default: each message read alone, from answers (--teacher), over the encoder of --start",
         train=_default,
+        takes_teachers=True,
+    ),
+    "emotion/ekman-again": Recipe(
+        summary="The default trained on from itself (--start) where there are new chats or answers (--teacher)",
+        train=partial(_default, goes_on=True),
         takes_teachers=True,
     ),
     "emotion/ekman-joint": _emotion("As the default was: messages read side by side, every corpus that fits", "ekman"),
