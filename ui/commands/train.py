@@ -14,7 +14,10 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where the model goes, and an unfinished run waits.")
     ] = None,
-    start: Annotated[Path | None, typer.Option("--start", help="A folder `emotion/encoder` was trained into.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--start", help="A trained folder or shipped model to begin with, for recipes that say so."),
+    ] = None,
     teacher: Annotated[
         list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
     ] = None,
