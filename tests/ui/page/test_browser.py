@@ -6,26 +6,19 @@ Whatever is asked of a host other than this one fails and is counted; the count 
 import base64
 import io
 import json
-import shutil
-import socket
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI, Response
 
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
+from tests.ui.page.browsing import Visit, need_a_browser
 from ui.page import conversation_log
-from ui.page.app import mount_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+need_a_browser()
 pytestmark = pytest.mark.browser
 PAYLOADS = [
     "<script>alert('xss')</script>",
@@ -35,130 +28,6 @@ PAYLOADS = [
     "${alert('xss')} {{constructor.constructor('alert(1)')()}}",
     "'\"><iframe srcdoc=\"<script>parent.alert('xss')</script>\">",
 ]
-
-
-if CHROMIUM is None:
-    pytest.skip("CHROMIUM IS MISSING: NO BROWSER TEST HAS RUN (apt-get install chromium)", allow_module_level=True)
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-
-@pytest.fixture(scope="module")
-def client() -> MemoryClient:
-    return MemoryClient()
-
-
-@pytest.fixture(scope="module")
-def address(client: MemoryClient) -> Iterator[str]:
-    """The page on a free port of this machine, served from a thread."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = FastAPI()
-
-    @app.get("/v1/batches/{batch_id}/output")
-    def output(batch_id: str) -> Response:
-        """What the API beside the page answers."""
-        name = f"attachment; filename={client.kept[batch_id].filename}.out"
-        return Response(client.logs[batch_id], headers={"content-disposition": name})
-
-    app = mount_page(app, client)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as starter:
-        # No name resolves, so that nothing foreign can be reached. (A route that aborts would also turn the cache off.)
-        nowhere = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", nowhere]
-        browser = starter.chromium.launch(executable_path=CHROMIUM, args=arguments, headless=True)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page with a watch on it: foreign requests, dialogs and errors are collected, and none may remain."""
-
-    def __init__(self, page: Any, address: str) -> None:
-        self.page = page
-        self.foreign: list[str] = []
-        self.dialogs: list[str] = []
-        self.errors: list[str] = []
-        page.set_default_timeout(20_000)
-        page.on("request", lambda request: self._watch(request.url, address))
-        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(address)
-        page.wait_for_selector("#rp-message textarea")
-        page.wait_for_selector(".rp-empty, .rp-message")
-
-    def _watch(self, url: str, address: str) -> None:
-        if not url.startswith((address, "data:", "blob:")):
-            self.foreign.append(url)
-
-    def say(self, text: str) -> None:
-        """Types a message and waits for its label."""
-        before = self.page.locator(".rp-message").count()
-        self.page.fill("#rp-message textarea", text)
-        self.page.press("#rp-message textarea", "Enter")
-        self.page.wait_for_function(
-            "n => document.querySelectorAll('.rp-label').length > n && !document.querySelector('.rp-pending')",
-            arg=before,
-        )
-
-    def labels(self) -> list[str]:
-        """What stands beside the messages of the chat."""
-        return [" ".join(text.split()) for text in self.page.locator(".rp-label").all_inner_texts()]
-
-    def tab(self, name: str) -> None:
-        """Opens a tab, from the menu where the screen is too narrow for it."""
-        tab = self.page.get_by_role("tab", name=name)
-        if not tab.is_visible():
-            self.page.click(".overflow-menu > button")
-            tab = self.page.locator(".overflow-dropdown button", has_text=name)
-        tab.click()
-
-    def upload(self, name: str, content: bytes, button: str = "#rp-upload") -> None:
-        """Chooses a file for an upload button."""
-        with self.page.expect_file_chooser() as chooser:
-            self.page.click(button)
-        chooser.value.set_files({"name": name, "mimeType": "text/plain", "buffer": content})
-
-    def save(self, button: str) -> tuple[str, str]:
-        """Clicks a download button: the file's name and content."""
-        with self.page.expect_download() as download:
-            self.page.click(button)
-        return download.value.suggested_filename, Path(download.value.path()).read_text("utf-8")
-
-
-@pytest.fixture(scope="module")
-def context(browser: Any) -> Iterator[Any]:
-    """One for all tests: the scripts are fetched and compiled once."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def visit(context: Any, address: str, client: MemoryClient) -> Iterator[Visit]:
-    client.failing = None
-    client.pause = 0.0
-    visit = Visit(context.new_page(), address)
-    yield visit
-    visit.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
-    visit.page.close()
-    assert visit.foreign == []
-    assert visit.dialogs == []
-    assert visit.errors == []
 
 
 def test_the_page_is_ours_and_asks_no_foreign_host(visit: Visit) -> None:

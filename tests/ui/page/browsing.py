@@ -1,0 +1,73 @@
+"""A real browser on the page: what its tests have in common."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def need_a_browser() -> None:
+    """Skips a module where there is none."""
+    if CHROMIUM is None:
+        missing = "CHROMIUM IS MISSING: NO BROWSER TEST HAS RUN (apt-get install chromium)"
+        pytest.skip(missing, allow_module_level=True)
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+class Visit:
+    """A page with a watch on it: foreign requests, dialogs and errors are collected, and none may remain."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.foreign: list[str] = []
+        self.dialogs: list[str] = []
+        self.errors: list[str] = []
+        page.set_default_timeout(20_000)
+        page.on("request", lambda request: self._watch(request.url, address))
+        page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#rp-message textarea")
+        page.wait_for_selector(".rp-empty, .rp-message")
+
+    def _watch(self, url: str, address: str) -> None:
+        if not url.startswith((address, "data:", "blob:")):
+            self.foreign.append(url)
+
+    def say(self, text: str) -> None:
+        """Types a message and waits for its label."""
+        before = self.page.locator(".rp-message").count()
+        self.page.fill("#rp-message textarea", text)
+        self.page.press("#rp-message textarea", "Enter")
+        self.page.wait_for_function(
+            "n => document.querySelectorAll('.rp-label').length > n && !document.querySelector('.rp-pending')",
+            arg=before,
+        )
+
+    def labels(self) -> list[str]:
+        """What stands beside the messages of the chat."""
+        return [" ".join(text.split()) for text in self.page.locator(".rp-label").all_inner_texts()]
+
+    def tab(self, name: str) -> None:
+        """Opens a tab, from the menu where the screen is too narrow for it."""
+        tab = self.page.get_by_role("tab", name=name)
+        if not tab.is_visible():
+            self.page.click(".overflow-menu > button")
+            tab = self.page.locator(".overflow-dropdown button", has_text=name)
+        tab.click()
+
+    def upload(self, name: str, content: bytes, button: str = "#rp-upload") -> None:
+        """Chooses a file for an upload button."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.click(button)
+        kind = "image/png" if name.endswith(".png") else "text/plain"
+        chooser.value.set_files({"name": name, "mimeType": kind, "buffer": content})
+
+    def save(self, button: str) -> tuple[str, str]:
+        """Clicks a download button: the file's name and content."""
+        with self.page.expect_download() as download:
+            self.page.click(button)
+        return download.value.suggested_filename, Path(download.value.path()).read_text("utf-8")
