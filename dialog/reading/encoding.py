@@ -93,6 +93,8 @@ class ConversationEncoder:
         self.packer = Packer(encoder, layout)
         self._cache: OrderedDict[bytes, _Read] = OrderedDict()
         self._room = cache_bytes
+        self.hits = self.misses = 0
+        """How many sequences came from the cache so far, and how many did not."""
         self._lock = threading.Lock()
 
     @torch.inference_mode()
@@ -243,6 +245,8 @@ class ConversationEncoder:
                     found[job.key] = read
                 else:
                     missing[job.key] = job
+            self.hits += len(jobs) - len(missing)
+            self.misses += len(missing)
         return found, missing
 
     def _run(self, jobs: Sequence[_Job], keep_tokens: nn.Module | None) -> list[_Read]:

@@ -8,12 +8,12 @@ does, so that no counter goes back.
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 FOLDER = "metrics"
@@ -58,6 +58,22 @@ def count_request(method: str, route: str | None, status: int, seconds: float) -
     known = method if method in _METHODS else "other"
     REQUESTS.labels(known, route or "", status).inc()
     REQUEST_SECONDS.labels(route or "").observe(seconds)
+
+
+class Caches(Collector):
+    """What the caches of this process found and did not, as they say it when they are asked: (hits, misses) by name."""
+
+    def __init__(self, cached: Callable[[], Mapping[str, tuple[int, int]]]) -> None:
+        self._cached = cached
+
+    def collect(self) -> Iterable[Metric]:
+        """For a registry."""
+        hits = CounterMetricFamily("rapport_cache_hits", "What was asked of a cache and there.", labels=("cache",))
+        misses = CounterMetricFamily("rapport_cache_misses", "The same that was not there.", labels=("cache",))
+        for name, (found, missing) in self._cached().items():
+            hits.add_metric((name,), found)
+            misses.add_metric((name,), missing)
+        return [hits, misses]
 
 
 class Written:

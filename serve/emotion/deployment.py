@@ -16,7 +16,7 @@ from ray import serve as ray_serve
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode, Tagger, label_each
 from serve.config import AppConfig, imported
-from serve.edge import logs
+from serve.edge import logs, metrics
 from serve.edge.threads import use_threads
 from serve.emotion.floor import Floor
 from serve.emotion.long import Heard, LongJob, Stopped, check_turn, followed
@@ -108,6 +108,16 @@ class Taggers:
                 engine: EngineClass = imported(self._tagger)
                 self._loaded[model] = engine.load(self._folders.get(model, model), device=self._device)
             return self._loaded[model]
+
+    def cached(self) -> dict[str, tuple[int, int]]:
+        """Of what is kept in memory here: how often something was found, and how often not."""
+        # A tagger that keeps nothing of what it reads has no such encoder.
+        readers = {id(e): e for t in self._loaded.values() if (e := getattr(t, "encoder", None)) is not None}
+        texts = [(getattr(e, "hits", 0), getattr(e, "misses", 0)) for e in readers.values()]
+        return {
+            "texts": (sum(hits for hits, _ in texts), sum(misses for _, misses in texts)),
+            "chats": (self._stepper.hits, self._stepper.misses),
+        }
 
     def is_loaded(self, model: str) -> bool:
         """Whether it need not be loaded first."""
@@ -304,14 +314,17 @@ class Emotion(Models):
 
     def __init__(self, config: AppConfig) -> None:
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
+        metrics.Written.begin(config.data_folder() / metrics.FOLDER)
         super().__init__(loaded(config))
 
 
 def taggers_of(config: AppConfig) -> Taggers:
-    """The taggers the configuration wants; nothing is loaded yet."""
+    """The taggers the configuration wants; nothing is loaded yet. What they find in memory is counted."""
     threads = config.emotion.threads or os.cpu_count() or 1
     folders = {config.model_name: config.model}
-    return Taggers(config.tagger, folders, device=config.emotion.device, threads=threads)
+    taggers = Taggers(config.tagger, folders, device=config.emotion.device, threads=threads)
+    metrics.REGISTRY.register(metrics.Caches(taggers.cached))
+    return taggers
 
 
 def loaded(config: AppConfig) -> Taggers:

@@ -68,6 +68,8 @@ class Stepper:
     def __init__(self, room: int = 96 << 20) -> None:
         self._room = room
         self._states: OrderedDict[bytes, Any] = OrderedDict()
+        self.hits = self.misses = 0
+        """How many messages found their chat in memory so far, and how many brought it along."""
         self._lock = threading.Lock()
 
     def take(self, tagger: EmotionEngine, steps: Sequence[Step], reason: Callable[[Exception], str]) -> list[Stepped]:
@@ -96,6 +98,8 @@ class Stepper:
             return _not(tagger, step, stale=True)
         with self._lock:
             state = self._states.get(step.head[:_MARK])
+            self.hits += state is not None
+            self.misses += state is None and step.rows is not None
         if state is not None:
             return state
         if step.rows is None:

@@ -68,6 +68,7 @@ def test_what_was_encoded_before_is_not_encoded_again(encoder: TextEncoder, conv
         vectors(cached, conversations)
         assert first
         assert len(calls) == first
+        assert cached.hits >= cached.misses > 0
         vectors(cached, conversations, live=True)
         assert len(calls) > first, "live windows are other sequences"
     finally:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -95,6 +96,19 @@ def test_a_state_of_another_version_is_told_and_not_used() -> None:
     assert (stale.stale, stale.prediction) == (True, None)
     (older,) = taggers.step([step("hi", head=b"of an older release", rows=(), version="emotion/ekman@1")])
     assert (older.stale, older.prediction, older.error) == (True, None, None)
+
+
+def test_what_was_in_memory_and_what_was_not_is_counted() -> None:
+    taggers = Taggers(TAGGER)
+    assert taggers.cached() == {"texts": (0, 0), "chats": (0, 0)}
+    (first,) = taggers.step([step("great")])
+    (second,) = taggers.step([step("sad", head=first.head)])
+    taggers.step([step("sad", head=b"x" * 16 + (second.head or b"")[16:])])  # forgotten: it will be asked again
+    taggers.step([step("sad", head=b"x" * 16 + (second.head or b"")[16:], rows=((b"", "sad"),))])
+    assert taggers.cached() == {"texts": (0, 0), "chats": (1, 1)}
+    reader = taggers.get("emotion/ekman").encoder = SimpleNamespace(hits=3, misses=2)  # type: ignore[attr-defined]
+    taggers.get("emotion/emorynlp").encoder = reader  # type: ignore[attr-defined]
+    assert taggers.cached()["texts"] == (3, 2)
 
 
 def test_a_step_that_fails_leaves_the_state_as_it_was() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from serve.edge import metrics
 from serve.emotion.deployment import Job, JobAnswer, padded_work
 from serve.emotion.gathering import Gatherer
 
@@ -138,3 +139,19 @@ async def test_a_call_is_cancelled_once_nobody_in_it_waits_any_more() -> None:
     assert calls.cancelled == 1
     calls.go.set()
     assert (await third).model_version == "third"
+
+
+async def test_waits_and_calls_are_counted() -> None:
+    calls = Calls()
+    calls.go.set()
+
+    def counted() -> list[float]:
+        names = ("queue_seconds", "model_seconds", "batch_messages")
+        return [metrics.REGISTRY.get_sample_value(f"rapport_{name}_count") or 0.0 for name in names]
+
+    before = counted()
+    gather = gathering(calls, at_once=1, most=9)
+    await asyncio.gather(*(gather.ask(job(name)) for name in ("a", "b", "c")))
+    waits, *rest = [after - earlier for after, earlier in zip(counted(), before, strict=True)]
+    assert waits == 3
+    assert rest == [len(calls.seen)] * 2
