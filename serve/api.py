@@ -83,7 +83,7 @@ def create_api(
         root_path_in_servers=False,
     )
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
-    describe(app, _DESCRIPTION, _BODIES, words, limits)
+    describe(app, _DESCRIPTION, _BODIES, words, limits, needs_key=keys is not None and keys.required)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list))
     app.include_router(

@@ -12,10 +12,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from serve.edge.door import LIVE, READY
 from serve.edge.keys import STATELESS
 from serve.edge.limits import Limits
 from serve.edge.problems import Problem, declared
 
+PROBES = (LIVE, READY)
+"""Where no key is asked for."""
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -31,11 +34,13 @@ def describe(
     bodies: Sequence[type[BaseModel]],
     words: Mapping[str, Sequence[str]],
     limits: Limits,
+    *,
+    needs_key: bool = False,
 ) -> None:
     """Gives the app its OpenAPI document, made once.
 
     `bodies` are the requests that routes read themselves; `words` says which values a field of theirs can have in this
-    service, such as the names of its models; `limits` how long things may be.
+    service, such as the names of its models; `limits` how long things may be; `needs_key` whether a key is asked for.
     """
 
     def openapi() -> dict[str, Any]:
@@ -51,6 +56,7 @@ def describe(
             known.update(_schemas(Problem, *bodies))
             _tell(known, words, limits)
             _allow_keys(document["paths"])
+            _ask_for_key(document, needs_key=needs_key)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -112,6 +118,17 @@ def _allow_keys(paths: Mapping[str, Any]) -> None:
             methods["post"].setdefault("parameters", []).append(parameter)
             for status, answer in declared(409, 422).items():
                 methods["post"]["responses"].setdefault(str(status), answer)
+
+
+def _ask_for_key(document: dict[str, Any], *, needs_key: bool) -> None:
+    """How a key is sent, and where none is asked for."""
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "A key of `rapport keys`"},
+        "password": {"type": "http", "scheme": "basic", "description": "The same as the password, with any name"},
+    }
+    document["security"] = [{"key": []}, {"password": []}, *([] if needs_key else [{}])]
+    for path in PROBES:
+        document["paths"][path]["get"]["security"] = []
 
 
 def _schemas(*models: type[BaseModel]) -> dict[str, Any]:

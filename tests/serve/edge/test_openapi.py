@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from serve.batches import table as batch_table
 from serve.config import AppConfig
+from serve.edge.keys import Keys, new_key
 from serve.edge.limits import Limits
 from serve.emotion.choice import Choice
 from serve.storage import Storage, StoredChat, StoredMessage
@@ -106,6 +107,21 @@ async def test_the_document_is_complete(client: httpx.AsyncClient) -> None:
                     (media_type,) = response["content"]
                     assert media_type == "application/problem+json"
                     assert response["content"][media_type]["example"]["status"] == int(status)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+async def test_the_document_says_how_a_key_is_sent_and_whether_it_must_be(
+    make_api: Callable[..., Any], needed: bool
+) -> None:
+    key, kept = new_key("ann")
+    async with client_of(make_api(keys=Keys(keys=(kept,), required=needed))) as client:
+        document = (await client.get("/openapi.json", headers={"Authorization": f"Bearer {key}"})).json()
+    assert {s["scheme"] for s in document["components"]["securitySchemes"].values()} == {"bearer", "basic"}
+    assert document["security"] == [{"key": []}, {"password": []}, *([] if needed else [{}])]
+    free = {
+        path for path, methods in document["paths"].items() if any(m.get("security") == [] for m in methods.values())
+    }
+    assert free == {"/health/live", "/health/ready"}
 
 
 async def test_the_document_names_the_models_and_the_limits_of_this_service(make_api: Callable[..., Any]) -> None:
