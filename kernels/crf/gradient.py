@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kernels.crf.structure import Chain
-from kernels.first_order import first_order
+from kernels.first_order import first_order, keep_inputs
 
 
 class Expectations(NamedTuple):
@@ -28,7 +28,7 @@ class Expectations(NamedTuple):
 def log_partition(emissions: Tensor, chain: Chain, engine: Callable[[Tensor, Chain], Expectations]) -> Tensor:
     """log Z (B,), differentiable once with respect to the emissions and the chain's scores."""
     scores = (emissions, chain.transition, chain.context, chain.end)
-    result: Tensor = _LogPartition.apply(*scores, chain.kinds, chain.lengths, engine)
+    result: Tensor = _LogPartition.apply(*scores, chain.kinds, chain.lengths, engine)[0]
     return result
 
 
@@ -41,7 +41,6 @@ def wanted(emissions: Tensor, chain: Chain) -> bool:
 class _LogPartition(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
         emissions: Tensor,
         transition: Tensor,
         context: Tensor,
@@ -49,15 +48,22 @@ class _LogPartition(torch.autograd.Function):
         kinds: Tensor,
         lengths: Tensor,
         engine: Callable[[Tensor, Chain], Expectations],
-    ) -> Tensor:
-        found = engine(emissions, Chain(kinds, lengths, transition, context, end))
-        ctx.save_for_backward(*found[1:])
-        ctx.dtypes = [x.dtype for x in (emissions, transition, context, end)]
-        return found.log_partition
+    ) -> tuple[Tensor, ...]:
+        return tuple(engine(emissions, Chain(kinds, lengths, transition, context, end)))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*output[1:])
+        ctx.dtypes = [x.dtype for x in inputs[:4]]
+        keep_inputs(ctx, inputs)
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return (None,) * 7
         labels, transition, context, last = (x.double() for x in ctx.saved_tensors)
         grads = (
             grad[:, None, None] * labels,

@@ -17,15 +17,17 @@ CHUNK = 64
 
 def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.prefix_softmax`."""
-    o, log_sum, mean = _PrefixSoftmax.apply(scores, v.to(scores.dtype), log_sum, mean)
+    o, log_sum, mean, _ = _PrefixSoftmax.apply(scores, v.to(scores.dtype), log_sum, mean)
     return o.to(v.dtype), log_sum, mean
 
 
 class _PrefixSoftmax(torch.autograd.Function):
     """Sums of exponentials, and what one chunk hands to the next, in float64; within a chunk the scores' dtype."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         log_sums = torch.cat([log_sum[..., None], scores.double()], -1).logcumsumexp(-1)[..., 1:]
         within, decay, _, v_chunks = _weights(scores, v, log_sums, log_sum)
         inside = within @ v_chunks  # (B, H, n, C, V)
@@ -35,12 +37,17 @@ class _PrefixSoftmax(torch.autograd.Function):
             carry = end + kept * carry
         before = torch.stack(carries, 2)[..., None, :]
         o = (inside + (decay[..., None] * before).to(v.dtype)).flatten(2, 3)[:, :, : scores.shape[2]]
+        return o, log_sums[..., -1].clone(), carry, log_sums
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        (scores, v, log_sum, mean), (o, _, _, log_sums) = inputs, output
+        ctx.mark_non_differentiable(log_sums)
         ctx.save_for_backward(scores, v, log_sums, log_sum, mean, o)
-        return o, log_sums[..., -1], carry
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, d_o: Tensor, d_log_sum: Tensor, d_last: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, d_o: Tensor, d_log_sum: Tensor, d_last: Tensor, _: Tensor) -> tuple[Tensor, ...]:
         """With r_t = do_t . o_t - dL_t: dv_i = sum_{t>=i} e^{s_i - L_t} do_t,
 
         ds_i = sum_{t>=i} e^{s_i - L_t} (do_t . v_i - r_t); the state before is one more such token, (L_0, o_0).

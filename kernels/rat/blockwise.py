@@ -1,7 +1,7 @@
 """RAT's two halves without a loop over time and without a T x S tensor that outlives its block of queries."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,8 +40,8 @@ def chunk_attention(
 ) -> Tensor:
     """Shapes as in reference.py."""
     heads_first = (z.transpose(1, 2) for z in (q, k_own, v_own, k_ends, v_ends))
-    y: Tensor = _ChunkAttention.apply(*heads_first, first, end).transpose(1, 2)
-    return y
+    y, _ = _ChunkAttention.apply(*heads_first, first, end)
+    return cast(Tensor, y).transpose(1, 2)
 
 
 class _ChunkAttention(torch.autograd.Function):
@@ -51,12 +51,14 @@ class _ChunkAttention(torch.autograd.Function):
     D_t = dy_t . y_t: dscore = p (dy . v - D), for slots and for the token's own vector alike.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k_own: Tensor, v_own: Tensor, k_ends: Tensor, v_ends: Tensor, first: Tensor, end: Tensor
-    ) -> Tensor:
+        q: Tensor, k_own: Tensor, v_own: Tensor, k_ends: Tensor, v_ends: Tensor, first: Tensor, end: Tensor
+    ) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(q.dtype, torch.float32)
-        y, lse = torch.empty_like(v_own), torch.empty(q.shape[:3], dtype=wide, device=q.device)
+        y, lse = torch.empty_like(v_own), q.new_empty(q.shape[:3], dtype=wide)
         own = _own_scores(q, k_own)
         for rows in _blocks(q.shape[2]):
             n = _n_slots(end[:, rows], k_ends.shape[2])
@@ -65,12 +67,16 @@ class _ChunkAttention(torch.autograd.Function):
             p = (scores - lse[:, :, rows, None]).exp()
             p_own = (own[:, :, rows] - lse[:, :, rows])[..., None].exp()
             y[:, :, rows] = (p @ v_ends[:, :, :n].to(wide) + p_own * v_own[:, :, rows]).to(y.dtype)
-        ctx.save_for_backward(q, k_own, v_own, k_ends, v_ends, first, end, y, lse)
-        return y
+        return y, lse
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs, *output)
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         q, k_own, v_own, k_ends, v_ends, first, end, y, lse = ctx.saved_tensors
         wide, scale = lse.dtype, q.shape[-1] ** -0.5
         keys, values = k_ends.to(wide), v_ends.to(wide)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kernels.first_order import first_order
+from kernels.first_order import first_order, keep_inputs
 
 
 def dialog_gru(*args: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def _dialog_gru(
         order = lengths.argsort(descending=True)
         by_row = [z.index_select(0, order) for z in by_row]
     gates, p_inertia, p_contagion, memory, source = (z.transpose(0, 1) for z in by_row)
-    h = _DialogGRU.apply(
+    h: Tensor = _DialogGRU.apply(
         gates.contiguous(),
         w_contagion,
         b_contagion,
@@ -56,9 +56,8 @@ def _dialog_gru(
         p_contagion[..., None],
         memory,
         tuple(running),
-    ).transpose(0, 1)
-    y: Tensor = h.index_select(0, order.argsort()) if ragged else h
-    return y
+    )[0].transpose(0, 1)
+    return h.index_select(0, order.argsort()) if ragged else h
 
 
 class _DialogGRU(torch.autograd.Function):
@@ -66,7 +65,6 @@ class _DialogGRU(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
         gates: Tensor,
         w_contagion: Tensor,
         b_contagion: Tensor,
@@ -77,7 +75,7 @@ class _DialogGRU(torch.autograd.Function):
         p_contagion: Tensor,
         memory: Tensor,
         running: tuple[int, ...],
-    ) -> Tensor:
+    ) -> tuple[Tensor, ...]:
         n_tokens, batch, _ = gates.shape
         n_slots, _, width = memory.shape
         states = torch.cat([memory, memory.new_zeros(n_tokens, batch, width)])  # (M+T, B, H)
@@ -99,13 +97,21 @@ class _DialogGRU(torch.autograd.Function):
             c_n[t, :n], i_n[t, :n] = from_contagion[:, 2 * width :], from_inertia[:, 2 * width :]
             new = act[:, 3 * width :].addcmul_(r, c_n[t, :n]).addcmul_(s, i_n[t, :n]).tanh_()
             torch.lerp(new, h_i, z, out=states[n_slots + t, :n])
-        ctx.save_for_backward(states, acts, h_inertia, c_n, i_n, rows, p_inertia, p_contagion, w_contagion, w_inertia)
-        ctx.running = running
-        return states[n_slots:].clone()
+        return states[n_slots:].clone(), states, acts, h_inertia, c_n, i_n, rows
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _, w_contagion, _, w_inertia, _, _, p_inertia, p_contagion, _, ctx.running = inputs
+        ctx.set_materialize_grads(False)
+        keep_inputs(ctx, inputs)
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(*output[1:], p_inertia, p_contagion, w_contagion, w_inertia)
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_out: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        if d_out is None:
+            return (None,) * 10
         states, acts, h_inertia, c_n, i_n, rows, p_inertia, p_contagion, w_contagion, w_inertia = ctx.saved_tensors
         n_tokens, batch, width = d_out.shape
         n_slots = len(states) - n_tokens

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 
 def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
@@ -20,11 +21,15 @@ class _LinearScan(torch.autograd.Function):
     g_t = dh_t + a_{t+1} g_{t+1};  db_t = g_t;  da_t = g_t h_{t-1};  dh_0 = a_1 g_1.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-        states = _scan(a, b, h)
-        ctx.save_for_backward(a, h, states)
-        return states
+    def forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        return _scan(a, b, h)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], inputs[2], output)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,12 +51,19 @@ def _scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
     # Each chunk from a zero state, all chunks at once, and the product of the a's so far.
     states, product = (z.clone(memory_format=torch.contiguous_format) for z in (b, a))
     for t in range(1, size):
-        states[:, :, t].addcmul_(a[:, :, t], states[:, :, t - 1])
+        _add_product(states[:, :, t], a[:, :, t], states[:, :, t - 1])
         product[:, :, t].mul_(product[:, :, t - 1])
     # The state each chunk starts from.
-    before = torch.empty_like(states[:, :, 0])  # (B, n_chunks, D)
-    before[:, 0] = h
+    before = [h]  # n_chunks of (B, D)
     for c in range(1, n_chunks):
-        before[:, c] = torch.addcmul(states[:, c - 1, -1], product[:, c - 1, -1], before[:, c - 1])
-    states.addcmul_(product, before[:, :, None])
+        before.append(torch.addcmul(states[:, c - 1, -1], product[:, c - 1, -1], before[-1]))
+    _add_product(states, product, torch.stack(before, 1)[:, :, None])
     return states.view(batch, n_chunks * size, width)[:, :n_tokens]
+
+
+def _add_product(z: Tensor, a: Tensor, b: Tensor) -> None:
+    """z += a b, by an operation that torch.func.vmap knows where it is wanted; it is the slower one."""
+    if not torch.compiler.is_compiling() and is_functorch_wrapped_tensor(z):
+        z.add_(a * b)
+    else:
+        z.addcmul_(a, b)
