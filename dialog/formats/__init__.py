@@ -25,6 +25,7 @@ from dialog.formats.messenger import read_messenger
 from dialog.formats.names import Names
 from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
+from dialog.formats.signal import read_signal
 from dialog.formats.slack import read_slack
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
@@ -63,6 +64,7 @@ READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
     "discord": read_discord,
     "telegram": read_telegram,
     "messenger": read_messenger,
+    "signal": read_signal,
     "chatgpt": read_chatgpt,
     "claude": read_claude,
     "roles": read_roles,

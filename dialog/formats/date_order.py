@@ -21,7 +21,8 @@ _SHOWN = {"dmy": "day, month, year", "mdy": "month, day, year", "ymd": "year, mo
 
 
 def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
-    """ISO times, to the second, in the order given; None for a date there is not. And what to warn of."""
+    """ISO times, to the second, in the order given, with their offset from UTC where one stands there; None for a date
+    there is not. And what to warn of."""
     if not stamps:
         return [], []
     clocks, unknown = _clocks(stamps)
@@ -42,7 +43,15 @@ def read_stamps(stamps: Sequence[Stamp]) -> tuple[list[str | None], list[str]]:
 
 
 def _iso(time: datetime, stamp: Stamp) -> str:
-    return time.date().isoformat() if stamp.hour is None else time.isoformat(timespec="seconds")
+    return time.date().isoformat() if stamp.hour is None else time.isoformat(timespec="seconds") + _offset(stamp.zone)
+
+
+def _offset(zone: str) -> str:
+    """`+0200` as `+02:00`, Z and UTC as `+00:00`; nothing where there is none, or none that can be."""
+    if zone[:1] not in ("+", "-"):
+        return "+00:00" if zone else ""
+    hours, minutes = zone[1:3], zone[-2:]
+    return f"{zone[0]}{hours}:{minutes}" if int(hours) < 24 and int(minutes) < 60 else ""
 
 
 def choose_order(stamps: Sequence[Stamp], clocks: Sequence[tuple[int, int, int] | None]) -> tuple[str, list[str]]:

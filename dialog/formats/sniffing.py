@@ -66,6 +66,11 @@ _PAGES = (
 _PAGE = re.compile(r"[\s\ufeff]*<(?:!doctype html|html|head|body)", re.IGNORECASE)
 _MAIL = re.compile(r"\ufeff?(?:From \S+.*\d{4}$|From - |[A-Za-z][A-Za-z-]{1,40}: )")
 _JSON = {
+    "signal": re.compile(
+        r'"envelope"\s*:\s*\{[^{}]{0,400}"(?:source\w*|timestamp)"|"backupTimeMs"\s*:'
+        r'|^\{"(?:recipient|chatItem)"\s*:\s*\{"',
+        re.MULTILINE,
+    ),
     "messenger": re.compile(r'"(?:sender_name|senderName)"\s*:'),
     "chatgpt": re.compile(r'"mapping"\s*:\s*\{'),
     "claude": re.compile(r'"chat_messages"\s*:\s*\['),

@@ -78,6 +78,8 @@ class Stamp(NamedTuple):
     minute: int
     second: int
     marker: str
+    zone: str = ""
+    """What says how far the time is from UTC, as it stands there."""
 
 
 class Found(NamedTuple):
@@ -264,4 +266,5 @@ def _stamp(date: _Date | None, time: re.Match[str] | None, unknown: str, marker:
         minute=int(time["minute"]) if time else 0,
         second=int(time["second"] or 0) if time else 0,
         marker=marker,
+        zone=(time["zone"] or "").strip() if time else "",
     )

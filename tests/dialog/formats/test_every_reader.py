@@ -23,6 +23,8 @@ SAMPLES = {
     "slack": b'[{"ts":"1.0","user":"Ann","text":"Hi"},\n{"ts":"2.0","user":"Bo","text":"Yo"}]\n',
     "messenger": b'{"messages":[{"sender_name":"Ann","timestamp_ms":1000,"content":"Hi"},\n'
     b'{"sender_name":"Bo","timestamp_ms":2000,"content":"Yo"}]}\n',
+    "signal": b'{"envelope":{"source":"Ann","dataMessage":{"message":"Hi","groupInfo":{"groupId":"g"}}}}\n'
+    b'{"envelope":{"source":"Bo","dataMessage":{"message":"Yo","groupInfo":{"groupId":"g"}}}}\n',
     "chatgpt": b'[{"mapping":{"a":{"message":{"author":{"role":"Ann"},"content":{"parts":["Hi"]}}},\n'
     b'"b":{"parent":"a","message":{"author":{"role":"Bo"},"content":{"parts":["Yo"]}}}},"current_node":"b"}]\n',
     "claude": b'[{"chat_messages":[{"sender":"Ann","text":"Hi"},\n{"sender":"Bo","text":"Yo"}]}]\n',

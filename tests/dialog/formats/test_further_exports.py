@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dialog.conversation import Conversation
-from dialog.formats import Unreadable, read, sniff
+from dialog.formats import Unreadable, read, sniff, write
 
 
 def parsed(given: Any, format: str = "auto") -> list[Any]:
@@ -454,3 +454,91 @@ def test_what_is_not_read_is_named(data: str, name: str, message: str) -> None:
     (wrong,) = read(stream)
     assert isinstance(wrong, Unreadable)
     assert message in wrong.reason
+
+
+def lines(*values: Any) -> str:
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def test_signals_own_export_names_people_and_groups_and_counts_what_nobody_said() -> None:
+    def item(chat: str, who: str, **what: Any) -> dict[str, Any]:
+        return {"chatItem": {"chatId": chat, "authorId": who, "dateSent": "1714557600000", **what}}
+
+    def said(text: str) -> dict[str, Any]:
+        return {"incoming": {"dateReceived": "1"}, "standardMessage": {"text": {"body": text}}}
+
+    log = lines(
+        {"version": "1", "backupTimeMs": "1714557600000"},
+        {"account": {"givenName": "Ann"}},
+        {"recipient": {"id": "1", "self": {}}},
+        {"recipient": {"id": "2", "contact": {"e164": "491234", "profileGivenName": "Bo", "profileFamilyName": "Ek"}}},
+        {"recipient": {"id": "3", "contact": {"e164": "491235"}}},
+        {"recipient": {"id": "4", "group": {"snapshot": {"title": {"title": "Choir"}}}}},
+        {"chat": {"id": "7", "recipientId": "2"}},
+        {"chat": {"id": "8", "recipientId": "4"}},
+        item("7", "2", **said("hi")),
+        item("7", "1", **said("Hello: Bo")),
+        item("7", "2", updateMessage={"individualCall": {"type": "AUDIO_CALL"}}),
+        item("7", "2", updateMessage={"simpleUpdate": {"type": "JOINED_SIGNAL"}}),
+        item("7", "2", remoteDeletedMessage={}),
+        item("7", "2", standardMessage={"attachments": [{"pointer": {}}]}),
+        item("8", "3", **said("who sings?")),
+        item("8", "9", poll={"question": "tea?"}),
+    )
+    assert sniff(log.encode()) == "signal"
+    bo, choir = parsed(log)
+    assert (bo.id, choir.id) == ("Bo Ek", "Choir")
+    first, second = bo.utterances
+    assert (first.speaker, first.text, first.time) == ("Bo Ek", "hi", "2024-05-01T10:00:00+00:00")
+    assert (second.speaker, second.text) == ("Me", "Hello: Bo")
+    assert bo.extra["left_out"] == {"call": 1, "system line": 1, "deleted message": 1, "media message": 1}
+    assert [(u.speaker, u.text) for u in choir.utterances] == [("+491235", "who sings?"), ("person 9", "tea?")]
+
+
+def test_what_signal_cli_receives_is_read_by_chat() -> None:
+    bo = {"source": "+491", "sourceNumber": "+491", "sourceUuid": "u", "sourceName": "Bo", "timestamp": 1714557600000}
+    group = {"groupInfo": {"groupId": "abcdefghijk=", "groupName": "Choir", "type": "DELIVER"}}
+
+    def envelope(**what: Any) -> dict[str, Any]:
+        return {"envelope": {**bo, **what}, "account": "+490"}
+
+    sent = {"sentMessage": {"destinationNumber": "+491", "timestamp": 1714557660000, "message": "Hello"}}
+    log = lines(
+        envelope(dataMessage={"timestamp": 1714557600000, "message": "hi"}),
+        {"jsonrpc": "2.0", "method": "receive", "params": envelope(syncMessage=sent)},
+        envelope(typingMessage={"action": "STARTED"}),
+        envelope(receiptMessage={"isRead": True}),
+        envelope(dataMessage={"message": None, "reaction": {"emoji": "x"}}),
+        envelope(editMessage={"targetSentTimestamp": 1, "dataMessage": {"message": "hi!", "timestamp": 1714557700000}}),
+        envelope(dataMessage={"timestamp": 1714557600000, "message": "la la", **group}),
+    )
+    assert sniff(log.encode()) == "signal"
+    torn, alone, choir = parsed(log + "{torn\n")
+    assert "not JSON" in torn.error
+    assert (alone.id, choir.id) == ("Bo", "Choir")
+    assert [(u.speaker, u.text) for u in alone.utterances] == [("Bo", "hi"), ("Me", "Hello"), ("Bo", "hi!")]
+    assert alone.utterances[2].extra == {"edited": True}
+    assert alone.extra["left_out"] == {"reaction": 1, "receipt": 1, "typing sign": 1}
+    assert [u.text for u in choir.utterances] == ["la la"]
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2024-05-01T10:00:00+02:00 Mira: hi", "2024-05-01T10:00:00+02:00"),
+        ("[2024-05-01 10:00:00 -0530] Mira: hi", "2024-05-01T10:00:00-05:30"),
+        ("2024-05-01T08:20:00Z Mira: hi", "2024-05-01T08:20:00+00:00"),
+        ("2024-05-01 08:20 UTC - Mira: hi", "2024-05-01T08:20:00+00:00"),
+        ("2024-05-01 08:20 - Mira: hi", "2024-05-01T08:20:00"),
+    ],
+)
+@pytest.mark.parametrize("to", ["jsonl", "csv", "parquet"])
+def test_a_time_zone_survives_reading_and_writing(written: str, kept: str, to: str) -> None:
+    def times(items: Any) -> list[str | None]:
+        return [u.time for c in items for u in c.utterances]
+
+    items = list(read(io.BytesIO(f"{written}\n{written}\n".encode())))
+    assert times(items) == [kept, kept]
+    out = io.BytesIO()
+    write(items, out, to)
+    assert times(read(io.BytesIO(out.getvalue()))) == [kept, kept]
