@@ -22,6 +22,8 @@ class Recipe:
     """(data folder, output folder, seed, folder to start from, report, device) -> validation scores."""
     takes_teachers: bool = False
     """Whether `train` takes teachers=(folders of trained models): what they say is learned beside the labels."""
+    takes_start: bool = True
+    """Whether `train` may go on from another model; one that starts from nothing is given None."""
     reads_data: bool = True
     """False where examples are made: then there is no data folder, and `train` is given an empty path."""
 
@@ -128,8 +130,7 @@ def _encoder(
 ) -> dict[str, Any]:
     from dialog.training.encoder import EncoderRecipe, train_encoder
 
-    if start is not None:
-        raise ValueError("emotion/encoder starts from the plain encoder; --start belongs to the recipes that follow it")
+    del start  # None: it takes none.
     train_encoder(EncoderRecipe(), data, out, seed=seed, report=report, device=device)
     return {}
 
@@ -179,8 +180,7 @@ def _visdial(
 ) -> dict[str, Any]:
     from dialog.training.visdial import VisDialRecipe, train_visdial
 
-    if start is not None:
-        raise ValueError("visual/visdial starts from nothing; --start belongs to the recipes that follow another")
+    del start  # None: it takes none.
     return train_visdial(VisDialRecipe(), data, out, seed=seed, report=report, device=device)
 
 
@@ -208,8 +208,7 @@ def _vision(
 ) -> dict[str, Any]:
     from dialog.training.vision import VisionRecipe, train_vision
 
-    if start is not None:
-        raise ValueError("vision/encoder starts from nothing; --start belongs to the recipes that follow another")
+    del start  # None: it takes none.
     return train_vision(VisionRecipe(), data, out, seed=seed, report=report, device=device)
 
 
@@ -229,16 +228,15 @@ def _pointer(name: str, summary: str) -> Recipe:
     ) -> dict[str, Any]:
         from dialog.training.pointer import NAMED, train_pointer
 
-        if start is not None:
-            raise ValueError(f"{name} starts from nothing; --start belongs to the emotion recipes")
+        del start  # None: it takes none.
         return train_pointer(name, NAMED[name](), out, seed=seed, report=report, device=device).scores
 
-    return Recipe(summary=summary, train=train, reads_data=False)
+    return Recipe(summary=summary, train=train, takes_start=False, reads_data=False)
 
 
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
-    "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder),
+    "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder, takes_start=False),
     "emotion/teacher": Recipe(
         summary="What the default learns from: all-mpnet-base-v2 (rapport[large], or its folder as --start)",
         train=_teacher,
@@ -291,7 +289,11 @@ RECIPES: dict[str, Recipe] = {
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=_presence
     ),
-    "visual/visdial": Recipe(summary="VisDial v1.0 as published, from its original files", train=_visdial),
-    "vision/encoder": Recipe(summary="The built-in picture network, from photographs and captions", train=_vision),
+    "visual/visdial": Recipe(
+        summary="VisDial v1.0 as published, from its original files", train=_visdial, takes_start=False
+    ),
+    "vision/encoder": Recipe(
+        summary="The built-in picture network, from photographs and captions", train=_vision, takes_start=False
+    ),
 }
 """name -> recipe."""

@@ -40,6 +40,8 @@ def train(
         raise ValueError(f"the recipe {recipe} makes its examples and takes no --data")
     if data is not None and not data.is_dir():
         raise ValueError(f"{data} is no folder; expected one with the corpora")
+    if start is not None and not chosen.takes_start:
+        raise ValueError(f"the recipe {recipe} starts from nothing and takes no --start")
     if teacher and not chosen.takes_teachers:
         raise ValueError(f"the recipe {recipe} takes no --teacher")
     more = {"teachers": teacher} if teacher else {}

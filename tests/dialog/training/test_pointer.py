@@ -52,6 +52,7 @@ def test_every_recipe_trains_a_known_task_and_stands_in_the_table(name: str) -> 
     recipe = NAMED[name]()
     assert recipe.task in TASKS
     assert not RECIPES[name].reads_data
+    assert not RECIPES[name].takes_start
     assert min(recipe.sizes) >= 3
 
 
@@ -59,8 +60,3 @@ def test_the_variant_changes_the_encoder_alone() -> None:
     plain, other = NAMED["pointer/hull"](), NAMED["pointer/hull-softmax"]()
     assert replace(other, model=replace(other.model, encoder=plain.model.encoder)) == plain
     assert other != plain
-
-
-def test_a_folder_to_start_from_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="starts from nothing"):
-        RECIPES["pointer/hull"].train(Path(), tmp_path, 0, tmp_path, None)

@@ -258,14 +258,17 @@ def test_train_hands_everything_on_and_can_be_interrupted(
     assert run(["train", "emotion/test", "--data", str(tmp_path / "none"), "--out", "x"]) == 1
 
 
-def test_a_recipe_that_makes_its_examples_takes_no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_recipe_takes_no_data_and_no_start_where_it_has_no_use_for_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def train(data: Path, out: Path, seed: int, start: Path | None, report: Any, device: str | None) -> dict[str, Any]:
         return {"n = 5": {"accuracy": 90.0}}
 
-    recipe = dialog.training.Recipe(summary="A test", train=train, reads_data=False)
+    recipe = dialog.training.Recipe(summary="A test", train=train, takes_start=False, reads_data=False)
     monkeypatch.setitem(dialog.training.RECIPES, "pointer/test", recipe)
     assert run(["train", "pointer/test", "--out", str(tmp_path / "out")]) == 0
     assert run(["train", "pointer/test", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert run(["train", "pointer/test", "--out", str(tmp_path / "out"), "--start", str(tmp_path)]) == 1
     assert run(["train", "pointer/test"]) == 1
 
 
