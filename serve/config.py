@@ -51,7 +51,8 @@ class ApiConfig(_Part):
     cpus: float = Field(default=0.1, ge=0)
     """Cores that Ray sets aside for each when it places them; nothing holds a replica to that."""
     on_head_node: bool = True
-    """The database lies on the head node's disk; set to False only where --data-dir is on a disk all nodes share."""
+    """The files lie on the head node's disk; set to False only where --data-dir is on a disk all nodes share, and
+    `database` is PostgreSQL."""
 
 
 class EmotionConfig(_Part):
@@ -245,6 +246,8 @@ class AppConfig(BaseSettings):
     """What a proxy in front has before every path, as `/mood`; it may take it off or pass it on."""
     data_dir: Path | None = None
     """Chats and logs. By default the platform's folder for user data."""
+    database: SecretStr | None = None
+    """`postgresql://user:password@host/name` for several nodes; by default SQLite in data_dir. For RAPPORT_DATABASE."""
     model: str = EMOTION
     """The model that answers where a request names none."""
     tagger: str = "dialog.emotion.tagger:EmotionTagger"
@@ -314,6 +317,11 @@ class AppConfig(BaseSettings):
             return self
         access = self.access.model_copy(update={"page": SecretStr(new_key(PAGE)[0])})
         return self.model_copy(update={"access": access})
+
+    @property
+    def database_url(self) -> str | None:
+        """The URL of the database itself, with its password; None for the one in the data folder."""
+        return None if self.database is None else self.database.get_secret_value()
 
     @property
     def model_name(self) -> str:

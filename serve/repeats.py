@@ -8,14 +8,16 @@ than the thing they are about.
 import asyncio
 import hashlib
 import re
-import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import orjson
+from sqlalchemy import Connection, delete, insert, select, update
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.database.engine import alone
+from serve.database.tables import repeats
 from serve.edge.door import API_PREFIX, request_id_of
 from serve.edge.keys import STATELESS, owner_of
 from serve.edge.problems import Fault, Refusal
@@ -111,16 +113,16 @@ def _fingerprint(scope: Scope, message: Message) -> str:
     return hashlib.sha256(bytes(scope.get("query_string", b"")) + b"\0" + message.get("body", b"")).hexdigest()
 
 
-def _begin(db: sqlite3.Connection, name: str, print_of: str, seconds: float) -> Answer | None:
+def _begin(db: Connection, name: str, print_of: str, seconds: float) -> Answer | None:
     """The answer that was given; None where it is to be found now. Refusal 409."""
     moment = datetime.now(UTC)
-    db.execute("DELETE FROM repeats WHERE created < ?", ((moment - _DAY).strftime(STAMP),))
-    row = db.execute("SELECT * FROM repeats WHERE name = ?", (name,)).fetchone()
+    alone(db, name)
+    db.execute(delete(repeats).where(repeats.c.created < (moment - _DAY).strftime(STAMP)))
+    row = db.execute(select(repeats).where(repeats.c.name == name)).mappings().first()
     lost = (moment - timedelta(seconds=seconds)).strftime(STAMP)
     if row is None or (row["status"] is None and row["created"] < lost):
-        db.execute(
-            "INSERT OR REPLACE INTO repeats (name, created, fingerprint) VALUES (?, ?, ?)", (name, now(), print_of)
-        )
+        _forget(db, name)
+        db.execute(insert(repeats), {"name": name, "created": now(), "fingerprint": print_of})
         return None
     if row["fingerprint"] != print_of:
         raise Refusal(409, "key-reused", "something else was sent with this key before")
@@ -129,13 +131,14 @@ def _begin(db: sqlite3.Connection, name: str, print_of: str, seconds: float) -> 
     return Answer(row["status"], [(k, v) for k, v in orjson.loads(row["headers"])], row["body"])
 
 
-def _keep(db: sqlite3.Connection, name: str, answer: Answer, thing: str) -> None:
-    row = (answer.status, orjson.dumps(answer.headers).decode(), answer.body, thing, name)
-    db.execute("UPDATE repeats SET status = ?, headers = ?, body = ?, thing = ? WHERE name = ?", row)
+def _keep(db: Connection, name: str, answer: Answer, thing: str) -> None:
+    headers = orjson.dumps(answer.headers).decode()
+    told = {"status": answer.status, "headers": headers, "body": answer.body, "thing": thing}
+    db.execute(update(repeats).where(repeats.c.name == name).values(told))
 
 
-def _forget(db: sqlite3.Connection, name: str) -> None:
-    db.execute("DELETE FROM repeats WHERE name = ?", (name,))
+def _forget(db: Connection, name: str) -> None:
+    db.execute(delete(repeats).where(repeats.c.name == name))
 
 
 def _answer(told: list[Message]) -> Answer:

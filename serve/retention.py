@@ -1,14 +1,16 @@
 """What is kept no longer than it is wanted: chats, pictures and batches end so many days after they were last used."""
 
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection, Table, delete
+
 from serve.batches import table as batch_table
 from serve.batches.worker import folder_of
 from serve.config import KeepConfig
+from serve.database.tables import chats, visual_dialogs
 from serve.edge import logs
 from serve.storage import STAMP, Storage
 
@@ -34,8 +36,8 @@ class Retention:
     def sweep(self) -> dict[str, int]:
         """How much was deleted of each, for good: overwritten on disk."""
         gone = {
-            "chats": self._delete("chats", self._keep.chat_days),
-            "visual_dialogs": self._delete("visual_dialogs", self._keep.picture_days),
+            "chats": self._delete(chats, self._keep.chat_days),
+            "visual_dialogs": self._delete(visual_dialogs, self._keep.picture_days),
             "batches": self._delete_batches(self._keep.batch_days),
         }
         if any(gone.values()):
@@ -53,17 +55,18 @@ class Retention:
                 logs.get().error("nothing expired", **logs.about(error))
             pause.wait(_EVERY_SECONDS)
 
-    def _delete(self, table: str, days: float | None) -> int:
+    def _delete(self, table: Table, days: float | None) -> int:
         if days is None:
             return 0
-        wanted = f"DELETE FROM {table} WHERE max(created, touched) < ?"
-        return self._storage.do_now(lambda db: db.execute(wanted, (self._before(days),)).rowcount)
+        moment = self._before(days)
+        wanted = delete(table).where(table.c.created < moment, table.c.touched < moment)
+        return self._storage.do_now(lambda db: db.execute(wanted).rowcount)
 
     def _delete_batches(self, days: float | None) -> int:
         if days is None:
             return 0
 
-        def work(db: sqlite3.Connection) -> list[str]:
+        def work(db: Connection) -> list[str]:
             ids = batch_table.ended_before(db, self._before(days))
             for batch_id in ids:
                 batch_table.delete(db, batch_id)

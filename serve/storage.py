@@ -1,19 +1,23 @@
-"""Chats and batches on disk: SQLite in WAL mode. What stands here is the truth; what a replica remembers is a cache."""
+"""Chats in the database, and who may use it when. It is the truth; what a replica remembers is a cache."""
 
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
+from sqlalchemy import Connection, Engine, LargeBinary, RowMapping, bindparam, delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
-from serve.edge.problems import Refusal, disk_full
+from serve.database.engine import AT_ONCE, described, engine_of, file_url, refusal_of, replacing, url_of
+from serve.database.quick import Quick, alone_in_sqlite
+from serve.database.schema import bring_up
+from serve.database.tables import chat_rows, chats, messages
 
 T = TypeVar("T")
 
@@ -26,83 +30,23 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 BATCHES = "batches"
 """The name of the folder beside it with the files of batches."""
 
-_CHATS = """
-CREATE TABLE chats (
-    id TEXT PRIMARY KEY, created TEXT NOT NULL, model TEXT NOT NULL, labels TEXT NOT NULL,
-    total INTEGER NOT NULL, model_version TEXT NOT NULL, state BLOB
-) STRICT;
-CREATE TABLE messages (
-    chat TEXT NOT NULL REFERENCES chats(id) ON DELETE CASCADE, n INTEGER NOT NULL,
-    speaker TEXT NOT NULL, text TEXT NOT NULL, time TEXT, prediction TEXT, error TEXT,
-    correction TEXT, corrected TEXT,
-    PRIMARY KEY (chat, n)
-) STRICT;
-"""
-_BATCHES = """
-CREATE TABLE batches (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, created TEXT NOT NULL, filename TEXT NOT NULL,
-    input_format TEXT NOT NULL, output_format TEXT NOT NULL, model TEXT NOT NULL, anonymise INTEGER NOT NULL,
-    bytes INTEGER NOT NULL, state TEXT NOT NULL, started TEXT, finished TEXT, fraction REAL NOT NULL DEFAULT 0,
-    done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0, utterances INTEGER NOT NULL DEFAULT 0,
-    failures TEXT NOT NULL DEFAULT '[]', error TEXT, model_version TEXT
-) STRICT;
-"""
-_VISUAL_DIALOGS = """
-CREATE TABLE visual_dialogs (
-    id TEXT PRIMARY KEY, created TEXT NOT NULL, picture BLOB NOT NULL, caption TEXT NOT NULL, look TEXT NOT NULL,
-    total INTEGER NOT NULL, model_version TEXT NOT NULL, state BLOB NOT NULL
-) STRICT;
-CREATE TABLE visual_rounds (
-    dialog TEXT NOT NULL REFERENCES visual_dialogs(id) ON DELETE CASCADE, n INTEGER NOT NULL,
-    question TEXT NOT NULL, answer TEXT NOT NULL,
-    PRIMARY KEY (dialog, n)
-) STRICT;
-"""
-_OWNERS = """
-ALTER TABLE chats ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-ALTER TABLE batches ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-ALTER TABLE visual_dialogs ADD COLUMN owner TEXT NOT NULL DEFAULT '';
-ALTER TABLE chats ADD COLUMN touched TEXT NOT NULL DEFAULT '';
-ALTER TABLE visual_dialogs ADD COLUMN touched TEXT NOT NULL DEFAULT '';
-CREATE INDEX failed_messages ON messages (chat, n) WHERE error IS NOT NULL
-"""
-_REPEATS = """
-CREATE TABLE repeats (
-    name TEXT PRIMARY KEY, created TEXT NOT NULL, fingerprint TEXT NOT NULL,
-    status INTEGER, headers TEXT, body BLOB, thing TEXT
-) STRICT;
-CREATE INDEX repeats_of ON repeats (thing);
-CREATE TRIGGER chat_is_gone AFTER DELETE ON chats BEGIN DELETE FROM repeats WHERE thing = old.id; END;
-CREATE TRIGGER batch_is_gone AFTER DELETE ON batches BEGIN DELETE FROM repeats WHERE thing = old.id; END;
-CREATE TRIGGER picture_is_gone AFTER DELETE ON visual_dialogs BEGIN DELETE FROM repeats WHERE thing = old.id; END;
-"""
-_COLUMNS = """
-ALTER TABLE batches ADD COLUMN columns TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE batches ADD COLUMN encoding TEXT
-"""
-_LISTS = """
-CREATE INDEX chats_of ON chats (owner, created, id);
-CREATE INDEX batches_of ON batches (owner, created, number);
-CREATE INDEX visual_dialogs_of ON visual_dialogs (owner, created, id)
-"""
-_ROWS = """
-CREATE TABLE chat_rows (
-    chat TEXT NOT NULL REFERENCES chats(id) ON DELETE CASCADE, place INTEGER NOT NULL, n INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    PRIMARY KEY (chat, place)
-) STRICT
-"""
-_CALLBACKS = """
-CREATE TABLE callbacks (
-    batch TEXT PRIMARY KEY REFERENCES batches(id) ON DELETE CASCADE, url TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0, due TEXT NOT NULL DEFAULT '',
-    tried TEXT, status INTEGER, error TEXT
-) STRICT;
-CREATE INDEX callbacks_due ON callbacks (due) WHERE state = 'waiting'
-"""
-_STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS)
-"""What each version of the format added to the one before it."""
-_VERSION = len(_STEPS)
+_KEPT = ("n", "speaker", "text", "time", "error", "correction")
+"""Fields of a message that are kept as they are."""
+_APPEND = Quick(
+    update(chats)
+    .where(chats.c.id == bindparam("chat"), chats.c.total == bindparam("expected"))
+    .where(chats.c.state.is_not_distinct_from(bindparam("known", type_=LargeBinary)))
+    .values(
+        total=chats.c.total + 1,
+        state=bindparam("new_state"),
+        model_version=bindparam("version"),
+        touched=bindparam("moment"),
+    )
+)
+_ADD_MESSAGE = Quick(insert(messages).values({name: bindparam(name) for name in ("chat", "prediction", *_KEPT)}))
+_row_in = replacing(chat_rows)
+_PUT_ROW = Quick(_row_in["sqlite"], elsewhere=_row_in["postgresql"])
+_CHAT = Quick(select(chats).where(chats.c.id == bindparam("chat"), chats.c.owner == bindparam("of")))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,38 +89,51 @@ class StoredMessage:
 
 
 class Storage:
-    """The database of one data folder. Several processes may have it open at once.
+    """The database, and the folder with the files beside it. Several processes may have it open at once.
 
-    All work is done in threads of its own, one that writes and one that reads beside it, so that the event loop never
-    waits for the disk and whoever reads never waits for whoever writes. What the disk or another process makes
-    impossible is a Refusal: 507 for a full disk, 503 for a database that somebody else holds for `patience` seconds.
+    It is SQLite in WAL mode at `path`, or what `url` names. All work is done in threads of its own, those that write
+    beside those that read, so that the event loop never waits for the disk and whoever reads never waits for whoever
+    writes. What the disk, the server or another process makes impossible is a Refusal: 507 for a full disk, 503 for a
+    database that somebody else holds for `patience` seconds, or that does not answer.
     """
 
-    def __init__(self, path: Path, *, patience: float = 5.0) -> None:
+    def __init__(self, path: Path, *, url: str | None = None, patience: float = 5.0) -> None:
         self._path = path
-        self._patience = patience
-        self._writer = ThreadPoolExecutor(1, "storage-writes")
-        self._reader = ThreadPoolExecutor(1, "storage-reads")
+        self._url = file_url(path) if url is None else url_of(url)
+        self._is_file = self._url.get_backend_name() == "sqlite"
+        if self._is_file and self._url.database:
+            Path(self._url.database).touch(mode=0o600, exist_ok=True)
+        self._lasting: tuple[Connection, Connection] | None = None
+        self._writing = engine_of(self._url, patience=patience, writes=True)
+        self._reading = engine_of(self._url, patience=patience, writes=False)
+        self._probing = engine_of(self._url, patience=patience / 2, writes=True, kept=False)
+        try:
+            bring_up(self._writing, self._url.render_as_string(hide_password=True) if url else str(path))
+        except BaseException:
+            self._dispose()
+            raise
+        # SQLite's one writer and its reader stay open; PostgreSQL's come and go with the server.
+        self._lasting = (self._writing.connect(), self._reading.connect()) if self._is_file else None
+        threads = 1 if self._is_file else AT_ONCE
+        self._writer = ThreadPoolExecutor(threads, "storage-writes")
+        self._reader = ThreadPoolExecutor(threads, "storage-reads")
         self._probe = ThreadPoolExecutor(1, "storage-probe")
-        self._connection = self._writer.submit(self._open).result()
-        self._reading = self._reader.submit(self._connect).result()
 
     @property
     def folder(self) -> Path:
-        """Where the database lies, and all that belongs to it."""
+        """Where the files lie that belong to it."""
         return self._path.parent
 
     def close(self) -> None:
-        """Ends the thread and the connection."""
-        self._reader.submit(self._reading.close).result()
-        self._writer.submit(self._connection.close).result()
+        """Ends the threads and the connections."""
         for threads in (self._reader, self._writer, self._probe):
             threads.shutdown()
+        self._dispose()
 
     def erase(self) -> None:
-        """Moves everything from the write-ahead log into the database file, and empties the log: what was deleted is
-        then nowhere."""
-        self._writer.submit(self._connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)").result()
+        """Moves everything from SQLite's write-ahead log into the database file, and empties the log: what was deleted
+        is then nowhere. PostgreSQL overwrites it in its own time."""
+        self._writer.submit(self._empty_the_log).result()
 
     async def disk(self) -> str | None:
         """What is wrong with the disk; None where it can be written."""
@@ -184,38 +141,35 @@ class Storage:
 
     async def database(self) -> str | None:
         """What is wrong with the database; None where it answers and can be written."""
-        return await asyncio.get_running_loop().run_in_executor(self._probe, self._take_the_lock)
+        return await asyncio.get_running_loop().run_in_executor(self._probe, self._begin_to_write)
 
     async def add_chat(self, chat: StoredChat) -> None:
         """Keeps a new chat."""
         row = {**asdict(chat), "labels": dumped(chat.labels)}
-        insert = f"INSERT INTO chats ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"
-        await self.do(lambda db: db.execute(insert, row))
+        await self.do(lambda db: db.execute(insert(chats), row))
 
     async def chat(self, chat_id: str, owner: str = "") -> StoredChat | None:
         """The chat, with its state; None where this owner has none."""
-        wanted = "SELECT * FROM chats WHERE id = ? AND owner = ?"
-        return await self.do(lambda db: _chat(db.execute(wanted, (chat_id, owner)).fetchone()), writes=False)
+        wanted = {"chat": chat_id, "of": owner}
+        return await self.do(lambda db: _chat(_CHAT.first(db, wanted)), writes=False)
 
     async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages with n >= after, in order."""
-        wanted = "SELECT * FROM messages WHERE chat = ? AND n >= ? ORDER BY n LIMIT ?"
-        return await self.do(
-            lambda db: [_message(row) for row in db.execute(wanted, (chat_id, after, limit))], writes=False
-        )
+        wanted = select(messages).where(messages.c.chat == chat_id, messages.c.n >= after)
+        wanted = wanted.order_by(messages.c.n).limit(limit)
+        return await self.do(lambda db: [_message(row) for row in db.execute(wanted).mappings()], writes=False)
 
     async def failed(self, chat_id: str) -> list[int]:
         """The messages that no model could read, the last first. Few, and found without looking at the others."""
-        wanted = "SELECT n FROM messages WHERE chat = ? AND error IS NOT NULL ORDER BY n DESC"
-        return await self.do(lambda db: [row["n"] for row in db.execute(wanted, (chat_id,))], writes=False)
+        wanted = select(messages.c.n).where(messages.c.chat == chat_id, messages.c.error.is_not(None))
+        return await self.do(lambda db: [*db.execute(wanted.order_by(messages.c.n.desc())).scalars()], writes=False)
 
     async def rows(self, chat_id: str) -> list[tuple[bytes, str]]:
         """What is kept of the chat's last messages, each with its text, oldest first."""
-        wanted = (
-            "SELECT r.data, m.text FROM chat_rows r JOIN messages m ON m.chat = r.chat AND m.n = r.n "
-            "WHERE r.chat = ? ORDER BY r.n"
-        )
-        return await self.do(lambda db: [tuple(row) for row in db.execute(wanted, (chat_id,))], writes=False)
+        same = (messages.c.chat == chat_rows.c.chat) & (messages.c.n == chat_rows.c.n)
+        wanted = select(chat_rows.c.data, messages.c.text).join(messages, same)
+        wanted = wanted.where(chat_rows.c.chat == chat_id).order_by(chat_rows.c.n)
+        return await self.do(lambda db: [(data, said) for data, said in db.execute(wanted)], writes=False)
 
     async def append(
         self,
@@ -232,21 +186,16 @@ class Storage:
         False where the chat is no longer as `chat` says: another message was faster, or it was changed or deleted.
         """
 
-        def work(db: sqlite3.Connection) -> bool:
-            moved = db.execute(
-                "UPDATE chats SET total = total + 1, state = ?, model_version = ?, touched = ? "
-                "WHERE id = ? AND total = ? AND state IS ?",
-                (state, model_version, now(), chat.id, chat.total, chat.state),
-            )
-            if not moved.rowcount:
+        def work(db: Connection) -> bool:
+            moved = {"chat": chat.id, "expected": chat.total, "known": chat.state}
+            moved |= {"new_state": state, "version": model_version}
+            if not _APPEND.run(db, [{**moved, "moment": now()}]):
                 return False
-            prediction = None if message.prediction is None else dumped(message.prediction)
-            row = (chat.id, message.n, message.speaker, message.text, message.time, prediction, message.error)
-            db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", row)
+            _ADD_MESSAGE.run(db, [row_of(chat.id, message)])
             if anew:
-                db.execute("DELETE FROM chat_rows WHERE chat = ?", (chat.id,))
-            for kept in rows:
-                db.execute("INSERT OR REPLACE INTO chat_rows VALUES (?, ?, ?, ?)", (chat.id, *kept))
+                db.execute(delete(chat_rows).where(chat_rows.c.chat == chat.id))
+            if rows:
+                _PUT_ROW.run(db, [{"chat": chat.id, **kept._asdict()} for kept in rows])
             return True
 
         return await self.do(work)
@@ -254,62 +203,56 @@ class Storage:
     async def correct(self, chat_id: str, n: int, label: str | None) -> StoredMessage | None:
         """Keeps the label a person gave message n, or forgets it (None). None where there is no such message."""
 
-        def work(db: sqlite3.Connection) -> StoredMessage | None:
-            row = (label, None if label is None else now(), chat_id, n)
-            db.execute("UPDATE messages SET correction = ?, corrected = ? WHERE chat = ? AND n = ?", row)
-            found = db.execute("SELECT * FROM messages WHERE chat = ? AND n = ?", (chat_id, n)).fetchone()
+        def work(db: Connection) -> StoredMessage | None:
+            this = (messages.c.chat == chat_id, messages.c.n == n)
+            told = {"correction": label, "corrected": None if label is None else now()}
+            db.execute(update(messages).where(*this).values(told))
+            found = db.execute(select(messages).where(*this)).mappings().first()
             return None if found is None else _message(found)
 
         return await self.do(work)
 
     async def delete_chat(self, chat_id: str, owner: str = "") -> bool:
         """Deletes the chat and its messages, overwritten on disk. False where this owner had none."""
-        wanted = "DELETE FROM chats WHERE id = ? AND owner = ?"
-        return await self.do(lambda db: db.execute(wanted, (chat_id, owner)).rowcount > 0, erases=True)
+        wanted = delete(chats).where(chats.c.id == chat_id, chats.c.owner == owner)
+        return await self.do(lambda db: db.execute(wanted).rowcount > 0, erases=True)
 
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
-        db.row_factory = sqlite3.Row
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
-            db.execute(f"PRAGMA {pragma}")
-        return db
-
-    def _open(self) -> sqlite3.Connection:
-        self._path.touch(mode=0o600, exist_ok=True)
-        db = self._connect()
-        with _transaction(db):
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
-                raise ValueError(
-                    f"{self._path} was written by another version: its format is {version}, not {_VERSION}"
-                )
-            for step in _STEPS[version:]:
-                for statement in _statements(step):
-                    db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-        return db
-
-    async def do(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True, erases: bool = False) -> T:
+    async def do(self, work: Callable[[Connection], T], *, writes: bool = True, erases: bool = False) -> T:
         """What `work` gives of the database: one transaction where it writes. What it `erases` is nowhere afterwards,
-        in no log of the database either."""
+        in no log of SQLite's either."""
         threads = self._writer if writes else self._reader
         return await asyncio.get_running_loop().run_in_executor(threads, self._run, work, writes, erases)
 
-    def do_now(self, work: Callable[[sqlite3.Connection], T], *, writes: bool = True) -> T:
+    def do_now(self, work: Callable[[Connection], T], *, writes: bool = True) -> T:
         """The same for a thread that may wait."""
         return (self._writer if writes else self._reader).submit(self._run, work, writes).result()
 
-    def _run(self, work: Callable[[sqlite3.Connection], T], writes: bool, erases: bool = False) -> T:
+    def _run(self, work: Callable[[Connection], T], writes: bool, erases: bool = False) -> T:
         try:
-            if not writes:
-                return work(self._reading)
-            with _transaction(self._connection):
-                found = work(self._connection)
+            found = self._with_connection(work, writes)
             if erases:
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._empty_the_log()
             return found
-        except sqlite3.OperationalError as error:
-            raise _impossible(error) or error from None
+        except (DBAPIError, sqlite3.Error) as error:
+            raise refusal_of(error) or error from None
+
+    def _with_connection(self, work: Callable[[Connection], T], writes: bool) -> T:
+        if self._lasting is None:
+            with self._writing.begin() if writes else self._reading.connect() as db:
+                return work(db)
+        writer, reader = self._lasting
+        if writes:
+            with alone_in_sqlite(writer):
+                return work(writer)
+        try:
+            return work(reader)
+        finally:
+            reader.rollback()  # nothing to take back: each statement has seen the database as it was
+
+    def _empty_the_log(self) -> None:
+        if self._lasting is not None:
+            driver: Any = self._lasting[0].connection.driver_connection
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _write_something(self) -> str | None:
         try:
@@ -319,49 +262,22 @@ class Storage:
             return f"it cannot be written ({error.strerror})"
         return None
 
-    def _take_the_lock(self) -> str | None:
+    def _begin_to_write(self) -> str | None:
         try:
-            with closing(sqlite3.connect(self._path, timeout=self._patience / 2, isolation_level=None)) as db:
-                db.execute("BEGIN IMMEDIATE")
-                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                db.execute("ROLLBACK")
-        except sqlite3.Error as error:
-            return f"it does not answer ({error})"
+            with self._probing.begin() as db:
+                if not self._is_file and db.execute(text("SHOW transaction_read_only")).scalar_one() != "off":
+                    return "it can only be read"
+                db.execute(select(chats.c.id).limit(1))
+        except DBAPIError as error:
+            return f"it does not answer ({described(error)})"
         return None
 
-
-def _statements(script: str) -> Iterator[str]:
-    """One after the other; a trigger has statements in it, and is one."""
-    statement = ""
-    for part in script.split(";"):
-        statement += part + ";"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk has ended it already
-            db.execute("ROLLBACK")
-        raise
-
-
-def _impossible(error: sqlite3.OperationalError) -> Refusal | None:
-    """The refusal for what no request is to blame for; None for a fault of ours."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite says beside it
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Refusal(503, "database-locked", "the database is held by somebody else", retry_after=2)
-    if code == sqlite3.SQLITE_FULL:
-        return disk_full()
-    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
-        return Refusal(503, "database-unusable", "the database cannot be written or read", retry_after=30)
-    return None
+    def _dispose(self) -> None:
+        for connection in self._lasting or ():
+            connection.close()
+        engines: tuple[Engine, ...] = (self._reading, self._writing, self._probing)
+        for engine in engines:
+            engine.dispose()
 
 
 def now() -> str:
@@ -374,13 +290,19 @@ def dumped(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _chat(row: sqlite3.Row | None) -> StoredChat | None:
+def _chat(row: Mapping[Any, Any] | None) -> StoredChat | None:
     if row is None:
         return None
-    return StoredChat(**{**dict(row), "labels": tuple(orjson.loads(row["labels"]))})
+    return StoredChat(**{**row, "labels": tuple(orjson.loads(row["labels"]))})
 
 
-def _message(row: sqlite3.Row) -> StoredMessage:
+def row_of(chat_id: str, message: StoredMessage) -> dict[str, Any]:
+    """A message as its row."""
+    prediction = None if message.prediction is None else dumped(message.prediction)
+    kept = {key: getattr(message, key) for key in _KEPT}
+    return {"chat": chat_id, **kept, "prediction": prediction}
+
+
+def _message(row: RowMapping) -> StoredMessage:
     prediction = None if row["prediction"] is None else orjson.loads(row["prediction"])
-    kept = {key: row[key] for key in ("n", "speaker", "text", "time", "error", "correction")}
-    return StoredMessage(**kept, prediction=prediction)
+    return StoredMessage(**{key: row[key] for key in _KEPT}, prediction=prediction)

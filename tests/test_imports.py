@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("batches", "chats"),
         ("emotion", "pictures", "repeats"),
         ("config", "storage"),
+        ("database",),
         ("client", "edge"),
     ),
     "ui": (("commands",), ("page",), ("messages", "scores")),

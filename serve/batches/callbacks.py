@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,9 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from sqlalchemy import Connection, insert, select, update
+
+from serve.database.tables import batches, callbacks
 from serve.edge.problems import Fault, Refusal
 from serve.edge.proxies import Address, Network, address_of
 from serve.storage import STAMP
@@ -101,28 +103,27 @@ def signed(secret: str, batch_id: str, moment: datetime, body: bytes) -> dict[st
     }
 
 
-def add(db: sqlite3.Connection, batch_id: str, url: str) -> None:
+def add(db: Connection, batch_id: str, url: str) -> None:
     """Whoever is there is to be told when this batch has ended."""
-    db.execute("INSERT INTO callbacks (batch, url) VALUES (?, ?)", (batch_id, url))
+    db.execute(insert(callbacks), {"batch": batch_id, "url": url})
 
 
-def of(db: sqlite3.Connection, batch_ids: Sequence[str]) -> dict[str, StoredCallback]:
+def of(db: Connection, batch_ids: Sequence[str]) -> dict[str, StoredCallback]:
     """Those of these batches, by the batch."""
-    wanted = f"SELECT * FROM callbacks WHERE batch IN ({', '.join('?' * len(batch_ids))})"
-    return {row["batch"]: StoredCallback(**dict(row)) for row in db.execute(wanted, [*batch_ids])}
+    wanted = select(callbacks).where(callbacks.c.batch.in_(batch_ids))
+    return {row["batch"]: StoredCallback(**row) for row in db.execute(wanted).mappings()}
 
 
-def due(db: sqlite3.Connection, moment: datetime, most: int) -> list[StoredCallback]:
+def due(db: Connection, moment: datetime, most: int) -> list[StoredCallback]:
     """Those that are to be tried now, the longest waiting first: of batches that have ended."""
-    wanted = (
-        "SELECT callbacks.* FROM callbacks JOIN batches ON batches.id = batch WHERE callbacks.state = 'waiting' "
-        "AND batches.state IN ('done', 'failed') AND due <= ? ORDER BY due LIMIT ?"
-    )
-    return [StoredCallback(**dict(row)) for row in db.execute(wanted, (moment.strftime(STAMP), most))]
+    wanted = select(callbacks).join(batches, batches.c.id == callbacks.c.batch)
+    wanted = wanted.where(callbacks.c.state == "waiting", callbacks.c.due <= moment.strftime(STAMP))
+    wanted = wanted.where(batches.c.state.in_(("done", "failed"))).order_by(callbacks.c.due).limit(most)
+    return [StoredCallback(**row) for row in db.execute(wanted).mappings()]
 
 
 def tried(
-    db: sqlite3.Connection,
+    db: Connection,
     callback: StoredCallback,
     state: State,
     moment: datetime,
@@ -132,11 +133,15 @@ def tried(
     due: datetime | None = None,
 ) -> None:
     """Keeps what came of a try, and when the next one is."""
-    row = (state, moment.strftime(STAMP), status, error, due.strftime(STAMP) if due else "", callback.batch)
-    db.execute(
-        "UPDATE callbacks SET state = ?, tries = tries + 1, tried = ?, status = ?, error = ?, due = ? WHERE batch = ?",
-        row,
-    )
+    told = {
+        "state": state,
+        "tries": callbacks.c.tries + 1,
+        "tried": moment.strftime(STAMP),
+        "status": status,
+        "error": error,
+        "due": due.strftime(STAMP) if due else "",
+    }
+    db.execute(update(callbacks).where(callbacks.c.batch == callback.batch).values(told))
 
 
 def _is_listed(host: str, hosts: Sequence[str]) -> bool:

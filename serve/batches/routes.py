@@ -5,7 +5,6 @@ import errno
 import os
 import re
 import shutil
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
 from pydantic import ValidationError
+from sqlalchemy import Connection
 
 from dialog.formats import WRITERS
 from dialog.formats.table import chosen_columns
@@ -152,7 +152,7 @@ def batch_routes(
                 raise disk_full() from None
             raise
 
-        def add(db: sqlite3.Connection) -> None:
+        def add(db: Connection) -> None:
             batch_table.add(db, batch, limits.batches_waiting)
             if url is not None:
                 callbacks.add(db, batch.id, url)
@@ -178,7 +178,7 @@ def batch_routes(
         owner = owner_of(request.scope)
         expect_own(owner, "batches", may_list=may_list)
 
-        def look(db: sqlite3.Connection) -> tuple[list[dict[str, Any]], str | None]:
+        def look(db: Connection) -> tuple[list[dict[str, Any]], str | None]:
             batches, after = batch_table.listed(db, owner, asked, state=asked.state, filename=asked.filename)
             places = {batch_id: n for n, batch_id in enumerate(batch_table.queued(db))}
             called = callbacks.of(db, [b.id for b in batches])

@@ -1,6 +1,5 @@
 """Batches in the database: functions of a connection, to be handed to `Storage.do`."""
 
-import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +7,13 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import orjson
+from sqlalchemy import Column, Connection, Update, case, func, insert, select, update
+from sqlalchemy import delete as deleting
+from sqlalchemy.sql.elements import ColumnElement
 
-from serve.edge.paging import Paged, holding, page_of
+from serve.database.engine import alone
+from serve.database.tables import batches
+from serve.edge.paging import Paged, page_of
 from serve.storage import now
 
 State = Literal["queued", "running", "done", "failed"]
@@ -47,6 +51,21 @@ class StoredBatch:
     """The name of the key that began it, which alone may see it."""
 
 
+_NEW = (
+    "id",
+    "created",
+    "filename",
+    "input_format",
+    "output_format",
+    "model",
+    "bytes",
+    "state",
+    "owner",
+    "encoding",
+)
+"""What is known of a batch when it comes, and kept as it is."""
+
+
 class TooManyBatches(Exception):
     """So many wait already."""
 
@@ -78,103 +97,88 @@ def new(
     )
 
 
-def add(db: sqlite3.Connection, batch: StoredBatch, most_waiting: int) -> None:
+def add(db: Connection, batch: StoredBatch, most_waiting: int) -> None:
     """Queues it; TooManyBatches where `most_waiting` are not done."""
+    alone(db, "batches")
     if waiting(db) >= most_waiting:
         raise TooManyBatches
-    columns = (
-        "id",
-        "created",
-        "filename",
-        "input_format",
-        "output_format",
-        "model",
-        "anonymise",
-        "bytes",
-        "state",
-        "owner",
-        "encoding",
-        "columns",
-    )
-    values = [getattr(batch, column) for column in columns[:-1]] + [orjson.dumps(dict(batch.columns)).decode()]
-    db.execute(f"INSERT INTO batches ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", values)
+    kept = {name: getattr(batch, name) for name in _NEW}
+    made = {"anonymise": int(batch.anonymise), "columns": orjson.dumps(dict(batch.columns)).decode()}
+    db.execute(insert(batches), {**kept, **made})
 
 
-def waiting(db: sqlite3.Connection) -> int:
+def waiting(db: Connection) -> int:
     """How many are not done."""
-    found: int = db.execute("SELECT count(*) FROM batches WHERE state IN ('queued', 'running')").fetchone()[0]
-    return found
+    return db.execute(
+        select(func.count()).select_from(batches).where(batches.c.state.in_(("queued", "running")))
+    ).scalar_one()
 
 
-def by_state(db: sqlite3.Connection) -> dict[str, int]:
+def by_state(db: Connection) -> dict[str, int]:
     """How many there are in each state."""
-    found = db.execute("SELECT state, count(*) FROM batches GROUP BY state")
+    found = db.execute(select(batches.c.state, func.count()).group_by(batches.c.state))
     return {**dict.fromkeys(get_args(State), 0), **{row[0]: row[1] for row in found}}
 
 
-def get(db: sqlite3.Connection, batch_id: str) -> StoredBatch | None:
+def get(db: Connection, batch_id: str) -> StoredBatch | None:
     """The batch of that id."""
-    return _batch(db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone())
+    return _batch(db.execute(select(batches).where(batches.c.id == batch_id)).mappings().first())
 
 
-def before(db: sqlite3.Connection, batch_id: str) -> int:
+def before(db: Connection, batch_id: str) -> int:
     """How many batches will be begun before this one."""
-    earlier = "SELECT count(*) FROM batches WHERE state = 'queued' AND number < "
-    found: int = db.execute(earlier + "(SELECT number FROM batches WHERE id = ?)", (batch_id,)).fetchone()[0]
-    return found
+    own = select(batches.c.number).where(batches.c.id == batch_id).scalar_subquery()
+    wanted = select(func.count()).select_from(batches).where(batches.c.state == "queued", batches.c.number < own)
+    return db.execute(wanted).scalar_one()
 
 
-def queued(db: sqlite3.Connection) -> list[str]:
+def queued(db: Connection) -> list[str]:
     """The ids of those that wait, in the order in which they will be begun."""
-    return [row[0] for row in db.execute("SELECT id FROM batches WHERE state = 'queued' ORDER BY number")]
+    wanted = select(batches.c.id).where(batches.c.state == "queued").order_by(batches.c.number)
+    return [*db.execute(wanted).scalars()]
 
 
 def listed(
-    db: sqlite3.Connection, owner: str, asked: Paged, *, state: State | None = None, filename: str | None = None
+    db: Connection, owner: str, asked: Paged, *, state: State | None = None, filename: str | None = None
 ) -> tuple[list[StoredBatch], str | None]:
     """A page of an owner's batches, the newest first, and where the next one begins; `filename` is a part of it."""
-    where: dict[str, Any] = {} if state is None else {"state = ?": state}
+    where: list[ColumnElement[bool]] = [] if state is None else [batches.c.state == state]
     if filename is not None:
-        where["filename LIKE ? ESCAPE '\\'"] = holding(filename)
-    page = page_of(db, "batches", owner, asked, tie="number", where=where)
+        where.append(batches.c.filename.icontains(filename, autoescape=True))
+    page = page_of(db, batches, owner, asked, tie="number", where=where)
     return [found for row in page.rows if (found := _batch(row)) is not None], page.next
 
 
-def claim(db: sqlite3.Connection) -> StoredBatch | None:
-    """The batch whose turn it is, from now on running."""
-    row = db.execute(
-        "UPDATE batches SET state = 'running', started = coalesce(started, ?) "
-        "WHERE number = (SELECT min(number) FROM batches WHERE state = 'queued') RETURNING *",
-        (now(),),
-    ).fetchone()
-    return _batch(row)
+def claim(db: Connection) -> StoredBatch | None:
+    """The batch whose turn it is, from now on running. Where several processes ask at once, each gets another."""
+    turn = select(batches.c.number).where(batches.c.state == "queued").order_by(batches.c.number).limit(1)
+    mine = batches.c.number == turn.with_for_update(skip_locked=True).scalar_subquery()
+    begun = {"state": "running", "started": func.coalesce(batches.c.started, now())}
+    return _batch(db.execute(update(batches).where(mine).values(begun).returning(*batches.c)).mappings().first())
 
 
-def queue_again(db: sqlite3.Connection) -> int:
-    """Batches that were running when their worker was killed wait again. How many those are."""
-    return db.execute("UPDATE batches SET state = 'queued' WHERE state = 'running'").rowcount
+def queue_again(db: Connection, batch_id: str | None = None) -> int:
+    """Batches that were running when their worker was killed, or one that is not to go on now, wait again. How many
+    those are."""
+    which = batches.c.state == "running" if batch_id is None else batches.c.id == batch_id
+    return db.execute(update(batches).where(which).values(state="queued")).rowcount
 
 
-def advance(db: sqlite3.Connection, batch_id: str, *, fraction: float, done: int, failed: int, utterances: int) -> bool:
+def advance(db: Connection, batch_id: str, *, fraction: float, done: int, failed: int, utterances: int) -> bool:
     """Keeps how far it is, which never goes back: after a kill, what was done is counted again. False where the batch
     has been deleted."""
-    row = (fraction, done, failed, utterances, batch_id)
-    changed = db.execute(
-        "UPDATE batches SET fraction = max(fraction, ?), done = max(done, ?), failed = max(failed, ?), "
-        "utterances = max(utterances, ?) WHERE id = ?",
-        row,
-    )
-    return changed.rowcount > 0
+    told = {"fraction": fraction, "done": done, "failed": failed, "utterances": utterances}
+    farther = {name: _larger(batches.c[name], value) for name, value in told.items()}
+    return db.execute(_one(batch_id).values(farther)).rowcount > 0
 
 
-def count(db: sqlite3.Connection, batch_id: str, *, done: int, failed: int, utterances: int) -> None:
+def count(db: Connection, batch_id: str, *, done: int, failed: int, utterances: int) -> None:
     """Keeps what it came to at its end."""
-    row = (done, failed, utterances, batch_id)
-    db.execute("UPDATE batches SET fraction = 1, done = ?, failed = ?, utterances = ? WHERE id = ?", row)
+    db.execute(_one(batch_id).values(fraction=1, done=done, failed=failed, utterances=utterances))
 
 
 def finish(
-    db: sqlite3.Connection,
+    db: Connection,
     batch_id: str,
     *,
     failures: Sequence[dict[str, Any]] = (),
@@ -182,36 +186,46 @@ def finish(
     model_version: str | None = None,
 ) -> None:
     """It is done; or it has failed, where there is an error."""
-    state = "done" if error is None else "failed"
-    row = (state, now(), orjson.dumps(list(failures)).decode(), error, model_version, batch_id)
-    db.execute(
-        "UPDATE batches SET state = ?, finished = ?, failures = ?, error = ?, model_version = ? WHERE id = ?", row
-    )
+    told = {
+        "state": "done" if error is None else "failed",
+        "finished": now(),
+        "failures": orjson.dumps(list(failures)).decode(),
+        "error": error,
+        "model_version": model_version,
+    }
+    db.execute(_one(batch_id).values(told))
 
 
-def ended_before(db: sqlite3.Connection, moment: str) -> list[str]:
+def ended_before(db: Connection, moment: str) -> list[str]:
     """The ids of those to which nothing has happened since."""
-    wanted = "SELECT id FROM batches WHERE state IN ('done', 'failed') AND coalesce(finished, created) < ?"
-    return [row[0] for row in db.execute(wanted, (moment,))]
+    ended = (batches.c.state.in_(("done", "failed")), func.coalesce(batches.c.finished, batches.c.created) < moment)
+    return [*db.execute(select(batches.c.id).where(*ended)).scalars()]
 
 
-def delete(db: sqlite3.Connection, batch_id: str) -> bool:
+def delete(db: Connection, batch_id: str) -> bool:
     """Forgets it. False where there was none."""
-    return db.execute("DELETE FROM batches WHERE id = ?", (batch_id,)).rowcount > 0
+    return db.execute(deleting(batches).where(batches.c.id == batch_id)).rowcount > 0
 
 
-def exists(db: sqlite3.Connection, batch_id: str) -> bool:
+def exists(db: Connection, batch_id: str) -> bool:
     """Whether it has not been deleted."""
-    return db.execute("SELECT 1 FROM batches WHERE id = ?", (batch_id,)).fetchone() is not None
+    return db.execute(select(batches.c.id).where(batches.c.id == batch_id)).first() is not None
 
 
-def _batch(row: sqlite3.Row | None) -> StoredBatch | None:
+def _one(batch_id: str) -> Update:
+    return update(batches).where(batches.c.id == batch_id)
+
+
+def _larger(column: Column[Any], value: float) -> ColumnElement[Any]:
+    return case((column < value, value), else_=column)
+
+
+def _batch(row: Mapping[Any, Any] | None) -> StoredBatch | None:
     if row is None:
         return None
-    kept = {key: row[key] for key in row.keys() if key != "number"}  # noqa: SIM118 (a Row iterates over values)
     read = {
         "anonymise": bool(row["anonymise"]),
         "failures": tuple(orjson.loads(row["failures"])),
         "columns": orjson.loads(row["columns"]),
     }
-    return StoredBatch(**{**kept, **read})
+    return StoredBatch(**{**{key: value for key, value in row.items() if key != "number"}, **read})

@@ -158,7 +158,7 @@ class Worker:
         elif run.fault is not None:
             self._fail(batch, run.fault)
         elif self._stopping.is_set():
-            self._storage.do_now(lambda db: db.execute("UPDATE batches SET state='queued' WHERE id=?", (batch.id,)))
+            self._storage.do_now(lambda db: batch_table.queue_again(db, batch.id))
         else:  # it was deleted
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -253,7 +253,7 @@ class Batches:
     def __init__(self, config: AppConfig, emotion: Any) -> None:
         logs.configure(f"batches-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         metrics.Written.begin(config.data_folder() / metrics.FOLDER)
-        storage = Storage(config.data_folder() / DATABASE)
+        storage = Storage(config.data_folder() / DATABASE, url=config.database_url)
         caller = Caller(storage, config.callbacks, root_path=config.root_path)
         self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits, caller=caller)
         self._worker.start()

@@ -4,16 +4,18 @@ A label is read off what was said before it, so all after a change is read anew.
 message by message, as it was when it was said: live equals read again.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import Connection, delete, insert, select, update
+
 from serve.chats.reading import in_chat, kept
+from serve.database.tables import chat_rows, chats, messages, repeats
 from serve.edge.problems import Fault, Refusal, not_found
 from serve.emotion.labeller import Labeller
 from serve.emotion.steps import Step, Stepped
-from serve.storage import KeptRow, StoredChat, StoredMessage, dumped, now
+from serve.storage import KeptRow, StoredChat, StoredMessage, now, row_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,32 +145,32 @@ async def rewritten(
     return replace(found, model_seconds=reading.seconds)
 
 
-def keep(db: sqlite3.Connection, old: StoredChat, new: Rewritten) -> bool:
+def keep(db: Connection, old: StoredChat, new: Rewritten) -> bool:
     """Puts the changed chat in place of the old one; False where that is no longer as `old` says.
 
     Corrections of messages that stay are those that stand there now. What the answers to repeated requests tell of the
     chat goes too: it is what was said before.
     """
     chat = new.chat
-    moved = db.execute(
-        "UPDATE chats SET total = ?, state = ?, model_version = ?, touched = ? "
-        "WHERE id = ? AND total = ? AND state IS ?",
-        (chat.total, chat.state, chat.model_version, now(), old.id, old.total, old.state),
-    )
-    if not moved.rowcount:
+    same = (chats.c.id == old.id, chats.c.total == old.total, chats.c.state.is_not_distinct_from(old.state))
+    told = {"total": chat.total, "state": chat.state, "model_version": chat.model_version, "touched": now()}
+    if not db.execute(update(chats).where(*same).values(told)).rowcount:
         return False
-    wanted = "SELECT n, correction, corrected FROM messages WHERE chat = ?"
-    given = {row["n"]: (row["correction"], row["corrected"]) for row in db.execute(wanted, (old.id,))}
-    db.execute("DELETE FROM messages WHERE chat = ? AND n >= ?", (old.id, new.first))
+    wanted = select(messages.c.n, messages.c.correction, messages.c.corrected).where(messages.c.chat == old.id)
+    given = {n: (correction, corrected) for n, correction, corrected in db.execute(wanted)}
+    db.execute(delete(messages).where(messages.c.chat == old.id, messages.c.n >= new.first))
+    said: list[dict[str, Any]] = []
     for message, was in zip(new.messages, new.carried, strict=True):
         own = (message.correction, None if message.correction is None else now())
-        prediction = None if message.prediction is None else dumped(message.prediction)
-        said = (old.id, message.n, message.speaker, message.text, message.time, prediction, message.error)
-        db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*said, *given.get(was, own)))
+        correction, corrected = own if was is None else given.get(was, own)
+        said.append({**row_of(old.id, message), "correction": correction, "corrected": corrected})
+    if said:
+        db.execute(insert(messages), said)
     if new.rows is not None:
-        db.execute("DELETE FROM chat_rows WHERE chat = ?", (old.id,))
-        db.executemany("INSERT INTO chat_rows VALUES (?, ?, ?, ?)", [(old.id, *row) for row in new.rows])
-    db.execute("DELETE FROM repeats WHERE thing = ?", (old.id,))
+        db.execute(delete(chat_rows).where(chat_rows.c.chat == old.id))
+        if new.rows:
+            db.execute(insert(chat_rows), [{"chat": old.id, **row._asdict()} for row in new.rows])
+    db.execute(delete(repeats).where(repeats.c.thing == old.id))
     return True
 
 

@@ -6,9 +6,12 @@ import weakref
 from dataclasses import replace
 from functools import partial
 
+from sqlalchemy import func
+
 from serve.chats import edits
 from serve.chats.edits import Anew, Change, Rewritten, Said
 from serve.chats.reading import in_chat, kept
+from serve.database.tables import chats
 from serve.edge import metrics
 from serve.edge.limits import Limits
 from serve.edge.paging import Page, Paged, page_of
@@ -61,8 +64,10 @@ class Sessions:
 
     async def listed(self, owner: str, asked: Paged) -> Page:
         """A page of the owner's chats, the newest first: all but their labels and states."""
-        columns = "id, created, nullif(touched, '') AS touched, model, model_version, total"
-        return await self._storage.do(lambda db: page_of(db, "chats", owner, asked, columns=columns), writes=False)
+        kept = chats.c
+        touched = func.nullif(kept.touched, "").label("touched")
+        columns = (kept.id, kept.created, touched, kept.model, kept.model_version, kept.total)
+        return await self._storage.do(lambda db: page_of(db, chats, owner, asked, columns=columns), writes=False)
 
     async def messages(self, chat_id: str, after: int, limit: int) -> list[StoredMessage]:
         """At most `limit` messages with n >= after."""

@@ -4,13 +4,13 @@ Where a page ends is said by what stood last on it, not by a number: what is mad
 the rest nor shows anything twice.
 """
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
 
 from serve.edge.keys import NOBODY, PAGE
 from serve.edge.problems import Refusal
@@ -45,46 +45,42 @@ Asked = Annotated[Paged, Query()]
 class Page:
     """Rows of a table, and where to go on; None where there are no more."""
 
-    rows: Sequence[sqlite3.Row]
+    rows: Sequence[dict[str, Any]]
     next: str | None
 
 
 def page_of(
-    db: sqlite3.Connection,
-    table: str,
+    db: Connection,
+    table: Table,
     owner: str,
     asked: Paged,
     *,
-    columns: str = "*",
+    columns: Sequence[ColumnElement[Any]] = (),
     tie: str = "id",
-    where: Mapping[str, Any] | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> Page:
-    """The page that is asked for of an owner's things. `tie` orders those of the same second; `where` has further
-    conditions, each with a question mark, and their values."""
-    wanted: dict[str, Any] = {"owner = ?": owner, **(where or {})}
+    """The page that is asked for of an owner's things: these columns, or all. `tie` orders those of the same second;
+    `where` are further conditions."""
+    created, last = table.c.created, table.c[tie]
+    wanted = select(*(columns or (table,))).where(table.c.owner == owner, *where)
     if asked.since is not None:
-        wanted["created >= ?"] = asked.since
+        wanted = wanted.where(created >= asked.since)
     if asked.before is not None:
-        wanted["created < ?"] = asked.before
-    sql, values = " AND ".join(wanted), [*wanted.values()]
+        wanted = wanted.where(created < asked.before)
     if asked.cursor is not None:
-        created, _, last = asked.cursor.partition(".")
-        # A number larger than SQLite's is no number of ours.
-        place: str | int = min(int(last), _LARGEST) if tie != "id" and last.isdigit() else last
-        sql += f" AND (created < ? OR (created = ? AND {tie} < ?))"
-        values += [created, created, place]
-    rows = db.execute(
-        f"SELECT {columns} FROM {table} WHERE {sql} ORDER BY created DESC, {tie} DESC LIMIT ?",
-        [*values, asked.limit + 1],
-    ).fetchall()
-    shown = rows[: asked.limit]
+        moment, _, place = asked.cursor.partition(".")
+        wanted = wanted.where(or_(created < moment, and_(created == moment, last < _place(place, tie))))
+    rows = db.execute(wanted.order_by(created.desc(), last.desc()).limit(asked.limit + 1)).mappings().all()
+    # Names of columns are a string of SQLAlchemy's own, which is no key of a JSON object.
+    shown = [{str(name): value for name, value in row.items()} for row in rows[: asked.limit]]
     return Page(shown, f"{shown[-1]['created']}.{shown[-1][tie]}" if len(rows) > asked.limit else None)
 
 
-def holding(text: str) -> str:
-    """A pattern for `LIKE ? ESCAPE '\\'` of whatever has this text in it."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def _place(written: str, tie: str) -> str | int:
+    """An id, or a number; one that is larger than a database's is no number of ours, nor is one with letters."""
+    if tie == "id":
+        return written
+    return min(int(written), _LARGEST) if written.isdigit() else _LARGEST
 
 
 def expect_own(owner: str, what: str, *, may_list: bool) -> None:

@@ -1,13 +1,15 @@
 """Dialogues about pictures: a picture is looked at once, each question is answered from what was said before it."""
 
 import asyncio
-import sqlite3
 import uuid
 import weakref
 
+from sqlalchemy import Connection, func
+
+from serve.database.tables import visual_dialogs
 from serve.edge import metrics
 from serve.edge.limits import Limits
-from serve.edge.paging import Page, Paged, holding, page_of
+from serve.edge.paging import Page, Paged, page_of
 from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailable
 from serve.pictures import table as visual_table
 from serve.pictures.deployment import Ask, Asked, Begin, Begun
@@ -56,10 +58,12 @@ class VisualSessions:
 
     async def listed(self, owner: str, asked: Paged, caption: str | None) -> Page:
         """A page of the owner's dialogues, the newest first: all but the pictures. `caption` is a part of it."""
-        columns = "id, created, nullif(touched, '') AS touched, caption, look, model_version, total"
-        where = {} if caption is None else {"caption LIKE ? ESCAPE '\\'": holding(caption)}
+        kept = visual_dialogs.c
+        touched = func.nullif(kept.touched, "").label("touched")
+        columns = (kept.id, kept.created, touched, kept.caption, kept.look, kept.model_version, kept.total)
+        where = [] if caption is None else [kept.caption.icontains(caption, autoescape=True)]
         return await self._storage.do(
-            lambda db: page_of(db, "visual_dialogs", owner, asked, columns=columns, where=where), writes=False
+            lambda db: page_of(db, visual_dialogs, owner, asked, columns=columns, where=where), writes=False
         )
 
     async def rounds(self, dialog_id: str) -> list[StoredRound]:
@@ -104,7 +108,7 @@ class VisualSessions:
         return asked
 
     async def _append(self, dialog: StoredDialog, question: str, asked: Asked) -> bool:
-        def work(db: sqlite3.Connection) -> bool:
+        def work(db: Connection) -> bool:
             return visual_table.append(db, dialog, question, asked.answer, asked.state, asked.model_version)
 
         return await self._storage.do(work)

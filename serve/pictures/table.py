@@ -1,11 +1,13 @@
 """Dialogues about pictures in the database: functions of a connection, to be handed to `Storage.do`."""
 
-import sqlite3
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import delete as deleting
 
+from serve.database.tables import visual_dialogs, visual_rounds
 from serve.storage import now
 
 
@@ -38,57 +40,42 @@ class StoredRound:
     answer: dict[str, Any]
 
 
-def add(db: sqlite3.Connection, dialog: StoredDialog) -> None:
+def add(db: Connection, dialog: StoredDialog) -> None:
     """Keeps a new dialogue."""
-    db.execute(
-        "INSERT INTO visual_dialogs (id, created, picture, caption, look, total, model_version, state, owner, "
-        "touched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            dialog.id,
-            dialog.created,
-            dialog.picture,
-            dialog.caption,
-            orjson.dumps(dialog.look).decode(),
-            dialog.total,
-            dialog.model_version,
-            dialog.state,
-            dialog.owner,
-            dialog.touched,
-        ),
-    )
+    db.execute(insert(visual_dialogs), {**asdict(dialog), "look": orjson.dumps(dialog.look).decode()})
 
 
-def get(db: sqlite3.Connection, dialog_id: str, owner: str = "") -> StoredDialog | None:
+def get(db: Connection, dialog_id: str, owner: str = "") -> StoredDialog | None:
     """The dialogue, with its state; None where there is none."""
-    row = db.execute("SELECT * FROM visual_dialogs WHERE id = ? AND owner = ?", (dialog_id, owner)).fetchone()
-    return None if row is None else StoredDialog(**{**dict(row), "look": orjson.loads(row["look"])})
+    wanted = select(visual_dialogs).where(visual_dialogs.c.id == dialog_id, visual_dialogs.c.owner == owner)
+    row = db.execute(wanted).mappings().first()
+    return None if row is None else StoredDialog(**{**row, "look": orjson.loads(row["look"])})
 
 
-def rounds(db: sqlite3.Connection, dialog_id: str) -> list[StoredRound]:
+def rounds(db: Connection, dialog_id: str) -> list[StoredRound]:
     """All of them, in order."""
-    found = db.execute("SELECT n, question, answer FROM visual_rounds WHERE dialog = ? ORDER BY n", (dialog_id,))
+    wanted = select(visual_rounds).where(visual_rounds.c.dialog == dialog_id).order_by(visual_rounds.c.n)
+    found = db.execute(wanted).mappings()
     return [StoredRound(n=row["n"], question=row["question"], answer=orjson.loads(row["answer"])) for row in found]
 
 
 def append(
-    db: sqlite3.Connection, dialog: StoredDialog, question: str, answer: dict[str, Any], state: bytes, version: str
+    db: Connection, dialog: StoredDialog, question: str, answer: dict[str, Any], state: bytes, version: str
 ) -> bool:
     """Adds the round and moves the dialogue's state on, both or neither.
 
     False where the dialogue is no longer as `dialog` says: another question was faster, or it was deleted.
     """
-    moved = db.execute(
-        "UPDATE visual_dialogs SET total = total + 1, state = ?, model_version = ?, touched = ? "
-        "WHERE id = ? AND total = ?",
-        (state, version, now(), dialog.id, dialog.total),
-    )
-    if not moved.rowcount:
+    same = (visual_dialogs.c.id == dialog.id, visual_dialogs.c.total == dialog.total)
+    told = {"total": dialog.total + 1, "state": state, "model_version": version, "touched": now()}
+    if not db.execute(update(visual_dialogs).where(*same).values(told)).rowcount:
         return False
-    row = (dialog.id, dialog.total, question, orjson.dumps(answer).decode())
-    db.execute("INSERT INTO visual_rounds VALUES (?, ?, ?, ?)", row)
+    row = {"dialog": dialog.id, "n": dialog.total, "question": question, "answer": orjson.dumps(answer).decode()}
+    db.execute(insert(visual_rounds), row)
     return True
 
 
-def delete(db: sqlite3.Connection, dialog_id: str, owner: str = "") -> bool:
+def delete(db: Connection, dialog_id: str, owner: str = "") -> bool:
     """Deletes the picture and all that was said of it, overwritten on disk. False where there was none."""
-    return db.execute("DELETE FROM visual_dialogs WHERE id = ? AND owner = ?", (dialog_id, owner)).rowcount > 0
+    own = (visual_dialogs.c.id == dialog_id, visual_dialogs.c.owner == owner)
+    return db.execute(deleting(visual_dialogs).where(*own)).rowcount > 0

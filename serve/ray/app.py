@@ -47,7 +47,7 @@ class Api:
             emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
         )
         self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
-        self._storage = Storage(folder / DATABASE)
+        self._storage = Storage(folder / DATABASE, url=config.database_url)
         metrics.Written.begin(folder / metrics.FOLDER)
         Retention(self._storage, config.keep).start()
 

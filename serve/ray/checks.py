@@ -2,11 +2,13 @@
 
 import re
 import socket
-import sqlite3
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from serve.config import AppConfig, UnusableConfig
+from serve.database.engine import described, url_of
 from serve.emotion.choice import TASK, Choice
 from serve.ray.tls import expect_usable
 from serve.storage import DATABASE, Storage
@@ -23,7 +25,7 @@ def check(config: AppConfig) -> None:
     config.access.known_keys(is_private=config.is_private)
     expect_usable(config.tls)
     _expect_model(config)
-    _expect_database(folder / DATABASE)
+    _expect_database(folder / DATABASE, config.database_url)
     _expect_gpus(config)
     if config.ray.address is not None:
         _expect_cluster(config.ray.address)
@@ -65,16 +67,17 @@ def _expect_model(config: AppConfig) -> None:
         )
 
 
-def _expect_database(path: Path) -> None:
-    if not path.exists():
+def _expect_database(path: Path, url: str | None) -> None:
+    if url is None and not path.exists():
         return
     try:
-        Storage(path, patience=_SECONDS).close()
-    except ValueError as error:  # of a newer release
+        Storage(path, url=url, patience=_SECONDS).close()
+    except ValueError as error:  # of a newer release, or no URL
         raise UnusableConfig(str(error)) from None
-    except Exception as error:
-        why = error if isinstance(error, sqlite3.Error) else getattr(error, "detail", error)
-        raise UnusableConfig(f"the database {path} cannot be used: {why}") from None
+    except (DBAPIError, OSError) as error:
+        name = path if url is None else url_of(url).render_as_string(hide_password=True)
+        why = described(error) if isinstance(error, DBAPIError) else error
+        raise UnusableConfig(f"the database {name} cannot be used: {why}") from None
 
 
 def _expect_gpus(config: AppConfig) -> None:

@@ -101,9 +101,9 @@ async def test_an_answer_is_kept_no_longer_than_what_it_is_about(
 ) -> None:
     chat = (await client.post("/chats", json={}, headers=key("a"))).json()["id"]
     await client.post(f"/chats/{chat}/messages", json=SAID, headers=key("b"))
-    kept = await storage.do(lambda db: db.execute("SELECT thing FROM repeats").fetchall(), writes=False)
-    assert [row["thing"] for row in kept] == [chat, chat]
+    kept = await storage.do(lambda db: db.exec_driver_sql("SELECT thing FROM repeats").fetchall(), writes=False)
+    assert [thing for (thing,) in kept] == [chat, chat]
     await client.delete(f"/chats/{chat}")
-    assert await storage.do(lambda db: db.execute("SELECT * FROM repeats").fetchall(), writes=False) == []
+    assert await storage.do(lambda db: db.exec_driver_sql("SELECT * FROM repeats").fetchall(), writes=False) == []
     left = b"".join(path.read_bytes() for path in tmp_path.glob("test.sqlite*"))
     assert b"unmistakable" not in left

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from serve.batches import table as batch_table
 from serve.batches.worker import folder_of
 from serve.config import KeepConfig
+from serve.database.tables import batches as batch_rows
 from serve.pictures import table as visual_table
 from serve.retention import Retention
 from serve.storage import Storage, StoredChat, StoredMessage
@@ -40,12 +42,8 @@ async def test_chats_pictures_and_logs_end_after_their_last_use(storage: Storage
         await storage.do(lambda db, batch=batch: batch_table.add(db, batch, 9))
         if name != "waiting":
             finished = OLD if name == "done" else YOUNG
-            ended = (finished, batch.id)
-            await storage.do(
-                lambda db, ended=ended: db.execute(
-                    "UPDATE batches SET state = 'done', finished = ? WHERE id = ?", ended
-                )
-            )
+            ended = update(batch_rows).where(batch_rows.c.id == batch.id).values(state="done", finished=finished)
+            await storage.do(lambda db, ended=ended: db.execute(ended))
     forever = Retention(storage, KeepConfig(), lambda: NOW)
     assert set(forever.sweep().values()) == {0}
     sweeper = Retention(storage, KeepConfig(chat_days=7, picture_days=7, batch_days=7), lambda: NOW)
@@ -63,7 +61,8 @@ async def test_of_what_is_gone_no_word_is_left(tmp_path: Path, how: str) -> None
     await storage.add_chat(begun)
     for n in range(20):
         said = StoredMessage(n=n, speaker="Ann", text=f"{MARK} {n}")
-        assert await storage.append(replace(begun, total=n), said, MARK.encode(), "m@1")
+        known = replace(begun, total=n, state=MARK.encode() if n else None)
+        assert await storage.append(known, said, MARK.encode(), "m@1")
     assert MARK.encode() in everywhere(tmp_path)
     if how == "deleted":
         assert await storage.delete_chat("c")

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
-from serve import storage as storage_module
 from serve.edge.problems import Refusal
 from serve.storage import KeptRow, Storage, StoredChat, StoredMessage
+from tests.serve.database import released
 
 CHAT = StoredChat(
     id="c", created="2026-01-01T00:00:00Z", model="m", labels=("joy", "neutral"), total=0, model_version="m@1"
@@ -97,12 +98,8 @@ def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_database_of_the_release_before_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "a.sqlite")) as db:
-        for step in storage_module._STEPS[:3]:
-            db.executescript(step)
-        db.execute("INSERT INTO chats VALUES ('c', '2026-01-01T00:00:00Z', 'm', '[\"joy\"]', 0, 'm@1', NULL)")
-        db.execute("PRAGMA user_version = 3")
-        db.commit()
+    kept = "INSERT INTO chats VALUES ('c', '2026-01-01T00:00:00Z', 'm', '[\"joy\"]', 0, 'm@1', NULL)"
+    released.write(tmp_path / "a.sqlite", 3, kept)
     storage = Storage(tmp_path / "a.sqlite")
     assert await storage.chat("c") == replace(CHAT, labels=("joy",))
     assert await storage.chat("c", "somebody") is None
@@ -138,9 +135,9 @@ async def test_a_full_disk_is_a_507_and_spoils_nothing(tmp_path: Path) -> None:
     storage = Storage(tmp_path / "a.sqlite")
     await storage.add_chat(CHAT)
 
-    def fill(db: sqlite3.Connection) -> None:
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {pages + 2}").fetchone()
+    def fill(db: Connection) -> None:
+        pages = db.exec_driver_sql("PRAGMA page_count").scalar_one()
+        db.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}").scalar_one()
 
     await storage.do(fill)
     message = StoredMessage(n=0, speaker="Ann", text="x" * 100_000)
@@ -156,7 +153,7 @@ async def test_whoever_reads_does_not_wait_for_whoever_writes(storage: Storage) 
     await storage.add_chat(CHAT)
     go, begun = threading.Event(), threading.Event()
 
-    def slow(db: sqlite3.Connection) -> None:
+    def slow(db: Connection) -> None:
         begun.set()
         go.wait(30)
 

@@ -15,6 +15,7 @@ from ui.commands.annotate import annotate
 from ui.commands.ask import ask
 from ui.commands.bench import bench
 from ui.commands.chat import chat
+from ui.commands.database import database
 from ui.commands.evaluate import evaluate
 from ui.commands.keys import keys
 from ui.commands.models import models
@@ -92,3 +93,4 @@ def _options(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(database)

@@ -1,7 +1,6 @@
 """Batches in this process: routes, worker and client together, with the tagger that needs no weights."""
 
 import asyncio
-import contextlib
 import json
 import os
 import sqlite3
@@ -17,10 +16,10 @@ import pytest
 
 from dialog.conversation import Conversation
 from dialog.formats import READERS, WRITERS, Item, Writer
-from serve import storage as storage_module
 from serve.batches import table as batch_table
 from serve.batches.schemas import BatchOptions
 from serve.batches.worker import Worker, folder_of
+from serve.database.schema import NEWEST
 from serve.edge.limits import Limits
 from serve.edge.problems import overloaded
 from serve.emotion.deployment import Job, JobAnswer, Taggers
@@ -30,6 +29,7 @@ from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
 from tests.serve.conftest import client_of
+from tests.serve.database import released
 from tests.serve.fake import FakeTagger
 
 LOG = b"Ann: what a wonderful job\nBo: I hate it\n"
@@ -425,7 +425,7 @@ async def test_a_worker_that_stops_in_the_middle_goes_on_where_it_was(
     first.stop()
     assert (await api.get(f"/batches/{begun['id']}")).json()["state"] == "queued"
     # As if it had been killed: nobody put it back into the queue.
-    storage.do_now(lambda db: db.execute("UPDATE batches SET state = 'running'"))
+    storage.do_now(lambda db: db.exec_driver_sql("UPDATE batches SET state = 'running'"))
     gate.open.set()
     gate.calls = 0
     make_worker(together=2)
@@ -477,15 +477,12 @@ async def test_no_header_of_a_client_names_a_file(api: httpx.AsyncClient, storag
 
 async def test_a_database_of_the_release_before_gets_the_new_table(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        db.executescript(storage_module._STEPS[0])
-        db.execute("PRAGMA user_version = 1")
-        db.commit()
+    released.write(path, 1)
     again = Storage(path)
     assert again.do_now(batch_table.by_state, writes=False)["done"] == 0
     again.close()
     with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (len(storage_module._STEPS),)
+        assert db.execute("PRAGMA user_version").fetchone() == (NEWEST,)
 
 
 def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., Worker], storage: Storage) -> None:
@@ -540,7 +537,7 @@ async def test_one_long_conversation_is_watched_stopped_and_gone_on_with_inside(
     await asyncio.sleep(0.3)
     assert sum(read) == stopped < n
     # As if the service had been killed: nobody put the batch back into the queue.
-    storage.do_now(lambda db: db.execute("UPDATE batches SET state = 'running'"))
+    storage.do_now(lambda db: db.exec_driver_sql("UPDATE batches SET state = 'running'"))
     make_worker()
     batch = await ended(api, begun["id"])
     assert (batch["state"], batch["conversations"], batch["utterances"]) == ("done", 1, n)

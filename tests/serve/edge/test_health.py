@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve.database.engine import engine_of, file_url
 from serve.edge.health import Health
 from serve.edge.problems import overloaded, unavailable
 from serve.emotion.deployment import About, Taggers
@@ -99,7 +100,7 @@ async def test_a_disk_that_is_full_and_a_database_that_is_held_are_told(
     make_api: Callable[..., Any], storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Storage, "_write_something", lambda self: "it cannot be written (No space left on device)")
-    monkeypatch.setattr(Storage, "_take_the_lock", lambda self: "it does not answer (database is locked)")
+    monkeypatch.setattr(Storage, "_begin_to_write", lambda self: "it does not answer (database is locked)")
     async with client_of(make_api()) as client:
         ready = await settled(client)
     assert ready.status_code == 503
@@ -111,5 +112,6 @@ async def test_a_disk_and_a_database_are_looked_at_themselves(storage: Storage, 
     assert await storage.disk() is None
     assert await storage.database() is None
     storage._path = tmp_path / "gone" / "test.sqlite"
+    storage._probing = engine_of(file_url(storage._path), patience=1, writes=True, kept=False)
     assert "cannot be written" in str(await storage.disk())
     assert "does not answer" in str(await storage.database())

@@ -1,16 +1,18 @@
 """Lists page by page: everything once, whatever is made or deleted meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete, insert
 
 from serve.batches import table as batch_table
 from serve.client import Client
+from serve.database import tables
 from serve.edge.paging import Paged, page_of
 from serve.pictures import table as visual_table
 from serve.pictures.table import StoredDialog
@@ -24,17 +26,15 @@ def chat(n: int, created: str = "2026-01-31T12:00:00Z") -> StoredChat:
 
 
 def add_chats(storage: Storage, *chats: StoredChat) -> None:
-    names = "id, created, model, labels, total, model_version, owner"
-    insert = f"INSERT INTO chats ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    rows = [(c.id, c.created, c.model, "[]", c.total, c.model_version, c.owner) for c in chats]
-    storage.do_now(lambda db: db.executemany(insert, rows))
+    rows = [{**asdict(chat), "labels": "[]"} for chat in chats]
+    storage.do_now(lambda db: db.execute(insert(tables.chats), rows))
 
 
 def pages(storage: Storage, **asked: Any) -> list[list[str]]:
     found, cursor = [], None
     while True:
         query = Paged(cursor=cursor, **asked)
-        page = storage.do_now(lambda db, query=query: page_of(db, "chats", "", query), writes=False)  # type: ignore[misc]
+        page = storage.do_now(lambda db, query=query: page_of(db, tables.chats, "", query), writes=False)  # type: ignore[misc]
         found.append([row["id"] for row in page.rows])
         if (cursor := page.next) is None:
             return found
@@ -43,7 +43,7 @@ def pages(storage: Storage, **asked: Any) -> list[list[str]]:
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 5))
 def test_every_thing_is_on_one_page_and_the_newest_first(storage: Storage, seconds: list[int], limit: int) -> None:
-    storage.do_now(lambda db: db.execute("DELETE FROM chats"))
+    storage.do_now(lambda db: db.execute(delete(tables.chats)))
     made = [chat(n, f"2026-01-31T12:00:0{second}Z") for n, second in enumerate(seconds)]
     add_chats(storage, *made)
     found = pages(storage, limit=limit)

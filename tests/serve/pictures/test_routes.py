@@ -207,7 +207,7 @@ async def test_questions_at_once_each_get_a_place_in_whatever_process(
 async def test_a_new_version_of_the_model_looks_again(seeing: httpx.AsyncClient, storage: Storage) -> None:
     dialog = (await show(seeing))["id"]
     await ask(seeing, dialog, "what is it?")
-    await storage.do(lambda db: db.execute("UPDATE visual_dialogs SET model_version = 'old@1', state = x'00'"))
+    await storage.do(lambda db: db.exec_driver_sql("UPDATE visual_dialogs SET model_version = 'old@1', state = x'00'"))
     second = await ask(seeing, dialog, "is it red?")
     assert (second["n"], len(second["answer"]["rounds"])) == (1, 1)
     kept = await storage.do(lambda db: visual_table.get(db, dialog), writes=False)
