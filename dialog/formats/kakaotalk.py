@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from dialog.conversation import Conversation
 from dialog.formats.left_out import CALL, DELETED, DOCUMENT, PICTURE, SOUND, STICKER, SYSTEM, VIDEO, LeftOut
-from dialog.formats.running_date import Layout, Message, conversation_of, messages_in, stamp_of
+from dialog.formats.running_date import Dialect, Message, conversation_of, messages_in, stamp_of
 from dialog.formats.source import Source, Unreadable
 
 TITLE = re.compile(r"\ufeff?.{0,100}(?:카카오톡 대화|KakaoTalk Chats? with |with KakaoTalk Chats?|Kakaotalk Chat)")
@@ -46,7 +46,7 @@ _KINDS = {
 def read_kakaotalk(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of an export, called after the file."""
     left_out = LeftOut()
-    messages = yield from messages_in(source, _LAYOUT, left_out)
+    messages = yield from messages_in(source, _DIALECT, left_out)
     if messages or left_out:
         yield conversation_of(f"{source.name}-1", messages, left_out, source.take_warnings())
 
@@ -69,4 +69,4 @@ def _date(text: str) -> str | None:
 
 
 # On a computer a notice has neither name nor time: who came and who left. So no line is unexpected.
-_LAYOUT = Layout(message=_message, date=_date, heading=(TITLE, _SAVED))
+_DIALECT = Dialect(message=_message, date=_date, heading=(TITLE, _SAVED))

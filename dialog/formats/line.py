@@ -26,7 +26,7 @@ from dialog.formats.left_out import (
     VIDEO,
     LeftOut,
 )
-from dialog.formats.running_date import Layout, Message, conversation_of, messages_in, stamp_of
+from dialog.formats.running_date import Dialect, Message, conversation_of, messages_in, stamp_of
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.stamp import find_stamp
 
@@ -53,7 +53,7 @@ _UNSENT = re.compile(
 def read_line(source: Source) -> Iterator[Conversation | Unreadable]:
     """The one conversation of an export, called after the file."""
     left_out = LeftOut()
-    messages = yield from messages_in(source, _LAYOUT, left_out)
+    messages = yield from messages_in(source, _DIALECT, left_out)
     if messages or left_out:
         unquoted = [m._replace(lines=_unquoted(m.lines)) for m in messages]
         yield conversation_of(f"{source.name}-1", unquoted, left_out, source.take_warnings())
@@ -85,7 +85,7 @@ def _date(text: str) -> str | None:
     return text.strip().lstrip("\ufeff") if alone else None
 
 
-_LAYOUT = Layout(
+_DIALECT = Dialect(
     message=_message,
     date=_date,
     heading=(TITLE, _SAVED),

@@ -24,7 +24,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class Dialect:
     """What the lines of a program's log are."""
 
     message: Callable[[str, str], Message | str | None]
@@ -36,7 +36,7 @@ class Layout:
     """What should have stood in the place of any other line; where nothing is said, such a line is a notice."""
 
 
-def messages_in(source: Source, layout: Layout, left_out: LeftOut) -> Generator[Unreadable, None, list[Message]]:
+def messages_in(source: Source, dialect: Dialect, left_out: LeftOut) -> Generator[Unreadable, None, list[Message]]:
     """The messages of a log; what cannot be read is yielded, what is left out counted. A message goes on over the lines
     under it that are nothing else."""
     messages: list[Message] = []
@@ -45,20 +45,20 @@ def messages_in(source: Source, layout: Layout, left_out: LeftOut) -> Generator[
         text = line.text
         if line.fault:
             yield Unreadable.at(line.number, line.fault)
-        elif (found := layout.message(text, date)) is not None:
+        elif (found := dialect.message(text, date)) is not None:
             goes_on = isinstance(found, Message)
             if isinstance(found, Message):
                 messages.append(found)
             else:
                 left_out.add(found)
-        elif (day := layout.date(text)) is not None:
+        elif (day := dialect.date(text)) is not None:
             date, goes_on = day, False
-        elif line.number <= _HEADING and any(heading.match(text) for heading in layout.heading):
+        elif line.number <= _HEADING and any(heading.match(text) for heading in dialect.heading):
             continue
         elif goes_on:
             messages[-1].lines.append(text)
-        elif text.strip() and layout.expected is not None:
-            yield Unreadable.at(line.number, layout.expected, text)
+        elif text.strip() and dialect.expected is not None:
+            yield Unreadable.at(line.number, dialect.expected, text)
         elif text.strip():
             left_out.add(SYSTEM)
     return messages
