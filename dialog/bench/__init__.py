@@ -27,6 +27,12 @@ def _mixers(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _feedforward(**options: Any) -> dict[str, Any]:
+    from dialog.bench.feedforward import measure
+
+    return measure(**options)
+
+
 def _kernels(**options: Any) -> dict[str, Any]:
     from dialog.bench.kernels import measure
 
@@ -49,6 +55,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
     "mixers": _mixers,
+    "feedforward": _feedforward,
     "kernels": _kernels,
     "pointer": _pointer,
     "visual": _visual,
@@ -62,6 +69,7 @@ TAKES: dict[str, dict[str, str]] = {
     "emotion": OF_A_MODEL,
     "annotate": OF_A_MODEL,
     "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats", "device": "device"},
+    "feedforward": {"repeats": "repeats", "device": "device"},
     "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
     "pointer": {"data": "data", "device": "device"},
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},

@@ -115,6 +115,16 @@ def mixers() -> str:
     return table(head, rows) + "\n\n" + made_by(["recall", "mixers"])
 
 
+def feedforward() -> str:
+    """A row for each kind of feed-forward, at equal parameters."""
+    rows = []
+    for row in run_of("feedforward")["rows"]:
+        errors = [f"{row[task]:.4f} ± {row[f'{task}_deviation']:.4f}" for task in ("smooth", "products")]
+        rows.append([row["name"], f"{row['parameters']:,}", ratio(row["ratio"]), f"{row['kept_bytes']:,}", *errors])
+    head = ["kind", "parameters", "training, ratio to mlp", "bytes kept", "error, a smooth map", "error, products"]
+    return table(head, rows) + "\n\n" + made_by(["feedforward"])
+
+
 def kernels() -> str:
     """A row for each op: forward, and forward and backward."""
     found: dict[str, dict[str, str]] = {}

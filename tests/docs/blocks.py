@@ -22,6 +22,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "service": benches.service,
     "pointers": benches.pointers,
     "mixers": benches.mixers,
+    "feedforward": benches.feedforward,
     "kernels": benches.kernels,
     "settings": configuration.settings,
     "profiles": configuration.profiles,

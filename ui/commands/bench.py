@@ -28,7 +28,7 @@ def bench(
         str | None, typer.Option(help="kernels, serve: the ops, the rows whose names contain this.")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="mixers, kernels, visual, serve: times a row is measured.")
+        int | None, typer.Option(min=1, help="mixers, feedforward, kernels, visual, serve: times a row is measured.")
     ] = None,
     device: Device = None,
     as_json: AsJson = False,
