@@ -69,9 +69,38 @@ def create_api(
     access: Access | None = None,
     may_call: Sequence[str] = (),
 ) -> ASGIApp:
-    """The app, behind its own door. It answers under /v1 and nowhere else. What is too large for the memory goes to the
-    folder of the storage. `may_call` are the hosts that may be told when a batch has ended."""
+    """The app, behind its own door. What is too large for the memory goes to the folder of the storage. `may_call` are
+    the hosts that may be told when a batch has ended."""
     access = access or Access()
+    app = create_app(
+        labeller,
+        viewer,
+        choice,
+        storage,
+        limits,
+        may_list=may_list,
+        metrics_folder=metrics_folder,
+        access=access,
+        may_call=may_call,
+        needs_key=keys is not None and keys.required,
+    )
+    return Door(app, limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
+
+
+def create_app(
+    labeller: Labeller,
+    viewer: Viewer,
+    choice: Choice,
+    storage: Storage,
+    limits: Limits,
+    *,
+    may_list: bool,
+    metrics_folder: Path | None,
+    access: Access,
+    may_call: Sequence[str],
+    needs_key: bool,
+) -> ASGIApp:
+    """The app for a door that stands already. It answers under /v1 and nowhere else."""
     app = FastAPI(
         title="rapport",
         version=__version__,
@@ -83,7 +112,7 @@ def create_api(
         root_path_in_servers=False,
     )
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
-    describe(app, _DESCRIPTION, _BODIES, words, limits, needs_key=keys is not None and keys.required)
+    describe(app, _DESCRIPTION, _BODIES, words, limits, needs_key=needs_key)
     app.include_router(emotion_routes(labeller, choice, limits))
     app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list))
     app.include_router(
@@ -94,8 +123,7 @@ def create_api(
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)
     _add_errors(app, limits)
-    once = Repeats(app, storage, limits.answer_seconds)
-    return Door(_Guard(once), limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
+    return _Guard(Repeats(app, storage, limits.answer_seconds))
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:

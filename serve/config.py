@@ -77,7 +77,7 @@ class EmotionConfig(_Part):
     """Calls under way at once, in each replica."""
     queued: int = Field(default=64, ge=0)
     """Calls that wait for a replica; one more is 429."""
-    batch_work: int = Field(default=4_096, ge=1)
+    batch_work: int = Field(default=512, ge=1)
     """A batch holds this much padded work: conversations x the longest of them, in utterances."""
 
 
@@ -256,6 +256,10 @@ class AppConfig(BaseSettings):
     """`module:name` of the function that lists the models."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is written into the logs, and all that is worse."""
+    one_process: bool | None = None
+    """Whether the process that listens holds the API and the emotion models too, so that a request makes no journey
+    between processes: by default on one machine, with one replica of each and no GPU. What is said of calls to the
+    emotion replicas (`emotion.ongoing`, `emotion.queued`) then means nothing."""
     drain_seconds: float = Field(default=25.0, ge=0)
     """A service that is told to stop takes no new work, and has so long to finish what is under way."""
     limits: Limits = Field(default_factory=Limits)
@@ -322,6 +326,14 @@ class AppConfig(BaseSettings):
     def database_url(self) -> str | None:
         """The URL of the database itself, with its password; None for the one in the data folder."""
         return None if self.database is None else self.database.get_secret_value()
+
+    @property
+    def is_one_process(self) -> bool:
+        """Whether the process that listens answers by itself."""
+        if self.one_process is not None:
+            return self.one_process and self.ray.address is None
+        single = self.api.replicas == self.emotion.replicas == 1 and self.emotion.max_replicas in (None, 1)
+        return single and self.ray.address is None and not self.emotion.gpus
 
     @property
     def model_name(self) -> str:

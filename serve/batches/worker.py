@@ -28,7 +28,8 @@ from serve.batches.tagger import TOLD_SECONDS, Ended, ServiceTagger
 from serve.config import AppConfig
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
-from serve.emotion.labeller import Labeller, RemoteLabeller
+from serve.emotion.deployment import taggers_of
+from serve.emotion.labeller import Labeller, LocalLabeller, RemoteLabeller
 from serve.storage import BATCHES, DATABASE, Storage
 
 _POLL_SECONDS = 0.3
@@ -37,6 +38,8 @@ _TOGETHER = 512
 _FAILURES_KEPT = 20
 _LONGEST_CALL_SECONDS = 6 * 3600.0
 """A conversation of 100,000 messages is one call."""
+_NICE = 2
+"""How far a log stands back behind what somebody waits for, where both are labelled on one machine."""
 
 
 class Worker:
@@ -250,18 +253,27 @@ def output_of(folder: Path, batch: StoredBatch) -> Path:
 class Batches:
     """The deployment: a worker in a process of its own, so that reading and writing logs delays no answer."""
 
-    def __init__(self, config: AppConfig, emotion: Any) -> None:
+    def __init__(self, config: AppConfig, emotion: Any, *_beside: Any) -> None:
+        # What stands beside us comes so that Ray starts it too.
         logs.configure(f"batches-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         metrics.Written.begin(config.data_folder() / metrics.FOLDER)
         storage = Storage(config.data_folder() / DATABASE, url=config.database_url)
         caller = Caller(storage, config.callbacks, root_path=config.root_path)
-        self._worker = Worker(storage, RemoteLabeller(emotion, _LONGEST_CALL_SECONDS), config.limits, caller=caller)
+        self._worker = Worker(storage, _labeller(config, emotion), config.limits, caller=caller)
         self._worker.start()
 
     def check_health(self) -> None:
         """Ray asks this now and then, and begins anew where it raises."""
         if self._worker.broken:
             raise RuntimeError("a thread of the batches has ended")
+
+
+def _labeller(config: AppConfig, emotion: Any) -> Labeller:
+    if emotion is not None:
+        return RemoteLabeller(emotion, _LONGEST_CALL_SECONDS)
+    # The process that listens has the models to itself. Logs have others, loaded with the first, and wait for people.
+    os.nice(_NICE)
+    return LocalLabeller(taggers_of(config), _LONGEST_CALL_SECONDS)
 
 
 def batches_deployment(config: AppConfig, options: dict[str, Any]) -> Any:

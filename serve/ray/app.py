@@ -27,6 +27,7 @@ from serve.pictures.viewer import RemoteViewer
 from serve.ray.checks import check, reason
 from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
+from serve.ray.within import CANNOT_START
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
 
@@ -71,10 +72,14 @@ class Api:
 
 
 def build_app(config: AppConfig) -> Any:
-    """The API, its models and its batches as a Ray Serve application, to be run at the prefix /v1."""
+    """The API, its models and its batches as a Ray Serve application, to be run at the prefix /v1; where the process
+    that listens is the API, what is beside it."""
     options: dict[str, Any] = {"num_cpus": config.api.cpus}
     if config.api.on_head_node:
         options["resources"] = {"node:__internal_head__": 0.001}
+    visual, batches = visual_deployment(config).bind(config), batches_deployment(config, options)
+    if config.is_one_process:
+        return batches.bind(config, None, visual)
     api: Any = ray_serve.deployment(
         ray_serve.ingress()(Api),
         name="Api",
@@ -88,8 +93,7 @@ def build_app(config: AppConfig) -> Any:
         max_constructor_retry_count=3,
     )
     emotion = emotion_deployment(config).bind(config)
-    visual = visual_deployment(config).bind(config)
-    return api.bind(config, emotion, visual, batches_deployment(config, options).bind(config, emotion))
+    return api.bind(config, emotion, visual, batches.bind(config, emotion))
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:
@@ -196,7 +200,8 @@ def _deploy(config: AppConfig, extra_apps: dict[str, Any]) -> dict[str, str]:
         http_options={"host": config.host, "port": config.port, "keep_alive_timeout_s": 75, **_tls(config)},
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )
-    targets = [ray_serve.RunTarget(build_app(config), name="api", route_prefix=API_PREFIX)]
+    prefix = None if config.is_one_process else API_PREFIX
+    targets = [ray_serve.RunTarget(build_app(config), name="api", route_prefix=prefix)]
     for prefix, app in extra_apps.items():
         name = prefix.strip("/").replace("/", "-") or "page"
         targets.append(ray_serve.RunTarget(app, name=name, route_prefix=prefix))
@@ -262,10 +267,14 @@ def _drain(config: AppConfig, at_once: threading.Event) -> None:
 
 
 def _answers(client: httpx.Client, path: str) -> bool:
+    """RuntimeError where the API says that it never will."""
     try:
-        return client.get(path).status_code < 400
+        answer = client.get(path)
     except httpx.HTTPError:
         return False
+    if answer.status_code == 503 and answer.text.find(CANNOT_START) >= 0:
+        raise RuntimeError(f"api: {answer.json()['detail']}")
+    return answer.status_code < 400
 
 
 def _watch(stop: threading.Event) -> int:

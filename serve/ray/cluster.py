@@ -19,7 +19,9 @@ from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, 
 from serve.edge.drain import DRAIN_VARIABLE, STOPPING
 from serve.edge.keys import KEYS_VARIABLE
 from serve.edge.metrics import METRICS_VARIABLE
+from serve.ray import within
 from serve.ray.processes import none_left_behind
+from serve.ray.within import CONFIG_VARIABLE
 from serve.storage import BATCHES
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
@@ -113,7 +115,10 @@ def _environment(config: AppConfig) -> dict[str, str]:
         LOG_LEVEL_VARIABLE: config.log_level,
         # Whom to believe is for our door to say; the server under it would believe whatever is on this machine.
         "FORWARDED_ALLOW_IPS": "nobody",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.edge.door.for_proxy",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": (
+            "serve.ray.within.middlewares" if config.is_one_process else "serve.edge.door.for_proxy"
+        ),
+        CONFIG_VARIABLE: within.told(config),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -128,6 +133,11 @@ def _environment(config: AppConfig) -> dict[str, str]:
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
         # Ray's controller looks around ten times a second, which costs a twentieth of a core while nothing happens.
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
+        # Every request crossed two threads in the proxy and two in a replica, each with an event loop of its own.
+        # Nothing of ours blocks the one loop: models, disk and pages work in threads.
+        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+        "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1000",
         "TOKENIZERS_PARALLELISM": "false",
         "GRADIO_ANALYTICS_ENABLED": "False",
     }
