@@ -120,7 +120,7 @@ def _from_elsewhere(status: int, retry_after: str | None, *, front: bool = False
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else 1.0
     if status == 429:
         return overloaded("too many requests are waiting", retry_after=seconds)
-    if status in (408, 502, 503, 504):
+    if status in (408, 502, 503, 504) or (front and status >= 500):  # the replica died, and its requests with it
         return unavailable("the service cannot answer now", retry_after=seconds)
     if status >= 500:
         return Refusal(500, "internal", "something went wrong here; the log has the request's id")

@@ -27,6 +27,7 @@ from serve.pictures.viewer import RemoteViewer
 from serve.ray.checks import check, reason
 from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
+from serve.ray.standin import standing_in
 from serve.ray.within import CANNOT_START
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
@@ -186,7 +187,10 @@ class _Service(threading.Thread):
                 if not self.stop.is_set():
                     self.serving = True
                     self._ready(f"rapport is ready: {url}/ (the API: {url}{API_PREFIX}/docs); Ctrl-C stops it")
-                self.status = _watch(self.stop)
+                # He speaks no TLS, and on a cluster there are other proxies.
+                alone = config.ray.address is None and config.tls.certificate is None
+                with standing_in(config.host, config.port, wanted=alone):
+                    self.status = _watch(self.stop)
         except Exception as error:
             print(f"rapport: {type(error).__name__}: {error}", file=sys.stderr)
             print(f"rapport: it could not go on; logs are in {config.data_folder() / 'logs'}", file=sys.stderr)

@@ -21,6 +21,7 @@ from serve.edge.keys import KEYS_VARIABLE
 from serve.edge.metrics import METRICS_VARIABLE
 from serve.ray import within
 from serve.ray.processes import none_left_behind
+from serve.ray.sitter import sitter
 from serve.ray.within import CONFIG_VARIABLE
 from serve.storage import BATCHES
 
@@ -43,7 +44,7 @@ def cluster(config: AppConfig) -> Iterator[None]:
     _sweep()
     folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_ROOT)
     try:
-        with none_left_behind():
+        with sitter(folder), none_left_behind():
             try:
                 _begin(ray, config, folder)
                 yield

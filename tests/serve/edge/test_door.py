@@ -42,8 +42,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(str(length), headers=headers)(scope, receive, send)
 
 
-def through(app: Any = echo, limits: Limits = LIMITS) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(Door(app, limits)), base_url="http://test")
+def through(app: Any = echo, limits: Limits = LIMITS, *, front: bool = False) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(Door(app, limits, front=front)), base_url="http://test")
 
 
 async def chunks(*sizes: int, wait: float = 0.0) -> AsyncIterator[bytes]:
@@ -280,6 +280,13 @@ def test_an_error_from_elsewhere_becomes_a_problem(status: int, text: str) -> No
     if status in (429, 503):
         assert response.json()["status"] == status
         assert int(response.headers["retry-after"]) >= 1
+
+
+async def test_a_request_that_a_dead_replica_took_along_may_be_sent_again() -> None:
+    async with through(PlainTextResponse("Internal Server Error", 500), front=True) as client:
+        answer = await client.get("/v1/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_other_paths_are_left_alone_and_the_route_map_is_hidden() -> None:
