@@ -22,7 +22,7 @@ from serve.edge.metrics import METRICS_VARIABLE
 from serve.ray import within
 from serve.ray.processes import none_left_behind
 from serve.ray.sitter import sitter
-from serve.ray.within import CONFIG_VARIABLE
+from serve.ray.within import CONFIG_VARIABLE, DATABASE_VARIABLE
 from serve.storage import BATCHES
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
@@ -120,6 +120,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
             "serve.ray.within.middlewares" if config.is_one_process else "serve.edge.door.for_proxy"
         ),
         CONFIG_VARIABLE: within.told(config),
+        **({} if config.database_url is None else {DATABASE_VARIABLE: config.database_url}),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -32,14 +32,19 @@ from serve.storage import DATABASE, Storage
 
 CONFIG_VARIABLE = "RAPPORT_PROXY_CONFIG"
 """Where the proxy finds the configuration, without its secrets."""
+DATABASE_VARIABLE = "RAPPORT_PROXY_DATABASE"
+"""And the URL of the database, where it is none in the data folder."""
 CANNOT_START = "cannot-start"
 """The kind of the refusal that says why the API does not come."""
 _SWITCH_SECONDS = 0.001
 
 
+_UNTOLD: dict[str, Any] = {"access": True, "callbacks": True, "database": True, "visual": {"key"}}
+
+
 def told(config: AppConfig) -> str:
-    """For that variable. Keys and their hashes have ways of their own; of callbacks only whom they may go to."""
-    shown = config.model_dump(mode="json", exclude={"access": True, "callbacks": True, "visual": {"key"}})
+    """For that variable. Keys and the database have ways of their own; of callbacks it says only who may be told."""
+    shown = config.model_dump(mode="json", exclude=_UNTOLD)
     return orjson.dumps({"config": shown, "may_call": config.callbacks.hosts}).decode()
 
 
@@ -85,7 +90,7 @@ def _api(config: AppConfig, may_call: tuple[str, ...]) -> ASGIApp:
     # The event loop and the models share an interpreter: whoever waits for it is not to wait long.
     sys.setswitchinterval(_SWITCH_SECONDS)
     folder, seconds = config.data_folder(), config.limits.answer_seconds
-    storage = Storage(folder / DATABASE)
+    storage = Storage(folder / DATABASE, url=os.environ.get(DATABASE_VARIABLE))
     Retention(storage, config.keep).start()
     return create_app(
         LocalLabeller(loaded(config), seconds, work=config.emotion.batch_work),

@@ -143,6 +143,7 @@ def test_the_proxy_is_told_the_configuration_and_no_secret(config: AppConfig, mo
         "access": {"key": "secret-one", "page": "secret-two"},
         "visual": {"key": "secret-three"},
         "callbacks": {"hosts": ["example.org"], "secret": "secret-four"},
+        "database": "postgresql://somebody:secret-five@example.org/rapport",
     }
     full = AppConfig(tagger=TAGGER, port=8123, data_dir=config.data_dir, **secrets)
     assert "secret-" not in told(full)
