@@ -1,5 +1,6 @@
 """Batches that say when they have ended: to whom, signed, again where nobody answers, and never to anybody else."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,8 +18,12 @@ import pytest
 from serve.batches import callbacks
 from serve.batches import table as batch_table
 from serve.batches.caller import Caller
+from serve.batches.worker import Worker
 from serve.config import AppConfig, CallbacksConfig, UnusableConfig
+from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
+from serve.emotion.deployment import Taggers
+from serve.emotion.labeller import LocalLabeller
 from serve.storage import Storage
 from tests.serve.conftest import client_of
 
@@ -259,6 +264,28 @@ async def test_a_batch_shows_what_became_of_its_callback(make_api: Callable[...,
         refused = await client.post("/batches", content=b"Ann: hi\n", params=asked)
     assert (refused.status_code, refused.json()["type"]) == (403, "urn:rapport:problem:callback-not-allowed")
     assert "callbacks.hosts" in refused.json()["detail"]
+
+
+async def test_a_log_is_labelled_and_whoever_waits_for_it_is_told(
+    make_api: Callable[..., Any], storage: Storage, taggers: Taggers, receive: Any
+) -> None:
+    receiver = receive(200)
+    caller = Caller(storage, CallbacksConfig(hosts=HERE, secret=SECRET), root_path="/mood")  # type: ignore[arg-type]
+    worker = Worker(storage, LocalLabeller(taggers), Limits(), caller=caller)
+    worker.start()
+    try:
+        async with client_of(make_api(may_call=HERE)) as client:
+            begun = await client.post("/batches", content=b"Ann: great\n", params={"callback": receiver.url})
+            batch_id = begun.json()["id"]
+            while (told := (await client.get(f"/batches/{batch_id}")).json())["callback"]["state"] == "waiting":
+                await asyncio.sleep(0.05)
+    finally:
+        worker.stop()
+    assert (told["state"], told["callback"]["state"], told["callback"]["status"]) == ("done", "delivered", 200)
+    ((_, body),) = receiver.told
+    data = json.loads(body)["data"]
+    assert (data["conversations"], data["utterances"]) == (1, 1)
+    assert data["output"] == f"/mood/v1/batches/{batch_id}/output"
 
 
 def test_hosts_without_a_secret_are_refused() -> None:
