@@ -16,6 +16,7 @@ from serve.config import AppConfig
 from serve.edge.access import Access
 from serve.edge.door import Door
 from serve.edge.drain import Drain
+from serve.edge.keys import Keys
 from serve.edge.limits import Limits
 from serve.edge.spool import Spool
 from serve.emotion.choice import Choice
@@ -33,16 +34,16 @@ TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]
 class Served:
     """A server in a thread, and where it is."""
 
-    def __init__(self, folder: Path, *, engine: str = NO_ENGINE["engine"]) -> None:
+    def __init__(self, folder: Path, *, engine: str = NO_ENGINE["engine"], keys: Keys | None = None) -> None:
         visual = {"engine": engine, "threads": 1}
         config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, visual=visual)  # type: ignore[arg-type]
         self.storage = Storage(folder / "test.sqlite")
         labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
-        api = create_api(labeller, viewer, Choice.of(config), self.storage, LIMITS)
+        api = create_api(labeller, viewer, Choice.of(config), self.storage, LIMITS, keys=keys)
         self.stopping = folder / "stopping"
         spool = Spool(folder / BATCHES, LIMITS)
         access = Access(host="127.0.0.1")
-        front = Door(api, LIMITS, spool=spool, front=True, drain=Drain(self.stopping), access=access)
+        front = Door(api, LIMITS, spool=spool, front=True, drain=Drain(self.stopping), access=access, keys=keys)
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
