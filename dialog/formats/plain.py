@@ -7,10 +7,12 @@
     Cem: Another conversation.
 
 An indented line goes on with the utterance above it; blank lines mean nothing; a line of three or more - = * or #
-begins another conversation. A date and a time before the name, or in brackets behind it, are kept (`stamp`); where the
-first line is `Mira, [01.05.2024 10:20]`, as Telegram copies messages, the words stand under such lines. Any other line
-without a name is unreadable, and costs only itself; where most lines are like that the file is refused, since it is no
-transcript.
+begins another conversation. Where nearly every name stands behind `1.`, `-` or `>`, that is no part of it. A date and
+a time before the name, or in brackets behind it, are kept (`stamp`); where the first line is like
+`Mira, [01.05.2024 10:20]` or `Mira — 05/01/2024 10:20 AM`, as Telegram, Discord and Slack are copied, the words stand
+under such lines. Any
+other line without a name is unreadable, and costs only itself; where most lines are like that the file is refused,
+since it is no transcript.
 """
 
 import re
@@ -31,6 +33,15 @@ _STAMP_BEHIND = re.compile(
     re.DOTALL,
 )
 _HEADING = re.compile(r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?),?\s{1,3}(?P<stamp>\[[^\[\]]{3,40}\])\s*$")
+_COPIED = re.compile(
+    r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?)(?:\s[—–]\s(?:[^\W\d][^\d\n]{0,24}\s)?|\s{2,4})"
+    r"(?P<stamp>[\d./\-]{0,12},?\s?\d{1,2}:\d{2}(?:\s?[AaPp]\.?[Mm]\.?)?)\s*$"
+)
+"""`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied."""
+_BOLD = re.compile(r"(?P<mark>\*\*|__|\*)(?P<name>[^*_:：\n]{1,60}?)\s?(?:[:：](?P=mark)|(?P=mark)\s?[:：])[ \t]*")
+"""`**Ann:** hi`, as Markdown has it."""
+_LISTED = re.compile(r"(?:(?:>|[-*•–]|\d{1,6}[.)])\s+)+(?=[^\W_])")
+"""What stands before a name in a list or a quotation."""
 _REST_OF_A_STAMP = re.compile(
     r"[,;.)\]}]|(?:\d{4}|\d{1,2})\s?[./\-年년]\s?\d{1,2}\s?[./\-月월]\s?(?:\d{4}|\d{1,2})(?![\d./\-])"
     r"|\d{1,2}\s?[h:]\s?\d{2}(?!\d)\W|\d[^\n]*\b(?:19|20)\d\d\b"
@@ -89,6 +100,8 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
         return
     yield from wrong
     turns = [opened.turn for section in sections for opened in section]
+    if turns and 5 * sum(_LISTED.match(turn.speaker) is not None for turn in turns) >= 4 * len(turns):
+        sections = [[_unlisted(opened) for opened in section] for section in sections]
     times, told = times_of(turns)
     time = iter(times)
     warnings = (*source.take_warnings(), *told)
@@ -100,7 +113,8 @@ def turn_of(text: str) -> Turn | None:
     """The parts of a `Name: text` line, or None where there is no name."""
     text = text.lstrip("\ufeff\u200e\u200f ")
     found = find_stamp(text)
-    named = _NAMED.match(found.rest.lstrip() if found else text)
+    rest = found.rest.lstrip() if found else text
+    named = _NAMED.match(_BOLD.sub(r"\g<name>: ", rest, count=1) if rest[:1] in ("*", "_") else rest)
     if named is None and found is None and (behind := _STAMP_BEHIND.match(text)):
         found = find_stamp(f"{behind['stamp']} ")
         named = behind if found else None
@@ -113,9 +127,15 @@ def turn_of(text: str) -> Turn | None:
 
 def heading_of(text: str) -> Turn | None:
     """The name and the time of `Mira, [01.05.2024 10:20]`, which the words stand under; None for another line."""
-    match = _HEADING.match(text.lstrip("\ufeff\u200e\u200f "))
-    found = find_stamp(f"{match['stamp']} ") if match else None
+    text = text.lstrip("\ufeff\u200e\u200f ")
+    match = _HEADING.match(text) or _COPIED.match(text)
+    found = find_stamp(f"[{match['stamp'].strip('[]')}] ") if match else None
     return Turn(match["speaker"].strip(), "", found) if match and found and found.stamp.hour is not None else None
+
+
+def _unlisted(opened: _Open) -> _Open:
+    speaker = _LISTED.sub("", opened.turn.speaker, count=1)
+    return opened._replace(turn=opened.turn._replace(speaker=speaker))
 
 
 def times_of(turns: list[Turn]) -> tuple[list[str | None], list[str]]:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -102,3 +103,27 @@ def test_a_named_pipe_is_read_like_a_file(tmp_path: Path) -> None:
     items = list(read(pipe))
     writer.join()
     assert [[u.text for u in c.utterances] for c in items if isinstance(c, Conversation)] == [["hello", "hi there"]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> Ann: hi\n> Bo: hello\n> Ann: bye\n",
+        "1. Ann: hi\n2. Bo: hello\n3. Ann: bye\n",
+        "- Ann: hi\n- Bo: hello\n- Ann: bye\n",
+        "**Ann:** hi\n\n**Bo:** hello\n\n**Ann**: bye\n",
+        "*Ann:* hi\n*Bo:* hello\n*Ann:* bye\n",
+        "Ann — 05/01/2024 10:20 AM\nhi\nBo — 05/01/2024 10:21 AM\nhello\nAnn — 05/01/2024 10:25 AM\nbye\n",
+        "Ann — Today at 10:20 AM\nhi\nBo — Today at 10:21 AM\nhello\nAnn — Today at 10:25 AM\nbye\n",
+        "Ann  10:20 AM\nhi\nBo  10:21 AM\nhello\nAnn  10:25 AM\nbye\n",
+    ],
+)
+def test_what_stands_around_a_name_where_text_was_copied_is_no_part_of_it(text: str) -> None:
+    (c,) = read(io.BytesIO(text.encode()))
+    assert [(u.speaker, u.text) for u in c.utterances] == [("Ann", "hi"), ("Bo", "hello"), ("Ann", "bye")]
+
+
+def test_one_quotation_or_one_number_stays_as_it_is_written() -> None:
+    (c,) = read(io.BytesIO(b"Ann: hi\nBo: hello\n> Ann: hi\nAnn: 1. bread\n**really** Bo: yes\n"))
+    assert [u.speaker for u in c.utterances] == ["Ann", "Bo", "> Ann", "Ann", "**really** Bo"]
+    assert c.utterances[3].text == "1. bread"
