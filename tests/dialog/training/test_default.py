@@ -140,7 +140,17 @@ def test_the_temperature_undoes_what_is_too_sharp() -> None:
 
 def test_the_line_to_neutral_keeps_the_bounds_where_they_can_be_kept() -> None:
     part = _held(1.0)
-    free = decisions(part, choose_bias(part, missed=100.0, alarms=100.0))
-    strict = decisions(part, choose_bias(part, missed=30.0, alarms=100.0))
+    parts = {"chats": part}
+    free = decisions(part, choose_bias(parts, missed=100.0, alarms=100.0))
+    strict = decisions(part, choose_bias(parts, missed=30.0, alarms=100.0))
     assert strict["feelings_missed"] <= 30.0 < free["feelings_missed"]
     assert strict["accepted"] <= free["accepted"]
+
+
+def test_the_line_to_neutral_serves_the_corpora_half_as_much_as_the_chats() -> None:
+    part = _held(1.0)
+    glad = torch.zeros_like(part.wanted)
+    glad[:, LABELS.index("joy")] = 1.0
+    alone = choose_bias({"chats": part}, missed=100.0, alarms=100.0)
+    with_one = choose_bias({"chats": part, "meld": replace(part, wanted=glad)}, missed=100.0, alarms=100.0)
+    assert with_one < alone  # a corpus of nothing but joy draws the line away from neutral
