@@ -1,5 +1,6 @@
 """`rapport bench visual`: what a round about a picture costs, early and late, and what the dialogue adds to seeing."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ def measure(model: str | Path = VISUAL, *, late: int = 50, repeats: int = 5, dev
     first = dialog.start(look)
     far = dialog.start(look, [(QUESTIONS[i % 4], "table") for i in range(late - 1)])
 
+    new = count()
+
     def ask(state: VisualState) -> None:
-        # A cache of answers to come: every question is new to the reader, as a person's is.
-        dialog.reader = TextReader(dialog.reader.encoder)
-        dialog.ask(state, QUESTIONS[1])
+        # Every question is new to the reader, as a person's is; what was said before it has been read.
+        dialog.ask(state, f"what color is number {next(new)} ?")
 
     def see_and_ask() -> None:
+        dialog.reader = TextReader(dialog.reader.encoder)
         for picture in pictures:  # as they come to a service: one by one, with all that is looked for in them
             dialog.ask(dialog.start(dialog.look(picture)), QUESTIONS[0])
 

@@ -303,9 +303,9 @@ class VisualDialog:
     @torch.inference_mode()
     def _said(self, state: VisualState, question: str, answer: str) -> tuple[Step, VisualState]:
         """One round run through the network, and the state after it."""
-        item = joined(self.reader.read(state.rounds[-1] if state.rounds else [state.caption]))
-        asked = self.reader.read([question])
-        said, question_texts = batched([item], self.device), batched(asked, self.device)
+        before = state.rounds[-1] if state.rounds else (state.caption,)
+        *told, asked = self.reader.read([*before, question])  # together: the encoder runs once
+        said, question_texts = batched([joined(told)], self.device), batched([asked], self.device)
         step = self.network.step(state.look.regions, said, question_texts, state.live)
         rounds = (*state.rounds, (question, " ".join(answer.split())))
         return step, VisualState(state.look, rounds, step.state, state.caption, self.version)
