@@ -11,12 +11,14 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ray import serve as ray_serve
+from sqlalchemy import Connection
 
 from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.annotation.output import NoSpace
@@ -26,13 +28,19 @@ from serve.batches.caller import Caller
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import TOLD_SECONDS, Ended, ServiceTagger
 from serve.config import AppConfig
+from serve.database.engine import AWAY
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
+from serve.edge.problems import Refusal
 from serve.emotion.deployment import taggers_of
 from serve.emotion.labeller import Labeller, LocalLabeller, RemoteLabeller
 from serve.storage import BATCHES, DATABASE, Storage
 
+T = TypeVar("T")
+
 _POLL_SECONDS = 0.3
+_PAUSE_SECONDS = 1.0
+"""Between two tries where the database does not answer."""
 _TOGETHER = 512
 """Utterances labelled by one call; live requests run beside it."""
 _FAILURES_KEPT = 20
@@ -54,11 +62,11 @@ class Worker:
         together: int = _TOGETHER,
         caller: Caller | None = None,
     ) -> None:
-        self._storage = storage
+        self._stopping = threading.Event()
+        self._storage = _Patient(storage, self._stopping)
         self._labeller = labeller
         self._together = together
         self._folder = folder_of(storage)
-        self._stopping = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._calls = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
         self._threads = [
@@ -95,8 +103,9 @@ class Worker:
             while not self._alone(lock):
                 if self._stopping.wait(1.0):
                     return
-            self._storage.do_now(batch_table.queue_again)
-            self._sweep()
+            with contextlib.suppress(Ended):
+                self._storage.do_now(batch_table.queue_again)
+                self._sweep()
             for thread in self._threads:
                 thread.start()
             self._stopping.wait()
@@ -124,12 +133,13 @@ class Worker:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def _work(self) -> None:
-        while not self._stopping.wait(_POLL_SECONDS):
-            # Looking costs nothing; taking one would write to the disk each time.
-            if self._storage.do_now(batch_table.waiting, writes=False):
-                batch = self._storage.do_now(batch_table.claim)
-                if batch is not None:
-                    self._do(batch)
+        with contextlib.suppress(Ended):
+            while not self._stopping.wait(_POLL_SECONDS):
+                # Looking costs nothing; taking one would write to the disk each time.
+                if self._storage.do_now(batch_table.waiting, writes=False):
+                    batch = self._storage.do_now(batch_table.claim)
+                    if batch is not None:
+                        self._do(batch)
 
     def _do(self, batch: StoredBatch) -> None:
         folder = self._folder / batch.id
@@ -163,7 +173,7 @@ class Worker:
         elif self._stopping.is_set():
             self._storage.do_now(lambda db: batch_table.queue_again(db, batch.id))
         else:  # it was deleted
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     def _succeed(self, batch: StoredBatch, summary: Summary, version: str) -> None:
         if summary.exit_code == 1:
@@ -190,10 +200,29 @@ class Worker:
         self._storage.do_now(lambda db: batch_table.finish(db, batch.id, error=reason))
 
 
+class _Patient:
+    """The database, which may be held or away for as long as it likes: no log is lost for it."""
+
+    def __init__(self, storage: Storage, stopping: threading.Event) -> None:
+        self._storage = storage
+        self._stopping = stopping
+
+    def do_now(self, work: Callable[[Connection], T], *, writes: bool = True) -> T:
+        """What `work` gives of the database, once it answers. Raises Ended where the service stops before."""
+        while True:
+            try:
+                return self._storage.do_now(work, writes=writes)
+            except Refusal as refusal:
+                if refusal.kind not in AWAY:
+                    raise
+                if self._stopping.wait(_PAUSE_SECONDS):
+                    raise Ended from None
+
+
 class _Run:
     """One batch under way: tells the database how far it is, and raises Ended once it need not go on."""
 
-    def __init__(self, batch: StoredBatch, storage: Storage, stopping: threading.Event) -> None:
+    def __init__(self, batch: StoredBatch, storage: _Patient, stopping: threading.Event) -> None:
         self._batch = batch
         self._storage = storage
         self._stopping = stopping
@@ -238,6 +267,16 @@ def _reason(error: Exception) -> str:
     if isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
         return "the disk of the service is full"
     return str(error) if isinstance(error, ValueError) else "a fault of the service; its log says more"
+
+
+def _remove(folder: Path, seconds: float = 2.0) -> None:
+    """Whoever labels a part of what lies there may write for a moment yet."""
+    end = time.monotonic() + seconds
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > end:
+            return
+        time.sleep(0.05)
 
 
 def folder_of(storage: Storage) -> Path:

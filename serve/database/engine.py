@@ -27,6 +27,8 @@ from serve.edge.problems import Refusal, disk_full
 
 AT_ONCE = 4
 """Connections to PostgreSQL that write, and as many that read."""
+AWAY = ("database-locked", "database-unusable")
+"""Kinds of refusals that end by themselves once the database answers again."""
 _PRAGMAS = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON")
 _FULL = "53100"
 _HELD = ("55P03", "57014", "40001", "40P01")

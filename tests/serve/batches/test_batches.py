@@ -17,11 +17,12 @@ import pytest
 from dialog.conversation import Conversation
 from dialog.formats import READERS, WRITERS, Item, Writer
 from serve.batches import table as batch_table
+from serve.batches import worker as worker_module
 from serve.batches.schemas import BatchOptions
 from serve.batches.worker import Worker, folder_of
 from serve.database.schema import NEWEST
 from serve.edge.limits import Limits
-from serve.edge.problems import overloaded
+from serve.edge.problems import Refusal, overloaded
 from serve.emotion.deployment import Job, JobAnswer, Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.emotion.long import LongJob, Stopped, take_turn
@@ -434,6 +435,35 @@ async def test_a_worker_that_stops_in_the_middle_goes_on_where_it_was(
     assert gate.calls == 3  # the four it had done it did not do again
     output = await api.get(f"/batches/{begun['id']}/output")
     assert [json.loads(line)["id"] for line in output.text.splitlines()] == list(range(10))
+
+
+async def test_a_database_that_is_away_for_a_while_loses_no_log(
+    api: httpx.AsyncClient,
+    make_worker: Callable[..., Worker],
+    gate: Gate,
+    storage: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = threading.Event()
+
+    def away(*_: Any, **__: Any) -> None:
+        asked.set()
+        raise Refusal(503, "database-unusable", "it has gone")
+
+    monkeypatch.setattr(worker_module, "_PAUSE_SECONDS", 0.05)
+    gate.open.clear()
+    make_worker(together=2)
+    begun = (await api.post("/batches", content=LOG)).json()
+    assert gate.asked.wait(10)
+    with monkeypatch.context() as gone:
+        gone.setattr(storage, "do_now", away)
+        gate.open.set()
+        assert asked.wait(10)
+        time.sleep(0.3)
+    batch = await ended(api, begun["id"])
+    assert (batch["state"], batch["failed"], batch["error"]) == ("done", 0, None)
+    later = (await api.post("/batches", content=LOG)).json()
+    assert (await ended(api, later["id"]))["state"] == "done"
 
 
 async def test_two_workers_of_one_folder_do_not_do_the_same(
