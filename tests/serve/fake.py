@@ -82,11 +82,11 @@ class FakeTagger:
     def tag_long(
         self, conversation: Conversation, *, mode: str = "offline", progress: Any = None, keep: Path | None = None
     ) -> Conversation:
-        """250 utterances at a time, each in 0.1 s where the first text is `slow`; keeps how many it has read."""
+        """250 utterances at a time, each in 0.25 s where the first text is `slow`; keeps how many it has read."""
         n = len(conversation.utterances)
         done = int(keep.read_text() or 0) if keep and keep.exists() else 0
         while done < n:
-            time.sleep(0.1 * ("slow" in conversation.utterances[0].text))
+            time.sleep(0.25 * ("slow" in conversation.utterances[0].text))
             done = min(done + 250, n)
             self.read.append(250)
             if keep:
