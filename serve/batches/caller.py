@@ -6,7 +6,7 @@ A message may arrive twice, where the service is killed after it was taken and b
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,14 +51,14 @@ class Caller:
         with self._http, ThreadPoolExecutor(_AT_ONCE, "callbacks") as threads:
             while not stopping.wait(_POLL_SECONDS):
                 try:
-                    list(threads.map(self.call, self._due()))
+                    self.call_all(threads.map)
                 except Exception as error:  # a held database or a full disk: at the next turn
                     logs.get().error("callbacks failed", **logs.about(error))
 
-    def call_all(self) -> None:
-        """One turn: everybody whose turn it is."""
-        for callback in self._due():
-            self.call(callback)
+    def call_all(self, over: Callable[..., Iterable[None]] = map) -> None:
+        """One turn: everybody whose turn it is, one after the other or as `over` maps."""
+        for _ in over(self.call, self._due()):
+            pass
 
     def call(self, callback: StoredCallback) -> None:
         """One try, and what came of it."""
