@@ -4,9 +4,9 @@ from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
 from kernels.neural_memory import chunked, reference
-from kernels.neural_memory.rule import Fast, Gates, Rule
+from kernels.neural_memory.rule import NO_MOMENTUM, Fast, Gates, Rule
 
-__all__ = ["Fast", "Gates", "Rule", "neural_memory"]
+__all__ = ["NO_MOMENTUM", "Fast", "Gates", "Rule", "neural_memory"]
 
 
 def neural_memory(

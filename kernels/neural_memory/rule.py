@@ -12,10 +12,14 @@ Weights = tuple[Tensor, ...]
 """One matrix (B, H, d, d), M(x) = W x; or two, (B, H, h, d) and (B, H, d, h), M(x) = W2 act(W1 x)."""
 
 
+NO_MOMENTUM = -60.0
+"""A log gate that keeps nothing and has a gradient of zero, not of NaN."""
+
+
 class Gates(NamedTuple):
     step: Tensor  # theta, how far a token's gradient goes; at least 0
     log_keep: Tensor  # log of what is kept of the weights, at most 0
-    log_momentum: Tensor  # log of what is kept of the last update, at most 0; -inf-like (-60) is none
+    log_momentum: Tensor  # log of what is kept of the last update, at most 0; NO_MOMENTUM is none
 
 
 class Fast(NamedTuple):

@@ -6,14 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.neural_memory import NO_MOMENTUM, Fast, Gates, Rule, neural_memory
 from kernels.neural_memory.rule import Weights
 from models.mixers.base import SequenceMixer
 from models.mixers.short_conv import CausalConv
 
 State = TypeVar("State", bound=tuple[Any, ...])
-NO_MOMENTUM = -60.0
-"""A log gate that keeps nothing and has a gradient of zero, not of NaN."""
 
 
 class LearningConfig(Protocol):

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from kernels.attention import Pattern, Structure, attention
 from kernels.gla import gated_linear_attention
 from kernels.local_polynomial import local_polynomial_attention
-from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.neural_memory import NO_MOMENTUM, Fast, Gates, Rule, neural_memory
 from kernels.ridge import kernel_ridge, ridge_regression
 from models.mixers.cache import last
 
-NO_MOMENTUM = -60.0
 LEAST_RIDGE = 0.25
 """Of the Mesa layer, as in fla's."""
 LEAST_LOCAL_RIDGE = 1e-3
