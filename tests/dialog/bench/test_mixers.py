@@ -70,8 +70,10 @@ def test_the_kernels_suite_measures_every_op_forwards_and_backwards() -> None:
 
 @pytest.mark.parametrize("case", list(cases(SMALL)), ids=lambda case: case.name)
 def test_what_is_timed_computes_the_same(case: Case) -> None:
-    ours, peers = case.ours("torch")(*case.inputs), case.ours("reference")(*case.inputs)
-    torch.testing.assert_close(ours, peers, rtol=1e-5, atol=1e-5)
+    # Float32 rounds differently from processor to processor; what is asked is that both mean the same.
+    exact = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in case.inputs]
+    ours, peers = case.ours("torch")(*exact), case.ours("reference")(*exact)
+    torch.testing.assert_close(ours, peers, rtol=1e-9, atol=1e-9)
 
 
 def test_what_cannot_run_is_a_row_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,13 +31,13 @@ class Handler(BaseHTTPRequestHandler):
             return
         time.sleep(0.02)
         begins, said = self.path == "/v1/chats", self.path.endswith("/messages")
+        if said:  # before the answer, or who waits for it may look too soon
+            self.said.append((self.path, body))
         answer = b'{"id": "%d"}' % threading.get_ident() if begins else b""
         self.send_response(429 if body == b"no" else 201 if begins or said else 200)
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
-        if said:
-            self.said.append((self.path, body))
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""
