@@ -16,11 +16,12 @@ from kernels import __version__
 from serve.batches import table as batch_table
 from serve.batches.routes import batch_routes
 from serve.batches.worker import folder_of
-from serve.chats.routes import chat_routes
+from serve.chats.routes import CHAT_ID, chat_routes
 from serve.chats.schemas import MessagePatch, NewChat, NewCorrection, NewMessage, SaidMessages
 from serve.chats.sessions import Sessions
 from serve.edge import logs, metrics, timing
 from serve.edge.access import Access
+from serve.edge.direct import Direct
 from serve.edge.door import API_PREFIX, METRICS_PATH, Door, request_id_of
 from serve.edge.drain import Drain
 from serve.edge.health import Health
@@ -113,8 +114,10 @@ def create_app(
     )
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
     describe(app, _DESCRIPTION, _BODIES, words, limits, needs_key=needs_key)
-    app.include_router(emotion_routes(labeller, choice, limits))
-    app.include_router(chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list))
+    emotions = emotion_routes(labeller, choice, limits)
+    live = chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list)
+    app.include_router(emotions)
+    app.include_router(live)
     app.include_router(
         batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path, may_call=may_call)
     )
@@ -123,7 +126,8 @@ def create_app(
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)
     _add_errors(app, limits)
-    return _Guard(Repeats(app, storage, limits.answer_seconds))
+    direct = Direct(app, {"label_emotions": emotions, "add_message": live}, {"chat_id": CHAT_ID}, _refused)
+    return _Guard(Repeats(direct, storage, limits.answer_seconds))
 
 
 def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:
@@ -195,13 +199,17 @@ def _figures(storage: Storage, folder: Path | None) -> APIRouter:
     return router
 
 
+def _refused(refusal: Refusal, request_id: str) -> Response:
+    metrics.REFUSALS.labels(refusal.kind, refusal.limit or "").inc()
+    return refusal.response(request_id)
+
+
 def _add_errors(app: FastAPI, limits: Limits) -> None:
     """Whatever a route or FastAPI itself raises becomes a problem+json with the request's id."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refusal)
-        metrics.REFUSALS.labels(error.kind, error.limit or "").inc()
-        return error.response(request_id_of(request.scope))
+        return _refused(error, request_id_of(request.scope))
 
     async def invalid_parameters(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -28,7 +28,8 @@ from serve.edge.reading import read, refuse_long
 from serve.edge.replies import reply
 from serve.storage import StoredChat, StoredMessage
 
-ChatId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/chats gave it")]
+CHAT_ID = "[0-9a-f]{32}"
+ChatId = Annotated[str, Path(pattern=f"^{CHAT_ID}$", description="As POST /v1/chats gave it")]
 Total = Annotated[
     int | None,
     Query(ge=0, lt=2**31, description="How many messages it is thought to have; 409 where it has others"),

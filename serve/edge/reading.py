@@ -19,6 +19,9 @@ _DEEPEST = 250
 _BIG = 200_000  # bytes; checking more than this in the event loop would be felt by the other requests
 
 
+_JSON = "application/json"
+
+
 async def read(request: Request, model: type[Model], limits: Limits) -> tuple[Model, Any]:
     """The body of a request as `model`, and the JSON value it was made of, with the fields no model knows.
 
@@ -81,9 +84,11 @@ def pointer(*parts: str | int) -> str:
 
 
 def _expect_json(content_type: str | None) -> None:
+    if content_type == _JSON:
+        return
     header = Message()
     header["content-type"] = content_type or ""
-    if not content_type or header.get_content_type() != "application/json":
+    if not content_type or header.get_content_type() != _JSON:
         raise Refusal(415, "unsupported-media-type", "expected a body of content-type application/json")
     charset = header.get_content_charset("utf-8")
     if charset not in ("utf-8", "utf8", "us-ascii"):

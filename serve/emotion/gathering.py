@@ -1,4 +1,4 @@
-"""What comes together is done by one call: a hop between processes costs as much as a short chat does."""
+"""What comes together is done by one call: beginning one costs as much as a short chat does."""
 
 import asyncio
 import time
@@ -6,9 +6,13 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import replace
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from serve.edge import metrics
+
+_LINGER, _LINGER_SECONDS = 0.2, 0.05
+"""A call waits for those whom the last one answered for this part of the time that took, and never longer than that."""
 
 
 class Answered(Protocol):
@@ -37,6 +41,10 @@ class Gatherer(Generic[Asked, Answer]):
 
     A call holds at most `most` by the measure of `size`, or one thing. What is `large` goes out at once, by itself:
     whoever labels lets the others in between. Used in one event loop only.
+
+    With `patience` there is one model behind the calls, and a second call would only wait for it: what comes during a
+    call waits for its end, for so many seconds at most. After a call those whom it answered mostly ask again at once,
+    so the next one waits a little until all of them have.
     """
 
     def __init__(
@@ -49,6 +57,7 @@ class Gatherer(Generic[Asked, Answer]):
         messages: Callable[[Asked], int],
         owner: Callable[[Asked], str] = lambda _: "",
         large: Callable[[Asked], bool] = lambda _: False,
+        patience: float = 0.0,
     ) -> None:
         """`messages` is how many there are in one thing asked, for the figures."""
         self._call = call
@@ -58,6 +67,11 @@ class Gatherer(Generic[Asked, Answer]):
         self._messages = messages
         self._owner = owner
         self._large = large
+        self._patience = patience
+        self._expected = 0  # so many may be there soon
+        self._linger_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
         self._waiting: OrderedDict[str, deque[_Waiting[Asked, Answer]]] = OrderedDict()
         self._under_way: dict[asyncio.Task[None], list[_Waiting[Asked, Answer]]] = {}
         self._n_gathered = 0
@@ -80,9 +94,43 @@ class Gatherer(Generic[Asked, Answer]):
             raise
 
     def _start(self) -> None:
-        while self._n_gathered < self._calls and (taken := self._take()):
+        while self._waiting and self._n_gathered < self._calls:
+            if (pause := self._pause()) > 0:
+                self._look_again(pause)
+                return
+            if not (taken := self._take()):
+                return
             self._n_gathered += 1
-            self._go(taken).add_done_callback(self._ended)
+            self._go(taken).add_done_callback(partial(self._ended, len(taken), time.perf_counter()))
+
+    def _pause(self) -> float:
+        """How long what waits is to wait yet, whatever else comes."""
+        if not self._patience:
+            return 0.0
+        now = time.perf_counter()
+        if self._n_gathered:
+            return min(queue[0].since for queue in self._waiting.values()) + self._patience - now
+        if self._n_waiting() >= self._expected or self._linger_until <= now:
+            return 0.0
+        is_full = self._size([one.asked for queue in self._waiting.values() for one in queue]) >= self._most
+        return 0.0 if is_full else self._linger_until - now
+
+    def _n_waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def _look_again(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        when = loop.time() + seconds
+        if self._timer is not None:
+            if self._look_at <= when:
+                return
+            self._timer.cancel()
+        # uvloop gives a handle without a time for what is to happen at once.
+        self._timer, self._look_at = loop.call_later(seconds, self._on_time), when
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._start()
 
     def _go(self, taken: list[_Waiting[Asked, Answer]]) -> "asyncio.Task[None]":
         # In a context of its own: what is asked by several must not end with the request of one of them.
@@ -91,8 +139,11 @@ class Gatherer(Generic[Asked, Answer]):
         task.add_done_callback(self._under_way.pop)
         return task
 
-    def _ended(self, _: "asyncio.Task[None]") -> None:
+    def _ended(self, n_answered: int, began: float, _: "asyncio.Task[None]") -> None:
         self._n_gathered -= 1
+        now = time.perf_counter()
+        self._expected = n_answered + self._n_waiting()
+        self._linger_until = now + min(_LINGER * (now - began), _LINGER_SECONDS)
         self._start()
 
     def _take(self) -> list[_Waiting[Asked, Answer]]:

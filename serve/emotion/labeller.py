@@ -19,6 +19,9 @@ LARGE = 128
 """A request of more utterances goes by itself: the others need not wait for it."""
 STEPS = 16
 """Messages of live chats in one call: more are hardly quicker together, and each waits for all of them."""
+PATIENCE = 0.25
+"""Seconds. Where there is one model, short requests wait so long for the end of a call, and then go between its
+pieces."""
 
 
 class Labeller(Protocol):
@@ -43,9 +46,9 @@ class Labeller(Protocol):
 
 class _Gathering:
     """Jobs go together in batches of `work` padded utterances, messages of live chats in batches of STEPS; `calls`
-    batches of each are under way at once. answer_seconds bounds every call."""
+    batches of each are under way at once, or with `patience` as few as will do. answer_seconds bounds every call."""
 
-    def __init__(self, answer_seconds: float, calls: int, work: int) -> None:
+    def __init__(self, answer_seconds: float, calls: int, work: int, patience: float = 0.0) -> None:
         self._answer_seconds = answer_seconds
         self._jobs = Gatherer(
             self._label_together,
@@ -55,8 +58,16 @@ class _Gathering:
             messages=lambda job: job.n_utterances,
             owner=lambda job: job.owner,
             large=lambda job: job.n_utterances > LARGE,
+            patience=patience,
         )
-        self._steps = Gatherer(self._step_together, calls=calls, most=STEPS, size=len, messages=lambda step: 1)
+        self._steps = Gatherer(
+            self._step_together,
+            calls=1 if patience else calls,  # nothing goes between the pieces of so short a call
+            most=STEPS,
+            size=len,
+            messages=lambda step: 1,
+            patience=patience,
+        )
 
     async def label(self, job: Job) -> JobAnswer:
         """The job's answer."""
@@ -86,7 +97,7 @@ class LocalLabeller(_Gathering):
     def __init__(
         self, taggers: Taggers, answer_seconds: float = 120.0, *, calls: int = CALLS, work: int = WORK
     ) -> None:
-        super().__init__(answer_seconds, calls, work)
+        super().__init__(answer_seconds, calls, work, PATIENCE)
         self._models = Models(taggers)
 
     async def label_log(self, job: Job) -> JobAnswer:

@@ -123,6 +123,9 @@ async def _while_connected(app: ASGIApp, scope: Scope, receive: Receive, send: S
     """The app's answer. It is cancelled where its client hangs up."""
     first: Message | None = await receive()  # the whole body: the door has read it
     gone = asyncio.Event()
+    answering = asyncio.current_task()
+    assert answering is not None
+    done = cancelled = False
 
     async def again() -> Message:
         nonlocal first
@@ -133,20 +136,22 @@ async def _while_connected(app: ASGIApp, scope: Scope, receive: Receive, send: S
         return {"type": "http.disconnect"}
 
     async def watch() -> None:
+        nonlocal cancelled
         while (await receive())["type"] != "http.disconnect":
             pass
         gone.set()
-
-    async def answer() -> None:
-        await app(scope, again, send)
-
-    answering, watching = asyncio.create_task(answer()), asyncio.create_task(watch())
-    try:
-        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        watching.cancel()
-        if not answering.done():
+        if not done:  # then it waits for something, which ends here
+            cancelled = True
             answering.cancel()
-        await asyncio.wait({answering, watching})
-    if not answering.cancelled():
-        answering.result()
+
+    watching = asyncio.create_task(watch())
+    try:
+        await app(scope, again, send)
+    except asyncio.CancelledError:
+        if not cancelled or answering.cancelling() > 1:  # somebody else has ended the request
+            raise
+    finally:
+        done = True
+        watching.cancel()
+        if cancelled:
+            answering.uncancel()

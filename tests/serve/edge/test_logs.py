@@ -46,3 +46,25 @@ def test_a_field_that_is_not_on_the_list_is_dropped_and_named(log_file: Path) ->
     line = json.loads(log_file.read_text())
     assert line["dropped"] == ["text"]
     assert "a secret" not in json.dumps(line)
+
+
+def test_a_log_that_is_full_makes_room_and_few_old_ones_are_kept(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_MOST_BYTES", 400)
+    for n in range(40):
+        logs.get().info("something", status=n)
+    logs.configure("test", log_file.parent)
+    logs.get().info("something", status=40)
+    files = sorted(log_file.parent.iterdir(), key=lambda file: file.name, reverse=True)
+    assert [file.name for file in files] == [f"test.jsonl{end}" for end in (".3", ".2", ".1", "")]
+    assert all(file.stat().st_size <= 500 for file in files)
+    told = [json.loads(line)["status"] for file in files for line in file.read_text().splitlines()]
+    assert told == list(range(told[0], 41))
+
+
+def test_a_disk_that_takes_no_line_stops_nobody(tmp_path: Path) -> None:
+    logs.configure("test", tmp_path / "logs")
+    (tmp_path / "logs" / "test.jsonl").mkdir()
+    logs.get().error("something", status=1)
+    logs.configure("test", None, "error")

@@ -155,3 +155,74 @@ async def test_waits_and_calls_are_counted() -> None:
     waits, *rest = [after - earlier for after, earlier in zip(counted(), before, strict=True)]
     assert waits == 3
     assert rest == [len(calls.seen)] * 2
+
+
+def one_model(calls: Calls, *, most: int = 100, patience: float = 60.0) -> Jobs:
+    """As `gathering`, with one model behind both calls."""
+    return Gatherer(
+        calls, calls=2, most=most, size=padded_work, messages=lambda job: job.n_utterances, patience=patience
+    )
+
+
+async def test_with_one_model_what_comes_during_a_call_waits_for_its_end_and_goes_together() -> None:
+    calls = Calls()
+    tasks = await start(one_model(calls), *"abc")
+    assert calls.seen == [["a"]]
+    calls.go.set()
+    await asyncio.gather(*tasks)
+    assert calls.seen == [["a"], ["b", "c"]]
+
+
+async def test_with_one_model_what_has_waited_long_goes_between_the_pieces_of_a_long_call() -> None:
+    calls = Calls()
+    tasks = await start(one_model(calls, patience=0.05), *"abc")
+    async with asyncio.timeout(30):
+        while len(calls.seen) < 2:
+            await asyncio.sleep(0.01)
+    assert calls.seen == [["a"], ["b", "c"]]
+    calls.go.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_those_who_ask_again_at_once_are_all_in_the_next_call() -> None:
+    seen: list[int] = []
+
+    async def call(jobs: list[Job]) -> list[JobAnswer]:
+        seen.append(len(jobs))
+        await asyncio.sleep(0.1)  # a fifth of which the next call waits
+        return [JobAnswer() for _ in jobs]
+
+    gatherer: Jobs = Gatherer(call, calls=2, most=100, size=padded_work, messages=lambda job: 1, patience=60)
+
+    async def client(name: str) -> None:
+        for _ in range(4):
+            await gatherer.ask(job(name))
+
+    await asyncio.gather(*(client(name) for name in "abcdefgh"))
+    assert (sum(seen), seen[0]) == (32, 1)
+    assert len(seen) <= 7, seen  # without waiting for one another they would alternate, 1 and 7
+
+
+def test_it_waits_in_the_event_loop_that_the_service_has() -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def ask() -> None:
+        calls = Calls()
+        calls.go.set()
+        for patience in (1e-9, 1e-4, 1.0):
+            gatherer = one_model(calls, patience=patience)
+            for _ in range(20):
+                await asyncio.gather(*(gatherer.ask(job(name)) for name in "abcd"))
+
+    uvloop.run(asyncio.wait_for(ask(), 30))
+
+
+async def test_whoever_asks_alone_waits_for_nobody_who_was_there_before() -> None:
+    calls = Calls()
+    calls.go.set()
+    gatherer = one_model(calls)
+    await asyncio.gather(*(gatherer.ask(job(name)) for name in "abc"))
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            await gatherer.ask(job("d"))
+    assert calls.seen[-3:] == [["d"]] * 3
