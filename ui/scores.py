@@ -16,6 +16,8 @@ SHOWN = (
     "statements_accuracy",
     "nlvr_accuracy",
     "easyvqa_accuracy",
+    "cmapss_fd001_rmse",
+    "cmapss_fd001_phm08",
     "ece",
 )
 """What papers and people ask for first; a card and `--json` have them all."""
@@ -27,6 +29,8 @@ _SPOKEN = {
     "daquar_exact": "DAQUAR exact match",
     "nlvr_accuracy": "NLVR accuracy",
     "easyvqa_accuracy": "easy-VQA accuracy",
+    "cmapss_fd001_rmse": "FD001 RMSE, cycles",
+    "cmapss_fd001_phm08": "FD001 PHM08 score",
 }
 
 Figures = list[tuple[str, str]]

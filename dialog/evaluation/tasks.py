@@ -8,6 +8,7 @@ from dialog.evaluation.behaviour import evaluate_behaviour
 from dialog.evaluation.causes import evaluate_causes
 from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
+from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.visual import evaluate_visual
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
@@ -15,6 +16,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "causes": evaluate_causes,
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
+    "telemetry": evaluate_telemetry,
     "visual": evaluate_visual,
 }
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""

@@ -198,6 +198,34 @@ def _presence(
     return train_presence(data, out, start=start, report=report, device=device)
 
 
+def _lasers(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.telemetry import train_lasers
+
+    del data, start, device  # Made as needed, from nothing, on the processor.
+    return train_lasers(out, seed=seed, report=report)
+
+
+def _fd001(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.telemetry import train_fd001
+
+    del start  # None: it takes none.
+    return train_fd001(data, out, seed=seed, report=report, device=device)
+
+
 def _vision(
     data: Path,
     out: Path,
@@ -274,6 +302,17 @@ RECIPES: dict[str, Recipe] = {
         for part, what in _PARTS.items()
     },
     **{name: _pointer(name, f"A pointer network for {row.summary}; needs no --data") for name, row in POINTERS.items()},
+    "telemetry/lasers": Recipe(
+        summary="Simulated ageing lasers: forecast, alarm, hours left; minutes, needs no --data",
+        train=_lasers,
+        takes_start=False,
+        reads_data=False,
+    ),
+    "telemetry/fd001": Recipe(
+        summary="C-MAPSS FD001 turbofan engines: cycles left, forecast and alarm; minutes",
+        train=_fd001,
+        takes_start=False,
+    ),
     "visual/seqdialn": _visual("Answers about pictures, from everything there is; an hour on one core", "standard"),
     "visual/seqdialn-again": _visual("The same trained on from a model, --start; an hour on one core", "again"),
     "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),

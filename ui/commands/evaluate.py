@@ -12,13 +12,15 @@ from ui.commands.options import AsJson, Device, refuse
 def evaluate(
     task: Annotated[
         str,
-        typer.Argument(metavar="TASK", help="What to measure; `behaviour`, `causes`, `emotion`, `recall`, `visual`."),
+        typer.Argument(
+            metavar="TASK", help="What to measure; `behaviour`, `causes`, `emotion`, `recall`, `telemetry`, `visual`."
+        ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             "--data",
-            help="Labelled conversations, jsonl or jsonl.gz; visual: a folder; recall: none; behaviour: as you like.",
+            help="Labelled conversations, jsonl(.gz); visual, telemetry: a folder; recall: none; behaviour: any.",
         ),
     ] = None,
     model: Annotated[

@@ -1,0 +1,88 @@
+"""card.md and scores.json of a fleet's model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.maintenance.model import MaintenanceConfig
+
+LIMITS = """\
+It knows the fleet it learned from: other devices, other stress, another way to fail are told worse, and a way to fail
+that leaves no trace in the measurements is not told at all. A life at the cap means at least so long. Do not let it
+alone decide where a failure can hurt somebody."""
+
+
+def write_telemetry_card(
+    folder: Path,
+    name: str,
+    config: MaintenanceConfig,
+    seed: int,
+    scores: Mapping[str, Any],
+    dropped: Sequence[str],
+    notes: str,
+    test: Mapping[str, Any] | None = None,
+) -> None:
+    """`test`, once known, is by part what `rapport evaluate telemetry` says, with its "command" and "notes"."""
+    units, alarm = scores["units"], config.alarm
+    lines = [f"| {what} | {_figures(row)} |" for what, row in _rows(scores)]
+    left_out = f" Never changing, or not asked for, and so not read: {', '.join(dropped)}." if dropped else ""
+    horizons, step = ", ".join(map(str, config.forecaster.horizons)), f"{config.features.interval:g} {config.time_unit}"
+    text = f"""\
+# {name}
+
+Watches units of {len(config.channels)} channels: {", ".join(config.channels)}. It says quantiles of what is coming
+at {horizons} usual intervals ({step}), raises an alarm where {alarm.m} of {alarm.n} scores ({alarm.detector}) are above
+{alarm.threshold:.4g}, and tells the remaining life up to {config.life.edges[-1]:g} {config.time_unit}, by the
+{config.life_by}. {scores["parameters"]:,} parameters.
+
+{notes}
+
+Trained with seed {seed} on {units["train"]} units, {units["held_out"]} held out,
+{units["failed"]} of all failed.{left_out}
+
+## Held-out units
+
+These set the alarm and chose who tells the life; they are not test scores. RMSE is of the capped life in
+{config.time_unit}, every sample of every unit that failed.
+
+| | |
+|---|---|
+{chr(10).join(lines)}
+{_test(test)}
+## Limits
+
+{LIMITS}
+"""
+    (folder / "card.md").write_text(text.replace("\n\n\n", "\n\n"), encoding="utf-8")
+    whole = {"validation": dict(scores)} | ({"test": dict(test)} if test else {})
+    (folder / "scores.json").write_text(json.dumps(whole, indent=2, allow_nan=True) + "\n", encoding="utf-8")
+
+
+def _rows(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    alarms = [(f"alarms by {what}", row) for what, row in scores["alarms"].items() if isinstance(row, Mapping)]
+    lives = [(f"remaining life by {what}", {"rmse": v}) for what, v in scores["life"].items() if isinstance(v, float)]
+    if scores["life"].get("units_were_in_training"):
+        lives = [(f"{what} (the life network learned from these units too)", row) for what, row in lives]
+    return [*alarms, *lives]
+
+
+def _figures(row: Mapping[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in row.items())
+
+
+def _test(test: Mapping[str, Any] | None) -> str:
+    """Of `rapport evaluate telemetry`: each part's metrics, and beside them what the baselines reach."""
+    parts = []
+    for name, part in (test or {}).items():
+        parts += ["", f"## Test: {name}", "", f"{part['n']} units; `{part['command']}`.", "", "| | |", "|---|---|"]
+        parts += [f"| {metric.replace('_', ' ')} | {_one(value)} |" for metric, value in part["metrics"].items()]
+        for baseline, row in part.get("baselines", {}).items():
+            parts.append(f"| {baseline} | {_figures(row)} |")
+        for told in part.get("notes", ()):
+            parts += ["", told]
+    return "\n".join([*parts, ""]) if parts else ""
+
+
+def _one(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,105 @@
+"""The figures of telemetry, against what can be worked out by hand; the task on a small copy of the engines."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dialog.evaluation.tasks import TASKS
+from dialog.evaluation.telemetry_lives import BoostedTrees, WeibullOnAge
+from dialog.evaluation.telemetry_scores import (
+    alarm_level,
+    best_threshold,
+    concordance,
+    interval_coverage,
+    phm08,
+    pr_area,
+    rmse,
+    unit_f1,
+)
+from dialog.telemetry.series import Series
+
+
+def test_late_is_worse_than_early() -> None:
+    truth = np.array([50.0, 50.0])
+    assert phm08(truth, truth) == 0.0
+    assert phm08(np.array([60.0, 37.0]), truth) == pytest.approx(2 * (np.e - 1))
+    assert phm08(np.array([1e9]), np.array([0.0])) < float("inf")
+    assert rmse(np.array([3.0, 5.0]), np.array([0.0, 1.0])) == pytest.approx(12.5**0.5)
+
+
+def test_concordance_counts_the_pairs_that_can_be_compared() -> None:
+    left, failed = np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, False, True, False])
+    assert concordance(left, left, failed) == 1.0
+    assert concordance(-left, left, failed) == 0.0
+    assert concordance(np.ones(4), left, failed) == 0.5
+    assert np.isnan(concordance(left, left, np.zeros(4, bool)))
+
+
+def test_an_alarm_of_m_in_n_stands_below_its_level() -> None:
+    scores = np.random.default_rng(0).normal(size=50)
+    level = alarm_level(scores, 3, 5)
+    for threshold in (-0.5, 0.0, 0.7):
+        by_hand = [sum(scores[max(0, t - 4) : t + 1] > threshold) >= 3 for t in range(50)]
+        assert (level > threshold).tolist() == by_hand
+
+
+def test_the_best_threshold_lies_between_the_units_it_parts() -> None:
+    levels, failed = np.array([1.0, 2.0, 8.0, 9.0, 2.5]), np.array([False, False, True, True, False])
+    threshold, f1 = best_threshold(levels, failed)
+    assert (2.5 < threshold < 8.0, f1) == (True, 1.0)
+    assert pr_area(levels, failed) == 1.0
+    assert unit_f1(levels > 8.5, failed) == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
+    assert interval_coverage(np.zeros(2), np.ones(2), np.array([0.5, 2.0])) == 0.5
+
+
+def test_age_alone_knows_a_weibull_fleet() -> None:
+    rng = np.random.default_rng(0)
+    lives = 200.0 * rng.weibull(3.0, 400)
+    units = [
+        Series(str(i), np.array([0.0, min(life, 250.0)]), np.zeros((2, 1)), life if life <= 250.0 else None)
+        for i, life in enumerate(lives)
+    ]
+    left = WeibullOnAge(units, cap=500.0).left(np.array([0.0, 150.0]))
+    assert left[0] == pytest.approx(lives.mean(), rel=0.05)
+    assert left[1] == pytest.approx((lives[lives > 150] - 150).mean(), rel=0.15)
+
+
+def test_boosted_trees_read_a_ramp() -> None:
+    units = [Series(str(i), np.arange(80.0), (np.arange(80.0) + 0.1 * i)[:, None], 79.0) for i in range(10)]
+    trees = BoostedTrees(units, [0], cap=60.0, near=80.0)
+    said = trees.left(units[3], [20, 40, 70])
+    np.testing.assert_allclose(said, [59.0, 39.0, 9.0], atol=6.0)
+
+
+def write(folder: Path, n: int) -> None:
+    """n engines in the manner of FD001, whose sensors wear on."""
+    rng = np.random.default_rng(1)
+    lines: dict[str, list[str]] = {"train": [], "test": [], "RUL": []}
+    for part in ("train", "test"):
+        for unit in range(1, n + 1):
+            life = int(rng.integers(130, 180))
+            seen = life if part == "train" else int(rng.integers(60, life))
+            for cycle in range(1, seen + 1):
+                worn = (cycle / life) ** 3 + 0.05 * rng.normal(size=24)
+                lines[part].append(" ".join([str(unit), str(cycle), *(f"{v:.4f}" for v in worn)]))
+            if part == "test":
+                lines["RUL"].append(str(life - seen))
+    for part, rows in lines.items():
+        (folder / f"{part}_FD001.txt").write_text("\n".join(rows) + "\n")
+
+
+def test_the_task_says_every_figure_of_the_engines(tmp_path: Path) -> None:
+    (tmp_path / "cmapss").mkdir()
+    write(tmp_path / "cmapss", 6)
+    result = TASKS["telemetry"]([tmp_path])
+    assert (result["task"], result["model"], result["n"]) == ("telemetry", "telemetry/fd001", 6)
+    assert result["metrics"]["cmapss_fd001_rmse"] > 0
+    assert set(result["baselines"]) == {"gradient boosting", "weibull on age"}
+    for row in result["baselines"].values():
+        assert set(row) <= set(result["metrics"])
+
+
+def test_a_folder_without_engines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected a folder with test_FD001\.txt"):
+        TASKS["telemetry"]([tmp_path])
