@@ -96,8 +96,9 @@ def gather(
     rows: Iterable[Row],
     channels: Sequence[str] | None = None,
     began: Mapping[str, datetime] | None = None,
+    n_before: int = 0,
 ) -> Reading:
-    """The fleet of these rows. began: where a unit's times count from, of units that are known already."""
+    """The fleet of these rows. Of a table that grows: where a unit's times count from, and the rows before these."""
     names: dict[str, int] = {}
     if layout.shape == "tidy":
         names = {name: i for i, name in enumerate(channels or ())}
@@ -116,7 +117,7 @@ def gather(
         if kept > MAX_VALUES:
             raise UnreadableTable(f"more than {MAX_VALUES:,} numbers; divide the table by units")
         if fit:
-            _take(layout, fit, n_rows - len(block), names, units, left_out, closed=channels is not None)
+            _take(layout, fit, n_before + n_rows - len(block), names, units, left_out, closed=channels is not None)
     if layout.shape in ("units", "times"):
         names = {channels[0] if channels else "value": 0}
     notes = list(layout.notes)

@@ -67,6 +67,7 @@ def test_a_class_of_ours_exists(path: Path) -> None:
 def test_a_command_takes_what_it_is_given(path: Path) -> None:
     known = {command.__name__: options_of(command.__name__) for command in COMMANDS}
     known["database"] = {"--config", "--data-dir", "--help"}  # of every command under it
+    known["maintain"] = {option for name in ("train", "watch") for option in options_of("maintain", name)}
     text = path.read_text("utf-8")
     lines = [*CODE.findall(text), *(line.strip() for line in text.splitlines() if line.startswith("    "))]
     for line in lines:
@@ -113,12 +114,13 @@ def classes() -> set[str]:
     return {name for source in sources for name in _NAMED.findall(source)}
 
 
-def options_of(command: str) -> set[str]:
-    """The options of a command of ours, both halves of a switch."""
+def options_of(*names: str) -> set[str]:
+    """The options of a command of ours, or of one under a command, both halves of a switch."""
     import typer.main
 
     from ui.commands.main import app
 
-    group = typer.main.get_command(app)
-    parameters = group.commands[command].params  # type: ignore[attr-defined]
-    return {"--help"} | {name for p in parameters for name in (*p.opts, *p.secondary_opts)}
+    command = typer.main.get_command(app)
+    for name in names:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    return {"--help"} | {name for p in command.params for name in (*p.opts, *p.secondary_opts)}

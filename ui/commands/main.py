@@ -18,6 +18,7 @@ from ui.commands.chat import chat
 from ui.commands.database import database
 from ui.commands.evaluate import evaluate
 from ui.commands.keys import keys
+from ui.commands.maintain import maintain
 from ui.commands.models import models
 from ui.commands.serve import serve
 from ui.commands.train import train
@@ -93,4 +94,5 @@ def _options(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(maintain)
 app.add_typer(database)

@@ -1,0 +1,65 @@
+"""A fleet to read: one html file with everything in it, the worst unit first. No script, no request to anywhere."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dialog.telemetry.advice import CALLED, STANDINGS, figure, left_in_words
+from dialog.telemetry.fleet_watch import FleetWatch
+from dialog.telemetry.report.drawing import drawings
+
+_HERE = Path(__file__).parent
+_DRAWN = 200
+"""Units with their curves; the table has all."""
+WORDS = {"alarm": "alarm", "soon": "ends soon", "steady": "steady", "learning": "still learning", "failed": "failed"}
+"""How a standing is shown."""
+
+
+def fleet_report(watch: FleetWatch, *, title: str = "Fleet", words: Sequence[str] = ()) -> str:
+    """The whole file. words: what is to be said about the table. Everything of it is escaped."""
+    style = Markup((_HERE / "report.css").read_text("utf-8"))
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **_told(watch),
+            title=title,
+            words=list(words),
+            style=style,
+            policy=f"default-src 'none'; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'",
+            now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+    )
+
+
+def fleet_pieces(watch: FleetWatch, *, drawn: int = _DRAWN) -> str:
+    """The table and the curves alone, for a page that has its own style (`fleet_style`)."""
+    return _environment().get_template("fleet.html.j2").render(**{**_told(watch), "drawn": drawn})
+
+
+def _told(watch: FleetWatch) -> dict[str, object]:
+    units = watch.units()
+    return {
+        "watch": watch,
+        "called": CALLED.get(watch.time_unit, watch.time_unit),
+        "units": units,
+        "drawn": _DRAWN,
+        "counts": [(WORDS[s], sum(u.standing == s for u in units)) for s in STANDINGS],
+    }
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["figure"] = figure
+    environment.globals.update(drawings=drawings, left_in_words=left_in_words, WORDS=WORDS)
+    return environment
