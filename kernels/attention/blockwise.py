@@ -1,5 +1,7 @@
 """Attention in PyTorch, quick: fused where torch has a fused op for the case, else query block by query block."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -7,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from kernels.attention.pattern import Pattern, Structure, Tile
 from kernels.attention.reference import attend
+from kernels.whole import Whole
 
 BLOCK = 256
 """Queries at a time. A block's scores are the most that ever stands in memory: B H 256 (256 + window)."""
@@ -15,16 +18,27 @@ BLOCK = 256
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
     """As `reference.attention`. Memory grows with T times the window, not with T^2, forward and backward."""
     n_queries, n_keys = q.shape[2], k.shape[2]
-    first = n_keys - n_queries
     if _torch_has_it(pattern, structure, n_queries, n_keys):
+        causal = False
+        if pattern.causal and n_queries > 1:  # a graph's own number of queries answers here, not in the call
+            causal = True
         return scaled_dot_product_attention(
             q,
             k,
             v,
-            is_causal=pattern.causal and n_queries > 1,
+            is_causal=causal,
             scale=pattern.scale,
             enable_gqa=q.shape[1] != k.shape[1],
         )
+    if torch.compiler.is_compiling():
+        whole: Tensor = _whole(q, k, v, *structure, **_fields(pattern))
+        return whole
+    return _blocks(q, k, v, pattern, structure)
+
+
+def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
+    n_queries, n_keys = q.shape[2], k.shape[2]
+    first = n_keys - n_queries
     outputs = []
     for q0 in range(first, n_keys, BLOCK):
         q1 = min(q0 + BLOCK, n_keys)
@@ -51,9 +65,21 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Stru
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)).to(v.dtype)
 
 
+def _fields(pattern: Pattern) -> dict[str, Any]:
+    return {name: getattr(pattern, name) for name in Pattern.__slots__}
+
+
+_whole = Whole(
+    "attention",
+    run=lambda q, k, v, *structure, **pattern: _blocks(q, k, v, Pattern(**pattern), Structure(*structure)),
+    like=lambda q, k, v, *structure, **pattern: v.new_empty(*q.shape[:3], v.shape[-1]),
+)
+
+
 def _torch_has_it(pattern: Pattern, structure: Structure, n_queries: int, n_keys: int) -> bool:
     """Plain softmax attention over full rows: nothing to mask but the future."""
-    unlimited = pattern.window is None or pattern.window >= n_keys - 1
+    # A graph is for any length, so it does not ask whether this one lies within the window.
+    unlimited = pattern.window is None or (not torch.compiler.is_compiling() and pattern.window >= n_keys - 1)
     whole = n_queries == n_keys or n_queries == 1 or not pattern.causal
     plain = pattern.kind == "softmax" and pattern.only is None and not pattern.dropout
     return plain and unlimited and whole and all(part is None for part in structure)

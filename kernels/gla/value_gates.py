@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.gla.chunked import CHUNK
+from kernels.gla.halves import CHUNK
+from kernels.whole import Whole
 
 
 def reference(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +21,13 @@ def reference(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tupl
 
 
 def chunked(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
-    """The same by halves of chunks, as `kernels.gla.chunked` does it; the decays here go with v and o."""
+    """The same by chunks."""
+    y: tuple[Tensor, Tensor] = (_whole if torch.compiler.is_compiling() else _chunked)(q, k, v, log_g, S)
+    return y
+
+
+def _chunked(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """By halves of chunks, as `kernels.gla.halves` does it; the decays here go with v and o."""
     dtype, n_tokens = v.dtype, v.shape[2]
     q, k, v = (z.to(S.dtype) for z in (q, k, v))
     size = min(CHUNK, 1 << (n_tokens - 1).bit_length())
@@ -35,6 +42,13 @@ def chunked(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tuple[
         S = torch.addcmul(written_n, kept_n, S)
     o = o + (q @ torch.stack(starts, 2)) * up_to.exp()
     return o.flatten(2, 3)[:, :, :n_tokens].to(dtype), S
+
+
+_whole = Whole(
+    "value_gated_attention",
+    run=_chunked,
+    like=lambda q, k, v, log_g, S: (v.new_empty(v.shape), S.new_empty(S.shape)),
+)
 
 
 def _within(q: Tensor, k: Tensor, v: Tensor, log_g: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,10 +1,13 @@
 """Landmark attention as tables of scores, a few queries at a time against the blocks up to theirs."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from kernels.landmark.far import Far
+from kernels.whole import Whole
 
 QUERIES = 128
 
@@ -20,12 +23,39 @@ def landmark_attention(
     far: Far | None,
 ) -> Tensor:
     """As `reference.landmark_attention`."""
+    given = (q, k, v, marks, place, None if far is None else far.q, None if far is None else far.k)
+    settings: dict[str, Any] = {"size": size, "landmark_last": landmark_last, "reach": 0 if far is None else far.reach}
+    y: Tensor = _whole(*given, **settings) if torch.compiler.is_compiling() else _run(*given, **settings)
+    return y
+
+
+def _run(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    marks: Tensor,
+    place: Tensor,
+    far_q: Tensor | None,
+    far_k: Tensor | None,
+    *,
+    size: int,
+    landmark_last: bool,
+    reach: int,
+) -> Tensor:
+    far = None if far_q is None or far_k is None else Far(far_q, far_k, reach)
     outputs = []
     for n in range(0, q.shape[2], QUERIES):
         here = slice(n, n + QUERIES)
         more = None if far is None else Far(far.q[:, :, here], far.k, far.reach)
         outputs.append(_some(q[:, :, here], k, v, marks[:, :, here], place[:, here], size, landmark_last, more))
     return torch.cat(outputs, 2)
+
+
+_whole = Whole(
+    "landmark_attention",
+    run=_run,
+    like=lambda q, k, v, *rest, **settings: v.new_empty(*q.shape[:3], v.shape[-1]),
+)
 
 
 def _some(

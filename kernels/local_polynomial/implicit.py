@@ -17,6 +17,7 @@ from torch import Tensor
 
 from kernels.first_order import first_order
 from kernels.local_polynomial.reference import Pairs
+from kernels.whole import Whole
 
 BLOCK = 128
 """Queries whose tables stand at once."""
@@ -30,6 +31,24 @@ def local_polynomial_attention(
     q: Tensor, k: Tensor, v: Tensor, scale: Tensor, ridge: Tensor, start: Tensor, order: int, pairs: Pairs | None
 ) -> Tensor:
     """As `reference.local_polynomial_attention`."""
+    given = (q, k, v, scale, ridge, start, *(pairs or (None, None)))
+    y: Tensor = _whole(*given, order=order) if torch.compiler.is_compiling() else _run(*given, order=order)
+    return y
+
+
+def _run(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: Tensor,
+    ridge: Tensor,
+    start: Tensor,
+    first: Tensor | None,
+    second: Tensor | None,
+    *,
+    order: int,
+) -> Tensor:
+    pairs = None if first is None or second is None else (first, second)
     before = k.shape[2] - q.shape[2]
     psi = k if pairs is None else torch.cat([k, k[..., pairs[0]] * k[..., pairs[1]]], -1)  # (B, H, S, F)
     outputs = []
@@ -44,6 +63,13 @@ def local_polynomial_attention(
             p = _corrected(p, q_n, k[:, :, :end], psi[:, :, :end], ridge, pairs)
         outputs.append(p @ v[:, :, :end])
     return torch.cat(outputs, 2)
+
+
+_whole = Whole(
+    "local_polynomial_attention",
+    run=_run,
+    like=lambda q, k, v, *rest, order: v.new_empty(*q.shape[:3], v.shape[-1]),
+)
 
 
 def _corrected(p: Tensor, q: Tensor, k: Tensor, psi: Tensor, ridge: Tensor, pairs: Pairs | None) -> Tensor:

@@ -1,9 +1,10 @@
 """Weights that learn while they read: a small network a head, trained token by token to answer keys with values."""
 
+import torch
 from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
-from kernels.neural_memory import chunked, reference
+from kernels.neural_memory import chunked, op, reference
 from kernels.neural_memory.rule import NO_MOMENTUM, Fast, Gates, Rule
 
 __all__ = ["NO_MOMENTUM", "Fast", "Gates", "Rule", "neural_memory"]
@@ -43,6 +44,9 @@ def neural_memory(
     given = [z.to(wide) for z in (q, k, v)]
     gates = Gates(*(gate.to(wide) for gate in gates))
     plain = choose(v, backend) == "reference" or (rule.map is not None and rule.read != "start")
+    run = (reference if plain else chunked).neural_memory
+    if torch.compiler.is_compiling() and choose(v, backend) != "reference":
+        run = op.plain if plain else op.chunked
     with as_given(v):
-        y, state = (reference if plain else chunked).neural_memory(*given, gates, state, rule, mask)
+        y, state = run(*given, gates, state, rule, mask)
     return y.to(v.dtype), state

@@ -31,6 +31,10 @@ class Fast(NamedTuple):
     phase: Tensor  # (B,) long: tokens of the current chunk that have been read
 
 
+RULES: dict[str, "Rule"] = {}
+"""Those of this process, by name."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """How a memory learns, and how it is read."""
@@ -47,6 +51,13 @@ class Rule:
     """The error is taken on the weights once they have decayed; for one matrix only."""
     map: Callable[[Weights], Weights] | None = None
     """From the accumulated weights to those used; None is the identity."""
+
+    name: str = ""
+    """Says all there is to it: rules of one name are one rule. A compiled graph holds the name, so it wants one."""
+
+    def __post_init__(self) -> None:
+        if self.name:
+            RULES[self.name] = self
 
     def used(self, weights: Weights) -> Weights:
         return weights if self.map is None else self.map(weights)

@@ -11,14 +11,27 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kernels.first_order import first_order
+from kernels.whole import Whole
 
 CHUNK = 64
 
 
 def prefix_softmax(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.prefix_softmax`."""
+    y: tuple[Tensor, Tensor, Tensor] = (_whole if torch.compiler.is_compiling() else _run)(scores, v, log_sum, mean)
+    return y
+
+
+def _run(scores: Tensor, v: Tensor, log_sum: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     o, log_sum, mean, _ = _PrefixSoftmax.apply(scores, v.to(scores.dtype), log_sum, mean)
     return o.to(v.dtype), log_sum, mean
+
+
+_whole = Whole(
+    "prefix_softmax",
+    run=_run,
+    like=lambda scores, v, log_sum, mean: tuple(z.new_empty(z.shape) for z in (v, log_sum, mean)),
+)
 
 
 class _PrefixSoftmax(torch.autograd.Function):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kernels.first_order import first_order
 from kernels.scan import chunked
+from kernels.whole import Whole
 
 BLOCK = 512
 """Queries at a time."""
@@ -39,9 +40,22 @@ def chunk_attention(
     q: Tensor, k_own: Tensor, v_own: Tensor, k_ends: Tensor, v_ends: Tensor, first: Tensor, end: Tensor
 ) -> Tensor:
     """Shapes as in reference.py."""
+    run = _whole if torch.compiler.is_compiling() else _chunk_attention
+    y: Tensor = run(q, k_own, v_own, k_ends, v_ends, first, end)
+    return y
+
+
+def _chunk_attention(
+    q: Tensor, k_own: Tensor, v_own: Tensor, k_ends: Tensor, v_ends: Tensor, first: Tensor, end: Tensor
+) -> Tensor:
     heads_first = (z.transpose(1, 2) for z in (q, k_own, v_own, k_ends, v_ends))
     y, _ = _ChunkAttention.apply(*heads_first, first, end)
     return cast(Tensor, y).transpose(1, 2)
+
+
+_whole = Whole(
+    "chunk_attention", run=_chunk_attention, like=lambda q, k_own, v_own, *rest: v_own.new_empty(v_own.shape)
+)
 
 
 class _ChunkAttention(torch.autograd.Function):
@@ -101,10 +115,8 @@ def _blocks(n_tokens: int) -> list[slice]:
 
 
 def _n_slots(end: Tensor, n_slots: int) -> int:
-    """How many slots a block of queries may look at. On a CPU that number costs nothing to know; elsewhere a wait, and
-    in a compiled graph a break."""
-    known = end.device.type == "cpu" and not torch.compiler.is_compiling()
-    return min(int(end.max()), n_slots) if known else n_slots
+    """How many slots a block of queries may look at. On a CPU that number costs nothing to know; elsewhere a wait."""
+    return min(int(end.max()), n_slots) if end.device.type == "cpu" else n_slots
 
 
 def _own_scores(q: Tensor, k_own: Tensor) -> Tensor:

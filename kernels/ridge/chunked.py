@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kernels.first_order import first_order
 from kernels.gla.chunked import gated_linear_attention
+from kernels.whole import Whole
 
 CHUNK = 16
 
@@ -22,6 +23,14 @@ def ridge_regression(
     q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, weight: Tensor, ridge: Tensor, S: Tensor, N: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """As `reference.ridge_regression`."""
+    run = _whole if torch.compiler.is_compiling() else _run
+    y: tuple[Tensor, Tensor, Tensor] = run(q, k, v, log_f, weight, ridge, S, N)
+    return y
+
+
+def _run(
+    q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, weight: Tensor, ridge: Tensor, S: Tensor, N: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     written, gate = weight[..., None] * k, log_f[..., None]
     system = tuple(z.detach() for z in (k, log_f, weight, ridge, S))
     with torch.no_grad():
@@ -30,6 +39,13 @@ def ridge_regression(
     residual = q - through - ridge[:, None] * x
     o, N = gated_linear_attention(_Solved.apply(x, residual, *system), written, v, gate, N)
     return o, S, N
+
+
+_whole = Whole(
+    "ridge_regression",
+    run=_run,
+    like=lambda q, k, v, log_f, weight, ridge, S, N: tuple(z.new_empty(z.shape) for z in (v, S, N)),
+)
 
 
 class _Solved(torch.autograd.Function):

@@ -10,18 +10,13 @@ import torch
 from torch import Tensor
 
 from kernels.first_order import first_order, keep_inputs
+from kernels.whole import Whole
 
 
 def dialog_gru(*args: Tensor) -> Tensor:
-    """As `reference.dialog_gru`, and equal to it.
-
-    A compiler is kept out: it would unroll the loop, and anew for every length. Said at the call and not by a
-    decorator, which would import the compiler, seconds of every start, where nothing is ever compiled.
-    """
-    if torch.compiler.is_dynamo_compiling():
-        y: Tensor = torch.compiler.disable(_dialog_gru)(*args)
-        return y
-    return _dialog_gru(*args)
+    """As `reference.dialog_gru`, and equal to it."""
+    y: Tensor = (_whole if torch.compiler.is_compiling() else _dialog_gru)(*args)
+    return y
 
 
 def _dialog_gru(
@@ -58,6 +53,9 @@ def _dialog_gru(
         tuple(running),
     )[0].transpose(0, 1)
     return h.index_select(0, order.argsort()) if ragged else h
+
+
+_whole = Whole("dialog_gru", run=_dialog_gru, like=lambda *args: args[0].new_empty(*args[5].shape, args[8].shape[-1]))
 
 
 class _DialogGRU(torch.autograd.Function):

@@ -5,15 +5,21 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from kernels.taylor.features import features, n_features, polynomial
+from kernels.whole import Whole
 
 
 def taylor_attention(
     q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, order: int, lowest: int
 ) -> tuple[Tensor, Tensor]:
-    """As `reference.taylor_attention`. With more than one chunk the features are made again in the backward.
+    """As `reference.taylor_attention`; no S is one of zeros: then nothing is asked of it."""
+    if torch.compiler.is_compiling():
+        whole: tuple[Tensor, Tensor] = _whole(q, k, v, S, order=order, lowest=lowest)
+        return whole
+    return _run(q, k, v, S, order, lowest)
 
-    No S is one of zeros: then nothing is asked of it.
-    """
+
+def _run(q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, order: int, lowest: int) -> tuple[Tensor, Tensor]:
+    """With more than one chunk the features are made again in the backward."""
     size = chunk_size(n_features(q.shape[-1], order, lowest))
     wide = torch.promote_types(v.dtype, torch.float32) if S is None else S.dtype
     many = q.shape[2] > size and torch.is_grad_enabled()
@@ -26,6 +32,15 @@ def taylor_attention(
         outputs.append(o)
     assert S is not None
     return torch.cat(outputs, 2).to(v.dtype), S
+
+
+def _empty(q: Tensor, k: Tensor, v: Tensor, S: Tensor | None, order: int, lowest: int) -> tuple[Tensor, Tensor]:
+    wide = torch.promote_types(v.dtype, torch.float32) if S is None else S.dtype
+    shape = (*v.shape[:2], n_features(q.shape[-1], order, lowest), v.shape[-1])
+    return v.new_empty(v.shape), v.new_empty(shape, dtype=wide)
+
+
+_whole = Whole("taylor_attention", run=_run, like=_empty)
 
 
 def chunk_size(n_features: int) -> int:

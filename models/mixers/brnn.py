@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.elman import ElmanCell, ElmanConfig
 from models.mixers.gru import GRUCell, GRUConfig
@@ -91,7 +92,7 @@ class BRNN(SequenceMixer[BRNNState]):
         if lengths is None:
             return self._run(self.right, x.flip(1), None).flip(1)
         back = (lengths[:, None] - 1 - torch.arange(x.shape[1], device=x.device)).clamp(min=0)[..., None]  # (B, T, 1)
-        return self._run(self.right, x.take_along_dim(back, 1), lengths).take_along_dim(back, 1)
+        return take_along(self._run(self.right, take_along(x, back, 1), lengths), back, 1)
 
     def _ahead(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """For every token, the state after reading from `lookahead` tokens after it back to itself."""
@@ -100,7 +101,7 @@ class BRNN(SequenceMixer[BRNNState]):
         last = torch.minimum(now + ahead, (now.new_full((1, 1), n_tokens) if lengths is None else lengths[:, None]) - 1)
         n_read = (last - now + 1).clamp(min=1).expand(len(x), -1)  # (B, T)
         places = (now + n_read - 1)[..., None] - torch.arange(ahead + 1, device=x.device)  # (B, T, ahead + 1)
-        read = x.unsqueeze(2).expand(-1, -1, ahead + 1, -1).take_along_dim(places.clamp(min=0)[..., None], 1)
+        read = take_along(x.unsqueeze(2).expand(-1, -1, ahead + 1, -1), places.clamp(min=0)[..., None], 1)
         states = self._run(self.right, read.flatten(0, 1), n_read.flatten())
-        newest = states.take_along_dim(n_read.reshape(-1, 1, 1) - 1, 1)
+        newest = take_along(states, n_read.reshape(-1, 1, 1) - 1, 1)
         return newest.view(len(x), n_tokens, self.right.width)

@@ -11,6 +11,9 @@ def last(entries: Tensor, width: int, n_new: int, lengths: Tensor | None) -> Ten
     entries holds S - n_new old entries and then n_new new ones, of which row b has lengths[b] real (None: all).
     What lies before a row's first entry means nothing, so the caller keeps a count beside it.
     """
+    if torch.compiler.is_compiling():
+        # A graph does not ask whether there are fewer entries than wanted: there never are.
+        entries = pad(entries, (0, 0) * (entries.dim() - 2) + (width, 0))
     batch, n_entries = entries.shape[:2]
     n_kept = min(width, n_entries)
     if lengths is None:

@@ -35,9 +35,9 @@ class ElmanCell(Cell):
     def forward(self, u: Tensor, state: Vectors) -> Vectors:
         return ((u + self.heard(state[0])).tanh(),)
 
-    def run(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
+    def walk(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         with parametrize.cached():  # R once, not at every step
-            return super().run(x, state, lengths)
+            return super().walk(x, state, lengths)
 
 
 class Elman(RecurrentMixer):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.mixers.along import take_along
 from models.mixers.recurrent import BlockLinear, Cell, RecurrentConfig, RecurrentMixer, Vectors
 
 
@@ -49,7 +50,7 @@ class GRUCell(Cell):
         h, after = torch.gru(x, state[0][None], weights, True, 1, 0.0, self.training, False, True)
         if lengths is None:
             return h, (after[0],)
-        newest = h.take_along_dim((lengths - 1).clamp(min=0)[:, None, None], 1)[:, 0]
+        newest = take_along(h, (lengths - 1).clamp(min=0)[:, None, None], 1)[:, 0]
         return h, (torch.where((lengths > 0)[:, None], newest, state[0]),)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.landmark import Blocks, Far, landmark_attention
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.positions import rotary
 
@@ -108,6 +109,8 @@ class Landmark(SequenceMixer[LandmarkState]):
         place = (state.position - state.first * c.size)[:, None] + torch.arange(n_tokens, device=x.device)
         slots = state.k.shape[1] + n_tokens
         room = n_tokens + -slots % c.size  # to a whole number of blocks
+        if torch.compiler.is_compiling():  # and always past the last token, or whole blocks are a graph of their own
+            room = n_tokens + c.size - slots % c.size
         k, v = _written(state.k, room, k, place), _written(state.v, room, v, place)
         o = self._decode if n_tokens == 1 and self._retrieves else self._attend
         marks = self._marks(k, place, state.marks)
@@ -136,7 +139,7 @@ class Landmark(SequenceMixer[LandmarkState]):
             return blocks[:, :, -1]
         if place.shape[1] == 1:  # the one block that may have become whole
             own = place // c.size
-            mean = blocks.take_along_dim(own[..., None, None, None], 1).mean(2)
+            mean = take_along(blocks, own[..., None, None, None], 1).mean(2)
             mark = torch.einsum("bnhk,hkl->bnhl", mean, self.pool.to(mean.dtype))
             return _written(old, blocks.shape[1] - old.shape[1], mark, own)
         return torch.einsum("bnhk,hkl->bnhl", blocks.mean(2), self.pool.to(k.dtype))
@@ -201,12 +204,11 @@ class Landmark(SequenceMixer[LandmarkState]):
         positions = stands.gather(1, which.flatten(1)).view_as(which)[..., None] * c.size
         positions = positions + torch.arange(c.size, device=q.device)  # (B, H, n', size)
         k, v = (
-            z.unflatten(1, (-1, c.size)).permute(0, 3, 1, 2, 4).take_along_dim(which[..., None, None], 2)
-            for z in (k, v)
+            take_along(z.unflatten(1, (-1, c.size)).permute(0, 3, 1, 2, 4), which[..., None, None], 2) for z in (k, v)
         )  # (B, H, n', size, K)
         k = self._turned(k.flatten(0, 1).flatten(1, 2)[:, :, None], positions.flatten(0, 1).flatten(1))
         k = k[:, :, 0].unflatten(0, (len(q), c.n_heads))
-        logits = nn.functional.pad(logits.take_along_dim(chosen, -1), (0, 1), value=-torch.inf)
+        logits = nn.functional.pad(take_along(logits, chosen, -1), (0, 1), value=-torch.inf)
         at = (which.shape[-1] - 1) * c.size + place % c.size
         return landmark_attention(q.transpose(1, 2), k, v.flatten(2, 3), logits, at, self.blocks)
 
@@ -233,4 +235,4 @@ def _written(entries: Tensor, room: int, new: Tensor, place: Tensor) -> Tensor:
 def _shifted(entries: Tensor, by: Tensor, width: int) -> Tensor:
     """`width` entries of (B, S, H, K) from slot by (B,) on; past the end, anything."""
     slot = (by[:, None] + torch.arange(width, device=entries.device)).clamp(max=entries.shape[1] - 1)
-    return entries.take_along_dim(slot[..., None, None], 1)
+    return take_along(entries, slot[..., None, None], 1)

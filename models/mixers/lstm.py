@@ -67,8 +67,7 @@ class LSTMCell(Cell):
         return (logits + self.peepholes[name] * c if hasattr(self, "peepholes") else logits).sigmoid()
 
     def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        # Packing depends on the lengths' values, which a compiled graph cannot know.
-        if not self.plain or (lengths is not None and torch.compiler.is_compiling()):
+        if not self.plain:
             return None
         weights = [self.inputs.weight, self.recurrent.dense(), self.inputs.bias, torch.zeros_like(self.inputs.bias)]
         if lengths is None:

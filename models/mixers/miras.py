@@ -1,6 +1,7 @@
 """Miras: a memory that learns while it reads, made of four choices; Moneta, Yaad and Memora are three of them."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -114,10 +115,11 @@ class Miras(LearningMixer[MirasState]):
         super().__init__(config)
         self.config = c = config
         self.rule = Rule(
-            error=self._error,
+            name=repr(c),
+            error=partial(_error, c),
             chunk=c.chunk,
             read="after" if c.read == "token" else "start",
-            map=None if c.retention == "decay" else self._map,
+            map=None if c.retention == "decay" else partial(_used, c),
         )
 
     def initial_state(self, batch: int) -> MirasState:
@@ -131,38 +133,39 @@ class Miras(LearningMixer[MirasState]):
         y, after, tail = self.learn(x, mask, state[:4], state.tail)
         return self.finish(x, y, mask), MirasState(*after, tail)
 
-    def _error(self, prediction: Tensor, v: Tensor) -> Tensor:
-        """The loss's gradient by the prediction."""
-        c = self.config
-        if c.bias == "dot":
-            return -v
-        e = prediction - v
-        length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
-        if c.bias == "huber":
-            if c.switch:
-                return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
-            return e * (c.delta / length).clamp(max=1.0)
-        if c.bias == "shift":
-            return e + c.delta * e / length
-        smooth = (e.square() + 1e-6).sqrt()
-        e = {"l1": e / smooth, "l2": 2 * e, "lp": c.p * (10 * e).tanh() * smooth ** (c.p - 1)}[c.bias]
-        if c.max_gradient is None or c.bias != "lp":
-            return e
-        return e * (c.max_gradient / (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()).clamp(max=1.0)
 
-    def _map(self, accumulated: Weights) -> Weights:
-        """From A to the weights used."""
-        return tuple(self._mapped(a) for a in accumulated)
+def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
+    """The loss's gradient by the prediction."""
+    if c.bias == "dot":
+        return -v
+    e = prediction - v
+    length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+    if c.bias == "huber":
+        if c.switch:
+            return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
+        return e * (c.delta / length).clamp(max=1.0)
+    if c.bias == "shift":
+        return e + c.delta * e / length
+    smooth = (e.square() + 1e-6).sqrt()
+    e = {"l1": e / smooth, "l2": 2 * e, "lp": c.p * (10 * e).tanh() * smooth ** (c.p - 1)}[c.bias]
+    if c.max_gradient is None or c.bias != "lp":
+        return e
+    return e * (c.max_gradient / (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()).clamp(max=1.0)
 
-    def _mapped(self, a: Tensor) -> Tensor:
-        c = self.config
-        if c.retention == "kl":
-            a = a - a.amax(-1, keepdim=True).detach()
-            return a.clamp(min=-WIDEST).softmax(-1) * a.shape[-1]
-        if c.retention == "sigmoid":
-            return a.sigmoid()
-        if c.retention == "elastic":
-            return a.sign() * F.relu(a.abs() - c.threshold)
-        size = (a.abs() + 1e-12).pow(c.q).sum((-2, -1), keepdim=True).pow(1 / c.q) + 1e-6
-        turned = a.sign() * a.abs().pow(c.q - 1) if c.lq_map == "mirror" else a
-        return turned / size.pow(c.q - 2)
+
+def _used(c: MirasConfig, accumulated: Weights) -> Weights:
+    """From A to the weights used."""
+    return tuple(_mapped(c, a) for a in accumulated)
+
+
+def _mapped(c: MirasConfig, a: Tensor) -> Tensor:
+    if c.retention == "kl":
+        a = a - a.amax(-1, keepdim=True).detach()
+        return a.clamp(min=-WIDEST).softmax(-1) * a.shape[-1]
+    if c.retention == "sigmoid":
+        return a.sigmoid()
+    if c.retention == "elastic":
+        return a.sign() * F.relu(a.abs() - c.threshold)
+    size = (a.abs() + 1e-12).pow(c.q).sum((-2, -1), keepdim=True).pow(1 / c.q) + 1e-6
+    turned = a.sign() * a.abs().pow(c.q - 1) if c.lq_map == "mirror" else a
+    return turned / size.pow(c.q - 2)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.rat import chunk_attention, chunk_scan
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
 from models.positions import rotary
@@ -117,7 +118,7 @@ class RAT(SequenceMixer[RATState]):
         most = n_tokens // c.chunk if fresh else self._most(state.position, lengths)
         closing = c.chunk - 1 - (state.position % c.chunk)[:, None] + c.chunk * torch.arange(most, device=x.device)
         slots = closing.clamp(max=max(n_tokens - 1, 0))[:, :, None, None]
-        k_new, v_new = (y.take_along_dim(slots, 1) if n_tokens else y[:, :0] for y in (k_turned, v_seen))
+        k_new, v_new = (take_along(y, slots, 1) if n_tokens else y[:, :0] for y in (k_turned, v_seen))
         k_ends, v_ends = torch.cat([state.k_ends, k_new], 1), torch.cat([state.v_ends, v_new], 1)
         first = n_old - n_before
         y = chunk_attention(q, k_turned, v_seen, k_ends, v_ends, first, first[:, None] + chunks)
@@ -155,7 +156,7 @@ class RAT(SequenceMixer[RATState]):
         newest = (lengths - 1).clamp(min=0)[:, None, None, None]
         opened = []
         for before, own in ((state.k, k_own), (state.v, v_own)):
-            now = own.take_along_dim(newest, 1)[:, 0] if own.shape[1] else before
+            now = take_along(own, newest, 1)[:, 0] if own.shape[1] else before
             now = torch.where((lengths > 0)[:, None, None], now, before)
             opened.append(now.masked_fill((position % self.config.chunk == 0)[:, None, None], 0.0))
         return RATState(k_ends, v_ends, opened[0], opened[1], position)

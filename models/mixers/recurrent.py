@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kernels.backend import choose
 from models.mixers.attention import AttentionState
 from models.mixers.base import SequenceMixer
+from models.mixers.cell_op import known_as, walked
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 from models.residual import Residual, ResidualKind
 
@@ -93,6 +94,7 @@ class Cell(nn.Module, ABC):
 
     def __init__(self, config: RecurrentConfig, d_in: int, n_inputs: int, n_recurrent: int) -> None:
         super().__init__()
+        self.kind = known_as(type(self), config, d_in)
         self.width = config.width
         self.inputs = nn.Linear(d_in, n_inputs * self.width)
         nn.init.xavier_uniform_(self.inputs.weight)
@@ -120,8 +122,15 @@ class Cell(nn.Module, ABC):
     def run(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         """x (B, T, d_in) to h (B, T, N) in the states' dtype, and each row's state after its own last token.
 
-        A library's loop is taken where there is one; `use_backend("reference")` forbids it.
+        A library's loop is taken where there is one; `use_backend("reference")` forbids it. A compiler takes all of it
+        as one op.
         """
+        if torch.compiler.is_compiling():
+            return walked(self, x, state, lengths)
+        return self.walk(x, state, lengths)
+
+    def walk(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
+        """`run` where nothing is compiled."""
         wide = state[0].dtype
         if x.numel() and x.dtype == wide and choose(x) != "reference":
             done = self.fused(x, state, lengths)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.grouped import GroupedConfig
 from models.positions import rotary
@@ -121,8 +122,8 @@ class Recycled(SequenceMixer[RecycledState]):
         q, state = self._written(x, self.initial_state(len(x)))
         o, chosen = self._full(q, state.k, state.v, torch.arange(x.shape[1], device=x.device).expand(x.shape[:2]))
         at = (lengths - 1).clamp(min=0)[:, None, None, None]
-        chosen = chosen.take_along_dim(at, 1)[:, 0].masked_fill((lengths == 0)[:, None, None], -1)
-        query = q.take_along_dim(at, 1)[:, 0, : state.query.shape[1]]
+        chosen = take_along(chosen, at, 1)[:, 0].masked_fill((lengths == 0)[:, None, None], -1)
+        query = take_along(q, at, 1)[:, 0, : state.query.shape[1]]
         y = self.out(o.flatten(2).to(self.out.weight.dtype))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         return y, RecycledState(state.k, state.v, chosen, lengths - 1, query, lengths)
@@ -154,9 +155,9 @@ class Recycled(SequenceMixer[RecycledState]):
         # What must be kept comes first; a weight is at most 1.
         liked = liked + 3.0 * (slot < c.n_sinks) + 2.0 * (slot > at[..., None] - c.n_recent)[:, None]
         liked = liked.masked_fill(~seen[:, 0], -1.0)
+        liked = F.pad(liked, (0, c.keep), value=-1.0)  # as many as are kept there are always
         best = liked.argsort(dim=-1, descending=True, stable=True)[..., : c.keep]  # ties to the earlier token
-        best = best.masked_fill(liked.take_along_dim(best, -1) < 0, -1)
-        return o, F.pad(best, (0, c.keep - best.shape[-1]), value=-1).transpose(1, 2)
+        return o, best.masked_fill(take_along(liked, best, -1) < 0, -1).transpose(1, 2)
 
     def _liked(self, p: Tensor, heads: int) -> Tensor:
         return p.mean(heads) if self.config.aggregate == "mean" else p.amax(heads)
@@ -172,13 +173,13 @@ class Recycled(SequenceMixer[RecycledState]):
         start = (state.position - phase)[:, None] + torch.arange(n, device=q.device) * c.stride  # (B, n)
         if n_tokens == 0:
             return q, state
-        q = q.take_along_dim(token.clamp(0, n_tokens - 1)[..., None, None], 1).unflatten(1, (n, -1))
+        q = take_along(q, token.clamp(0, n_tokens - 1)[..., None, None], 1).unflatten(1, (n, -1))
         anchors, chosen = self._anchors(q[:, :, 0], state, start, real[:, :, 0])
         o = self._recycle(q, state, start, chosen)
         o = torch.cat([anchors[:, :, None], o[:, :, 1:]], 2).flatten(1, 2)
-        o = o.take_along_dim((phase[:, None] + torch.arange(n_tokens, device=q.device))[..., None, None], 1)
+        o = take_along(o, (phase[:, None] + torch.arange(n_tokens, device=q.device))[..., None, None], 1)
         last = ((phase + lengths - 1) // c.stride).clamp(min=0)
-        kept = chosen.take_along_dim(last[:, None, None, None], 1)[:, 0]
+        kept = take_along(chosen, last[:, None, None, None], 1)[:, 0]
         position = state.position + lengths
         anchor = torch.where(position > 0, (position - 1) // c.stride * c.stride, -1)
         return o, state._replace(chosen=kept, anchor=anchor, position=position)
@@ -238,7 +239,7 @@ class Recycled(SequenceMixer[RecycledState]):
         kept = (slots < c.n_sinks) | (slots > at[:, None, None] - c.n_recent)
         liked = liked.masked_fill(kept, 2.0).masked_fill(slots < 0, -1.0)  # an empty place goes first
         least = torch.arange(c.keep + 1, device=q.device) == liked.argmin(-1, keepdim=True)
-        chosen = slots.take_along_dim(least.long().argsort(dim=-1, stable=True)[..., : c.keep], -1)
+        chosen = take_along(slots, least.long().argsort(dim=-1, stable=True)[..., : c.keep], -1)
         full = self._due(q, state)
         rows = torch.arange(len(q), device=q.device) if torch.compiler.is_compiling() else full.nonzero()[:, 0]
         if len(rows):
@@ -262,6 +263,6 @@ class Recycled(SequenceMixer[RecycledState]):
 def _taken(cache: Tensor, slots: Tensor) -> Tensor:
     """Entries (B, n, G, s, K) of a cache (B, S, G, K) at slots (B, n, G, s)."""
     flat = slots.transpose(1, 2).flatten(2)  # (B, G, n s)
-    taken: Tensor = cache.transpose(1, 2).take_along_dim(flat[..., None], 2)
+    taken: Tensor = take_along(cache.transpose(1, 2), flat[..., None], 2)
     taken = taken.unflatten(2, (slots.shape[1], -1))
     return taken.transpose(1, 2)

@@ -144,7 +144,8 @@ class Descent(Regressor):
             for layer in self.start:
                 for head in layer:
                     nn.init.xavier_uniform_(head)
-        self.rule = Rule(error=lambda prediction, v: prediction - v, decay_first=config.regressor != "mlp")
+        plain = config.regressor == "mlp"
+        self.rule = Rule(name=f"descent, {plain}", error=lambda prediction, v: prediction - v, decay_first=not plain)
 
     def initial_state(self, batch: int, weight: Tensor) -> tuple[Tensor, ...]:
         c = self.config

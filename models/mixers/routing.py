@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.positions import rotary
 
@@ -129,23 +130,21 @@ class Routing(SequenceMixer[RoutingState]):
         place = torch.empty_like(order).scatter(
             -1, order, torch.arange(order.shape[-1], device=q.device).expand_as(order)
         )
-        keys = torch.cat([state.k.flatten(2, 3), k], 2).take_along_dim(order[..., None], 2)
-        values = torch.cat([state.v.flatten(2, 3), v], 2).take_along_dim(order[..., None], 2)
+        keys = take_along(torch.cat([state.k.flatten(2, 3), k], 2), order[..., None], 2)
+        values = take_along(torch.cat([state.v.flatten(2, 3), v], 2), order[..., None], 2)
         mine = place[..., old:]  # where each new token stands
         near = (mine[..., None] - torch.arange(c.window - 1, -1, -1, device=q.device)).clamp(min=0)  # (B, H, T, W)
         filled = (
             torch.arange(c.window, device=q.device) >= c.window - state.seen[..., None]
         )  # (B, H, C, W): a ring's end
-        valid = torch.cat([filled.flatten(2), torch.ones_like(named, dtype=torch.bool)], -1).take_along_dim(order, 2)
-        kind = torch.cat([kinds, named], -1).take_along_dim(order, 2)
+        valid = take_along(torch.cat([filled.flatten(2), torch.ones_like(named, dtype=torch.bool)], -1), order, 2)
+        kind = take_along(torch.cat([kinds, named], -1), order, 2)
         flat = near.flatten(2)
-        visible = valid.take_along_dim(flat, 2) & (
-            kind.take_along_dim(flat, 2) == named.repeat_interleave(c.window, -1)
-        )
+        visible = take_along(valid, flat, 2) & (take_along(kind, flat, 2) == named.repeat_interleave(c.window, -1))
         visible = visible.unflatten(2, (n_tokens, c.window))
         visible = visible & (mine[..., None] >= torch.arange(c.window - 1, -1, -1, device=q.device))
-        near_k = keys.take_along_dim(flat[..., None], 2).unflatten(2, (n_tokens, c.window))
-        near_v = values.take_along_dim(flat[..., None], 2).unflatten(2, (n_tokens, c.window))
+        near_k = take_along(keys, flat[..., None], 2).unflatten(2, (n_tokens, c.window))
+        near_v = take_along(values, flat[..., None], 2).unflatten(2, (n_tokens, c.window))
         scores = (q[..., None, :] * near_k).sum(-1) * width**-0.5
         weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).nan_to_num(0.0)
         o = (weights[..., None] * near_v).sum(-2)
@@ -153,7 +152,7 @@ class Routing(SequenceMixer[RoutingState]):
         counts = torch.zeros_like(state.seen).scatter_add(-1, cluster, real[:, None].expand_as(cluster).long())
         ends = (counts + c.window).cumsum(-1)
         ring = (ends[..., None] - c.window + torch.arange(c.window, device=q.device)).flatten(2)[..., None]
-        new_k, new_v = (z.take_along_dim(ring, 2).unflatten(2, (c.n_clusters, c.window)) for z in (keys, values))
+        new_k, new_v = (take_along(z, ring, 2).unflatten(2, (c.n_clusters, c.window)) for z in (keys, values))
         return o, new_k, new_v, state.seen + counts
 
     @torch.no_grad()

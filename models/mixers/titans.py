@@ -87,6 +87,7 @@ class Titans(LearningMixer[TitansState]):
             self.persistent = nn.Parameter(torch.randn(c.n_persistent, c.d_model) * 0.02)
         scale = 2.0 if c.loss == "sum" else 2.0 / c.d_head
         self.rule = Rule(
+            name=repr(c),
             error=lambda prediction, v: scale * (prediction - v),
             chunk=c.chunk,
             read=c.read,

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.neural_memory.rule import answer
+from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.titans import Titans, TitansConfig, TitansState
 from models.positions import rotary
@@ -84,7 +85,7 @@ class TitansContext(SequenceMixer[TitansContextState]):
             phase = memory.phase
             real = now < torch.minimum(size - phase, lengths - start)[:, None]  # (B, C): what this round reads
             place = (start[:, None] + now).clamp(max=n_tokens - 1)
-            new = x.take_along_dim(place[..., None], 1).masked_fill(~real[..., None], 0.0)
+            new = take_along(x, place[..., None], 1).masked_fill(~real[..., None], 0.0)
             fresh = memory._replace(anchor=self._segment_weights(memory))
             recalled = self._recall(new, fresh)
             rows_x, rows_h = (self._put(rows, part, phase, real) for rows, part in ((rows_x, new), (rows_h, recalled)))

@@ -15,8 +15,8 @@ def window_attention(q: Tensor, k: Tensor, v: Tensor, start: Tensor, sinks: Tens
     if n_tokens == 0:
         return v[:, :, :0]
     window = k.shape[2] - n_tokens + 1
-    size = min(window, n_tokens)
-    missing = -n_tokens % size
+    size = window if torch.compiler.is_compiling() else min(window, n_tokens)  # a graph is for any length
+    missing = (n_tokens + size - 1) // size * size - n_tokens  # -n % size has bounds that an exporter gets wrong
     q, k, v = (F.pad(z, (0, 0, 0, missing)) for z in (q, k, v))
     q = q.unflatten(2, (-1, size))  # (B, H, n, C, P)
     k, v = (z.unfold(2, size + window - 1, size) for z in (k, v))  # (B, H, n, P, C+w-1)

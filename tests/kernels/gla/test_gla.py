@@ -37,6 +37,39 @@ def test_chunks_are_the_recurrence_in_double_precision(n_tokens: int, gates: int
     assert_as_accurate(chunked.gated_linear_attention, reference.gated_linear_attention, args, floor=1e-13)
 
 
+@pytest.mark.parametrize("gates", [None, 1])
+def test_chunks_have_first_and_second_derivatives(gates: int | None) -> None:
+    args = [z.requires_grad_() for z in inputs(9, width=3, d_value=2, gates=gates)]
+    assert torch.autograd.gradcheck(chunked.gated_linear_attention, args)
+    assert torch.autograd.gradgradcheck(chunked.gated_linear_attention, args)
+
+
+@pytest.mark.parametrize("gates", [None, 1])
+def test_torch_func_differentiates_and_batches_chunks(gates: int | None) -> None:
+    q, k, v, log_f, S = inputs(9, gates=gates)
+
+    def loss(k: Tensor) -> Tensor:
+        return gated_linear_attention(q, k, v, log_f, S)[0].square().sum()
+
+    several = torch.stack([k, 2 * k])
+    plain = [torch.autograd.grad(loss(z), z)[0] for z in (k.clone().requires_grad_(), (2 * k).requires_grad_())]
+    torch.testing.assert_close(torch.func.vmap(torch.func.grad(loss))(several), torch.stack(plain))
+
+
+@pytest.mark.parametrize("gates", [None, 1])
+def test_nothing_but_the_inputs_is_kept_for_the_backward(gates: int | None) -> None:
+    args = [z.requires_grad_() for z in inputs(130, gates=gates)]
+    kept: dict[int, int] = {}
+
+    def keep(z: Tensor) -> Tensor:
+        kept[z.untyped_storage().data_ptr()] = z.numel()
+        return z
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z):
+        chunked.gated_linear_attention(*args)
+    assert sum(kept.values()) <= sum(z.numel() for z in args)
+
+
 @pytest.fixture
 def short_chunks(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> None:
     """Two sub-chunks a chunk are enough to go wrong, and the interpreter is slow."""

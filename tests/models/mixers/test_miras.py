@@ -52,13 +52,13 @@ def test_a_dot_product_without_forgetting_is_linear_attention() -> None:
 def test_huber_shortens_long_errors_and_leaves_short_ones() -> None:
     yaad = miras("yaad")
     e, v = torch.tensor([[0.1, 0.2], [30.0, 40.0]], dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
-    torch.testing.assert_close(yaad._error(e, v), torch.stack([e[0], e[1] / 50]))
+    torch.testing.assert_close(yaad.rule.error(e, v), torch.stack([e[0], e[1] / 50]))
 
 
 def test_memoras_weights_are_positive_and_every_row_has_the_same_sum() -> None:
     memora = miras("memora")
     _, state = memora(X)
-    (weights,) = memora._map(state.accumulated)
+    (weights,) = memora.rule.used(state.accumulated)
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(-1), torch.full_like(weights[..., 0], 8.0))
 
@@ -71,7 +71,7 @@ def test_memoras_weights_stay_without_steps_and_drift_to_uniform_by_forgetting_a
     torch.testing.assert_close(memora(X)[1].accumulated[0][0], memora.memory[0].data)
     with torch.no_grad():
         memora.gates.bias[2:4] = -3.0
-    (weights,) = memora._map(memora(X)[1].accumulated)
+    (weights,) = memora.rule.used(memora(X)[1].accumulated)
     torch.testing.assert_close(weights, torch.ones_like(weights), rtol=1e-6, atol=1e-6)
 
 
@@ -83,7 +83,7 @@ def test_the_mirror_map_minimises_the_objective_and_the_printed_one_does_not() -
         dual = q / (q - 1)
         return float(-(A * W).sum() + W.abs().pow(dual).sum().pow(2 / dual) / 2)
 
-    mirror, printed = (miras("moneta", lq_map=m)._mapped(A[None, None])[0, 0] for m in ("mirror", "paper"))
+    mirror, printed = (miras("moneta", lq_map=m).rule.used((A[None, None],))[0][0, 0] for m in ("mirror", "paper"))
     generator = torch.Generator().manual_seed(0)
     nearby = [mirror + 0.05 * torch.randn(3, 3, dtype=torch.float64, generator=generator) for _ in range(50)]
     assert all(objective(mirror) < objective(W) for W in nearby)
@@ -104,6 +104,6 @@ def test_a_robust_loss_is_hurt_less_by_wild_values() -> None:
     errors = {}
     for name, mixer in {"l2": miras(), "huber": miras("yaad", delta=0.5)}.items():
         state = Fast(zero, zero, zero, torch.zeros(1, dtype=torch.long))
-        _, state = neural_memory(k, k, v * wild, gates, state, Rule(error=mixer._error))
+        _, state = neural_memory(k, k, v * wild, gates, state, Rule(error=mixer.rule.error))
         errors[name] = float((state.weights[0][0, 0] - true).norm())
     assert errors["huber"] < 0.5 * errors["l2"]
