@@ -14,8 +14,8 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 
 EMOTION, CAUSES, VISUAL = "emotion/ekman", "causes/reccon", "visual/seqdialn"
 """The model of each task that is used where none is named."""
-TELEMETRY = "telemetry/fd001"
-"""The fleet that is watched where no model is named: turbofan engines."""
+TELEMETRY = "telemetry/lasers"
+"""The fleet that is watched where no model is named: simulated lasers."""
 EYES = "efficientnet-lite2"
 """The picture encoder that is built in; what we taught it is shipped as vision/efficientnet-lite2."""
 

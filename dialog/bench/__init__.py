@@ -45,6 +45,12 @@ def _pointer(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _telemetry(**options: Any) -> dict[str, Any]:
+    from dialog.bench.telemetry import measure
+
+    return measure(**options)
+
+
 def _visual(**options: Any) -> dict[str, Any]:
     from dialog.bench.visual import measure
 
@@ -58,6 +64,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "feedforward": _feedforward,
     "kernels": _kernels,
     "pointer": _pointer,
+    "telemetry": _telemetry,
     "visual": _visual,
 }
 """By name. What a suite needs is imported when it runs."""
@@ -72,6 +79,7 @@ TAKES: dict[str, dict[str, str]] = {
     "feedforward": {"repeats": "repeats", "device": "device"},
     "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
     "pointer": {"data": "data", "device": "device"},
+    "telemetry": {"model": "model", "repeats": "repeats", "device": "device"},
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

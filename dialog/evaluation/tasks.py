@@ -21,7 +21,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
 }
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
 
-WITHOUT_DATA = frozenset({"behaviour", "recall"})
+WITHOUT_DATA = frozenset({"behaviour", "recall", "telemetry"})
 """The tasks that have lines of their own, or make their examples, and need no files."""
 
 

@@ -39,7 +39,10 @@ def ewma_scores(z: Floats, state: Chart) -> tuple[Floats, Chart]:
     if not len(z):
         return np.zeros(0), state
     keep = 1.0 - LAMBDA
-    means, _ = lfilter([LAMBDA], [1.0, -keep], z, axis=0, zi=keep * state.first[None])
+    if len(z) == 1:
+        means = LAMBDA * z + keep * state.first
+    else:
+        means, _ = lfilter([LAMBDA], [1.0, -keep], z, axis=0, zi=keep * state.first[None])
     return np.abs(means).max(1) / np.sqrt(LAMBDA / (2.0 - LAMBDA)), Chart(means[-1], state.second)
 
 

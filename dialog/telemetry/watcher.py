@@ -194,7 +194,8 @@ class Watcher:
             for unit in units:
                 self._pass([unit], steps, every)
             return
-        ends = None if every else torch.tensor(lengths, device=where)[:, None] - 1
+        single = max(lengths) == 1
+        ends = None if every or single else torch.tensor(lengths, device=where)[:, None] - 1
         one = len(units) == 1
         forecasts, after = self.model.forecaster(
             x,
@@ -277,7 +278,7 @@ class Watcher:
     def _left(self, curves: Floats, tail: Floats, unit: _Unit, picked: slice) -> Floats:
         """(m, 3) of the curves (m, K + 1), or of who else says it."""
         if self.life_by == "network" or not len(curves):
-            return np.stack([lived_by(curves, self._ends, q) for q in (0.5, 0.1, 0.9)], -1)
+            return lived_by(curves, self._ends, np.array([0.5, 0.1, 0.9]))
         assert self.limit is not None  # the config says so
         times, values = tail[:, 0], np.where(np.isfinite(tail[:, 1]), tail[:, 1], np.nan)
         means = np.concatenate([np.zeros(WINDOW), unit.read.mean[:, self._watched]])

@@ -1,34 +1,20 @@
 """What held-out units decide: which detector and threshold raise an alarm, and who says how long is left."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from dialog.evaluation.telemetry_scores import alarm_level, best_threshold, pr_area, rmse
-from dialog.telemetry.baselines import linear_left_at, power_left_at
+from dialog.evaluation.telemetry_traces import DETECTORS, M_OF_N, extrapolated, traced
 from dialog.telemetry.series import Fleet, Floats
-from dialog.telemetry.watcher import Samples, Trace, Watcher
+from dialog.telemetry.watcher import Trace
 from models.maintenance.autoencoder import AlarmConfig
-from models.maintenance.model import Limit, MaintenanceModel
+from models.maintenance.model import MaintenanceModel
 from models.maintenance.survival import mean_life
 
-M_OF_N = ((1, 1), (3, 5), (6, 8))
-DETECTORS = ("autoencoder", "ewma", "cusum")
 ENOUGH = 3
 """Failures, and units that lived, from which on a choice is made of them."""
-
-
-def traced(model: MaintenanceModel, fleet: Fleet, **alarm: Any) -> list[Trace]:
-    """Everything the model says of a fleet, with some fields of its alarm changed."""
-    before = model.config
-    model.config = replace(before, alarm=replace(before.alarm, **alarm))
-    try:
-        watcher = Watcher("not saved", "not saved", model)
-        return watcher.trace([Samples(s.unit, s.times, s.values) for s in fleet])
-    finally:
-        model.config = before
 
 
 def choose_alarm(model: MaintenanceModel, held_out: Fleet) -> tuple[AlarmConfig, dict[str, Any]]:
@@ -93,15 +79,6 @@ def choose_life(
                 low, high = np.quantile(truth[known] / said[known], (0.1, 0.9)) if known.sum() >= 10 else (0.5, 2.0)
                 chosen = {"life_by": way, "life_band": (min(1.0, float(low)), max(1.0, float(high)))}
     return chosen, figures
-
-
-def extrapolated(way: str, trace: Trace, values: Floats, watched: int, limit: Limit) -> Floats:
-    """(n,) what a straight line or a power law of channel `watched` to the limit says at every sample."""
-    means, times, y = trace.read.mean[:, watched], trace.times, values[:, watched]
-    limits = limit.value * (means if limit.relative else np.ones_like(means))
-    if way == "linear":
-        return linear_left_at(times, y, limits, above=limit.above)
-    return power_left_at(times, y, means, limits, float(times[0]), above=limit.above)
 
 
 def _burnt_in(model: MaintenanceModel, trace: Trace, levels: Floats) -> Floats:

@@ -95,7 +95,7 @@ class Features:
         x = np.where(there, values, 0.0)
         level, unit, count, mean, means_so_far = self._levels(x, there, state)
         with np.errstate(over="ignore", invalid="ignore"):
-            z = np.clip(np.nan_to_num((x - level) / unit), -c.clip, c.clip)
+            z = np.nan_to_num((x - level) / unit).clip(-c.clip, c.clip)
         # The last one known stands in for a missing one.
         newest = np.maximum.accumulate(np.where(there, np.arange(1, n + 1)[:, None], 0), 0)
         z = np.arcsinh(z) if c.squash else z
@@ -109,8 +109,11 @@ class Features:
         for span, mean_before in zip(c.smooth, state.means, strict=True):
             keep = 1.0 - 1.0 / span
             start = mean_before if state.n[0] else (z[0] if n else mean_before)
-            smooth, _ = lfilter([1.0 - keep], [1.0, -keep], z, axis=0, zi=keep * start[None]) if n else (z, None)
-            parts.append(smooth)
+            if n > 1:
+                smooth, _ = lfilter([1.0 - keep], [1.0, -keep], z, axis=0, zi=keep * start[None])
+            else:
+                smooth = (1.0 - keep) * z + keep * start[None]
+            parts.append(smooth[:n])
             means.append(smooth[-1] if n else mean_before)
         if c.age:
             parts.append(np.log1p((times - first) / c.interval)[:, None] / 5.0)

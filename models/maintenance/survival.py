@@ -42,14 +42,18 @@ def mean_life(survival: Tensor, edges: Tensor) -> Tensor:
     return ((survival[..., 1:] + survival[..., :-1]) / 2 * widths).sum(-1)
 
 
-def lived_by(survival: Floats, ends: Floats, share: float) -> Floats:
-    """(n,) the life that `share` of such units do not outlive, straight between the ends (K + 1,) of the bins, 0 first;
-    the last of them where the curve (n, K + 1) stays above that."""
-    level = 1.0 - share
-    above = (survival > level).sum(-1)  # ends at which more than `level` are alive
+def lived_by(survival: Floats, ends: Floats, shares: Floats) -> Floats:
+    """(n, q) the lives that `shares` (q,) of such units do not outlive, straight between the ends (K + 1,) of the bins.
+
+    The first end is 0; the last is said where the curve (n, K + 1) stays above that.
+    """
+    levels = 1.0 - shares
+    if len(survival) == 1:  # a stream's: the same, by interpolation of the curve read backwards
+        life = np.interp(levels, survival[0, ::-1], ends[::-1])
+        return np.where(survival[0, -1] > levels, ends[-1], life)[None]
+    above = (survival[:, None] > levels[:, None]).sum(-1)  # ends at which more than the level are alive
     at = above.clip(1, len(ends) - 1)
-    rows = np.arange(len(survival))
-    high, low = survival[rows, at - 1], survival[rows, at]
-    part = ((high - level) / np.maximum(high - low, 1e-12)).clip(0.0, 1.0)
+    high, low = np.take_along_axis(survival, at - 1, 1), np.take_along_axis(survival, at, 1)
+    part = ((high - levels) / np.maximum(high - low, 1e-12)).clip(0.0, 1.0)
     found: Floats = np.where(above == len(ends), ends[-1], ends[at - 1] + part * (ends[at] - ends[at - 1]))
     return found

@@ -14,7 +14,9 @@ from ui.commands.options import AsJson, Device, refuse
 def bench(
     suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
-    model: Annotated[str | None, typer.Option(help="emotion, annotate, visual, serve: the model to measure.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="emotion, annotate, telemetry, visual, serve: the model to measure.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
@@ -28,7 +30,7 @@ def bench(
         str | None, typer.Option(help="kernels, serve: the ops, the rows whose names contain this.")
     ] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="mixers, feedforward, kernels, visual, serve: times a row is measured.")
+        int | None, typer.Option(min=1, help="of all but emotion, annotate, pointer: times a row is measured.")
     ] = None,
     device: Device = None,
     as_json: AsJson = False,

@@ -92,7 +92,7 @@ def write(folder: Path, n: int) -> None:
 def test_the_task_says_every_figure_of_the_engines(tmp_path: Path) -> None:
     (tmp_path / "cmapss").mkdir()
     write(tmp_path / "cmapss", 6)
-    result = TASKS["telemetry"]([tmp_path])
+    result = TASKS["telemetry"]([tmp_path], model="telemetry/fd001")
     assert (result["task"], result["model"], result["n"]) == ("telemetry", "telemetry/fd001", 6)
     assert result["metrics"]["cmapss_fd001_rmse"] > 0
     assert set(result["baselines"]) == {"gradient boosting", "weibull on age"}
