@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.taps import taps
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
 
@@ -72,11 +73,11 @@ class Taps(nn.Module):
             seen = torch.cat([tail.to(u.dtype), u], 1)
         if not u.shape[1] or not len(u):
             return u, tail
-        y = F.conv1d(seen.transpose(1, 2), self.weight.to(u.dtype), dilation=self.dilation, groups=len(self.weight))
+        y = taps(seen, self.weight[:, 0], self.dilation)
         if self.ahead:
-            return y.transpose(1, 2), tail
+            return y, tail
         after = last(seen, self.reach, u.shape[1], None if mask is None else mask.sum(1))
-        return y.transpose(1, 2), after.to(tail.dtype)
+        return y, after.to(tail.dtype)
 
 
 class Unit(nn.Module):
@@ -151,8 +152,8 @@ class FSMN(SequenceMixer[FSMNState]):
         memories = [self.memory(F.relu(self.hidden(p)))]
         for level, norm in zip(self._levels(), self.norms, strict=True):
             heard = []
-            for taps, m in zip(level, memories if self.config.dense else memories[-1:], strict=True):
-                found, tail = taps(m, mask, next(tails))
+            for tap, m in zip(level, memories if self.config.dense else memories[-1:], strict=True):
+                found, tail = tap(m, mask, next(tails))
                 heard.append(found)
                 after.append(tail)
             memories.append(norm(torch.stack(heard).sum(0)))

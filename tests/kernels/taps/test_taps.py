@@ -1,0 +1,55 @@
+"""Taps along time: the quick way against the loop, values and gradients."""
+
+import pytest
+import torch
+
+from kernels.backend import BackendUnavailable
+from kernels.taps import taps
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize(("n_frames", "width"), [(1, 1), (7, 3), (33, 5), (20, 7)])
+def test_the_quick_way_is_the_loop(n_frames: int, width: int, dilation: int) -> None:
+    if n_frames < (width - 1) * dilation:
+        pytest.skip("too short for these taps, which another test refuses")
+    found = []
+    for backend in ("reference", "torch"):
+        torch.manual_seed(0)
+        u = torch.randn(2, n_frames, 6, dtype=torch.float64, requires_grad=True)
+        weight = torch.randn(6, width, dtype=torch.float64, requires_grad=True)
+        y = taps(u, weight, dilation, backend=backend)  # type: ignore[arg-type]
+        assert y.shape == (2, n_frames - (width - 1) * dilation, 6)
+        grads = torch.autograd.grad((y * torch.arange(1, 7)).square().sum() + (u.sum() + weight.sum()), (u, weight))
+        found.append((y, *grads))
+    for quick, slow in zip(*found, strict=True):
+        torch.testing.assert_close(quick, slow)
+
+
+def test_gradients_are_those_of_differences() -> None:
+    u = torch.randn(1, 9, 2, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda a, b: taps(a, b, 2), (u, weight))
+
+
+def test_no_gradient_is_made_that_nobody_asked_for() -> None:
+    weight = torch.randn(4, 3, requires_grad=True)
+    (grad,) = torch.autograd.grad(taps(torch.ones(1, 5, 4), weight).sum(), weight)
+    torch.testing.assert_close(grad, torch.full((4, 3), 3.0))
+
+
+@pytest.mark.parametrize(
+    ("u", "weight", "dilation", "said"),
+    [
+        ((2, 9, 4), (5, 3), 1, r"u is \(2, 9, 4\) and weight \(5, 3\)"),
+        ((2, 9, 4), (4, 3), 0, "dilation is 0"),
+        ((2, 3, 4), (4, 3), 2, "3 frames long, expected at least 4"),
+    ],
+)
+def test_what_does_not_fit_is_refused(u: tuple[int, ...], weight: tuple[int, ...], dilation: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        taps(torch.zeros(u), torch.zeros(weight), dilation)
+
+
+def test_a_kernel_asked_for_by_name_is_said_to_be_missing() -> None:
+    with pytest.raises(BackendUnavailable, match="have no kernel"):
+        taps(torch.zeros(1, 4, 2), torch.zeros(2, 2), backend="triton")
