@@ -16,6 +16,8 @@ EMOTION, CAUSES, VISUAL = "emotion/ekman", "causes/reccon", "visual/seqdialn"
 """The model of each task that is used where none is named."""
 TELEMETRY = "telemetry/lasers"
 """The fleet that is watched where no model is named: simulated lasers."""
+VOICES = "speech/voices"
+"""The network that tells voices apart."""
 EYES = "efficientnet-lite2"
 """The picture encoder that is built in; what we taught it is shipped as vision/efficientnet-lite2."""
 

@@ -262,6 +262,20 @@ def _pointer(name: str, summary: str) -> Recipe:
     return Recipe(summary=summary, train=train, takes_start=False, reads_data=False)
 
 
+def _voices(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.voices import VoicesRecipe, train_voices
+
+    del start  # None: it takes none.
+    return train_voices(VoicesRecipe(), data, out, seed=seed, report=report, device=device)
+
+
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder, takes_start=False),
@@ -325,6 +339,11 @@ RECIPES: dict[str, Recipe] = {
             "gru": "a GRU",
         }.items()
     },
+    "speech/voices": Recipe(
+        summary="Two voices apart, from data/audio and, where it is there, data/voices; an hour",
+        train=_voices,
+        takes_start=False,
+    ),
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=_presence
     ),

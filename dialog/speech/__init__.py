@@ -1,0 +1,1 @@
+"""Recordings: voices apart."""
