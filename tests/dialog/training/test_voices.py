@@ -82,6 +82,6 @@ def test_a_room_keeps_what_was_said_and_its_length() -> None:
 
 
 def test_two_hums_are_learned_apart(data: Path, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, steps=60, lr=5e-3, reverberant=0.0, noisy=0.0, validate_every=30)
+    recipe = replace(RECIPE, steps=40, lr=5e-3, reverberant=0.0, noisy=0.0, validate_every=20)
     untrained = train_voices(replace(recipe, steps=1), data, tmp_path / "one")["si_snr_improvement"]
     assert train_voices(recipe, data, tmp_path / "out")["si_snr_improvement"] > untrained + 1
