@@ -225,15 +225,16 @@ def _lives(judges: Judges, told: Sequence[Told], name: str) -> dict[str, float]:
             middle = int(np.abs(one.series.times - (one.series.times[0] + one.series.times[-1]) / 2).argmin())
             error = abs(one.lives[name][middle] - one.series.remaining()[middle])
             halves.append(error <= 0.2 * one.series.remaining()[middle])
-    s, t = np.concatenate(said), np.concatenate(truth)
+    s, t = np.concatenate([*said, np.zeros(0)]), np.concatenate([*truth, np.zeros(0)])
+    some = len(s) > 0  # of a small fleet no unit may have failed late enough
     middle_of_test = max(float(one.series.times[-1]) for one in told) / 2
     alive = [one for one in told if one.series.times[-1] > middle_of_test]
     places = [int((one.series.times <= middle_of_test).sum()) - 1 for one in alive]
     return {
-        "life_rmse": rmse(s, t),
-        "life_mae": float(np.abs(s - t).mean()),
-        "life_phm08": phm08(s * 125.0 / judges.cap, t * 125.0 / judges.cap) / len(s),
-        "life_alpha_lambda": float(np.mean(halves)),
+        "life_rmse": rmse(s, t) if some else float("nan"),
+        "life_mae": float(np.abs(s - t).mean()) if some else float("nan"),
+        "life_phm08": phm08(s * 125.0 / judges.cap, t * 125.0 / judges.cap) / len(s) if some else float("nan"),
+        "life_alpha_lambda": float(np.mean(halves)) if some else float("nan"),
         "life_concordance": concordance(
             np.array([one.lives[name][p] for one, p in zip(alive, places, strict=True)]),
             np.array([one.series.remaining()[p] for one, p in zip(alive, places, strict=True)]),
@@ -249,7 +250,7 @@ def _life_coverage(judges: Judges, told: Sequence[Told]) -> float:
         if one.failed:
             i = len(one.series) // 2
             rows.append((*one.trace.left[i, 1:], min(float(one.series.remaining()[i]), judges.cap)))
-    low, high, truth = np.array(rows).T
+    low, high, truth = np.array(rows).reshape(-1, 3).T
     return interval_coverage(low, high, truth)
 
 

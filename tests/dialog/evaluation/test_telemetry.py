@@ -1,11 +1,14 @@
 """The figures of telemetry, against what can be worked out by hand; the task on a small copy of the engines."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dialog.evaluation import telemetry_lasers
 from dialog.evaluation.tasks import TASKS
+from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.telemetry_lives import BoostedTrees, WeibullOnAge
 from dialog.evaluation.telemetry_scores import (
     alarm_level,
@@ -18,6 +21,7 @@ from dialog.evaluation.telemetry_scores import (
     unit_f1,
 )
 from dialog.telemetry.series import Series
+from dialog.telemetry.simulator import LaserSettings
 
 
 def test_late_is_worse_than_early() -> None:
@@ -103,3 +107,31 @@ def test_the_task_says_every_figure_of_the_engines(tmp_path: Path) -> None:
 def test_a_folder_without_engines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected a folder with test_FD001\.txt"):
         TASKS["telemetry"]([tmp_path])
+
+
+def test_the_lasers_are_told_by_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {"stable": 0.5, "gradual": 0.3, "rapid": 0.1, "sudden": 0.1}
+    settings = LaserSettings(lots=4, units=8, hours=1500.0, families=kinds, intervals=(12.0,))
+    small = {
+        "train": {"settings": settings, "seeds": [1]},
+        "validation": {"settings": settings, "seeds": [2]},
+        "test": {name: {"settings": settings, "seeds": [3, 4]} for name in ("in family", "other")},
+    }
+    monkeypatch.setattr(telemetry_lasers, "frozen", lambda: small)
+    steps: list[tuple[int, int]] = []
+    result = evaluate_telemetry(progress=lambda done, n: steps.append((done, n)))
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert result["model"] == "telemetry/lasers"
+    assert "simulated" in result["simulated"]
+    assert result["n"] == 64
+    metrics, baselines = result["metrics"], result["baselines"]
+    for h in (1, 8, 64):
+        assert 0 < metrics[f"forecast_rmse_relative_{h}"] < 2
+        assert 0 <= metrics[f"forecast_coverage_{h}"] <= 1
+    assert {"autoencoder", "ewma", "cusum", "isolation forest", "oracle"} <= set(baselines)
+    assert {"linear", "power", "weibull on age", "gradient boosting", "oracle"} <= set(baselines)
+    assert {"run to failure", "fixed age"} <= set(baselines)
+    assert all(0 <= row["alarm_f1"] <= 1 for row in baselines.values() if "alarm_f1" in row)
+    assert baselines["oracle"]["life_rmse"] < metrics["life_rmse"]
+    assert set(result["sets"]) == {"other"}
+    json.dumps(result, allow_nan=False)
