@@ -42,17 +42,21 @@ from serve.pictures.sessions import VisualSessions
 from serve.pictures.viewer import Viewer
 from serve.repeats import Repeats
 from serve.storage import Storage
+from serve.telemetry.engine import Telemetry
+from serve.telemetry.routes import telemetry_routes
+from serve.telemetry.schemas import FleetSamples, NewSamples
+from serve.telemetry.units import Units
 
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
-    *(NewVisualDialog, NewQuestion, VisualQuestion),
+    *(NewVisualDialog, NewQuestion, VisualQuestion, FleetSamples, NewSamples),
 )
 """The bodies that routes read themselves, for the document."""
-_DESCRIPTION = """Emotions in conversations, and questions about pictures. Send whole conversations to `/v1/emotions`,
-hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about a picture in
-rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Errors are problem+json (RFC 9457) with a
-`request_id`; 429 and 503 say in Retry-After when to come back. With an `Idempotency-Key` a POST that makes something
-may be sent again: it is made once.
+_DESCRIPTION = """Emotions in conversations, questions about pictures, and fleets under watch. Send whole conversations
+to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
+a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have devices watched by their
+measurements under `/v1/telemetry`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in
+Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made once.
 """
 
 
@@ -69,6 +73,7 @@ def create_api(
     drain: Drain | None = None,
     access: Access | None = None,
     may_call: Sequence[str] = (),
+    telemetry: Telemetry | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. What is too large for the memory goes to the folder of the storage. `may_call` are
     the hosts that may be told when a batch has ended."""
@@ -84,6 +89,7 @@ def create_api(
         access=access,
         may_call=may_call,
         needs_key=keys is not None and keys.required,
+        telemetry=telemetry,
     )
     return Door(app, limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
 
@@ -100,6 +106,7 @@ def create_app(
     access: Access,
     may_call: Sequence[str],
     needs_key: bool,
+    telemetry: Telemetry | None = None,
 ) -> ASGIApp:
     """The app for a door that stands already. It answers under /v1 and nowhere else."""
     app = FastAPI(
@@ -122,6 +129,8 @@ def create_app(
         batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path, may_call=may_call)
     )
     app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits, may_list=may_list))
+    units = Units(storage, telemetry or Telemetry(), limits)
+    app.include_router(telemetry_routes(units, limits, may_list=may_list))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)

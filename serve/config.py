@@ -20,7 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from models.catalogue import EMOTION, VISUAL
+from models.catalogue import EMOTION, TELEMETRY, VISUAL
 from serve.edge.access import Access
 from serve.edge.keys import PAGE, Key, Keys, hash_of, new_key, read_keys
 from serve.edge.limits import Limits
@@ -106,6 +106,15 @@ class VisualConfig(_Part):
     """The same that wait for a replica; one more is 429."""
 
 
+class TelemetryConfig(_Part):
+    """The model that watches fleets, in the process of the API. It is loaded when the first samples come."""
+
+    model: str = TELEMETRY
+    """A shipped model, or a folder of `rapport maintain train`."""
+    queued: int = Field(default=16, ge=1)
+    """Fleets and samples under way or waiting at once; one more is 429."""
+
+
 class KeepConfig(_Part):
     """How long things are kept that nobody uses any more. Without a number, until they are deleted."""
 
@@ -115,6 +124,8 @@ class KeepConfig(_Part):
     """A picture and what was asked about it, after the last question."""
     batch_days: float | None = Field(default=None, gt=0)
     """A log and what was made of it, after it was done."""
+    unit_days: float | None = Field(default=None, gt=0)
+    """What is known of a unit of a fleet, after its last samples."""
 
 
 class CallbacksConfig(_Part):
@@ -270,6 +281,7 @@ class AppConfig(BaseSettings):
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 
     @field_validator("root_path")

@@ -1,4 +1,4 @@
-"""What is kept no longer than it is wanted: chats, pictures and batches end so many days after they were last used."""
+"""What is kept no longer than wanted: chats, pictures, batches and units end so many days after they were last used."""
 
 import shutil
 import threading
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table, delete
 from serve.batches import table as batch_table
 from serve.batches.worker import folder_of
 from serve.config import KeepConfig
-from serve.database.tables import chats, visual_dialogs
+from serve.database.tables import chats, telemetry_units, visual_dialogs
 from serve.edge import logs
 from serve.storage import STAMP, Storage
 
@@ -30,7 +30,7 @@ class Retention:
 
     def start(self) -> None:
         """Begins, in the background, where anything is to end at all."""
-        if any(days is not None for days in (self._keep.chat_days, self._keep.picture_days, self._keep.batch_days)):
+        if any(days is not None for _, days in self._keep):
             threading.Thread(target=self._go_on, name="retention", daemon=True).start()
 
     def sweep(self) -> dict[str, int]:
@@ -39,6 +39,7 @@ class Retention:
             "chats": self._delete(chats, self._keep.chat_days),
             "visual_dialogs": self._delete(visual_dialogs, self._keep.picture_days),
             "batches": self._delete_batches(self._keep.batch_days),
+            "units": self._delete(telemetry_units, self._keep.unit_days),
         }
         if any(gone.values()):
             self._storage.erase()

@@ -17,6 +17,8 @@ from .things import (
     Chat,
     ChatSummary,
     EmotionsAnswer,
+    FleetModel,
+    KeptUnit,
     Label,
     Message,
     Mode,
@@ -26,6 +28,8 @@ from .things import (
     VisualAnswer,
     VisualDialog,
     VisualDialogSummary,
+    WatchedFleet,
+    WatchedUnit,
 )
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "Client",
     "Conversation",
     "EmotionsAnswer",
+    "FleetModel",
+    "KeptUnit",
     "Label",
     "MalformedConversation",
     "Message",
@@ -58,4 +64,6 @@ __all__ = [
     "VisualAnswer",
     "VisualDialog",
     "VisualDialogSummary",
+    "WatchedFleet",
+    "WatchedUnit",
 ]

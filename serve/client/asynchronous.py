@@ -11,7 +11,7 @@ from typing import BinaryIO, Self, TypeVar
 
 import httpx
 
-from . import batch_calls, calls, picture_calls
+from . import batch_calls, calls, picture_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .client import LIMITS_SECONDS, answer_of, headers_of, settings
 from .conversation import Conversation
@@ -24,6 +24,8 @@ from .things import (
     Chat,
     ChatSummary,
     EmotionsAnswer,
+    FleetModel,
+    KeptUnit,
     Label,
     Message,
     Mode,
@@ -33,6 +35,8 @@ from .things import (
     VisualAnswer,
     VisualDialog,
     VisualDialogSummary,
+    WatchedFleet,
+    WatchedUnit,
 )
 
 T = TypeVar("T")
@@ -232,6 +236,45 @@ class AsyncClient:
     ) -> VisualAnswer:
         """As Client.answer."""
         return await self._do(await asyncio.to_thread(picture_calls.answer, picture, question, rounds, caption))
+
+    async def fleet_model(self) -> FleetModel:
+        """As Client.fleet_model."""
+        return await self._do(telemetry_calls.model())
+
+    async def look_at_fleet(
+        self,
+        units: Mapping[str, tuple[Sequence[float], telemetry_calls.Rows]],
+        *,
+        channels: Sequence[str] | None = None,
+        time_unit: str | None = None,
+        history: bool = False,
+    ) -> WatchedFleet:
+        """As Client.look_at_fleet."""
+        return await self._do(telemetry_calls.look(units, channels=channels, time_unit=time_unit, history=history))
+
+    async def put_samples(
+        self,
+        unit: str,
+        times: Sequence[float],
+        values: telemetry_calls.Rows,
+        *,
+        channels: Sequence[str] | None = None,
+        time_unit: str | None = None,
+    ) -> WatchedUnit:
+        """As Client.put_samples."""
+        return await self._do(telemetry_calls.put(unit, times, values, channels=channels, time_unit=time_unit))
+
+    async def unit(self, name: str) -> WatchedUnit:
+        """As Client.unit."""
+        return await self._do(telemetry_calls.unit(name))
+
+    def units(self, *, since: str | None = None, before: str | None = None) -> AsyncIterator[KeptUnit]:
+        """As Client.units."""
+        return self._go_through(telemetry_calls.units(since=since, before=before))
+
+    async def delete_unit(self, name: str) -> None:
+        """As Client.delete_unit."""
+        await self._do(calls.delete(f"/telemetry/units/{name}"))
 
     async def models(self) -> tuple[Model, ...]:
         """As Client.models."""

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import orjson
 
-from . import batch_calls, calls, picture_calls
+from . import batch_calls, calls, picture_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .conversation import Conversation
 from .errors import ServiceError, problem_of, silence
@@ -24,6 +24,8 @@ from .things import (
     Chat,
     ChatSummary,
     EmotionsAnswer,
+    FleetModel,
+    KeptUnit,
     Label,
     Message,
     Mode,
@@ -33,6 +35,8 @@ from .things import (
     VisualAnswer,
     VisualDialog,
     VisualDialogSummary,
+    WatchedFleet,
+    WatchedUnit,
 )
 
 T = TypeVar("T")
@@ -251,6 +255,45 @@ class Client:
     ) -> VisualAnswer:
         """The answer to one question after `rounds` of (question, answer); the service keeps nothing."""
         return self._do(picture_calls.answer(picture, question, rounds, caption))
+
+    def fleet_model(self) -> FleetModel:
+        """Which model watches fleets: its channels and its unit of time."""
+        return self._do(telemetry_calls.model())
+
+    def look_at_fleet(
+        self,
+        units: Mapping[str, tuple[Sequence[float], telemetry_calls.Rows]],
+        *,
+        channels: Sequence[str] | None = None,
+        time_unit: str | None = None,
+        history: bool = False,
+    ) -> WatchedFleet:
+        """Every unit with all its (times, values), the worst first; the service keeps nothing."""
+        return self._do(telemetry_calls.look(units, channels=channels, time_unit=time_unit, history=history))
+
+    def put_samples(
+        self,
+        unit: str,
+        times: Sequence[float],
+        values: telemetry_calls.Rows,
+        *,
+        channels: Sequence[str] | None = None,
+        time_unit: str | None = None,
+    ) -> WatchedUnit:
+        """The unit after its next samples; those that are not later than the last are left out."""
+        return self._do(telemetry_calls.put(unit, times, values, channels=channels, time_unit=time_unit))
+
+    def unit(self, name: str) -> WatchedUnit:
+        """The unit as it was last told."""
+        return self._do(telemetry_calls.unit(name))
+
+    def units(self, *, since: str | None = None, before: str | None = None) -> Iterator[KeptUnit]:
+        """All units of this key."""
+        return self._go_through(telemetry_calls.units(since=since, before=before))
+
+    def delete_unit(self, name: str) -> None:
+        """Forgets the unit for good. ServiceError 404 where there is none any more."""
+        self._do(calls.delete(f"/telemetry/units/{name}"))
 
     def models(self) -> tuple[Model, ...]:
         """The models there are."""

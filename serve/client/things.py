@@ -216,6 +216,63 @@ class VisualAnswer:
     model_version: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FleetModel:
+    """The model that watches fleets. `limit` is what counts as a failure: channel, value, relative, above."""
+
+    model: str
+    model_version: str
+    channels: tuple[str, ...]
+    time_unit: str
+    interval: float
+    horizons: tuple[int, ...]
+    cap: float
+    limit: Mapping[str, Any] | None
+    detector: str
+    life_by: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchedUnit:
+    """A unit, and what to do about it. `outlook` has the forecast, the alarm and the remaining life, None before the
+    first sample; `history` the alarms and lives at every sample, where it was asked for."""
+
+    unit: str
+    standing: str
+    advice: str
+    samples: int
+    left_out: Mapping[str, int]
+    outlook: Mapping[str, Any] | None
+    history: Mapping[str, Any] | None = None
+    begun_anew: bool = False
+    model_version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchedFleet:
+    """Every unit of a fleet, the worst first."""
+
+    model: str
+    model_version: str
+    channels: tuple[str, ...]
+    time_unit: str
+    units: tuple[WatchedUnit, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptUnit:
+    """A unit in a list, as of its last samples."""
+
+    unit: str
+    created: str
+    touched: str
+    standing: str
+    advice: str
+    samples: int
+    left: float | None
+    model_version: str
+
+
 def made(kind: type[T], value: Mapping[str, Any], **read: Any) -> T:
     """A thing of its JSON object; `read` are fields in another shape. What a newer service says beside them is left."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # every one of them is a dataclass

@@ -164,6 +164,21 @@ visual_rounds = _table(
     Column("answer", Text, nullable=False),
 )
 
+telemetry_units = _table(
+    "telemetry_units",
+    Column("id", _Plain, primary_key=True),
+    Column("unit", _Plain, nullable=False),
+    Column("created", _Plain, nullable=False),
+    Column("touched", _Plain, nullable=False),
+    Column("model_version", Text, nullable=False),
+    _number("total"),
+    Column("state", LargeBinary, nullable=False),
+    Column("told", Text, nullable=False),
+    _empty("owner"),
+)
+Index("telemetry_unit", telemetry_units.c.owner, telemetry_units.c.unit, unique=True)
+Index("telemetry_units_of", telemetry_units.c.owner, telemetry_units.c.created, telemetry_units.c.id)
+
 repeats = _table(
     "repeats",
     Column("name", _Plain, primary_key=True),

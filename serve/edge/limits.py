@@ -96,3 +96,9 @@ class Limits(BaseModel):
 
     rounds_per_dialog: int = Field(default=200, gt=0)
     """About one picture. One more is 409."""
+
+    samples_per_request: int = Field(default=20_000, gt=0)
+    """Of telemetry, of all its units together. More is 422."""
+
+    units_kept: int = Field(default=10_000, gt=0)
+    """Units of telemetry under one key. One more is 409."""

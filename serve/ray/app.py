@@ -31,6 +31,7 @@ from serve.ray.standin import standing_in
 from serve.ray.within import CANNOT_START
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
+from serve.telemetry.engine import Telemetry
 
 Ready = Callable[[str], None]
 _STOP_SECONDS = 45.0
@@ -69,6 +70,7 @@ class Api:
             keys=config.access.known_keys(is_private=config.is_private),
             access=config.door,
             may_call=config.callbacks.hosts,
+            telemetry=Telemetry(config.telemetry),
         )
 
 

@@ -29,6 +29,7 @@ from serve.emotion.labeller import LocalLabeller
 from serve.pictures.viewer import RemoteViewer
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
+from serve.telemetry.engine import Telemetry
 
 CONFIG_VARIABLE = "RAPPORT_PROXY_CONFIG"
 """Where the proxy finds the configuration, without its secrets."""
@@ -103,6 +104,7 @@ def _api(config: AppConfig, may_call: tuple[str, ...]) -> ASGIApp:
         access=Access.model_validate_json(os.environ.get(ACCESS_VARIABLE, "{}")),
         may_call=may_call,
         needs_key=Keys.model_validate_json(os.environ.get(KEYS_VARIABLE, "{}")).required,
+        telemetry=Telemetry(config.telemetry),
     )
 
 

@@ -47,7 +47,7 @@ async def test_chats_pictures_and_logs_end_after_their_last_use(storage: Storage
     forever = Retention(storage, KeepConfig(), lambda: NOW)
     assert set(forever.sweep().values()) == {0}
     sweeper = Retention(storage, KeepConfig(chat_days=7, picture_days=7, batch_days=7), lambda: NOW)
-    assert sweeper.sweep() == {"chats": 1, "visual_dialogs": 1, "batches": 1}
+    assert sweeper.sweep() == {"chats": 1, "visual_dialogs": 1, "batches": 1, "units": 0}
     assert [await storage.chat(name) is not None for name in ("old", "young", "used")] == [False, True, True]
     assert await storage.do(lambda db: visual_table.get(db, "asked"), writes=False) is not None
     assert {p.name for p in folder_of(storage).iterdir()} == {batches["fresh"].id, batches["waiting"].id}

@@ -14,6 +14,7 @@ from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
 from serve.client import Batch, BatchFailure, ChangedChat, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
 from serve.edge.limits import Limits
+from tests.ui.fake_fleet import FleetInMemory
 from tests.ui.fake_pictures import PicturesInMemory
 
 LABELS = LABEL_SETS["ekman"]
@@ -37,7 +38,7 @@ def predict(text: str) -> Prediction:
 
 
 @dataclass
-class MemoryClient(PicturesInMemory):
+class MemoryClient(PicturesInMemory, FleetInMemory):
     """Chats in a dict. `failing` is raised by the next calls instead of an answer, until it is None again."""
 
     chats: dict[str, Chat] = field(default_factory=dict)

@@ -11,8 +11,9 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 
 import gradio as gr
 
+from dialog.telemetry.report import FLEET_CSS
 from serve.client import Client
-from ui.page import about_tab, batch_tab, chat_tab, conversation_tab, picture_tab
+from ui.page import about_tab, batch_tab, chat_tab, conversation_tab, fleet_tab, picture_tab
 from ui.page.glyphs import sprite
 from ui.page.limits import largest_file
 from ui.page.templates import render as fill
@@ -149,6 +150,8 @@ def build_page(client: Client) -> gr.Blocks:
                 conversation_tab.build(client, conversation)
             with gr.Tab("Batch", id="batch"):
                 batch_tab.build(page, client)
+            with gr.Tab("Fleet", id="fleet") as fleet:
+                fleet_tab.build(fleet, client)
             with gr.Tab("About", id="about"):
                 about_tab.build(page, client)
     page.state_session_capacity = MOST_VISITORS
@@ -180,7 +183,7 @@ def mount_page(
         max_file_size=largest_file(page_bytes),
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
-        css_paths=[ASSETS / name for name in ("page.css", "chat.css", "picture.css")],
+        css_paths=[*(ASSETS / name for name in ("page.css", "chat.css", "picture.css", "fleet.css")), FLEET_CSS],
         head=_HEAD.format(shell=(ASSETS / "shell.js").read_text("utf-8")),
     )
     return mounted

@@ -78,7 +78,16 @@ CREATE TABLE callbacks (
 ) STRICT;
 CREATE INDEX callbacks_due ON callbacks (due) WHERE state = 'waiting'
 """
-STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS)
+_UNITS = """
+CREATE TABLE telemetry_units (
+    id TEXT PRIMARY KEY, unit TEXT NOT NULL, created TEXT NOT NULL, touched TEXT NOT NULL,
+    model_version TEXT NOT NULL, total INTEGER NOT NULL, state BLOB NOT NULL, told TEXT NOT NULL,
+    owner TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE UNIQUE INDEX telemetry_unit ON telemetry_units (owner, unit);
+CREATE INDEX telemetry_units_of ON telemetry_units (owner, created, id)
+"""
+STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS, _UNITS)
 
 
 def write(path: Path, version: int, *rows: str) -> None:

@@ -41,6 +41,10 @@ OPERATIONS = {
     "/visual-dialogs/{dialog_id}/questions": {"post"},
     "/visual-dialogs/{dialog_id}/picture": {"get"},
     "/visual-answers": {"post"},
+    "/telemetry": {"get", "post"},
+    "/telemetry/units": {"get"},
+    "/telemetry/units/{unit_id}": {"get", "delete"},
+    "/telemetry/units/{unit_id}/samples": {"put"},
     "/models": {"get"},
     "/labels": {"get"},
     "/limits": {"get"},
@@ -67,7 +71,10 @@ async def test_answers_are_as_declared(schema: BaseSchema, storage: Storage, met
     cases = st.one_of(schema[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode)
     # What is a label of this chat, or which label set goes with which model, no document can say.
     # What is a picture or a question, no document can say either.
-    choosy = path in ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers") or method == "put"
+    choosy = (
+        path in ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry")
+        or method == "put"
+    )
     choosy |= path.endswith("/questions")
 
     @settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None)

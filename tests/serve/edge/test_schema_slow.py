@@ -26,7 +26,7 @@ KEY, KEPT = new_key("ann")
 SIGNED = {"Authorization": f"Bearer {KEY}"}
 EXAMPLES = 10
 """Requests made for each operation, by the document and against it."""
-CHOOSY = ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers")
+CHOOSY = ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry")
 """What is a label of a chat, a picture or a host that may be called no document can say."""
 
 
