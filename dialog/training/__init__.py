@@ -205,11 +205,13 @@ def _lasers(
     start: Path | None,
     report: "Callable[[Progress], None] | None",
     device: str | None = None,
+    *,
+    recipe: str = "lasers",
 ) -> dict[str, Any]:
-    from dialog.training.telemetry import train_lasers
+    from dialog.training import telemetry
 
     del data, start, device  # Made as needed, from nothing, on the processor.
-    return train_lasers(out, seed=seed, report=report)
+    return telemetry.train_lasers(out, seed=seed, report=report, recipe=getattr(telemetry, recipe)())
 
 
 def _fd001(
@@ -319,6 +321,12 @@ RECIPES: dict[str, Recipe] = {
     "telemetry/lasers": Recipe(
         summary="Simulated ageing lasers: forecast, alarm, hours left; minutes, needs no --data",
         train=_lasers,
+        takes_start=False,
+        reads_data=False,
+    ),
+    "telemetry/lasers-paper": Recipe(
+        summary="The same by the paper's own chain, to compare with; minutes, needs no --data",
+        train=partial(_lasers, recipe="lasers_paper"),
         takes_start=False,
         reads_data=False,
     ),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dialog.evaluation.telemetry_traces import DETECTORS
 from dialog.telemetry.cmapss import read_cmapss
 from dialog.telemetry.series import Fleet, Floats, Series, split
 from dialog.telemetry.simulator import frozen, simulate
@@ -28,7 +29,7 @@ from models.maintenance.autoencoder import AlarmConfig, AutoencoderConfig
 from models.maintenance.features import Features, FeaturesConfig, Level
 from models.maintenance.forecaster import ForecasterConfig
 from models.maintenance.life import LifeConfig
-from models.maintenance.model import Limit, MaintenanceConfig, MaintenanceModel
+from models.maintenance.model import Limit, MaintenanceConfig, MaintenanceModel, paper_chain
 
 
 class FleetTooSmall(ValueError):
@@ -62,6 +63,8 @@ class FleetRecipe:
     """Share of the units, by lot, on which alarms are set; the life network alone may learn from all."""
     life_on_all: bool = False
     limit: Limit | None = None
+    as_in_the_paper: bool = False
+    """The paper's own chain, to compare with; whatever validation says, its network raises the alarms."""
     notes: str = field(default="", compare=False)
 
 
@@ -103,7 +106,14 @@ def lasers() -> FleetRecipe:
     )
 
 
-def train_lasers(out: Path, *, seed: int = 0, mixer: Any = None, report: Report = None) -> dict[str, Any]:
+def lasers_paper() -> FleetRecipe:
+    """The simulated lasers by the paper's own chain."""
+    return replace(lasers(), as_in_the_paper=True)
+
+
+def train_lasers(
+    out: Path, *, seed: int = 0, mixer: Any = None, report: Report = None, recipe: FleetRecipe | None = None
+) -> dict[str, Any]:
     """Learns and chooses on the frozen simulated sets; no test seed is drawn. Answers validation scores."""
     sets = frozen()
     train, validation = (simulate(sets[k]["settings"], sets[k]["seeds"][0]).fleet for k in ("train", "validation"))
@@ -113,7 +123,7 @@ def train_lasers(out: Path, *, seed: int = 0, mixer: Any = None, report: Report 
         seed=seed,
         name="telemetry/lasers",
         mixer=mixer,
-        recipe=lasers(),
+        recipe=recipe or lasers(),
         validation=validation,
         report=report,
     )
@@ -159,6 +169,7 @@ def train_fleet(
     torch.manual_seed(seed)
     features = _features(train, recipe)
     config = _config(train, recipe, features, limit)
+    config = paper_chain(config) if recipe.as_in_the_paper else config
     model = MaintenanceModel(config)
     reader = Features(features)
     units, others = prepare(train, reader), prepare(held_out, reader)
@@ -187,10 +198,10 @@ def train_fleet(
         seed,
         counted(report, recipe.life.steps + recipe.forecast.steps, total),
     )
-    alarm, alarm_scores = choose_alarm(model, held_out)
+    alarm, alarm_scores = choose_alarm(model, held_out, DETECTORS[:1] if recipe.as_in_the_paper else DETECTORS)
     model.config = replace(config, alarm=alarm)
     life, life_scores = choose_life(model, held_out, in_training=recipe.life_on_all)
-    model.config = replace(model.config, **life)
+    model.config = model.config if recipe.as_in_the_paper else replace(model.config, **life)
     model.save(out)
     scores = {
         "units": {"train": len(train), "held_out": len(held_out), "failed": fleet.n_failed},

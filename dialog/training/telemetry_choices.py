@@ -1,5 +1,6 @@
 """What held-out units decide: which detector and threshold raise an alarm, and who says how long is left."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ ENOUGH = 3
 """Failures, and units that lived, from which on a choice is made of them."""
 
 
-def choose_alarm(model: MaintenanceModel, held_out: Fleet) -> tuple[AlarmConfig, dict[str, Any]]:
+def choose_alarm(
+    model: MaintenanceModel, held_out: Fleet, detectors: Sequence[str] = DETECTORS
+) -> tuple[AlarmConfig, dict[str, Any]]:
     """The detector, threshold and m of n with the best F1 a unit, and of equals the network and the fewest samples.
 
     Where too few failed or too few lived to tell, the threshold is that which 99.5 % of the scores of what was well
@@ -26,7 +29,7 @@ def choose_alarm(model: MaintenanceModel, held_out: Fleet) -> tuple[AlarmConfig,
     failed = np.array([s.failure is not None for s in held_out])
     told = failed.sum() >= ENOUGH and (~failed).sum() >= ENOUGH
     best, figures = None, {}
-    for detector in DETECTORS:
+    for detector in detectors:
         traces = traced(model, held_out, detector=detector, threshold=float("inf"))
         for m, n in M_OF_N:
             levels = [_burnt_in(model, trace, alarm_level(trace.scores, m, n)) for trace in traces]

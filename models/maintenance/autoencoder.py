@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.maintenance.forecaster import ForecasterConfig
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoencoderConfig:
@@ -114,8 +112,3 @@ def m_of_n(above: Tensor, before: Tensor, config: AlarmConfig) -> tuple[Tensor, 
     known = torch.cat([before, above])
     alarm = known.unfold(0, config.n, 1).sum(-1) >= config.m
     return alarm, known[len(known) - (config.n - 1) :]
-
-
-def paper_chain(forecaster: ForecasterConfig) -> AutoencoderConfig:
-    """The paper's own chain: the autoencoder on what the forecaster says, and nothing else."""
-    return AutoencoderConfig(n_channels=forecaster.n_channels, reads="predicted")

@@ -1,6 +1,6 @@
 """The three stages as one model: one config, one file of weights, one folder."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,21 @@ class MaintenanceConfig:
             raise ValueError(f"the limit is of {self.limit.channel!r}, which is none of {', '.join(self.channels)}")
         if self.limit is None and self.life_by != "network":
             raise ValueError(f"life_by {self.life_by!r} needs a limit")
+
+
+def paper_chain(config: MaintenanceConfig) -> MaintenanceConfig:
+    """The same fleet by the paper's own chain, as far as it is known, to compare with.
+
+    Attention-based GRUs, alarms by an autoencoder that reads forecasts alone, the remaining life as one number.
+    """
+    return replace(
+        config,
+        forecaster=replace(config.forecaster, mixer="gru"),
+        autoencoder=replace(config.autoencoder, reads="predicted"),
+        life=replace(config.life, mixer="gru", head="regression", n_members=1),
+        alarm=replace(config.alarm, detector="autoencoder"),
+        life_by="network",
+    )
 
 
 class MaintenanceModel(nn.Module):

@@ -11,7 +11,7 @@ from dialog.telemetry.series import Fleet, Series
 from dialog.telemetry.watcher import Samples, Watcher
 from dialog.training import RECIPES
 from dialog.training.maintenance import Learning, normal_windows, prepare, targets
-from dialog.training.telemetry import FleetRecipe, FleetTooSmall, fd001, lasers, train_fleet
+from dialog.training.telemetry import FleetRecipe, FleetTooSmall, fd001, lasers, lasers_paper, train_fleet
 from models.catalogue import shipped
 from models.maintenance.features import Features, FeaturesConfig
 from models.maintenance.model import Limit, MaintenanceModel
@@ -62,6 +62,13 @@ def test_a_fleet_without_failures_or_without_lots_can_be_learned(tmp_path: Path)
     scores = train_fleet(lived, tmp_path, recipe=replace(QUICK, mixer="min_rnn"))
     assert scores["life"] == {"network": None}
     assert scores["detector"] == "autoencoder"
+
+
+def test_the_papers_own_chain_is_a_recipe(tmp_path: Path) -> None:
+    assert lasers_paper().as_in_the_paper
+    scores = train_fleet(fleet(), tmp_path, recipe=replace(QUICK, as_in_the_paper=True))
+    assert (scores["detector"], scores["life_by"]) == ("autoencoder", "network")
+    assert Watcher.load(tmp_path, device="cpu").config.life.head == "regression"
 
 
 def test_too_little_is_refused_in_words(tmp_path: Path) -> None:

@@ -12,13 +12,12 @@ from models.maintenance.autoencoder import (
     AutoencoderConfig,
     ConvAutoencoder,
     m_of_n,
-    paper_chain,
     windows_of,
 )
 from models.maintenance.features import FeaturesConfig
 from models.maintenance.forecaster import Forecaster, ForecasterConfig
 from models.maintenance.life import LifeConfig, LifeNetwork
-from models.maintenance.model import Limit, MaintenanceConfig, MaintenanceModel
+from models.maintenance.model import Limit, MaintenanceConfig, MaintenanceModel, paper_chain
 from models.maintenance.survival import mean_life
 
 FORECASTER = ForecasterConfig(n_features=5, n_channels=2, d_model=16, window=6)
@@ -142,9 +141,11 @@ def test_the_papers_regression_says_one_life_and_its_curve_agrees(x: torch.Tenso
     torch.testing.assert_close(mean_life(curve, life.edges.double()), told)
 
 
-def test_the_papers_chain_reads_forecasts_alone() -> None:
-    assert paper_chain(FORECASTER).reads == "predicted"
-    assert paper_chain(FORECASTER).n_rows == 2
+def test_the_papers_chain_reads_forecasts_alone_and_says_one_number() -> None:
+    config = paper_chain(replace(whole_config(), life=replace(LIFE, mixer="min_rnn"), life_by="linear"))
+    assert (config.autoencoder.reads, config.autoencoder.n_rows) == ("predicted", 2)
+    assert (config.life.mixer, config.life.head, config.life.n_members) == ("gru", "regression", 1)
+    assert (config.alarm.detector, config.life_by) == ("autoencoder", "network")
 
 
 def test_windows_come_the_same_one_by_one() -> None:
