@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,13 +17,24 @@ import httpx
 import psutil
 
 ROOT = Path(__file__).parents[2]
-_MAIN = "import sys; from serve.ray.app import run; from serve.config import AppConfig; sys.exit(run(AppConfig.load()))"
+_MAIN = (
+    "import sys; from serve.ray.app import run; from serve.config import AppConfig; "
+    "sys.exit(run(AppConfig.load({profile})))"
+)
 
 
 class Running:
     """`with Running(...) as service` starts it, waits until it is ready, and ends it if the test did not."""
 
-    def __init__(self, data_dir: Path, **settings: str | int) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        profile: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        **settings: str | int,
+    ) -> None:
+        """profile: one of those we ship; environment: further variables."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -31,6 +42,7 @@ class Running:
         self.data_dir = data_dir
         self.log = data_dir / "console.txt"
         given = {"port": self.port, "data_dir": data_dir, **settings}
+        self._main = _MAIN.format(profile=repr(profile))
         self._environment = {
             **os.environ,
             # A home that nobody, not even root, can write to.
@@ -40,13 +52,20 @@ class Running:
             "RAPPORT_TAGGER": "tests.serve.fake:FakeTagger",
             "RAPPORT_CATALOGUE": "tests.serve.fake:shipped",
             **{f"RAPPORT_{name.upper()}": str(value) for name, value in given.items()},
+            **(environment or {}),
         }
         self.family: list[psutil.Process] = []
+        self._patience = 180.0
+
+    def patient(self, seconds: float) -> Self:
+        """The same, which may take so long to start."""
+        self._patience = seconds
+        return self
 
     def __enter__(self) -> Self:
         self.start()
         try:
-            self.wait_until_ready()
+            self.wait_until_ready(self._patience)
         except BaseException:
             self.stop()
             raise
@@ -61,7 +80,7 @@ class Running:
         """Begins, and does not wait."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN],
+                [sys.executable, "-c", self._main],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
