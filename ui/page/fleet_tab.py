@@ -120,10 +120,21 @@ def _outlook(value: Mapping[str, Any]) -> Outlook:
     def number(found: Any) -> float:
         return math.nan if found is None else float(found)
 
-    plain = {name: value[name] for name in ("ready", "alarm", "alarm_since", "beyond")}
-    floats = {n: number(value[n]) for n in ("time", "score", "threshold", "left", "left_low", "left_high", "risk")}
-    arrays = {name: np.array(value[name], dtype=np.float64) for name in ("forecast", "forecast_times")}
-    return Outlook(**plain, **floats, **arrays)
+    return Outlook(
+        time=number(value["time"]),
+        ready=bool(value["ready"]),
+        alarm=bool(value["alarm"]),
+        alarm_since=value["alarm_since"],
+        score=number(value["score"]),
+        threshold=number(value["threshold"]),
+        forecast=np.array(value["forecast"], dtype=np.float64),
+        forecast_times=np.array(value["forecast_times"], dtype=np.float64),
+        left=number(value["left"]),
+        left_low=number(value["left_low"]),
+        left_high=number(value["left_high"]),
+        beyond=bool(value["beyond"]),
+        risk=number(value["risk"]),
+    )
 
 
 def _urgency(unit: UnitNow) -> tuple[Any, ...]:
