@@ -1,12 +1,16 @@
 """`rapport maintain`: a table in, the worst unit first, one line for what is wrong."""
 
 import json
+import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dialog.telemetry import follow as following
+from dialog.training import telemetry as training
 from tests.dialog.telemetry.fleets import save_model, table_of
+from tests.dialog.training.test_telemetry import QUICK, fleet
 from ui.commands.main import run
 
 
@@ -82,6 +86,29 @@ def test_what_is_wrong_is_one_line(
     assert said.out == ""
     assert word in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_what_train_makes_watch_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["Serial No,lot,t [d],current,temperature,note"]
+    for one in fleet():
+        for time, (current, temperature, _) in zip(one.times, one.values, strict=True):
+            cells = ["" if math.isnan(v) else f"{v:.3f}" for v in (current, temperature)]
+            lines.append(f"{one.unit},{one.lot},{time:.3f},{cells[0]},{cells[1]},fine")
+    path, out = tmp_path / "mine.csv", tmp_path / "model"
+    path.write_text("\n".join(lines))
+    named = ["--column", "unit=Serial No"]
+    monkeypatch.setattr(training, "train_fleet", partial(training.train_fleet, recipe=QUICK))
+    train = ["maintain", "train", str(path), "--out", str(out), "--limit", "current>+12%", *named, "--json"]
+    assert run(train) == 0
+    scores = json.loads(capsys.readouterr().out)["metrics"]
+    assert scores["units"]["failed"] == 8
+    assert scores["detector"] in ("autoencoder", "ewma", "cusum")
+    assert run(["maintain", "watch", str(path), "--model", str(out), *named, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["channels"], told["time_unit"]) == (["current", "temperature"], "d")
+    assert len(told["units"]) == 16
 
 
 def test_a_fleet_that_is_too_small_is_not_learned(
