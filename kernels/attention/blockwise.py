@@ -7,12 +7,14 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
-from kernels.attention.pattern import Pattern, Structure, Tile
+from kernels.attention.pattern import Pattern, Structure, Tile, visible
 from kernels.attention.reference import attend
 from kernels.whole import Whole
 
 BLOCK = 256
 """Queries at a time. A block's scores are the most that ever stands in memory: B H 256 (256 + window)."""
+FEW = 2 * BLOCK
+"""Queries whose scores a backward may keep; with more of them each block's are made again."""
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
@@ -39,6 +41,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Stru
 def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
     n_queries, n_keys = q.shape[2], k.shape[2]
     first = n_keys - n_queries
+    masked = _a_mask_says_it(q, k, v, pattern, structure)
     outputs = []
     for q0 in range(first, n_keys, BLOCK):
         q1 = min(q0 + BLOCK, n_keys)
@@ -48,6 +51,11 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Struct
             k1 = q1
         elif pattern.window is not None:
             k1 = min(n_keys, q1 + pattern.window)
+        tile = Tile(q0, q1, k0, k1, first)
+        if masked:
+            here = (q[:, :, q0 - first : q1 - first], k[:, :, k0:k1], v[:, :, k0:k1])
+            outputs.append(_masked(*here, pattern, structure, tile))
+            continue
         arguments = (
             q[:, :, q0 - first : q1 - first],
             k[:, :, k0:k1],
@@ -55,14 +63,33 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Struct
             None if structure.k_other is None else structure.k_other[:, :, k0:k1],
             pattern,
             structure,
-            Tile(q0, q1, k0, k1, first),
+            tile,
         )
-        if n_queries > BLOCK and torch.is_grad_enabled():
+        if n_queries > FEW and torch.is_grad_enabled():
             # Keeps q, k and v of a block for its backward, and not its scores.
             outputs.append(checkpoint(attend, *arguments, use_reentrant=False))
         else:
             outputs.append(attend(*arguments))
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)).to(v.dtype)
+
+
+def _a_mask_says_it(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> bool:
+    """Softmax over what a mask of true and false can say, in a dtype that torch's own attention keeps to."""
+    wide = q.dtype == k.dtype == v.dtype and q.dtype in (torch.float32, torch.float64)
+    added = s.k_other is not None or s.relative is not None or s.bias is not None or s.offset is not None
+    return wide and pattern.kind == "softmax" and not pattern.dropout and not added and q.shape[2] > 1
+
+
+def _masked(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure, tile: Tile) -> Tensor:
+    """One tile by torch's own attention, which keeps no scores for the backward."""
+    seen = visible(pattern, structure, tile, q.device)
+    if q.shape[1] != k.shape[1]:
+        k, v = (z.repeat_interleave(q.shape[1] // k.shape[1], 1) for z in (k, v))
+    if structure.start is None and structure.end is None and structure.allowed is None and pattern.only is None:
+        return scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=pattern.scale)
+    nothing = ~seen.any(-1, keepdim=True)  # such a query sees all, and its answer is cleared
+    o = scaled_dot_product_attention(q, k, v, attn_mask=seen | nothing, scale=pattern.scale)
+    return o.masked_fill(nothing, 0.0)
 
 
 def _fields(pattern: Pattern) -> dict[str, Any]:

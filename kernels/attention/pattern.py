@@ -77,11 +77,10 @@ def visible(pattern: Pattern, s: Structure, tile: Tile, device: torch.device) ->
     """Who sees whom in a tile, (B or 1, H or 1, queries, keys) bool."""
     keys = torch.arange(tile.k0, tile.k1, device=device)
     distance = torch.arange(tile.q0, tile.q1, device=device)[:, None] - keys
-    seen = torch.ones_like(distance, dtype=torch.bool)[None, None]
-    if pattern.causal:
-        seen = seen & (distance >= 0)
+    seen = distance >= 0 if pattern.causal else torch.ones_like(distance, dtype=torch.bool)
     if pattern.window is not None:
-        seen = seen & (distance.abs() <= pattern.window)
+        seen = seen & ((distance if pattern.causal else distance.abs()) <= pattern.window)
+    seen = seen[None, None]
     if s.start is not None:
         seen = seen & (keys >= s.start[:, None])[:, None, None]
     if s.end is not None:

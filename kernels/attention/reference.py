@@ -31,7 +31,7 @@ def attend(
     scale = pattern.scale if pattern.scale is not None else 1 / math.sqrt(q.shape[-1])
 
     def score(keys: Tensor) -> Tensor:
-        return (q.to(dtype) * scale) @ keys.to(dtype).repeat_interleave(per_group, 1).transpose(-1, -2)
+        return (q.to(dtype) * scale) @ _each(keys.to(dtype), per_group).transpose(-1, -2)
 
     scores = score(k)
     if k_other is not None:
@@ -50,4 +50,9 @@ def attend(
         weights = weights.masked_fill(~seen.any(-1, keepdim=True), 0.0)
     if pattern.dropout:
         weights = torch.nn.functional.dropout(weights, pattern.dropout)
-    return weights @ v.to(dtype).repeat_interleave(per_group, 1)
+    return weights @ _each(v.to(dtype), per_group)
+
+
+def _each(z: Tensor, per_group: int) -> Tensor:
+    """Keys or values once a query head."""
+    return z if per_group == 1 else z.repeat_interleave(per_group, 1)
