@@ -75,7 +75,14 @@ OF_A_MODEL = {"model": "model", "data": "data", "device": "device"}
 TAKES: dict[str, dict[str, str]] = {
     "emotion": OF_A_MODEL,
     "annotate": OF_A_MODEL,
-    "mixers": {"mixer": "mixers", "length": "lengths", "recall": "recall", "repeats": "repeats", "device": "device"},
+    "mixers": {
+        "mixer": "mixers",
+        "length": "lengths",
+        "recall": "recall",
+        "decode": "decode",
+        "repeats": "repeats",
+        "device": "device",
+    },
     "feedforward": {"repeats": "repeats", "device": "device"},
     "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
     "pointer": {"data": "data", "device": "device"},

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dialog.bench.decode import decoding
 from dialog.bench.timing import suite
 from dialog.evaluation.recall import COMPARED, TIERS, train_recall
 from models.device import Where, choose_device
@@ -54,15 +55,17 @@ def measure(
     repeats: int = 5,
     longest: float = 5.0,
     recall: Sequence[str] = (),
+    decode: Sequence[int] = (),
     device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench mixers --json`.
 
     One row a mixer and length, batch 1, float32: seconds of a forward pass, of forward and backward, and of one step
-    after that many tokens, each with its ratio to the peer's; parameters, and bytes of state after that many tokens.
-    `ratio` is that of forward and backward. A mixer whose forward takes more than `longest` seconds is not asked for
-    longer ones. `recall` names tiers of `dialog.evaluation.recall`: then every mixer, and the sheet's variants, is
-    trained on them, which takes minutes each.
+    after that many tokens, each with its ratio to the peer's; parameters, bytes of state after that many tokens, and
+    bytes kept for the backward pass. On a CPU seconds are the processor's, which other work does not lengthen. `ratio`
+    is that of forward and backward. A mixer whose forward takes more than `longest` seconds is not asked for longer
+    ones. `recall` names tiers of `dialog.evaluation.recall`: then every mixer, and the sheet's variants, is trained on
+    them, which takes minutes each. `decode` names positions: see `dialog.bench.decode`.
     """
     where = choose_device(device)
     names = list(MIXERS) if mixers is None else list(mixers)
@@ -71,17 +74,21 @@ def measure(
         raise ValueError(f"there is no mixer {', '.join(unknown)}; there are {', '.join(MIXERS)}")
     if not set(recall) <= set(TIERS):
         raise ValueError(f"there is no tier {', '.join(set(recall) - set(TIERS))}; there are {', '.join(TIERS)}")
-    if min(lengths, default=1) < 1:
-        raise ValueError(f"a sequence has at least one token, got a length of {min(lengths)}")
+    if min((*lengths, *decode), default=1) < 1:
+        raise ValueError(f"a sequence has at least one token, got a length of {min((*lengths, *decode))}")
     torch.manual_seed(0)
     plain = PlainAttention(d_model, n_heads).to(where)
     rows: list[dict[str, Any]] = []
     for name in names:
         if name in MIXERS:
             rows += _costs(name, plain, lengths, d_model, repeats, longest, where)
+    for name in names:
+        if decode and name in MIXERS and MIXERS[name][1](MIXERS[name][0](d_model=d_model)).streams:
+            rows += decoding(name, decode, d_model, repeats, longest, where)
     for tier in recall:
         rows += _recall(tier, names, where)
-    return suite("mixers", rows, where=where)
+    clock = {"clock": "processor seconds"} if where.type == "cpu" else {}
+    return suite("mixers", rows, where=where, **clock)
 
 
 def _costs(
@@ -113,6 +120,7 @@ def _costs(
             "ratio": both[0] / both[1],
             "parameters": sum(p.numel() for p in mixer.parameters()),
             "state_bytes": 4 * mixer.state_floats(n_tokens) if mixer.streams else None,
+            "kept_bytes": _kept(runs[0], mixer),
         }
         if mixer.streams:
             step = _step(mixer, plain, x, ids, repeats, device)
@@ -129,6 +137,21 @@ def _first(mixer: SequenceMixer[Any], x: Tensor, ids: Tensor | None) -> Tensor:
 def _train(module: nn.Module, forward: Callable[[], Tensor]) -> None:
     module.zero_grad(set_to_none=True)
     forward().square().mean().backward()
+
+
+def _kept(forward: Callable[[], Tensor], module: nn.Module) -> int:
+    """Bytes of the tensors that the backward pass of a call keeps, the parameters not counted."""
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(z: Tensor) -> Tensor:
+        kept[z.untyped_storage().data_ptr()] = z.untyped_storage().nbytes()
+        return z
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z):
+        y = forward()
+    del y
+    return sum(size for place, size in kept.items() if place not in own)
 
 
 @torch.no_grad()
@@ -148,15 +171,16 @@ def _beside(
     ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, device: torch.device
 ) -> tuple[float, float]:
     """Median seconds of both, taking turns; once each before the clock starts."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     taken: tuple[list[float], list[float]] = ([], [])
     for i in range(repeats + 1):
         for run, seconds in zip((ours, theirs), taken, strict=True):
             _wait(device)
-            start = time.perf_counter()
+            start = clock()
             run()
             _wait(device)
             if i:
-                seconds.append(time.perf_counter() - start)
+                seconds.append(clock() - start)
     return sorted(taken[0])[repeats // 2], sorted(taken[1])[repeats // 2]
 
 
@@ -179,6 +203,7 @@ def _recall(tier: str, names: Sequence[str], device: Where) -> Iterable[dict[str
             "name": f"{name}, recall at {tier}",
             "mixer": name,
             "recall": trained.accuracy,
+            "by_task": dict(trained.by_task),
             "reached_at_step": trained.reached_at,
             "steps": trained.steps,
             "seconds": trained.seconds,

@@ -100,6 +100,10 @@ def _wide(T: int, N: int) -> Task:
     return Task(T=T, N=N, V=8192, filler=True)
 
 
+def _hidden(T: int) -> Task:
+    return Task(T=T, N=2, V=2048, a=1.0, filler=True)
+
+
 TIERS: dict[str, Tier] = {
     "smoke": Tier(train=(Task(T=64, N=4),), test=(Task(T=64, N=4),), steps=500),
     "rank": Tier(train=(Task(T=64, N=16),), test=(Task(T=64, N=16),), steps=2_500),
@@ -110,9 +114,13 @@ TIERS: dict[str, Tier] = {
         batch=256,
         every=1_000,
     ),
+    "needle": Tier(
+        train=(_hidden(64),), test=tuple(_hidden(n) for n in (64, 128, 256, 1024)), steps=1_000, n_test=256, every=500
+    ),
     "hard": Tier(train=(Task(T=1024, N=256, V=8192, a=1.0),), test=(Task(T=1024, N=256, V=8192, a=1.0),), steps=25_000),
 }
-"""smoke and rank are for a CPU, a minute or a few a mixer; standard and hard for a GPU."""
+"""smoke and rank are for a CPU, a minute or a few a mixer; standard and hard for a GPU. needle is trained short and
+tested at 1, 2, 4 and 16 times the length too: two pairs, then noise, and both asked for anywhere in it."""
 
 COMPARED: dict[str, tuple[str, Mapping[str, Any]]] = {
     "softmax": ("softmax", {"n_heads": 1, "positions": "none"}),

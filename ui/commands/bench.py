@@ -26,6 +26,9 @@ def bench(
     recall: Annotated[
         list[str] | None, typer.Option(help="mixers: train on this tier of MQAR as well, minutes a mixer.")
     ] = None,
+    decode: Annotated[
+        list[int] | None, typer.Option(help="mixers: tokens a second from this position on; may be repeated.")
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="kernels, serve: the ops, the rows whose names contain this.")
     ] = None,
@@ -51,6 +54,7 @@ def bench(
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
+    given |= {"decode": decode}
     given |= {"only": only, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})

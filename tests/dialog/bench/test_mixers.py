@@ -90,3 +90,26 @@ def test_what_cannot_run_is_a_row_with_its_error(monkeypatch: pytest.MonkeyPatch
     (row,) = kernels.measure(size=SMALL)["rows"]
     assert row["error"] == "ValueError: no such luck"
     assert kernels.measure(size=SMALL, only="whole")["rows"] == []
+
+
+def test_decoding_goes_on_from_each_position_with_the_state_it_has_there() -> None:
+    rows = SUITES["mixers"](mixers=("gla", "softmax", "brnn"), lengths=(), decode=(8, 40), repeats=1)["rows"]
+    found = {(row["mixer"], row["position"]): row for row in rows}
+    assert set(found) == {("gla", 8), ("gla", 40), ("softmax", 8), ("softmax", 40)}  # brnn has no step
+    assert found["gla", 8]["state_bytes"] == found["gla", 40]["state_bytes"]
+    assert found["softmax", 40]["state_bytes"] - found["softmax", 8]["state_bytes"] == 32 * 4 * 2 * 128
+    assert all(row["tokens_per_second"] == pytest.approx(1 / row["seconds"]) for row in rows)
+
+
+def test_a_longer_sequence_keeps_more_for_the_backward_pass() -> None:
+    rows = SUITES["mixers"](mixers=("gla",), lengths=(64, 128), repeats=1)["rows"]
+    assert 1.5 < rows[1]["kept_bytes"] / rows[0]["kept_bytes"] < 2.5
+
+
+def test_the_needle_is_looked_for_at_up_to_sixteen_times_the_length_trained_on() -> None:
+    tier = TIERS["needle"]
+    assert [task.T // tier.train[0].T for task in tier.test] == [1, 2, 4, 16]
+    inputs, labels = tier.test[-1].draw(3, 5)
+    asked = labels != -100
+    assert asked.sum(1).tolist() == [2, 2, 2]
+    assert (inputs[:, 1:4:2].sort(1).values == labels[asked].view(3, 2).sort(1).values).all()

@@ -1,0 +1,57 @@
+"""Decoding far into a text: what one more token costs there, and what the state weighs."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+
+from models.mixers import MIXERS
+from models.mixers.base import state_bytes
+
+PIECE = 1024
+"""Tokens read at a time on the way to a position."""
+
+
+@torch.no_grad()
+def decoding(
+    name: str, positions: Sequence[int], d_model: int, repeats: int, longest: float, device: torch.device
+) -> Iterable[dict[str, Any]]:
+    """A row a position, batch 1, float32: tokens a second of single steps from there, and bytes of the state there.
+
+    The text is read in pieces. A mixer that takes more than `longest` seconds for one is not led to further positions
+    than the next.
+    """
+    config, mixer_class = MIXERS[name]
+    mixer = mixer_class(config(d_model=d_model)).to(device).eval()
+    state, place, slow = mixer.initial_state(1), 0, False
+    ids = torch.zeros(1, PIECE, dtype=torch.long, device=device) if mixer.takes_ids else None
+    for position in sorted(positions):
+        if slow:
+            return
+        while place < position:
+            n = min(PIECE, position - place)
+            start = time.perf_counter()
+            _, state = mixer(
+                torch.randn(1, n, d_model, device=device), ids=None if ids is None else ids[:, :n], state=state
+            )
+            place, slow = place + n, slow or time.perf_counter() - start > longest
+        weight, taken = state_bytes(state), []
+        for _ in range(4 * repeats + 1):
+            x_t = torch.randn(1, d_model, device=device)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            start = time.perf_counter()
+            mixer.step(x_t, state, ids_t=None if ids is None else ids[:, 0])
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            taken.append(time.perf_counter() - start)
+        seconds = sorted(taken[1:])[2 * repeats]  # the first is on the house
+        yield {
+            "name": f"{name}, decoding at {position}",
+            "mixer": name,
+            "position": position,
+            "seconds": seconds,
+            "tokens_per_second": 1 / seconds,
+            "state_bytes": weight,
+        }
