@@ -67,8 +67,9 @@ def _rows(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [*alarms, *lives]
 
 
-def _figures(row: Mapping[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in row.items())
+def _figures(row: Mapping[str, float | None]) -> str:
+    known = {name: value for name, value in row.items() if value is not None}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in known.items())
 
 
 def _test(test: Mapping[str, Any] | None) -> str:
@@ -85,4 +86,6 @@ def _test(test: Mapping[str, Any] | None) -> str:
 
 
 def _one(value: Any) -> str:
+    if value is None:
+        return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.docs import benches, configuration, scores, summary
+from tests.docs import benches, configuration, scores, summary, telemetry
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[], str]] = {
@@ -24,6 +24,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "mixers": benches.mixers,
     "feedforward": benches.feedforward,
     "kernels": benches.kernels,
+    "engines": telemetry.engines,
+    "laser sets": telemetry.sets,
+    "laser alarms": telemetry.alarms,
+    "laser lives": telemetry.lives,
     "settings": configuration.settings,
     "profiles": configuration.profiles,
 }
