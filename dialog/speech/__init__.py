@@ -1,1 +1,1 @@
-"""Recordings: voices apart."""
+"""Recordings: speech found, voices told apart, words heard."""

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from models.catalogue import EMOTION
 from ui.commands.options import AsJson, Device, ModelName
+from ui.commands.transcribe import RECOGNISER, RecogniserName, Speakers, as_log
 
 if TYPE_CHECKING:
     from dialog.emotion.port import Tagger
@@ -18,7 +19,7 @@ FAILURES_SHOWN = 20
 
 
 def annotate(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Logs to label; - is stdin.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Logs, or recordings, to label; - is stdin.")],
     out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
     input_format: Annotated[str, typer.Option(help="auto, or a format's name.")] = "auto",
     column: Annotated[
@@ -40,6 +41,8 @@ def annotate(
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
     ] = "local",
+    speakers: Speakers = None,
+    recogniser: RecogniserName = RECOGNISER,
     model: ModelName = EMOTION,
     device: Device = None,
     as_json: AsJson = False,
@@ -51,6 +54,7 @@ def annotate(
     from dialog.formats import WRITERS
     from dialog.formats.left_out import sentence
     from dialog.formats.table import chosen_columns
+    from dialog.speech.names import is_recording
     from ui.commands.terminal import complain, note, pick, progress, write_json
     from ui.messages import number
 
@@ -58,10 +62,19 @@ def annotate(
         raise ValueError("--json and -o - would both write to stdout; choose one")
     start = pick(engine, {"local": _local_tagger, "ray": _ray_tagger}, "engine")
     ending = Path(out).suffix.lstrip(".").lower()
+    given: list[Path | BinaryIO] = [sys.stdin.buffer if i == "-" else Path(i) for i in inputs]
+    if out != "-" and any(is_recording(i) and Path(i).resolve() == Path(out).resolve() for i in inputs):
+        raise ValueError(f"{out} is an input and the output at once")
+    if input_format == "auto" and any(is_recording(i) for i in inputs):
+        with progress("Listening") as bar:
+            given = [
+                as_log(i, recogniser, speakers, bar.at) if is_recording(i) else log
+                for i, log in zip(inputs, given, strict=True)
+            ]
     with progress("Loading the model") as bar, start(model, causes, device) as (tagger, n_workers):
         bar.describe("Labelling")
         summary = annotate_logs(
-            [sys.stdin.buffer if i == "-" else Path(i) for i in inputs],
+            given,
             sys.stdout.buffer if out == "-" else Path(out),
             tagger=tagger,
             input_format=input_format,

@@ -22,8 +22,9 @@ from ui.commands.maintain import maintain
 from ui.commands.models import models
 from ui.commands.serve import serve
 from ui.commands.train import train
+from ui.commands.transcribe import transcribe
 
-COMMANDS = (serve, annotate, chat, ask, evaluate, train, models, bench, keys)
+COMMANDS = (serve, annotate, transcribe, chat, ask, evaluate, train, models, bench, keys)
 """In the order in which help lists them."""
 
 app = typer.Typer(

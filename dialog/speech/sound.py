@@ -1,0 +1,211 @@
+"""A recording as samples: any file that libsndfile reads, at 16 kHz, one microphone or a channel for each speaker.
+
+The samples lie in a temporary file that is mapped, so that three hours cost no more memory than three minutes.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from dialog.conversation import Caveat
+
+RATE = 16_000
+"""Samples a second of everything behind this file: what recognisers expect."""
+LONGEST_S = 12 * 3600.0
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+MOST_CHANNELS = 16
+
+_CONVERTED = (".m4a", ".mp4", ".aac", ".webm")
+_PART_S, _AROUND_S = 20, 1  # whole seconds, so that both rates count whole samples
+_CLIPPED = 0.999
+_MUCH_CLIPPED = 0.001  # of all samples
+_APART = 0.5  # of loudness: below this correlation, and each alone at times, two channels are two speakers
+_ALONE = 0.02
+
+
+class NotSound(ValueError):
+    """The file holds no sound we can read; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """A recording. `samples` (n, C) int16 at RATE, full scale 32,768; C is 2 where each channel has its speaker."""
+
+    name: str
+    samples: NDArray[np.int16]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.samples) / RATE
+
+    def part(self, start: float, end: float, channel: int = 0) -> NDArray[np.float32]:
+        """The samples between two times in seconds, full scale 1."""
+        cut = self.samples[max(0, round(start * RATE)) : max(0, round(end * RATE)), channel]
+        return cut.astype(np.float32) / np.float32(32768)
+
+
+def read_sound(path: str | Path) -> Sound:
+    """The recording in a file. NotSound for one that holds none, or too much; OSError where it cannot be opened."""
+    path = Path(path)
+    with path.open("rb") as file:  # raises what is to be said
+        if not file.read(1):
+            raise NotSound(f"{path.name}: the file is empty")
+    if path.suffix.lower() in _CONVERTED:
+        with tempfile.TemporaryDirectory() as folder:
+            return _read(_converted(path, Path(folder)), path)
+    return _read(path, path)
+
+
+def _converted(path: Path, folder: Path) -> Path:
+    ffmpeg = shutil.which("ffmpeg")
+    kind = path.suffix[1:].lower()
+    if ffmpeg is None:
+        raise NotSound(f"{path.name}: {kind} needs ffmpeg, which is not installed; save it as wav, flac, ogg or mp3")
+    out = folder / "sound.wav"
+    command = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path.absolute()), "-vn", "-t", str(LONGEST_S), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode or not out.exists():
+        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise NotSound(f"{path.name}: ffmpeg could not read it: {said[:200]}")
+    return out
+
+
+def _read(path: Path, called: Path) -> Sound:
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        raise NotSound(f"{called.name}: no sound in it that can be read ({error.error_string.rstrip('.')})") from None
+    with file:
+        rate, channels = file.samplerate, file.channels
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE or channels > MOST_CHANNELS:
+            raise NotSound(
+                f"{called.name}: {channels} channels at {rate:,} samples a second; expected at most {MOST_CHANNELS}, "
+                f"and from {LOWEST_RATE:,} to {HIGHEST_RATE:,}"
+            )
+        if file.frames / rate > LONGEST_S and file.frames < 2**62:
+            raise NotSound(f"{called.name}: {file.frames / rate / 3600:.1f} hours, expected at most 12; cut it first")
+        told = _Told()
+        # Not closed by us: the mapping outlives this call, and the file has no name to be left behind.
+        spool = tempfile.TemporaryFile()  # noqa: SIM115
+        width = channels if channels <= 2 else 1
+        written = 0
+        for block in _resampled(_blocks(file, told), rate):
+            spool.write((np.clip(block, -1, 32767 / 32768) * 32768).round().astype("<i2").tobytes())
+            written += len(block)
+            if written > LONGEST_S * RATE:
+                raise NotSound(f"{called.name}: longer than 12 hours; cut it first")
+    spool.flush()
+    samples: Any = np.zeros((0, width), np.int16)
+    if written:
+        samples = np.memmap(spool, dtype="<i2", mode="r", shape=(written, width))
+    spool.close()  # the mapping holds it
+    if told.fault is not None and not written:
+        raise NotSound(f"{called.name}: no sound in it that can be read ({told.fault})")
+    if width == 2 and not _one_speaker_each(samples):
+        samples = _mixed(samples)
+    return Sound(name=called.stem, samples=cast(NDArray[np.int16], samples), warnings=told.warnings())
+
+
+@dataclass
+class _Told:
+    """What reading showed."""
+
+    fault: str | None = None
+    clipped: int = 0
+    read: int = 0
+    strange: int = 0
+
+    def warnings(self) -> tuple[str, ...]:
+        found = []
+        if self.fault is not None:
+            found.append(Caveat("recording-cut-off", f"the file breaks off ({self.fault}); read up to there"))
+        if self.read and self.clipped / self.read > _MUCH_CLIPPED:
+            found.append(Caveat("recording-clipped", "the recording is overdriven in places; words may suffer"))
+        if self.strange:
+            found.append(Caveat("recording-not-finite", "some samples were no numbers and were taken for silence"))
+        return tuple(found)
+
+
+def _blocks(file: soundfile.SoundFile, told: _Told) -> Iterator[NDArray[np.float32]]:
+    """(n, C) seconds of a file, C as it is for one or two channels, mixed down for more."""
+    while True:
+        try:
+            block = file.read(file.samplerate * _PART_S, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            told.fault = error.error_string.rstrip(".")
+            return
+        if not len(block):
+            if 0 < file.frames < 2**62 and file.tell() < file.frames:
+                told.fault = "the rest is missing"
+            return
+        if not (finite := np.isfinite(block)).all():
+            told.strange += int((~finite).sum())
+            block = np.where(finite, block, 0)
+        told.read += block.size
+        told.clipped += int((np.abs(block) >= _CLIPPED).sum())
+        yield block if block.shape[1] <= 2 else block.mean(1, keepdims=True)
+
+
+def _resampled(blocks: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
+    """The same at RATE. Each part is resampled with a second on either side, so no seam can be heard."""
+    if rate == RATE:
+        yield from blocks
+        return
+    common = gcd(rate, RATE)
+    up, down = RATE // common, rate // common
+    before: NDArray[np.float32] | None = None
+    here: NDArray[np.float32] | None = next(blocks, None)
+    while here is not None:
+        # A part has whole seconds unless it is the last, so both rates count whole samples at every seam.
+        after = next(blocks, None) if len(here) == rate * _PART_S else None
+        pieces = [here]
+        if before is not None:
+            pieces.insert(0, before[-rate * _AROUND_S :])
+        if after is not None:
+            pieces.append(after[: rate * _AROUND_S])
+        out = resample_poly(np.concatenate(pieces), up, down, axis=0)
+        start = 0 if before is None else RATE * _AROUND_S
+        yield out[start : start + -(-len(here) * up // down)]
+        before, here = here, after
+
+
+def _one_speaker_each(samples: NDArray[np.int16]) -> bool:
+    """Whether two channels are two microphones: loud at other times than each other, each alone at times."""
+    n = len(samples) // (RATE // 20)
+    if n < 20:
+        return False
+    loud = np.empty((n, 2))
+    for i in range(n):  # 50 ms at a time, since the whole may be hours
+        piece = samples[i * (RATE // 20) : (i + 1) * (RATE // 20)].astype(np.float32)
+        loud[i] = np.sqrt((piece**2).mean(0))
+    top = np.percentile(loud, 99, axis=0)
+    if (top < 50).any():  # one of them is silent
+        return False
+    first_alone = ((loud[:, 0] > 0.2 * top[0]) & (loud[:, 1] < 0.1 * top[1])).mean()
+    second_alone = ((loud[:, 1] > 0.2 * top[1]) & (loud[:, 0] < 0.1 * top[0])).mean()
+    correlation = np.corrcoef(np.log1p(loud.T))[0, 1]
+    return bool(correlation < _APART and min(first_alone, second_alone) > _ALONE)
+
+
+def _mixed(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Two channels as one, in a mapped file as well."""
+    if not len(samples):
+        return samples[:, :1]
+    with tempfile.TemporaryFile() as spool:
+        for start in range(0, len(samples), RATE * _PART_S):
+            part = samples[start : start + RATE * _PART_S].astype(np.int32)
+            spool.write((part.sum(1) // 2).astype("<i2").tobytes())
+        spool.flush()
+        return cast(NDArray[np.int16], np.memmap(spool, dtype="<i2", mode="r", shape=(len(samples), 1)))
