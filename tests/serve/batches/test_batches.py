@@ -562,10 +562,11 @@ async def test_one_long_conversation_is_watched_stopped_and_gone_on_with_inside(
     two = await inside(api, begun["id"], one["utterances"], n)
     assert 0 < one["fraction"] < two["fraction"] < 1
     await asyncio.to_thread(first.stop)
-    await asyncio.sleep(0.3)  # the thread it has left behind may do one more piece, and must then have stopped
-    stopped = sum(read)
-    await asyncio.sleep(0.3)
-    assert sum(read) == stopped < n
+    stopped = -1
+    while sum(read) != stopped:  # the thread it has left behind may do one more piece, and must then have stopped
+        stopped = sum(read)
+        await asyncio.sleep(1)
+    assert stopped < n
     # As if the service had been killed: nobody put the batch back into the queue.
     storage.do_now(lambda db: db.exec_driver_sql("UPDATE batches SET state = 'running'"))
     make_worker()

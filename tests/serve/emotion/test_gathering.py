@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from serve.edge import metrics
+from serve.emotion import gathering as gathering_module
 from serve.emotion.deployment import Job, JobAnswer, padded_work
 from serve.emotion.gathering import Gatherer
 
@@ -184,12 +185,14 @@ async def test_with_one_model_what_has_waited_long_goes_between_the_pieces_of_a_
     await asyncio.gather(*tasks)
 
 
-async def test_those_who_ask_again_at_once_are_all_in_the_next_call() -> None:
+async def test_those_who_ask_again_at_once_are_all_in_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering_module, "_LINGER", 100)  # so long that no other work of this machine matters
+    monkeypatch.setattr(gathering_module, "_LINGER_SECONDS", 1)
     seen: list[int] = []
 
     async def call(jobs: list[Job]) -> list[JobAnswer]:
         seen.append(len(jobs))
-        await asyncio.sleep(0.1)  # a fifth of which the next call waits
+        await asyncio.sleep(0.01)
         return [JobAnswer() for _ in jobs]
 
     gatherer: Jobs = Gatherer(call, calls=2, most=100, size=padded_work, messages=lambda job: 1, patience=60)
