@@ -57,6 +57,12 @@ def _visual(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _speech(**options: Any) -> dict[str, Any]:
+    from dialog.bench.speech import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
@@ -66,6 +72,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "pointer": _pointer,
     "telemetry": _telemetry,
     "visual": _visual,
+    "speech": _speech,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -88,5 +95,6 @@ TAKES: dict[str, dict[str, str]] = {
     "pointer": {"data": "data", "device": "device"},
     "telemetry": {"model": "model", "repeats": "repeats", "device": "device"},
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
+    "speech": {"model": "model", "repeats": "repeats", "device": "device"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

@@ -32,11 +32,16 @@ def _convolved(u: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
 
 class _Taps(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, u: Tensor, weight: Tensor, dilation: int) -> Tensor:
-        ctx.save_for_backward(u, weight)
-        ctx.dilation = dilation
+    def forward(u: Tensor, weight: Tensor, dilation: int) -> Tensor:
         return _convolved(u, weight, dilation)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        u, weight, ctx.dilation = inputs
+        ctx.save_for_backward(u, weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:

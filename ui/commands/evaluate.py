@@ -13,14 +13,15 @@ def evaluate(
     task: Annotated[
         str,
         typer.Argument(
-            metavar="TASK", help="What to measure; `behaviour`, `causes`, `emotion`, `recall`, `telemetry`, `visual`."
+            metavar="TASK",
+            help="What to measure; `behaviour`, `causes`, `emotion`, `recall`, `speech`, `telemetry`, `visual`.",
         ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             "--data",
-            help="Labelled conversations, jsonl(.gz); visual, telemetry: a folder; recall: none; behaviour: any.",
+            help="Labelled conversations, jsonl(.gz); visual, speech, telemetry: a folder; recall: none.",
         ),
     ] = None,
     model: Annotated[
@@ -44,6 +45,9 @@ def evaluate(
     ] = None,
     questions: Annotated[
         Path | None, typer.Option(help="visual: a file of everyday questions about some of the pictures.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="speech: our train, validation or test voices alone.  [default: all]")
     ] = None,
     details: Annotated[
         bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")

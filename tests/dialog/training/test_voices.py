@@ -43,6 +43,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(data: Path, tmp_path: Path,
     assert again["si_snr_improvement"] == pytest.approx(whole["si_snr_improvement"], abs=0.05)
     steps = [json.loads(line)["step"] for line in (tmp_path / "halves" / "validation.jsonl").read_text().splitlines()]
     assert steps == [3, 6]
+    assert "2 of fsdd" in (tmp_path / "halves" / "card.md").read_text()
     assert Separator.load(tmp_path / "halves").separate(np.ones(4000, np.float32), 8000).shape == (2, 4000)
 
 
@@ -63,6 +64,15 @@ def test_a_batch_is_the_same_whenever_it_is_made(data: Path) -> None:
     torch.testing.assert_close(maker.batch(0, 5), maker.batch(0, 5))
     assert maker.batch(0, 5).shape == (2, 2, 4000)
     assert not torch.equal(maker.batch(0, 5), maker.batch(0, 6))
+
+
+def test_late_mixtures_are_of_two_voices(data: Path) -> None:
+    voices, heard = voices_of(data / "audio", "train")
+    maker = Maker(RECIPE, {"fsdd": voices["fsdd"]}, heard)
+    rng = np.random.default_rng(0)
+    first = voices["fsdd"][0]
+    again = [maker._voice(rng, True, but=first) is first for _ in range(200)]
+    assert np.mean(again) < 0.35
 
 
 def test_a_fourier_start_gives_the_mixture_back() -> None:

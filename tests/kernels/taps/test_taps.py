@@ -29,6 +29,14 @@ def test_gradients_are_those_of_differences() -> None:
     u = torch.randn(1, 9, 2, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda a, b: taps(a, b, 2), (u, weight))
+    assert torch.autograd.gradgradcheck(lambda a, b: taps(a, b, 2), (u, weight))
+
+
+def test_gradients_of_each_row_are_made_at_once() -> None:
+    u, weight = torch.randn(3, 1, 9, 2, dtype=torch.float64), torch.randn(2, 3, dtype=torch.float64)
+    one = torch.func.grad(lambda w, row: taps(row, w, 2).square().sum())
+    apart = torch.stack([one(weight, row) for row in u])
+    torch.testing.assert_close(torch.func.vmap(one, (None, 0))(weight, u), apart)
 
 
 def test_no_gradient_is_made_that_nobody_asked_for() -> None:
