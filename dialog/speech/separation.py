@@ -16,10 +16,11 @@ from models.mossformer2 import MossFormer2, MossFormer2Config
 
 Samples = NDArray[np.float32]
 
-WINDOW_S = 4.0
-OVERLAP_S = 2.0
+WINDOW_S = 2.0
+OVERLAP_S = 1.0
 """A recording is separated in windows, each begun so long before the last one ends; on what they share it shows which
-voice is which, and one is faded into the next."""
+voice is which, and one is faded into the next. A window is as long as what ours learned from: of the validation voices'
+mixtures of 3 s it separates 1.8 dB in one piece, and of 2 s 4.6."""
 LOUDNESS_OF_SILENCE = 1e-6
 
 
@@ -71,16 +72,20 @@ class Separator:
         last: _Tail | None = None
         for block in blocks:
             held = np.concatenate([held, _checked(block)])
-            while len(held) >= self.window + self.overlap:  # so that what is left at the end is no splinter
-                piece, last = self._next(held[: self.window], last)
+            while len(held) >= self.window + self.overlap:  # so that what is left at the end is a window at least
+                piece, last = self._next(held[: self.window], last, self.overlap)
                 yield piece
                 held = held[self.window - self.overlap :]
+        if len(held) > self.window:  # the last window is whole, and overlaps the one before by more
+            piece, last = self._next(held[: self.window], last, 2 * self.window - len(held))
+            yield piece
+            held = held[-self.window :]
         if len(held):
-            piece, last = self._next(held, last)
+            piece, last = self._next(held, last, min(self.overlap, len(held)))
             yield piece
             yield last.voices
 
-    def _next(self, window: Samples, last: "_Tail | None") -> tuple[Samples, "_Tail"]:
+    def _next(self, window: Samples, last: "_Tail | None", overlap: int) -> tuple[Samples, "_Tail"]:
         """What of a window is settled, and its end, into which the next one is faded."""
         voices = self._separated(window)
         signature = _signature(voices)
@@ -91,7 +96,7 @@ class Separator:
             rise = np.linspace(0, 1, n, dtype=np.float32)
             voices[:, :n] = rise * voices[:, :n] + (1 - rise) * last.voices
             signature = last.signature + signature
-        end = max(voices.shape[1] - self.overlap, 0)
+        end = voices.shape[1] - overlap
         return voices[:, :end], _Tail(voices[:, end:], signature)
 
     @torch.inference_mode()
