@@ -12,7 +12,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 """The two files of every model's folder."""
 
-EMOTION, CAUSES, VISUAL = "emotion/ekman", "causes/reccon", "visual/seqdialn"
+EMOTION, CAUSES, VISUAL, REPLY = "emotion/ekman", "causes/reccon", "visual/seqdialn", "reply/built-in"
 """The model of each task that is used where none is named."""
 TELEMETRY = "telemetry/lasers"
 """The fleet that is watched where no model is named: simulated lasers."""

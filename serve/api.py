@@ -35,12 +35,16 @@ from serve.edge.spool import Spool
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
 from serve.emotion.routes import emotion_routes
-from serve.emotion.schemas import EmotionsRequest, LabelsReply, ModelsReply
+from serve.emotion.schemas import EmotionsRequest, LabelsReply, ModelsReply, NamedResponder
 from serve.pictures.routes import visual_routes
 from serve.pictures.schemas import NewQuestion, NewVisualDialog, VisualQuestion
 from serve.pictures.sessions import VisualSessions
 from serve.pictures.viewer import Viewer
 from serve.repeats import Repeats
+from serve.replies.answerer import Answerer
+from serve.replies.answering import Answering
+from serve.replies.routes import reply_routes
+from serve.replies.schemas import ChatRequest
 from serve.storage import Storage
 from serve.telemetry.engine import Telemetry
 from serve.telemetry.routes import telemetry_routes
@@ -49,13 +53,15 @@ from serve.telemetry.units import Units
 
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
-    *(NewVisualDialog, NewQuestion, VisualQuestion, FleetSamples, NewSamples),
+    *(NewVisualDialog, NewQuestion, VisualQuestion, ChatRequest),
+    *(FleetSamples, NewSamples),
 )
 """The bodies that routes read themselves, for the document."""
 _DESCRIPTION = """Emotions in conversations, questions about pictures, and fleets under watch. Send whole conversations
 to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
 a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have devices watched by their
-measurements under `/v1/telemetry`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in
+measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
+conversation, for clients of OpenAI's API too. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in
 Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made once.
 """
 
@@ -63,6 +69,7 @@ Retry-After when to come back. With an `Idempotency-Key` a POST that makes somet
 def create_api(
     labeller: Labeller,
     viewer: Viewer,
+    answerer: Answerer,
     choice: Choice,
     storage: Storage,
     limits: Limits,
@@ -81,6 +88,7 @@ def create_api(
     app = create_app(
         labeller,
         viewer,
+        answerer,
         choice,
         storage,
         limits,
@@ -97,6 +105,7 @@ def create_api(
 def create_app(
     labeller: Labeller,
     viewer: Viewer,
+    answerer: Answerer,
     choice: Choice,
     storage: Storage,
     limits: Limits,
@@ -128,7 +137,9 @@ def create_app(
     app.include_router(
         batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path, may_call=may_call)
     )
-    app.include_router(visual_routes(VisualSessions(storage, viewer, limits), limits, may_list=may_list))
+    pictures = VisualSessions(storage, viewer, limits)
+    app.include_router(visual_routes(pictures, limits, may_list=may_list))
+    app.include_router(reply_routes(Answering(answerer, labeller, pictures, choice, limits), limits))
     units = Units(storage, telemetry or Telemetry(), limits)
     app.include_router(telemetry_routes(units, limits, may_list=may_list))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
@@ -156,7 +167,11 @@ def _operations(choice: Choice, limits: Limits, health: Health) -> APIRouter:
     @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
     async def models(request: Request) -> ModelsReply:
         """Every model there is, with the scores of its card. Those of the task `emotion` may be asked for by name."""
-        return ModelsReply(models=[*choice.cards.values(), *choice.others], request_id=request_id_of(request.scope))
+        return ModelsReply(
+            models=[*choice.cards.values(), *choice.others],
+            data=[NamedResponder(id=name) for name in choice.responders],
+            request_id=request_id_of(request.scope),
+        )
 
     @router.get("/labels", summary="Which labels there are", operation_id="list_labels", responses=declared())
     async def labels(request: Request) -> LabelsReply:

@@ -20,7 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from models.catalogue import EMOTION, TELEMETRY, VISUAL
+from models.catalogue import EMOTION, REPLY, TELEMETRY, VISUAL
 from serve.edge.access import Access
 from serve.edge.keys import PAGE, Key, Keys, hash_of, new_key, read_keys
 from serve.edge.limits import Limits
@@ -113,6 +113,39 @@ class TelemetryConfig(_Part):
     """A shipped model, or a folder of `rapport maintain train`."""
     queued: int = Field(default=16, ge=1)
     """Fleets and samples under way or waiting at once; one more is 429."""
+
+
+class RepliesConfig(_Part):
+    """The replicas that answer in conversations. A responder is loaded when it is first asked."""
+
+    responders: dict[str, str] = Field(default_factory=lambda: {REPLY: REPLY})
+    """By the name they are asked for: a shipped model or its folder, `lm:<folder or hub name>`, or `<url>#<model>` of a
+    service that speaks OpenAI's chat completions, whose key is in RAPPORT_RESPONDER_KEY. The first is the default."""
+    opener: str = "dialog.replies.choosing:open_responder"
+    """`module:name` of the function that opens a responder."""
+    network: bool = False
+    """Whether a language model that is not on this machine may be fetched from the hub."""
+    replicas: int = Field(default=1, ge=1)
+    """Processes, each with its own copy of the responders."""
+    cpus: float = Field(default=0.1, ge=0)
+    """Cores that Ray sets aside for each."""
+    gpus: float = Field(default=0.0, ge=0)
+    """GPUs, or a part of one, that Ray sets aside for each; a replica without any sees none."""
+    device: str = "auto"
+    """Where the responders run: `cpu`, `cuda`, `cuda:N` of the cards a replica sees; auto is a card if it sees one."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of one forward pass; by default every core of the machine."""
+    ongoing: int = Field(default=8, ge=1)
+    """Replies under way at once, in each replica."""
+    queued: int = Field(default=32, ge=0)
+    """Replies that wait for a replica; one more is 429."""
+
+    @field_validator("responders")
+    @classmethod
+    def _is_any(cls, value: dict[str, str]) -> dict[str, str]:
+        if not value:
+            raise ValueError("expected at least one responder")
+        return value
 
 
 class KeepConfig(_Part):
@@ -282,6 +315,7 @@ class AppConfig(BaseSettings):
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    replies: RepliesConfig = Field(default_factory=RepliesConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 
     @field_validator("root_path")

@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bench",),
         ("ray",),
         ("api", "retention"),
-        ("batches", "chats"),
+        ("batches", "chats", "replies"),
         ("emotion", "pictures", "repeats", "telemetry"),
         ("config", "storage"),
         ("database",),

@@ -10,6 +10,7 @@ SHOWN = (
     "positive_f1",
     "exact_match",
     "accuracy",
+    "hits_at_1_of_100",
     "judged_roc_area",
     "caltech_accuracy",
     "daquar_exact",
@@ -24,6 +25,7 @@ SHOWN = (
 
 _SPOKEN = {
     "ece": "calibration error",
+    "hits_at_1_of_100": "right of 100 replies",
     "judged_roc_area": "judged captions, ROC area",
     "caltech_accuracy": "Caltech-101 accuracy",
     "daquar_exact": "DAQUAR exact match",

@@ -45,6 +45,12 @@ def _pointer(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _reply(**options: Any) -> dict[str, Any]:
+    from dialog.bench.reply import measure
+
+    return measure(**options)
+
+
 def _telemetry(**options: Any) -> dict[str, Any]:
     from dialog.bench.telemetry import measure
 
@@ -70,6 +76,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "feedforward": _feedforward,
     "kernels": _kernels,
     "pointer": _pointer,
+    "reply": _reply,
     "telemetry": _telemetry,
     "visual": _visual,
     "speech": _speech,
@@ -93,6 +100,7 @@ TAKES: dict[str, dict[str, str]] = {
     "feedforward": {"repeats": "repeats", "device": "device"},
     "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
     "pointer": {"data": "data", "device": "device"},
+    "reply": {"model": "model", "repeats": "repeats", "device": "device"},
     "telemetry": {"model": "model", "repeats": "repeats", "device": "device"},
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},

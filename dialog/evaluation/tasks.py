@@ -8,6 +8,7 @@ from dialog.evaluation.behaviour import evaluate_behaviour
 from dialog.evaluation.causes import evaluate_causes
 from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
+from dialog.evaluation.reply import evaluate_reply
 from dialog.evaluation.speech import evaluate_speech
 from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.visual import evaluate_visual
@@ -17,6 +18,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "causes": evaluate_causes,
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
+    "reply": evaluate_reply,
     "speech": evaluate_speech,
     "telemetry": evaluate_telemetry,
     "visual": evaluate_visual,

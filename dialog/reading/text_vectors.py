@@ -34,10 +34,11 @@ class TextReader:
     vectors are on the CPU.
     """
 
-    def __init__(self, encoder: TextEncoder, *, cache_texts: int = 4096) -> None:
+    def __init__(self, encoder: TextEncoder, *, cache_texts: int = 4096, max_tokens: int = MAX_TOKENS) -> None:
         self.encoder = encoder.eval()
         self.width = encoder.d_model
         self._room = cache_texts
+        self._max_tokens = max_tokens
         self._cache: OrderedDict[str, TextVectors] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -61,7 +62,7 @@ class TextReader:
         return [found[text] for text in texts]
 
     def _encode(self, texts: Sequence[str]) -> list[TextVectors]:
-        tokens = self.encoder.tokenize([" ".join(text.split()) for text in texts], MAX_TOKENS)
+        tokens = self.encoder.tokenize([" ".join(text.split()) for text in texts], self._max_tokens)
         device = device_of(self.encoder)
         empty = TextVectors(torch.zeros(0, self.width, device="cpu"), torch.zeros(self.width, device="cpu"))
         out = [empty] * len(texts)

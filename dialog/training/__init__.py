@@ -198,6 +198,20 @@ def _presence(
     return train_presence(data, out, start=start, report=report, device=device)
 
 
+def _replies(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.replies import RepliesRecipe, train_replies
+
+    del start  # None: it takes none.
+    return train_replies(RepliesRecipe(), data, out, seed=seed, report=report, device=device)
+
+
 def _lasers(
     data: Path,
     out: Path,
@@ -318,6 +332,9 @@ RECIPES: dict[str, Recipe] = {
         for part, what in _PARTS.items()
     },
     **{name: _pointer(name, f"A pointer network for {row.summary}; needs no --data") for name, row in POINTERS.items()},
+    "reply/built-in": Recipe(
+        summary="Replies chosen among those people wrote; minutes on one core", train=_replies, takes_start=False
+    ),
     "telemetry/lasers": Recipe(
         summary="Simulated ageing lasers: forecast, alarm, hours left; minutes, needs no --data",
         train=_lasers,

@@ -14,6 +14,7 @@ LICENCES: dict[str, str] = {
     "emocontext": "EmoContext (SemEval-2019 task 3): no licence found for the data; research use",
     "goemotions": "GoEmotions: Apache-2.0",
     "empathetic_dialogues": "EmpatheticDialogues: CC BY-NC 4.0, which excludes commercial use",
+    "self_dialogue": "Self-dialogue Corpus (Fainberg et al. 2018): BSD-3-Clause",
     "flickr8k": "Flickr8k: pictures of Flickr's users, for non-commercial research and education",
     "snli": "SNLI statements, by way of e-SNLI: CC BY-SA 4.0 (from memory; the repository is MIT)",
     "daquar": "DAQUAR: no licence file found for the questions or the NYU Depth v2 photographs",

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import httpx
 
-from . import batch_calls, calls, picture_calls, telemetry_calls
+from . import batch_calls, calls, picture_calls, reply_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .client import LIMITS_SECONDS, answer_of, headers_of, settings
 from .conversation import Conversation
@@ -30,6 +30,7 @@ from .things import (
     Message,
     Mode,
     Model,
+    Reply,
     Round,
     State,
     VisualAnswer,
@@ -276,6 +277,41 @@ class AsyncClient:
         """As Client.delete_unit."""
         await self._do(calls.delete(f"/telemetry/units/{name}"))
 
+    async def reply(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        responder: str | None = None,
+        to_feel: str | None = None,
+        instead_of: Sequence[str] = (),
+        emotions: bool = True,
+    ) -> Reply:
+        """As Client.reply."""
+        return await self._do(
+            reply_calls.reply(messages, responder=responder, to_feel=to_feel, instead_of=instead_of, emotions=emotions)
+        )
+
+    async def stream_reply(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        responder: str | None = None,
+        to_feel: str | None = None,
+        instead_of: Sequence[str] = (),
+        emotions: bool = True,
+    ) -> AsyncIterator[str | Reply]:
+        """As Client.stream_reply."""
+        call = reply_calls.reply(
+            messages, responder=responder, to_feel=to_feel, instead_of=instead_of, emotions=emotions, stream=True
+        )
+        gathered = reply_calls.Gathered()
+        async with self._stream(call.path, method=call.method, content=call.content) as response:
+            async for line in response.aiter_lines():
+                chunk = reply_calls.event_of(line)
+                if chunk is not None and (piece := gathered.add(chunk)):
+                    yield piece
+        yield gathered.end()
+
     async def models(self) -> tuple[Model, ...]:
         """As Client.models."""
         return await self._do(calls.models())
@@ -330,9 +366,12 @@ class AsyncClient:
         return answer_of(call, response)
 
     @asynccontextmanager
-    async def _stream(self, path: str) -> AsyncIterator[httpx.Response]:
+    async def _stream(
+        self, path: str, *, method: str = "GET", content: bytes | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        kind = {} if content is None else {"Content-Type": "application/json"}
         try:
-            async with self._http.stream("GET", path) as response:
+            async with self._http.stream(method, path, content=content, headers=kind) as response:
                 if response.status_code >= 400:
                     await response.aread()
                     raise problem_of(response)

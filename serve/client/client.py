@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import orjson
 
-from . import batch_calls, calls, picture_calls, telemetry_calls
+from . import batch_calls, calls, picture_calls, reply_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .conversation import Conversation
 from .errors import ServiceError, problem_of, silence
@@ -30,6 +30,7 @@ from .things import (
     Message,
     Mode,
     Model,
+    Reply,
     Round,
     State,
     VisualAnswer,
@@ -295,6 +296,39 @@ class Client:
         """Forgets the unit for good. ServiceError 404 where there is none any more."""
         self._do(calls.delete(f"/telemetry/units/{name}"))
 
+    def reply(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        responder: str | None = None,
+        to_feel: str | None = None,
+        instead_of: Sequence[str] = (),
+        emotions: bool = True,
+    ) -> Reply:
+        """The reply to messages of a `role` and a `content` each, as OpenAI's API takes them; the service keeps
+        nothing. `to_feel` is the emotion to answer with, `instead_of` are replies that will not do; without `emotions`
+        nothing is labelled."""
+        return self._do(
+            reply_calls.reply(messages, responder=responder, to_feel=to_feel, instead_of=instead_of, emotions=emotions)
+        )
+
+    def stream_reply(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        responder: str | None = None,
+        to_feel: str | None = None,
+        instead_of: Sequence[str] = (),
+        emotions: bool = True,
+    ) -> Iterator[str | Reply]:
+        """The same piece by piece: words as they come, and at the end the whole reply. Tried once; to close it stops
+        the reply."""
+        call = reply_calls.reply(
+            messages, responder=responder, to_feel=to_feel, instead_of=instead_of, emotions=emotions, stream=True
+        )
+        with self._stream(call.path, method=call.method, content=call.content) as response:
+            yield from reply_calls.pieces(response.iter_lines())
+
     def models(self) -> tuple[Model, ...]:
         """The models there are."""
         return self._do(calls.models())
@@ -352,10 +386,11 @@ class Client:
         return answer_of(call, response)
 
     @contextmanager
-    def _stream(self, path: str) -> Iterator[httpx.Response]:
-        """An answer that may be large."""
+    def _stream(self, path: str, *, method: str = "GET", content: bytes | None = None) -> Iterator[httpx.Response]:
+        """An answer that may be large, or comes slowly; to content of JSON where there is some."""
+        kind = {} if content is None else {"Content-Type": "application/json"}
         try:
-            with self._http.stream("GET", path) as response:
+            with self._http.stream(method, path, content=content, headers=kind) as response:
                 if response.status_code >= 400:
                     response.read()
                     raise problem_of(response)

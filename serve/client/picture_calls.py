@@ -51,7 +51,7 @@ def answer(picture: Picture, question: str, rounds: Sequence[tuple[str, str]], c
         path="/visual-answers",
         content=content,
         kind=kind,
-        read=lambda value: made(VisualAnswer, value, answer=_answer(value["answer"]), boxes=_boxes(value)),
+        read=lambda value: made(VisualAnswer, value, answer=answer_of(value["answer"]), boxes=_boxes(value)),
     )
 
 
@@ -72,10 +72,11 @@ def _dialog(value: Mapping[str, Any]) -> VisualDialog:
 
 
 def _round(value: Mapping[str, Any]) -> Round:
-    return made(Round, value, answer=_answer(value["answer"]))
+    return made(Round, value, answer=answer_of(value["answer"]))
 
 
-def _answer(value: Mapping[str, Any]) -> Answer:
+def answer_of(value: Mapping[str, Any]) -> Answer:
+    """An answer about a picture."""
     return made(
         Answer,
         value,

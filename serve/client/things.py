@@ -273,6 +273,23 @@ class KeptUnit:
     model_version: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """A reply in a conversation, whole. `messages` are what each message feels, `prediction` what the reply does; None
+    where nobody looked."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    messages: tuple[Prediction | None, ...]
+    prediction: Prediction | None
+    sure: bool
+    """False where it says that there is nothing to say."""
+    picture: Answer | None
+    """The answer about the picture, where it is one."""
+    responder: str
+    responder_version: str
+
+
 def made(kind: type[T], value: Mapping[str, Any], **read: Any) -> T:
     """A thing of its JSON object; `read` are fields in another shape. What a newer service says beside them is left."""
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # every one of them is a dataclass

@@ -32,7 +32,7 @@ from serve.edge.room import Held, Room
 from serve.edge.spool import FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
 
 API_PREFIX = "/v1"
-PICTURE_PATHS = ("/visual-dialogs", "/visual-answers")
+PICTURE_PATHS = ("/visual-dialogs", "/visual-answers", "/chat/completions")
 """Where a body may have a picture in it."""
 LIMITS_VARIABLE = "RAPPORT_PROXY_LIMITS"
 """Where the HTTP proxy, which Ray starts and not we, finds its limits."""

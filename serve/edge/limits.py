@@ -102,3 +102,6 @@ class Limits(BaseModel):
 
     units_kept: int = Field(default=10_000, gt=0)
     """Units of telemetry under one key. One more is 409."""
+
+    tokens_per_reply: int = Field(default=256, gt=0)
+    """Of a language model, where a request asks for more or names no number."""

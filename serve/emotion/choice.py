@@ -15,25 +15,34 @@ TASK = "emotion"
 class Choice:
     """The emotion models of this service, by name. Only these may be asked for: a name is never a path."""
 
-    def __init__(self, cards: Mapping[str, ModelCard], default: str, others: Sequence[ModelCard] = ()) -> None:
+    def __init__(
+        self,
+        cards: Mapping[str, ModelCard],
+        default: str,
+        others: Sequence[ModelCard] = (),
+        responders: Sequence[str] = (),
+    ) -> None:
         self.cards = MappingProxyType(dict(cards))
         self.default = default
         self.others = tuple(others)
         """Models of other tasks, which are not asked for by name."""
+        self.responders = tuple(responders)
+        """The names of those who answer in conversations; the first is the default."""
 
     @classmethod
     def of(cls, config: AppConfig) -> "Choice":
         """The models of the configured catalogue, and the default one in any case."""
         shipped = imported(config.catalogue)()
         default = config.model_name
-        in_use = (default, config.visual.engine)
+        in_use = (default, config.visual.engine, next(iter(config.replies.responders.values())))
         cards = {card.name: _card(card, in_use) for card in shipped if card.task == TASK}
         if default not in cards:  # a folder of one's own
             summary = "a model of this service's own"
             cards[default] = ModelCard(
                 name=default, task=TASK, labels=[], label_set=None, summary=summary, scores={}, default=True
             )
-        return cls(cards, default, [_card(card, in_use) for card in shipped if card.task != TASK])
+        others = [_card(card, in_use) for card in shipped if card.task != TASK]
+        return cls(cards, default, others, tuple(config.replies.responders))
 
     def model(self, model: str | None, label_set: str | None, place: str) -> str:
         """The name of the model to ask. Refusal 422, at `place`, for a name or a set there is not, or both at odds."""

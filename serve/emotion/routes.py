@@ -38,7 +38,7 @@ _EXAMPLE: dict[str, Any] = {
 _PROBABILITIES = {
     "anger": 0.01, "disgust": 0.01, "fear": 0.01, "joy": 0.9, "neutral": 0.03, "sadness": 0.01, "surprise": 0.03,
 }  # fmt: skip
-_PREDICTION: dict[str, Any] = {
+PREDICTION: dict[str, Any] = {
     **{"emotion": "joy", "probability": 0.9, "probabilities": _PROBABILITIES, "sentiment": "positive"},
     **{"second": "surprise", "valence": 3.9, "arousal": 3.6, "unsure": False, "care": False},
     "tags": [{"tag": "excitement", "probability": 0.6}],
@@ -48,12 +48,12 @@ _ANSWER: dict[str, Any] = {
         {
             "id": "a",
             "utterances": [
-                {"speaker": "Ann", "text": "I finally got the job!!", "prediction": {**_PREDICTION, "causes": []}},
+                {"speaker": "Ann", "text": "I finally got the job!!", "prediction": {**PREDICTION, "causes": []}},
                 {
                     "speaker": "Bo",
                     "text": "No way, that is wonderful news!",
                     "prediction": {
-                        **_PREDICTION,
+                        **PREDICTION,
                         "causes": [
                             {
                                 "utterance": 0,

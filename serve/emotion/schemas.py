@@ -1,6 +1,6 @@
 """What crosses the wire about emotions: conversations, models, labels."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -123,10 +123,21 @@ class ModelCard(BaseModel):
     default: bool = Field(description="Answers where none is named")
 
 
+class NamedResponder(BaseModel):
+    """A responder of this service, as OpenAI's API lists its models."""
+
+    id: str = Field(description="The `model` of POST /v1/chat/completions")
+    object: Literal["model"] = "model"
+    created: int = Field(default=0, description="Not known")
+    owned_by: Literal["rapport"] = "rapport"
+
+
 class ModelsReply(BaseModel):
-    """Every model this service can use."""
+    """Every model this service can use, and under `data` its responders, as clients of OpenAI's API expect them."""
 
     models: list[ModelCard]
+    object: Literal["list"] = "list"
+    data: list[NamedResponder]
     request_id: str
 
 

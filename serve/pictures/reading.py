@@ -38,7 +38,7 @@ async def read_picture(request: Request, model: type[Model], limits: Limits) -> 
     if header.get_content_type() != "application/json":
         raise Refusal(415, "unsupported-media-type", "expected application/json or multipart/form-data")
     asked, value = await read(request, model, limits)
-    return asked, await asyncio.to_thread(_of_data_uri, value["picture"])
+    return asked, await asyncio.to_thread(of_data_uri, value["picture"])
 
 
 async def _of_form(request: Request, model: type[Model], limits: Limits) -> tuple[Model, bytes]:
@@ -79,14 +79,15 @@ def _plain(model: type[BaseModel], name: str, text: str) -> Any:
         raise _wrong(name, f"expected JSON: {error}") from None
 
 
-def _of_data_uri(text: str) -> bytes:
+def of_data_uri(text: str, place: str = "/picture") -> bytes:
+    """The bytes in a data: URI. Refusal 422, at `place`, for anything else."""
     found = _DATA.match(text)
     if found is None:
-        raise _wrong("picture", "expected data:image/...;base64,...; this service fetches no addresses")
+        raise _wrong(place[1:], "expected data:image/...;base64,...; this service fetches no addresses")
     try:
         return base64.b64decode("".join(text[found.end() :].split()), validate=True)
     except (binascii.Error, ValueError):
-        raise _wrong("picture", "what follows `base64,` is not base64") from None
+        raise _wrong(place[1:], "what follows `base64,` is not base64") from None
 
 
 def _wrong(field: str, detail: str) -> Refusal:

@@ -29,6 +29,8 @@ from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
 from serve.ray.standin import standing_in
 from serve.ray.within import CANNOT_START
+from serve.replies.answerer import RemoteAnswerer
+from serve.replies.deployment import replies_deployment
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
 from serve.telemetry.engine import Telemetry
@@ -40,7 +42,7 @@ _STOP_SECONDS = 45.0
 class Api:
     """The deployment that speaks HTTP: no model in it, state on disk."""
 
-    def __init__(self, config: AppConfig, emotion: Any, visual: Any, _batches: Any) -> None:
+    def __init__(self, config: AppConfig, emotion: Any, visual: Any, replies: Any, _batches: Any) -> None:
         # The batches find their work in the database; their handle comes so that Ray starts them with us.
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
@@ -50,6 +52,7 @@ class Api:
             emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
         )
         self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
+        self._answerer = RemoteAnswerer(replies, config.limits.answer_seconds)
         self._storage = Storage(folder / DATABASE, url=config.database_url)
         metrics.Written.begin(folder / metrics.FOLDER)
         Retention(self._storage, config.keep).start()
@@ -61,6 +64,7 @@ class Api:
         return create_api(
             self._labeller,
             self._viewer,
+            self._answerer,
             choice,
             self._storage,
             config.limits,
@@ -80,9 +84,10 @@ def build_app(config: AppConfig) -> Any:
     options: dict[str, Any] = {"num_cpus": config.api.cpus}
     if config.api.on_head_node:
         options["resources"] = {"node:__internal_head__": 0.001}
-    visual, batches = visual_deployment(config).bind(config), batches_deployment(config, options)
+    visual, replies = visual_deployment(config).bind(config), replies_deployment(config).bind(config)
+    batches = batches_deployment(config, options)
     if config.is_one_process:
-        return batches.bind(config, None, visual)
+        return batches.bind(config, None, visual, replies)
     api: Any = ray_serve.deployment(
         ray_serve.ingress()(Api),
         name="Api",
@@ -96,7 +101,7 @@ def build_app(config: AppConfig) -> Any:
         max_constructor_retry_count=3,
     )
     emotion = emotion_deployment(config).bind(config)
-    return api.bind(config, emotion, visual, batches.bind(config, emotion))
+    return api.bind(config, emotion, visual, replies, batches.bind(config, emotion))
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:

@@ -81,7 +81,7 @@ def _expect_database(path: Path, url: str | None) -> None:
 
 
 def _expect_gpus(config: AppConfig) -> None:
-    wanted = config.emotion.gpus * config.emotion.replicas + config.visual.gpus * config.visual.replicas
+    wanted = sum(part.gpus * part.replicas for part in (config.emotion, config.visual, config.replies))
     if not wanted or config.ray.address is not None:
         return
     import torch  # a second to load, and seldom needed here

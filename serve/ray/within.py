@@ -27,6 +27,7 @@ from serve.emotion.choice import Choice
 from serve.emotion.deployment import loaded
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.viewer import RemoteViewer
+from serve.replies.answerer import RemoteAnswerer
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
 from serve.telemetry.engine import Telemetry
@@ -96,6 +97,7 @@ def _api(config: AppConfig, may_call: tuple[str, ...]) -> ASGIApp:
     return create_app(
         LocalLabeller(loaded(config), seconds, work=config.emotion.batch_work),
         RemoteViewer(_Handle("Visual"), seconds),
+        RemoteAnswerer(_Handle("Replies"), seconds),
         Choice.of(config),
         storage,
         config.limits,

@@ -27,6 +27,8 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import Storage
 from tests.docs.blocks import ROOT
 from tests.docs.shell import Shell
@@ -67,7 +69,7 @@ def shell(tmp_path: Path, loaded: EmotionTagger, monkeypatch: pytest.MonkeyPatch
     storage = Storage(tmp_path / "test.sqlite")
     config = AppConfig(data_dir=tmp_path)
     viewer, labeller = LocalViewer(Pictures(config)), LocalLabeller(Taggers(config.tagger))
-    app = create_api(labeller, viewer, Choice.of(config), storage, Limits())
+    app = create_api(labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), storage, Limits())
 
     def curl(arguments: list[str], _: str) -> str:
         return asked(app, arguments)

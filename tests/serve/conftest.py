@@ -15,17 +15,21 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import Storage
 
 TAGGER = "tests.serve.fake:FakeTagger"
 CATALOGUE = "tests.serve.fake:shipped"
+OPENER = "tests.serve.fake:open_responder"
 NO_ENGINE = {"engine": "visual/none"}
 """Whatever is shipped, most tests are not about pictures, and load nothing for them."""
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> AppConfig:
-    return AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=tmp_path, visual=NO_ENGINE)  # type: ignore[arg-type]
+    parts: Any = {"visual": NO_ENGINE, "replies": {"opener": OPENER}}
+    return AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=tmp_path, **parts)
 
 
 @pytest.fixture
@@ -49,11 +53,13 @@ def make_api(config: AppConfig, storage: Storage, taggers: Taggers) -> Callable[
         labeller: Any = None,
         choice: Choice | None = None,
         viewer: Any = None,
+        answerer: Any = None,
         **further: Any,
     ) -> Any:
         found = labeller or LocalLabeller(taggers)
         seeing = viewer or LocalViewer(Pictures(config))
-        return create_api(found, seeing, choice or Choice.of(config), storage, limits or Limits(), **further)
+        answering = answerer or LocalAnswerer(Responders(config))
+        return create_api(found, seeing, answering, choice or Choice.of(config), storage, limits or Limits(), **further)
 
     return make
 

@@ -1,13 +1,14 @@
 """A tagger that needs no weights: it reads the emotion off the words, and remembers how many messages it has seen."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.labels import LABEL_SETS, SENTIMENT
+from dialog.replies.port import Piece, ResponderUnavailable
 
 WORDS = {"joy": ("job", "wonderful", "great"), "sadness": ("leaving", "sad"), "anger": ("hate",)}
 
@@ -160,3 +161,50 @@ def shipped() -> list[FakeCard]:
         FakeCard("emotion/missing", "emotion", LABEL_SETS["dailydialog"], "its weights are gone", {}),
         FakeCard("visual/daquar", "visual", (), "not for emotions", {}),
     ]
+
+
+class FakeResponder:
+    """Says what the last message says, word by word; `nothing` has no answer, `broken` breaks off after a word.
+
+    How many replies were stopped before their end is counted, and what was asked is kept.
+    """
+
+    name = "fake"
+    version = "fake@1"
+    stopped: ClassVar[int] = 0
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def reply(
+        self,
+        conversation: Conversation,
+        *,
+        speaker: str = "assistant",
+        to_feel: str | None = None,
+        instead_of: Sequence[str] = (),
+        most: int = 256,
+    ) -> Iterator[Piece]:
+        last = conversation.utterances[-1]
+        said = [(u.speaker, u.text, u.emotion) for u in conversation.utterances]
+        self.asked.append({"said": said, "to_feel": to_feel, "instead_of": list(instead_of), "most": most})
+        if "nothing" in last.text:
+            yield Piece("I don't know.", "stop", None, False)
+            return
+        words = f"You say: {last.text}{' again' * len(instead_of)}".split()[:most]
+        try:
+            for word in words:
+                if "slow" in last.text:
+                    time.sleep(0.05)
+                yield Piece(word + " ")
+                if "broken" in last.text:
+                    raise ResponderUnavailable("https://secret.example does not answer")
+        except GeneratorExit:
+            type(self).stopped += 1
+            raise
+        yield Piece("", "stop", "joy")
+
+
+def open_responder(name: str = "", *, network: bool = False, device: str | None = None) -> FakeResponder:
+    """As dialog.replies.choosing.open_responder."""
+    if "missing" in name:
+        raise ValueError(f"no responder {name}")
+    return FakeResponder()

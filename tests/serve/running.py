@@ -51,6 +51,7 @@ class Running:
             "OMP_NUM_THREADS": "1",
             "RAPPORT_TAGGER": "tests.serve.fake:FakeTagger",
             "RAPPORT_CATALOGUE": "tests.serve.fake:shipped",
+            "RAPPORT_REPLIES__OPENER": "tests.serve.fake:open_responder",
             **{f"RAPPORT_{name.upper()}": str(value) for name, value in given.items()},
             **(environment or {}),
         }

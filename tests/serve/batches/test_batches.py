@@ -28,6 +28,8 @@ from serve.emotion.labeller import LocalLabeller
 from serve.emotion.long import LongJob, Stopped, take_turn
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import Storage
 from tests.serve.conftest import client_of
 from tests.serve.database import released
@@ -487,7 +489,15 @@ async def test_where_others_can_reach_the_service_it_lists_nothing(
     from serve.emotion.choice import Choice
 
     viewer = LocalViewer(Pictures(config))
-    app = create_api(LocalLabeller(taggers), viewer, Choice.of(config), storage, Limits(), may_list=False)
+    app = create_api(
+        LocalLabeller(taggers),
+        viewer,
+        LocalAnswerer(Responders(config)),
+        Choice.of(config),
+        storage,
+        Limits(),
+        may_list=False,
+    )
     async with client_of(app) as client:
         assert (await client.get("/batches")).status_code == 403
     for host, private in (("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)):

@@ -24,6 +24,8 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import Storage
 from ui.commands.main import run
 
@@ -42,7 +44,9 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.fixture
 async def api(config: AppConfig, storage: Storage, taggers: Taggers) -> AsyncIterator[httpx.AsyncClient]:
     labeller, viewer = LocalLabeller(taggers), LocalViewer(Pictures(config))
-    app = create_api(labeller, viewer, Choice.of(config), storage, Limits(), keys=ALL)
+    app = create_api(
+        labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), storage, Limits(), keys=ALL
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/v1") as client:
         yield client
 

@@ -24,6 +24,8 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import BATCHES, Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
 
@@ -39,7 +41,9 @@ class Served:
         config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, visual=visual)  # type: ignore[arg-type]
         self.storage = Storage(folder / "test.sqlite")
         labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
-        api = create_api(labeller, viewer, Choice.of(config), self.storage, LIMITS, keys=keys)
+        api = create_api(
+            labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), self.storage, LIMITS, keys=keys
+        )
         self.stopping = folder / "stopping"
         spool = Spool(folder / BATCHES, LIMITS)
         access = Access(host="127.0.0.1")

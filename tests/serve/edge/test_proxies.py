@@ -20,6 +20,8 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import BATCHES, Storage
 
 PROXIES = ["10.0.0.0/8", "::1"]
@@ -113,7 +115,9 @@ async def service(
 
     def serve(access: Access) -> httpx.AsyncClient:
         labeller, viewer = LocalLabeller(taggers), LocalViewer(Pictures(config))
-        app = create_api(labeller, viewer, Choice.of(config), storage, Limits(), access=access)
+        app = create_api(
+            labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), storage, Limits(), access=access
+        )
         front = Door(app, Limits(), spool=Spool(tmp_path / BATCHES, Limits()), front=True, access=access)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://mood.example.org")
         clients.append(client)

@@ -18,6 +18,8 @@ from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
+from serve.replies.answerer import LocalAnswerer
+from serve.replies.deployment import Responders
 from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
 from tests.serve.in_process import InProcess
@@ -65,7 +67,11 @@ def serving(tmp_path: Path) -> Iterator[Serving]:
     labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
 
     def serve(**limits: Any) -> tuple[Client, Watching]:
-        watching = Watching(create_api(labeller, viewer, Choice.of(config), storage, Limits(**limits)))
+        watching = Watching(
+            create_api(
+                labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), storage, Limits(**limits)
+            )
+        )
         clients.append(Client("http://test", transport=watching))
         return clients[-1], watching
 

@@ -1,0 +1,1 @@
+"""Replies: what may be answered in a conversation, one kind of responder a file."""

@@ -1,0 +1,131 @@
+"""The default responder: of the replies people wrote, the one nearest to what was said."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from dialog.conversation import Conversation, Utterance
+from dialog.language import unfamiliar
+from dialog.reading.text_vectors import TextReader
+from dialog.replies.bank import ReplyBank
+from dialog.replies.pairs import messages_of
+from dialog.replies.port import Piece
+from models import checkpoint
+from models.catalogue import REPLY, path_of
+from models.device import Where, choose_device
+from models.encoders.text import BUILT_IN, TextEncoder
+from models.responder.config import TowersConfig
+from models.responder.model import ReplyTowers
+
+MAX_TOKENS = 48
+"""Of one message; what is longer is cut."""
+NOTHING_TO_SAY = ("I don't know what to say to that.", "I don't know what to say to that either, I'm afraid.")
+"""What is said where no reply is near, the second where the first was just said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltInConfig:
+    """The towers, and how near a reply must be."""
+
+    towers: TowersConfig
+    threshold: float
+    """The least cosine of a context and the reply chosen for it."""
+    encoder: str = BUILT_IN
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.threshold <= 1:
+            raise ValueError(f"threshold {self.threshold} is no cosine, -1 to 1")
+
+
+class BuiltInResponder:
+    """Chooses among the bank's replies; says none twice in a dialogue, and says so where none is near.
+
+    responder = BuiltInResponder.load()
+    whole(responder.reply(Conversation.parse("Ann: I lost my keys again!")))
+    """
+
+    def __init__(
+        self, name: str, version: str, config: BuiltInConfig, reader: TextReader, towers: ReplyTowers, bank: ReplyBank
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.config = config
+        self.reader = reader
+        self.towers = towers.eval()
+        self.bank = bank
+
+    @classmethod
+    def load(cls, name: str | Path = REPLY, *, device: Where = None) -> Self:
+        """A shipped model by name, or a folder that holds one; ValueError says what is missing."""
+        folder = path_of(str(name))
+        config, tensors = checkpoint.read(folder, BuiltInConfig)
+        where = choose_device(device)
+        towers = checkpoint.fill(ReplyTowers(config.towers), tensors, folder).float().to(where)
+        bank = ReplyBank.load(folder, config.towers.d_out)
+        reader = TextReader(TextEncoder.load(config.encoder, device=where), cache_texts=512, max_tokens=MAX_TOKENS)
+        label = str(name) if not Path(name).is_dir() else folder.name
+        return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, reader, towers, bank)
+
+    def reply(
+        self,
+        conversation: Conversation,
+        *,
+        speaker: str = "assistant",
+        to_feel: str | None = None,
+        instead_of: Collection[str] = (),
+        most: int = 256,
+    ) -> Iterator[Piece]:
+        """As `Responder.reply` says; a word a piece. `speaker` and `most` change nothing: what people wrote is short,
+        and nobody's."""
+        del speaker, most
+        if not conversation.utterances:
+            raise ValueError("a reply answers a message: the conversation has none")
+        said = [u.text for u in conversation.utterances] + list(instead_of)
+        text, emotion = self._chosen(conversation.utterances, to_feel, said)
+        sure = text is not None
+        if text is None:
+            text = next((t for t in NOTHING_TO_SAY if t not in said[-2:]), NOTHING_TO_SAY[0])
+        *first, last = re.findall(r"\S+\s*", text)
+        for word in first:
+            yield Piece(word)
+        yield Piece(last, "stop", emotion, sure)
+
+    def _chosen(
+        self, utterances: Sequence[Utterance], to_feel: str | None, said: Collection[str]
+    ) -> tuple[str | None, str | None]:
+        last = utterances[-1]
+        if not any(c.isalnum() for c in last.text) or unfamiliar([last.text]):
+            return None, None
+        place, score = self.bank.best(self.context(utterances, to_feel), said)
+        if score < self.config.threshold:
+            return None, None
+        reply = self.bank.replies[place]
+        return reply.text, reply.emotion
+
+    @torch.inference_mode()
+    def context(self, utterances: Sequence[Utterance], to_feel: str | None = None) -> Tensor:
+        """Where the conversation lies (d_out,), on the CPU."""
+        device = self.towers.context_skip.weight.device
+        texts = messages_of(utterances[-self.config.towers.n_messages :][::-1])
+        messages = stacked([v.sentence for v in self.reader.read(texts)], self.config.towers.n_messages)
+        last = utterances[-1]
+        felt = last.prediction.emotion if last.prediction else last.emotion
+        emotions = (torch.tensor([self._emotion(e)], device=device) for e in (felt, to_feel))
+        return self.towers.context(messages[None].to(device), *emotions)[0].cpu()
+
+    def _emotion(self, name: str | None) -> int:
+        """Its place; what is no emotion of the towers' is not known to them."""
+        known = self.config.towers.emotions
+        return known.index(name) if name in known else len(known)
+
+
+def stacked(vectors: Sequence[Tensor], n: int) -> Tensor:
+    """Sentence vectors (n, D) of as many messages, zeros where there are fewer."""
+    out = torch.zeros(n, len(vectors[0]), device="cpu")
+    out[: len(vectors)] = torch.stack(list(vectors))
+    return out

@@ -1,0 +1,68 @@
+"""Which of the replies people wrote may be said again to anybody: no names, dates, numbers, facts, or offence.
+
+Lists and shapes of words, no judgement: what is refused is refused for a word in it, and some that should be is not.
+"""
+
+import re
+
+from dialog.replies.pairs import same_text
+
+FEWEST_WORDS, MOST_WORDS = 2, 22
+
+_SHAPE = re.compile(r"[A-Za-z][A-Za-z ,.!?'’;:\-]*[.!?]?")
+_OFFENCE = (
+    r"fuck\w*|shit\w*|bitch\w*|bastard\w*|ass|asses|asshole\w*|damn\w*|crap\w*|hell|whore\w*|slut\w*|dick|cock|pussy|"
+    r"nigg\w*|fag\w*|retard\w*|idiot\w*|stupid\w*|moron\w*|dumb\w*|jerk\w*|ugly|fat|kill\w*|murder\w*|suicid\w*|die|"
+    r"dead|death|rape\w*|gun\w*|drug\w*|drunk\w*|sex\w*|sexy|naked|porn\w*|hate you|shut up|shame on you|gay|lesbian|"
+    r"god|jesus|christ|lord|racis\w*|terroris\w*|nazi\w*|black people|white people|negro\w*|chink\w*|loser\w*"
+)
+_NUMBERS = (
+    r"two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|"
+    r"eighty|ninety|hundreds?|thousands?|millions?|billions?|half past|quarter|dozen|percent|per cent"
+)
+_DATES = (
+    r"monday|tuesday|wednesday|thursday|friday|saturday|sunday|january|february|march|april|june|july|august|"
+    r"september|october|november|december|today|tonight|tomorrow|yesterday|o'clock|noon|midnight|"
+    r"(?:last|next|this) (?:week|month|year|night|summer|winter|spring|fall|weekend|season)|christmas|halloween|easter"
+)
+_FACTS = (
+    r"president|government|america\w*|china|chinese|english|england|british|france|french|japan\w*|german\w*|russia\w*|"
+    r"american|europe\w*|dollars?|yuan|rmb|pounds?|euros?|cents?|miles?|kilos?|meters?|degrees|price|discount|"
+    r"company|manager|boss|interview|salary|contract|order|invoice|shipment|products?|goods|bank|account|deposit|loan|"
+    r"reservation|check-?in|room|hotel|flight|ticket\w*|passport|luggage|menu|waiter|bus|taxi|train|station|airport|"
+    r"doctor|medicine|pills?|symptoms?|prescription|diagnos\w*|vote\w*|election|law|lawyer|police|court|"
+    r"movies?|films?|actors?|actress\w*|directors?|directed|played|plays|starring|album\w*|songs?|bands?|singers?|"
+    r"concert\w*|lyrics|guitar\w*|drummer\w*|rap|rapper\w*|team\w*|games?|season\w*|quarterback\w*|coach\w*|league|"
+    r"championship|players?|scenes?|characters?|sequel\w*|trilogy|villain\w*|book|books|episode\w*|cast|soundtrack|"
+    r"football|baseball|basketball|hockey|music|genre|hip hop|disney|star wars|marvel|beatles|he|she|him|her|his|hers"
+)
+_OWN_LIFE = (
+    r"my (?:\w+ )?(?:wife|husband|son|daughter|kids?|child(?:ren)?|mother|father|mom|mum|dad|parents|brother|sister|"
+    r"family|boyfriend|girlfriend|friends?|roommate|house|home|apartment|car|job|work|office|school|class\w*|dog|cat|"
+    r"name|teacher|uncle|aunt|cousin|grand\w+|birthday|wedding|money|stomach|head|back|leg|arm|hair)|"
+    r"i (?:work|live|was born|grew up|study|studied|graduated)|i'm (?:a|an|from|married|single|pregnant|\w+teen)\b|"
+    r"sir|madam|ma'am|miss|mrs|mr|ms|dr|honey|darling|sweetheart|baby|dear|daddy|mommy|mom|dad|son|professor|"
+    r"here you are|"
+    r"this is \w+ speaking|may i help|can i help you|how may i|i love you|marry me|kiss"
+)
+_REFUSED = re.compile(rf"\b(?:{_OFFENCE}|{_NUMBERS}|{_DATES}|{_FACTS}|{_OWN_LIFE})\b", re.IGNORECASE)
+_CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b(?!I\b|I')[A-Z]")
+
+
+def may_be_said(reply: str) -> bool:
+    """Whether a reply, tidied, may stand among those that are offered to anybody.
+
+    >>> may_be_said("That sounds wonderful!"), may_be_said("I met Tom on Monday.")
+    (True, False)
+    """
+    words = same_text(reply).split()
+    if not FEWEST_WORDS <= len(words) <= MOST_WORDS or _SHAPE.fullmatch(reply) is None:
+        return False
+    return _REFUSED.search(" ".join(words)) is None and _CAPITAL.search(reply) is None
+
+
+def as_written(reply: str) -> str:
+    """With a capital at the beginning and after a full stop, the word I large, and a mark at the end."""
+    reply = re.sub(r"\bi\b", "I", reply)
+    reply = re.sub(r"(^|[.!?] )([a-z])", lambda m: m[1] + m[2].upper(), reply)
+    return reply if reply[-1] in ".!?" else reply.rstrip(" ,;:-") + "."

@@ -1,0 +1,1 @@
+"""Two towers that find a reply: one reads what was said, the other what may be answered."""
