@@ -1,5 +1,6 @@
 """The default responder: of the replies people wrote, the one nearest to what was said."""
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor
 from dialog.conversation import Conversation, Utterance
 from dialog.language import unfamiliar
 from dialog.reading.text_vectors import TextReader
-from dialog.replies.bank import ReplyBank
+from dialog.replies.bank import TEXTS, VECTORS, ReplyBank
 from dialog.replies.pairs import messages_of
 from dialog.replies.port import Piece
 from models import checkpoint
@@ -69,7 +70,7 @@ class BuiltInResponder:
         bank = ReplyBank.load(folder, config.towers.d_out)
         reader = TextReader(TextEncoder.load(config.encoder, device=where), cache_texts=512, max_tokens=MAX_TOKENS)
         label = str(name) if not Path(name).is_dir() else folder.name
-        return cls(label, f"{label}@{checkpoint.content_hash(folder)}", config, reader, towers, bank)
+        return cls(label, f"{label}@{_content_hash(folder)}", config, reader, towers, bank)
 
     def reply(
         self,
@@ -122,6 +123,14 @@ class BuiltInResponder:
         """Its place; what is no emotion of the towers' is not known to them."""
         known = self.config.towers.emotions
         return known.index(name) if name in known else len(known)
+
+
+def _content_hash(folder: Path) -> str:
+    """The first 12 hex digits of a SHA-256 over the model and its replies."""
+    digest = hashlib.sha256(checkpoint.content_hash(folder).encode())
+    for name in (TEXTS, VECTORS):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def stacked(vectors: Sequence[Tensor], n: int) -> Tensor:

@@ -4,6 +4,8 @@ Lists and shapes of words, no judgement: what is refused is refused for a word i
 """
 
 import re
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from dialog.replies.pairs import same_text
 
@@ -46,17 +48,31 @@ _OWN_LIFE = (
     r"this is \w+ speaking|may i help|can i help you|how may i|i love you|marry me|kiss"
 )
 _REFUSED = re.compile(rf"\b(?:{_OFFENCE}|{_NUMBERS}|{_DATES}|{_FACTS}|{_OWN_LIFE})\b", re.IGNORECASE)
+_MYSELF = frozenset({"i", "i'm", "i'll", "i've", "i'd"})
 _CAPITAL = re.compile(r"(?<![.!?] )(?<!^)\b(?!I\b|I')[A-Z]")
 
 
-def may_be_said(reply: str) -> bool:
-    """Whether a reply, tidied, may stand among those that are offered to anybody.
+def known_words(texts: Iterable[str], at_least: int = 5) -> frozenset[str]:
+    """The words of texts that are written as one writes: those that stand there in small letters so often, and four
+    times as often as with a capital in the middle of a sentence. No names, and nothing rare or misspelt."""
+    small, large = Counter[str](), Counter[str]()
+    for text in texts:
+        for word in re.findall(r"(?<![.!?] )(?<!^)\b[A-Za-z']+", text):
+            (small if word.islower() else large)[word.lower()] += 1
+    return frozenset(w for w, n in small.items() if n >= at_least and n >= 4 * large[w]) | _MYSELF
+
+
+def may_be_said(reply: str, known: Collection[str] | None = None) -> bool:
+    """Whether a reply, tidied, may stand among those that are offered to anybody; where there are `known` words, of
+    these alone.
 
     >>> may_be_said("That sounds wonderful!"), may_be_said("I met Tom on Monday.")
     (True, False)
     """
     words = same_text(reply).split()
     if not FEWEST_WORDS <= len(words) <= MOST_WORDS or _SHAPE.fullmatch(reply) is None:
+        return False
+    if known is not None and not all(word in known for word in words):
         return False
     return _REFUSED.search(" ".join(words)) is None and _CAPITAL.search(reply) is None
 

@@ -17,7 +17,7 @@ from dialog.labels import LABEL_SETS
 from dialog.reading.text_vectors import TextReader
 from dialog.replies.bank import ReplyBank, Written
 from dialog.replies.built_in import MAX_TOKENS, BuiltInConfig
-from dialog.replies.fit import as_written, may_be_said
+from dialog.replies.fit import as_written, known_words, may_be_said
 from dialog.replies.pairs import Pair, pairs, same_text, tidy
 from dialog.training.best import Best
 from dialog.training.card import write_card
@@ -47,6 +47,8 @@ class RepliesRecipe:
     validation: Mapping[str, int] = field(default_factory=lambda: {"dailydialog": 250, "empathetic_dialogues": 500})
     said_again: tuple[str, ...] = ("dailydialog", "self_dialogue")
     """The corpora whose replies are offered."""
+    well_written: str = "dailydialog"
+    """The corpus whose words may stand in a reply, names and rare ones left out."""
     towers: TowersConfig = field(default_factory=lambda: TowersConfig(emotions=LABEL_SETS["ekman"]))
     batch: int = 512
     epochs: float = 12
@@ -231,10 +233,11 @@ def _bank(
     """What may be said again, each text once, those said by most first and then by chance."""
     found: dict[str, tuple[Written, int]] = {}
     times: dict[str, int] = {}
+    known = known_words(p.reply for p in asked[recipe.well_written])
     for corpus in recipe.said_again:
         for p in asked[corpus]:
             text, same = as_written(tidy(p.reply)), same_text(p.reply)
-            if may_be_said(text):
+            if may_be_said(text, known):
                 times[same] = times.get(same, 0) + 1
                 found.setdefault(same, (Written(text, in_ekman(p.to_feel), corpus), place[p.reply]))
     keys = sorted(found)

@@ -42,7 +42,7 @@ class Answering:
     async def answer(self, asked: ChatRequest, owner: str) -> "Answered":
         """The answer, begun: its first piece is there. Refusal 404 for a responder there is not, 422 for messages that
         nobody can answer, 429 and 503 as those asked say."""
-        model = asked.model or self._choice.responders[0]
+        model = asked.model or next(iter(self._choice.responders), "")
         if model not in self._choice.responders:
             raise not_found("responder")
         turns = [_turn(i, m) for i, m in enumerate(asked.messages)]

@@ -13,7 +13,7 @@ from tests.docs.tables import ratio, table
 
 RUNS = Path(__file__).parents[2] / "docs" / "measured" / "bench"
 LENGTHS = (256, 4096, 16384)
-COSTS = ("emotion", "annotate", "visual")
+COSTS = ("emotion", "annotate", "reply", "visual")
 """The suites whose rows stand together in one table of ratios."""
 _RECALL_NAMES = {
     "rat": "rat (L=16)",

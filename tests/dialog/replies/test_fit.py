@@ -1,7 +1,7 @@
 import pytest
 
 from dialog.conversation import Conversation, Utterance
-from dialog.replies.fit import as_written, may_be_said
+from dialog.replies.fit import as_written, known_words, may_be_said
 from dialog.replies.pairs import pairs, tidy
 
 
@@ -42,3 +42,11 @@ def test_a_pair_has_the_last_message_first_and_nobody_answers_himself():
         (("two", "one"), "three", "two", "three"),
         (("three", "two"), "four", "three", "four"),
     ]
+
+
+def test_a_word_that_is_mostly_a_name_or_rare_is_not_known():
+    known = known_words(["I see that Nigel and will go.", "You will see will, and Will goes."] * 6, at_least=5)
+    assert {"see", "and"} <= known
+    assert not {"nigel", "tom"} & known
+    assert may_be_said("I see that and go.", known)
+    assert not may_be_said("Nigel, I see that.", known)

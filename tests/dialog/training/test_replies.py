@@ -27,7 +27,7 @@ RECIPE = RepliesRecipe(
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "dailydialog"
     folder.mkdir()
-    for split, n in (("train", 260), ("validation", 60)):
+    for split, n in (("train", 270), ("validation", 60)):
         chats = made_up_chats(n, seed=n)
         kind = Utterance(speaker="Q", text="That sounds really lovely .", emotion="happiness")
         rows = [

@@ -145,7 +145,7 @@ def test_the_examples_of_its_readme_run(
             names,
         )
     shown = capsys.readouterr().out
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
     assert "Ann joy 0.8" in shown
     assert "['joy']" in shown
     assert "done 1.0" in shown

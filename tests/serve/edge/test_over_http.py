@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ from serve.pictures.viewer import LocalViewer
 from serve.replies.answerer import LocalAnswerer
 from serve.replies.deployment import Responders
 from serve.storage import BATCHES, Storage
-from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
+from tests.serve.conftest import CATALOGUE, NO_ENGINE, OPENER, TAGGER
 
 LIMITS = Limits(waiting_requests=8, idle_seconds=1.5, upload_seconds=5)
 TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]}
@@ -37,8 +38,8 @@ class Served:
     """A server in a thread, and where it is."""
 
     def __init__(self, folder: Path, *, engine: str = NO_ENGINE["engine"], keys: Keys | None = None) -> None:
-        visual = {"engine": engine, "threads": 1}
-        config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, visual=visual)  # type: ignore[arg-type]
+        parts: Any = {"visual": {"engine": engine, "threads": 1}, "replies": {"opener": OPENER}}
+        config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, **parts)
         self.storage = Storage(folder / "test.sqlite")
         labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
         api = create_api(
