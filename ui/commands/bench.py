@@ -15,7 +15,8 @@ def bench(
     suite: Annotated[str | None, typer.Argument(metavar="SUITE", help="What to measure; see --list.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
     model: Annotated[
-        str | None, typer.Option(help="emotion, annotate, reply, speech, telemetry, visual, serve: the model to measure.")
+        str | None,
+        typer.Option(help="emotion, annotate, reply, speech, telemetry, visual, serve: the model to measure."),
     ] = None,
     data: Annotated[
         Path | None,
