@@ -51,8 +51,9 @@ def advice_of(outlook: Outlook | None, standing: Standing, unit_of_time: str) ->
 
 
 def left_in_words(outlook: Outlook | None, unit_of_time: str) -> str:
-    """`120 h (80 to 190)`; `more than 2,000 h` at the longest life the model tells."""
-    if outlook is None:
+    """`120 h (80 to 190)`; `more than 2,000 h` at the longest life the model tells; none of a unit whose own
+    level is still being learned."""
+    if outlook is None or not outlook.ready:
         return "not known"
     unit_of_time = CALLED.get(unit_of_time, unit_of_time)
     if outlook.beyond:

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from dialog.formats.words import words
@@ -115,7 +116,16 @@ def layout_of(
             notes.append(f"left out, since their cells are no numbers: {', '.join(texts)[:200]}")
         if not measured:
             raise UnreadableTable(f"no column holds measurements; {_there(names)}")
-        if found == "long" and "unit" not in roles:
+        if (
+            found == "long"
+            and "unit" not in roles
+            and (named := _naming(names, rows, texts, roles.get("time"))) is not None
+        ):
+            roles["unit"] = named
+            notes = [f"units were told apart by the column {names[named]}"]
+            if texts := [name for name in texts if name != names[named]]:
+                notes.append(f"left out, since their cells are no numbers: {', '.join(texts)[:200]}")
+        elif found == "long" and "unit" not in roles:
             notes.append("no column for the unit; every row was taken to be of one and the same")
     if "time" not in roles and found in ("long", "units"):
         notes.append("no column for the time; rows were counted")
@@ -190,6 +200,29 @@ def _measured(
         else:
             texts.append(names[i])
     return tuple(measured), texts
+
+
+def _naming(names: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[str], time: int | None) -> int | None:
+    """The column of words that names units, where nobody says which: time goes on within each of its words, and goes
+    back from one to another."""
+    if time is None:
+        return None
+    try:
+        clock = [x if (x := as_number(row[time])) is not None else as_instant(row[time]) for row in rows]
+    except ValueError:
+        return None
+    if all(a < b for a, b in pairwise(clock)):
+        return None
+    for i in (list(names).index(name) for name in texts):
+        last: dict[str, float] = {}
+        for row, now in zip(rows, clock, strict=True):
+            word = "" if row[i] is None else str(row[i]).strip()
+            if not word or not now > last.get(word, -math.inf):
+                break
+            last[word] = now
+        else:
+            return i
+    return None
 
 
 def _time(

@@ -107,6 +107,14 @@ def test_a_table_in_no_order_is_put_in_it() -> None:
     assert any("order of time" in word for word in reading.notes)
 
 
+def test_a_column_in_which_time_starts_anew_names_the_units() -> None:
+    reading = read("pump,state,hour,vibration\n" + "".join(f"P{i // 5},ok,{i % 5},{i}\n" for i in range(15)))
+    assert [one.unit for one in reading.fleet] == ["P0", "P1", "P2"]
+    assert any("told apart by the column pump" in word for word in reading.notes)
+    one = read("state,hour,x\n" + "".join(f"{'warm' if i > 3 else 'ok'},{i},{i}\n" for i in range(9)))
+    assert len(one.fleet.series) == 1
+
+
 def test_what_nobody_told_is_said() -> None:
     one = read("x,y\n1,2\n3,4\n")
     assert one.fleet.time_unit == "cycle"
