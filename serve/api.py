@@ -19,6 +19,9 @@ from serve.batches.worker import folder_of
 from serve.chats.routes import CHAT_ID, chat_routes
 from serve.chats.schemas import MessagePatch, NewChat, NewCorrection, NewMessage, SaidMessages
 from serve.chats.sessions import Sessions
+from serve.correction.deployment import LocalMender, Mender
+from serve.correction.routes import correction_routes
+from serve.correction.schemas import CorrectionsRequest
 from serve.edge import logs, metrics, timing
 from serve.edge.access import Access
 from serve.edge.direct import Direct
@@ -54,13 +57,13 @@ from serve.telemetry.units import Units
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
     *(NewVisualDialog, NewQuestion, VisualQuestion, ChatRequest),
-    *(FleetSamples, NewSamples),
+    *(FleetSamples, NewSamples, CorrectionsRequest),
 )
 """The bodies that routes read themselves, for the document."""
 _DESCRIPTION = """Emotions in conversations, questions about pictures, and fleets under watch. Send whole conversations
 to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
-a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have devices watched by their
-measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
+a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have slips of the keys mended at
+`/v1/corrections`, and devices watched by their measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
 conversation, for clients of OpenAI's API too. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say
 in Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made
 once.
@@ -82,9 +85,10 @@ def create_api(
     access: Access | None = None,
     may_call: Sequence[str] = (),
     telemetry: Telemetry | None = None,
+    mender: Mender | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. What is too large for the memory goes to the folder of the storage. `may_call` are
-    the hosts that may be told when a batch has ended."""
+    the hosts that may be told when a batch has ended; `mender` corrects what was typed, by default in this process."""
     access = access or Access()
     app = create_app(
         labeller,
@@ -99,6 +103,7 @@ def create_api(
         may_call=may_call,
         needs_key=keys is not None and keys.required,
         telemetry=telemetry,
+        mender=mender or LocalMender(),
     )
     return Door(app, limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
 
@@ -116,6 +121,7 @@ def create_app(
     access: Access,
     may_call: Sequence[str],
     needs_key: bool,
+    mender: Mender,
     telemetry: Telemetry | None = None,
 ) -> ASGIApp:
     """The app for a door that stands already. It answers under /v1 and nowhere else."""
@@ -143,6 +149,7 @@ def create_app(
     app.include_router(reply_routes(Answering(answerer, labeller, pictures, choice, limits), limits))
     units = Units(storage, telemetry or Telemetry(), limits)
     app.include_router(telemetry_routes(units, limits, may_list=may_list))
+    app.include_router(correction_routes(mender, limits))
     app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)

@@ -115,6 +115,19 @@ class TelemetryConfig(_Part):
     """Fleets and samples under way or waiting at once; one more is 429."""
 
 
+class CorrectionConfig(_Part):
+    """The replicas that mend what was typed. The model, of a few megabytes, is loaded when the first text comes."""
+
+    replicas: int = Field(default=1, ge=1)
+    """Processes, each with its own copy of the model."""
+    cpus: float = Field(default=0.1, ge=0)
+    """Cores that Ray sets aside for each."""
+    ongoing: int = Field(default=16, ge=1)
+    """Requests under way at once, in each replica."""
+    queued: int = Field(default=64, ge=0)
+    """The same that wait for a replica; one more is 429."""
+
+
 class RepliesConfig(_Part):
     """The replicas that answer in conversations. A responder is loaded when it is first asked."""
 
@@ -315,6 +328,7 @@ class AppConfig(BaseSettings):
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    correction: CorrectionConfig = Field(default_factory=CorrectionConfig)
     replies: RepliesConfig = Field(default_factory=RepliesConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 

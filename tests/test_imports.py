@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ray",),
         ("api", "retention"),
         ("batches", "chats", "replies"),
-        ("emotion", "pictures", "repeats", "telemetry"),
+        ("correction", "emotion", "pictures", "repeats", "telemetry"),
         ("config", "storage"),
         ("database",),
         ("client", "edge"),

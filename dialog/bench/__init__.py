@@ -69,6 +69,12 @@ def _speech(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _correction(**options: Any) -> dict[str, Any]:
+    from dialog.bench.correction import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
@@ -80,6 +86,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "telemetry": _telemetry,
     "visual": _visual,
     "speech": _speech,
+    "correction": _correction,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -104,5 +111,6 @@ TAKES: dict[str, dict[str, str]] = {
     "telemetry": {"model": "model", "repeats": "repeats", "device": "device"},
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},
+    "correction": {"model": "model", "data": "data", "repeats": "messages", "device": "device"},
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from dialog.evaluation.behaviour import evaluate_behaviour
 from dialog.evaluation.causes import evaluate_causes
+from dialog.evaluation.correction import evaluate_correction
 from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
 from dialog.evaluation.reply import evaluate_reply
@@ -16,6 +17,7 @@ from dialog.evaluation.visual import evaluate_visual
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "behaviour": evaluate_behaviour,
     "causes": evaluate_causes,
+    "correction": evaluate_correction,
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
     "reply": evaluate_reply,

@@ -120,6 +120,19 @@ def _default(
     return train_default(recipe, data, out, answers=teachers[0], start=start, seed=seed, report=report, device=device)
 
 
+def _correction(
+    data: Path,
+    out: Path,
+    seed: int,
+    start: Path | None,
+    report: "Callable[[Progress], None] | None",
+    device: str | None = None,
+) -> dict[str, Any]:
+    from dialog.training.correction import CorrectionRecipe, train_correction
+
+    return train_correction(CorrectionRecipe(), data, out, seed=seed, start=start, report=report, device=device)
+
+
 def _encoder(
     data: Path,
     out: Path,
@@ -294,6 +307,9 @@ def _voices(
 
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=_causes),
+    "correction/chat": Recipe(
+        summary="Slips of the keys mended, words completed; half an hour; goes on from --start", train=_correction
+    ),
     "emotion/encoder": Recipe(summary="The encoder the emotion models start from", train=_encoder, takes_start=False),
     "emotion/teacher": Recipe(
         summary="What the default learns from: all-mpnet-base-v2 (rapport[large], or its folder as --start)",

@@ -20,6 +20,13 @@ LICENCES: dict[str, str] = {
     "daquar": "DAQUAR: no licence file found for the questions or the NYU Depth v2 photographs",
     "nlvr": "NLVR: CC BY 4.0",
     "easyvqa": "easy-VQA: MIT",
+    "cmu_dog": "CMU Document Grounded Conversations: no licence found for the data",
+    "taskmaster4": "Taskmaster-4 (Google): CC BY 4.0",
+    "swda": "Switchboard dialogue acts: GPL-3.0 (repository); the telephone calls belong to the LDC",
+    "xed": "XED (Helsinki): CC BY 4.0; lines of film subtitles",
+    "tweet_emoji": "TweetEval's emoji part: no licence found for the tweets",
+    "ubuntu_irc": "Ubuntu IRC disentanglement: CC BY 4.0 (data)",
+    "typo_pairs": "typos: Birkbeck (no licence found), Norvig's copy (GPL-2.0), codespell (CC BY-SA 3.0), typos (MIT)",
     "iemocap": "IEMOCAP: a signed release by USC, internal research only; a model trained on it must not be passed on",
 }
 """By corpus, as far as we could find out. Not legal advice."""

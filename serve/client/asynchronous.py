@@ -23,6 +23,7 @@ from .things import (
     ChangedChat,
     Chat,
     ChatSummary,
+    Correction,
     EmotionsAnswer,
     FleetModel,
     KeptUnit,
@@ -87,6 +88,12 @@ class AsyncClient:
     ) -> EmotionsAnswer:
         """As Client.emotions."""
         return await self._do(calls.emotions(conversations, causes=causes, label_set=label_set, mode=mode, model=model))
+
+    async def mend(
+        self, texts: Sequence[str], *, keep: Sequence[str] = (), completions: int = 0
+    ) -> tuple[Correction, ...]:
+        """As Client.mend."""
+        return await self._do(calls.mend(texts, keep, completions))
 
     async def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
         """As Client.start_chat."""

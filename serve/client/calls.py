@@ -9,7 +9,20 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from .conversation import Caveat, Conversation, Prediction
-from .things import ChangedChat, Chat, ChatSummary, EmotionsAnswer, Label, Message, Mode, Model, made
+from .things import (
+    ChangedChat,
+    Chat,
+    ChatSummary,
+    Completion,
+    Correction,
+    Edit,
+    EmotionsAnswer,
+    Label,
+    Message,
+    Mode,
+    Model,
+    made,
+)
 
 T = TypeVar("T")
 
@@ -150,6 +163,24 @@ def labels() -> Call[dict[str, tuple[Label, ...]]]:
 def limits() -> Call[Mapping[str, float]]:
     """Lists limits."""
     return Call(method="GET", path="/limits", read=lambda value: MappingProxyType(value["limits"]))
+
+
+def mend(texts: Sequence[str], keep: Sequence[str], completions: int) -> Call[tuple[Correction, ...]]:
+    """Corrects texts."""
+    body = orjson.dumps({"texts": list(texts), "keep": list(keep), "completions": completions})
+    return Call(method="POST", path="/corrections", content=body, read=_corrections)
+
+
+def _corrections(value: Mapping[str, Any]) -> tuple[Correction, ...]:
+    return tuple(
+        made(
+            Correction,
+            c,
+            edits=tuple(made(Edit, e) for e in c["edits"]),
+            completions=tuple(made(Completion, w) for w in c["completions"]),
+        )
+        for c in value["corrections"]
+    )
 
 
 def _emotions(value: Mapping[str, Any]) -> EmotionsAnswer:

@@ -23,6 +23,7 @@ from .things import (
     ChangedChat,
     Chat,
     ChatSummary,
+    Correction,
     EmotionsAnswer,
     FleetModel,
     KeptUnit,
@@ -96,6 +97,10 @@ class Client:
     ) -> EmotionsAnswer:
         """The conversations with a prediction on every utterance; one that could not be labelled has an `error`."""
         return self._do(calls.emotions(conversations, causes=causes, label_set=label_set, mode=mode, model=model))
+
+    def mend(self, texts: Sequence[str], *, keep: Sequence[str] = (), completions: int = 0) -> tuple[Correction, ...]:
+        """What was meant by texts as they were typed, but for words to `keep`; and so many ways each may end."""
+        return self._do(calls.mend(texts, keep, completions))
 
     def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
         """A new, empty chat."""

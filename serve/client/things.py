@@ -25,6 +25,35 @@ class EmotionsAnswer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    """A part of a text, text[start:end], that was meant otherwise."""
+
+    start: int
+    end: int
+    typed: str
+    meant: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """A whole word a text may end with."""
+
+    word: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Correction:
+    """A text as it was typed and as it was meant."""
+
+    text: str
+    corrected: str
+    edits: tuple[Edit, ...]
+    completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """A message of a live chat. `n` counts from 0; `error` says why there is no prediction."""
 

@@ -27,7 +27,7 @@ PAGE = "page"
 """The page's own key, made at every start."""
 NOBODY = ""
 """Who asks without a key, where none is required."""
-STATELESS = ("/emotions", "/visual-answers", "/telemetry", "/chat/completions")
+STATELESS = ("/emotions", "/visual-answers", "/corrections", "/telemetry", "/chat/completions")
 """What is posted there is answered and not kept, so that reading is enough."""
 _PREFIX = "rapport_"
 Kind = Literal["read", "write"]

@@ -16,6 +16,7 @@ from ray import serve as ray_serve
 from serve.api import create_api
 from serve.batches.worker import batches_deployment
 from serve.config import AppConfig, UnusableConfig
+from serve.correction.deployment import RemoteMender, correction_deployment
 from serve.edge import logs, metrics
 from serve.edge.door import API_PREFIX, READY
 from serve.edge.drain import STOPPING, UNDER_WAY_HEADER, Drain
@@ -42,7 +43,9 @@ _STOP_SECONDS = 45.0
 class Api:
     """The deployment that speaks HTTP: no model in it, state on disk."""
 
-    def __init__(self, config: AppConfig, emotion: Any, visual: Any, replies: Any, _batches: Any) -> None:
+    def __init__(
+        self, config: AppConfig, emotion: Any, visual: Any, correction: Any, replies: Any, _batches: Any
+    ) -> None:
         # The batches find their work in the database; their handle comes so that Ray starts them with us.
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
@@ -52,6 +55,7 @@ class Api:
             emotion, config.limits.answer_seconds, calls=CALLS * replicas, work=config.emotion.batch_work
         )
         self._viewer = RemoteViewer(visual, config.limits.answer_seconds)
+        self._mender = RemoteMender(correction, config.limits.answer_seconds)
         self._answerer = RemoteAnswerer(replies, config.limits.answer_seconds)
         self._storage = Storage(folder / DATABASE, url=config.database_url)
         metrics.Written.begin(folder / metrics.FOLDER)
@@ -75,6 +79,7 @@ class Api:
             access=config.door,
             may_call=config.callbacks.hosts,
             telemetry=Telemetry(config.telemetry),
+            mender=self._mender,
         )
 
 
@@ -101,7 +106,8 @@ def build_app(config: AppConfig) -> Any:
         max_constructor_retry_count=3,
     )
     emotion = emotion_deployment(config).bind(config)
-    return api.bind(config, emotion, visual, replies, batches.bind(config, emotion))
+    correction = correction_deployment(config).bind(config)
+    return api.bind(config, emotion, visual, correction, replies, batches.bind(config, emotion))
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:

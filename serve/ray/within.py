@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.api import create_app
 from serve.config import AppConfig
+from serve.correction.deployment import LocalMender
 from serve.edge import logs, metrics
 from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.door import API_PREFIX, for_proxy
@@ -107,6 +108,7 @@ def _api(config: AppConfig, may_call: tuple[str, ...]) -> ASGIApp:
         may_call=may_call,
         needs_key=Keys.model_validate_json(os.environ.get(KEYS_VARIABLE, "{}")).required,
         telemetry=Telemetry(config.telemetry),
+        mender=LocalMender(),
     )
 
 

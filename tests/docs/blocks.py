@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.docs import benches, configuration, scores, summary, telemetry
+from tests.docs import benches, configuration, corrections, scores, summary, telemetry
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[], str]] = {
@@ -18,6 +18,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "causes": scores.causes,
     "causes held out": scores.causes_held_out,
     "pictures": scores.pictures,
+    "corrections": corrections.corrections,
+    "correctors": corrections.correctors,
     "ratios": benches.ratios,
     "service": benches.service,
     "pointers": benches.pointers,

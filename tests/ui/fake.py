@@ -1,6 +1,7 @@
 """A client that answers from memory: the same methods as serve.client.client.Client, no service behind it."""
 
 import io
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,20 @@ from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.formats import read, write
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
-from serve.client import Batch, BatchFailure, ChangedChat, Chat, EmotionsAnswer, Label, Message, Model, ServiceError
+from serve.client import (
+    Batch,
+    BatchFailure,
+    ChangedChat,
+    Chat,
+    Completion,
+    Correction,
+    Edit,
+    EmotionsAnswer,
+    Label,
+    Message,
+    Model,
+    ServiceError,
+)
 from serve.edge.limits import Limits
 from tests.ui.fake_fleet import FleetInMemory
 from tests.ui.fake_pictures import PicturesInMemory
@@ -26,6 +40,9 @@ WORDS = {
     "surprise": ("no way", "really?", "had not thought", "what?"),
     "disgust": ("disgusting", "yuck"),
 }
+
+
+SLIPS = {"teh": "the", "wiat": "wait"}
 
 
 def predict(text: str) -> Prediction:
@@ -65,6 +82,21 @@ class MemoryClient(PicturesInMemory, FleetInMemory):
         if chat_id not in self.chats:
             raise ServiceError(404, "not-found", "there is no such chat", request_id="r1")
         return self.chats[chat_id]
+
+    def mend(self, texts: Sequence[str], *, keep: Sequence[str] = (), completions: int = 0) -> tuple[Correction, ...]:
+        self._check()
+        return tuple(self._mended(text, keep, completions) for text in texts)
+
+    def _mended(self, text: str, keep: Sequence[str], completions: int) -> Correction:
+        """Two slips and one beginning are known here."""
+        edits = tuple(
+            Edit(start=m.start(), end=m.end(), typed=m[0], meant=SLIPS[m[0]], probability=0.9)
+            for m in re.finditer(r"\w+", text)
+            if m[0] in SLIPS and m[0] not in keep
+        )
+        ends = (Completion(word="tomorrow", probability=0.8),) if completions and text.endswith("tomo") else ()
+        corrected = re.sub(r"\w+", lambda m: SLIPS.get(m[0], m[0]), text)
+        return Correction(text=text, corrected=corrected, edits=edits, completions=ends)
 
     def start_chat(self, *, model: str | None = None, label_set: str | None = None) -> Chat:
         self._check()

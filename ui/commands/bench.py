@@ -16,11 +16,15 @@ def bench(
     list_them: Annotated[bool, typer.Option("--list", help="Print the suites' names, one a line.")] = False,
     model: Annotated[
         str | None,
-        typer.Option(help="emotion, annotate, reply, speech, telemetry, visual, serve: the model to measure."),
+        typer.Option(
+            help="emotion, annotate, correction, reply, speech, telemetry, visual, serve: the model to measure."
+        ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="emotion, annotate: conversations in place of made-up ones; pointer: trained models."),
+        typer.Option(
+            help="emotion, annotate, correction: conversations in place of made-up ones; pointer: trained models."
+        ),
     ] = None,
     mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
     length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,

@@ -14,7 +14,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="TASK",
-            help="What to measure: behaviour, causes, emotion, recall, reply, speech, telemetry, visual.",
+            help="What to measure: behaviour, causes, correction, emotion, recall, reply, speech, telemetry, visual.",
         ),
     ],
     data: Annotated[

@@ -15,6 +15,7 @@ from ui.commands.annotate import annotate
 from ui.commands.ask import ask
 from ui.commands.bench import bench
 from ui.commands.chat import chat
+from ui.commands.correct import correct
 from ui.commands.database import database
 from ui.commands.evaluate import evaluate
 from ui.commands.keys import keys
@@ -24,7 +25,7 @@ from ui.commands.serve import serve
 from ui.commands.train import train
 from ui.commands.transcribe import transcribe
 
-COMMANDS = (serve, annotate, transcribe, chat, ask, evaluate, train, models, bench, keys)
+COMMANDS = (serve, annotate, transcribe, chat, ask, correct, evaluate, train, models, bench, keys)
 """In the order in which help lists them."""
 
 app = typer.Typer(

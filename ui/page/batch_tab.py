@@ -3,7 +3,7 @@
 What happens is in plain functions from a `BatchesState` and a client to the next state; `build` wires them up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -43,9 +43,20 @@ class BatchesState:
 
 
 def begin(
-    state: BatchesState, path: str, *, input_format: str, to: str, anonymise: bool, client: Client
+    state: BatchesState,
+    path: str,
+    *,
+    input_format: str,
+    to: str,
+    anonymise: bool,
+    client: Client,
+    columns: Mapping[str, str] | None = None,
 ) -> BatchesState:
-    """The state with one more batch, of the uploaded file; or why there is none. The upload is deleted."""
+    """The state with one more batch, of the uploaded file; or why there is none. The upload is deleted.
+
+    `columns` are the names a table has for `text` and `speaker`; those that are blank are looked for by themselves.
+    """
+    named = {field: name.strip() for field, name in (columns or {}).items() if name.strip()}
     file = Path(path)
     try:
         size = file.stat().st_size
@@ -56,7 +67,14 @@ def begin(
             return replace(state, notice=render.notice("error", "This log is too large for the page.", lines, _COMMAND))
         if not size:
             return replace(state, notice=render.notice("error", "This file is empty."))
-        batch = client.start_batch(file, filename=file.name, input_format=input_format, to=to, anonymise=anonymise)
+        batch = client.start_batch(
+            file,
+            filename=file.name,
+            input_format=input_format,
+            to=to,
+            anonymise=anonymise,
+            columns=named or None,
+        )
     except ServiceError as error:
         return replace(state, notice=_problem(error))
     finally:
@@ -164,6 +182,12 @@ def build(page: gr.Blocks, client: Client) -> None:
             min_width=150,
             elem_id="rp-batch-to",
         )
+    with (
+        gr.Accordion("A table whose columns have names of their own", open=False, elem_id="rp-batch-columns"),
+        gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"),
+    ):
+        said_in = gr.Textbox(label="What was said stands in", placeholder="text", elem_id="rp-batch-text-column")
+        said_by = gr.Textbox(label="Who said it stands in", placeholder="speaker", elem_id="rp-batch-speaker-column")
     with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
         anonymise = gr.Checkbox(
             False, label="Leave out names and numbers", container=False, min_width=230, elem_id="rp-batch-anonymise"
@@ -194,10 +218,14 @@ def build(page: gr.Blocks, client: Client) -> None:
             list(s.own),
         ]
 
-    def on_upload(s: BatchesState, path: str | None, chosen: str, made: str, hide: bool) -> list[Any]:
+    def on_upload(
+        s: BatchesState, path: str | None, chosen: str, made: str, hide: bool, words: str, who: str
+    ) -> list[Any]:
         if not path:
             return show(s)
-        return show(begin(s, path, input_format=chosen, to=made, anonymise=hide, client=client))
+        columns = {"text": words, "speaker": who}
+        told: Any = {"input_format": chosen, "to": made, "anonymise": hide, "columns": columns}
+        return show(begin(s, path, **told, client=client))
 
     def on_select(s: BatchesState, event: gr.EventData) -> list[Any]:
         batch, act = getattr(event, "batch", None), getattr(event, "act", None)
@@ -208,7 +236,9 @@ def build(page: gr.Blocks, client: Client) -> None:
         return show(replace(s, asked=batch if act == "ask" else None))
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.upload(on_upload, [state, upload, input_format, to, anonymise], shown, concurrency_limit=4, **quiet)
+    upload.upload(
+        on_upload, [state, upload, input_format, to, anonymise, said_in, said_by], shown, concurrency_limit=4, **quiet
+    )
     listed.select(on_select, state, shown, **quiet)
     clock.tick(lambda s: show(look(replace(s, notice=""), client)), state, shown, **quiet)
     page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)

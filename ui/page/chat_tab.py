@@ -14,7 +14,7 @@ import gradio as gr
 
 from dialog.conversation import Conversation, Utterance
 from serve.client import Client, ServiceError
-from ui.page import chat_acts, render
+from ui.page import chat_acts, render, suggestions
 from ui.page.chat_acts import Changed, Said, TooLong
 from ui.page.chat_view import ChatView, look
 from ui.page.limits import limits_of
@@ -24,7 +24,7 @@ from ui.page.templates import render as fill
 LONGEST_NAME = 40
 """Signs as a reader counts them; the service may take fewer code points."""
 MAX_PEOPLE = 12
-_SCRIPT = Path(__file__).parent / "assets" / "chat.js"
+_SCRIPTS = [Path(__file__).parent / "assets" / name for name in ("chat.js", "suggest.js")]
 _DELETED = "This chat was deleted."
 
 
@@ -199,15 +199,18 @@ def _text(asked: dict[str, Any], key: str) -> str:
 
 
 def build(client: Client) -> None:
-    """The tab, inside whatever block of the page is open: one component, and one function it calls."""
+    """The tab, inside whatever block of the page is open: one component, and the functions it calls."""
 
     def chat(asked: Any) -> dict[str, Any]:
         return answer(asked, client)
 
+    def suggest(asked: Any) -> dict[str, Any]:
+        return suggestions.suggest(asked, client)
+
     gr.HTML(
         fill("chat.html.j2", colours=COLOURS, longest_name=LONGEST_NAME, max_people=MAX_PEOPLE),
         elem_id="rp-chat-tab",
-        js_on_load=_SCRIPT.read_text("utf-8"),
-        server_functions=[chat],
+        js_on_load="\n".join(script.read_text("utf-8") for script in _SCRIPTS),
+        server_functions=[chat, suggest],
         apply_default_css=False,
     )

@@ -9,6 +9,7 @@ import pytest
 from dialog.conversation import Conversation, Utterance
 from serve.client import Client, ServiceError
 from serve.edge.limits import Limits
+from tests.serve.correction.eager import eager_mender
 from tests.serve.in_process import InProcess
 
 HELLO = Conversation(id="a", utterances=(Utterance(speaker="Ann", text="great", extra={"x": 1}),), extra={"y": [2]})
@@ -62,6 +63,15 @@ def test_messages_are_edited_deleted_and_said_again(service: Client) -> None:
     said = [{"speaker": "Cem", "text": "sad", "correction": "fear"}]
     assert service.rewrite_chat(chat.id, said).messages[0].emotion == "fear"
     assert [m.text for m in service.chat(chat.id).messages] == ["sad"]
+
+
+def test_texts_are_mended_and_completed(make_api: Callable[..., Any]) -> None:
+    with Client("http://test", transport=InProcess(make_api(mender=eager_mender()))) as service:
+        one, none = service.mend(["see teh ca", ""], keep=["see"], completions=2)
+    assert [e.typed for e in one.edits] == ["teh", "ca"]
+    assert one.text == "see teh ca" != one.corrected
+    assert [c.word[:2] for c in one.completions] == ["ca", "ca"]
+    assert (none.corrected, none.edits) == ("", ())
 
 
 def test_models_labels_and_health(service: Client) -> None:

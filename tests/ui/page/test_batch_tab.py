@@ -44,6 +44,12 @@ def test_a_batch_waits_runs_and_is_done(log: str, client: MemoryClient) -> None:
     assert f'href="v1/batches/{state.batches[0].id}/output"' in shown(state)
 
 
+def test_a_table_is_read_by_the_columns_it_is_said_to_have(log: str, client: MemoryClient) -> None:
+    columns = {"text": " Comment Body ", "speaker": ""}
+    begin(BatchesState(), log, input_format="csv", to="csv", anonymise=False, client=client, columns=columns)
+    assert client.named["columns"] == {"text": "Comment Body"}
+
+
 def test_before_the_first_batch_the_tab_says_so(client: MemoryClient) -> None:
     assert "No batch yet" in shown(restore(None, client))
     assert "No batch yet" not in shown(BatchesState())

@@ -81,6 +81,30 @@ def test_taking_turns_never_overrides_a_choice(visit: Visit, client: MemoryClien
     assert page.locator("#rp-speaker input:checked").get_attribute("value") == "Ann"
 
 
+def test_slips_are_offered_and_nothing_is_changed_by_itself(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#rp-words", "wiat for teh end.")
+    page.locator("#rp-offers .rp-offer-pair").nth(1).wait_for()
+    assert page.input_value("#rp-words") == "wiat for teh end."
+    page.get_by_title("Leave wiat as it is").click()
+    page.wait_for_function("() => document.querySelectorAll('#rp-offers .rp-offer-pair').length === 1")
+    page.get_by_title("Write the instead of teh").click()
+    assert page.input_value("#rp-words") == "wiat for the end."
+    page.wait_for_function("() => !document.querySelector('#rp-offers').children.length")
+    page.fill("#rp-words", "see you tomo")
+    page.get_by_title("Go on with tomorrow").click()
+    assert page.input_value("#rp-words") == "see you tomorrow "
+    page.fill("#rp-words", "teh end.")
+    page.locator("#rp-offers .rp-offer-pair").wait_for()
+    page.press("#rp-words", "Enter")
+    page.locator("#rp-log .rp-text", has_text="teh end.").wait_for()
+    assert page.locator("#rp-offers > *").count() == 0
+    page.locator("#rp-suggest").uncheck()
+    page.fill("#rp-words", "teh end of it.")
+    page.wait_for_timeout(600)
+    assert page.locator("#rp-offers > *").count() == 0
+
+
 def test_a_draft_survives_a_reload(visit: Visit) -> None:
     visit.page.fill("#rp-words", "not yet")
     visit.page.reload()
