@@ -1,12 +1,14 @@
 """A newcomer follows docs/extending.md. The mixer has tests of its own, in tests/models/mixers/test_newcomer.py."""
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from dialog.conversation import Conversation
@@ -17,6 +19,8 @@ from dialog.formats import read as read_log
 from dialog.pictures import engines
 from dialog.training import recipes
 from dialog.training.examples import load_source
+from models.catalogue import REPLY
+from serve.config import RepliesConfig
 from tests.dialog.formats import test_every_reader as every_reader
 from tests.dialog.tiny import chat, make_encoder
 from tests.dialog.tiny_visual import picture
@@ -30,7 +34,7 @@ def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Newcomer:
 
 
 def test_every_section_is_tried() -> None:
-    assert list(SECTIONS) == ["A mixer", "A corpus", "An encoder", "An engine", "A format"]
+    assert list(SECTIONS) == ["A mixer", "A corpus", "An encoder", "A responder", "An engine", "A format"]
 
 
 def test_a_corpus_is_read_learned_from_and_scored(newcomer: Newcomer, tmp_path: Path) -> None:
@@ -78,6 +82,14 @@ def test_a_picture_encoder_sees_regions(newcomer: Newcomer) -> None:
     assert seen.boxes.shape == (2, made.n_regions, 4)
     assert bool(seen.mask.all())
     assert torch.equal(seen.vectors[0], seen.vectors[1])
+
+
+def test_responders_are_named_in_the_configuration_the_first_of_them_is_the_default() -> None:
+    (told,) = re.findall(r"```yaml\n(.*?)```", SECTIONS["A responder"], re.DOTALL)
+    config = RepliesConfig(**yaml.safe_load(told)["replies"])
+    assert list(config.responders) == ["reply/built-in", "small", "elsewhere"]
+    assert next(iter(config.responders)) == REPLY
+    assert (config.opener, config.network) == ("dialog.replies.choosing:open_responder", False)
 
 
 def test_an_engine_is_opened_by_its_name_and_talks_in_rounds(newcomer: Newcomer) -> None:

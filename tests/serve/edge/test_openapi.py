@@ -42,6 +42,7 @@ OPERATIONS = {
     "/visual-dialogs/{dialog_id}/questions": {"post"},
     "/visual-dialogs/{dialog_id}/picture": {"get"},
     "/visual-answers": {"post"},
+    "/corrections": {"post"},
     "/telemetry": {"get", "post"},
     "/telemetry/units": {"get"},
     "/telemetry/units/{unit_id}": {"get", "delete"},

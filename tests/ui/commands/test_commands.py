@@ -16,7 +16,7 @@ import dialog.training
 import models.catalogue
 from dialog.evaluation.recall import TIERS, Task, Tier
 from tests.ui.fake import LABELS, FakeTagger
-from ui.commands.main import run
+from ui.commands.main import COMMANDS, run
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("serve", "annotate", "ask", "chat", "evaluate", "train", "models", "bench"):
-        assert command in done.stdout
-    assert "correct" not in done.stdout, "commands that do not work yet are not listed"
+    named = {name for line in done.stdout.splitlines() if (name := line.strip(" │").partition(" ")[0])}
+    assert named >= {command.__name__ for command in COMMANDS}
+    assert "linearise" not in done.stdout, "commands that do not work yet are not listed"
 
 
 @pytest.mark.parametrize(
