@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -32,9 +32,9 @@ def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int
     """Reads lines to their end and answers each. With as_json every message is one JSON object on a line."""
     if lines.isatty():
         note("Type `Name: text`; a line without a name goes on with the last speaker. Ctrl-D ends the chat.")
-    show = _JsonLines(tagger.version) if as_json else _Coloured()
+    show = reporter(tagger.version, as_json=as_json)
     state, speaker = tagger.start(), FIRST_SPEAKER
-    for line in _typed(lines):
+    for line in typed_lines(lines):
         said = spoken(line, speaker)
         if said is None:
             continue
@@ -45,7 +45,12 @@ def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int
     return 0
 
 
-def _typed(lines: TextIO) -> Iterable[str]:
+def reporter(version: str, *, as_json: bool) -> Callable[..., None]:
+    """What shows a message with its label: JSON Lines that name the model's version, or a line in colour."""
+    return _JsonLines(version) if as_json else _Coloured()
+
+
+def typed_lines(lines: TextIO) -> Iterable[str]:
     """The lines; on a terminal with editing and history, where Python has them."""
     if not lines.isatty():
         yield from lines
