@@ -219,11 +219,11 @@ def build(page: gr.Blocks, client: Client) -> None:
         ]
 
     def on_upload(
-        s: BatchesState, path: str | None, chosen: str, made: str, hide: bool, words: str, who: str
+        s: BatchesState, path: str | None, chosen: str, made: str, hide: bool, words: str | None, who: str | None
     ) -> list[Any]:
         if not path:
             return show(s)
-        columns = {"text": words, "speaker": who}
+        columns = {"text": words or "", "speaker": who or ""}  # None is what a box nobody has touched holds
         told: Any = {"input_format": chosen, "to": made, "anonymise": hide, "columns": columns}
         return show(begin(s, path, **told, client=client))
 
