@@ -95,6 +95,21 @@ def test_answers_that_come_in_batches_are_not_thought_slow(n: int) -> None:
     assert place.refusal(400).limit == "waiting_seconds"
 
 
+def test_what_comes_while_a_batch_is_handed_out_does_not_make_it_look_slow() -> None:
+    place = Place(Limits(waiting_seconds=4))
+    for _ in range(40):  # 20 requests of 30
+        place.admit(30)
+        if len(place.waiting) == 20:
+            break
+    for _ in range(10):  # 300 a second: 600 at once every two seconds, and each who is answered asks again at once
+        place.answer(2)
+        place.admit(30)
+        for _ in range(19):
+            place.answer(0)
+            place.admit(30)
+    place.admit(100)
+
+
 def test_a_service_that_has_little_to_do_is_not_thought_slow() -> None:
     place = Place(Limits(waiting_seconds=1))
     for _ in range(20):  # one message at a time, each after a long silence
