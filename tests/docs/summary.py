@@ -72,7 +72,7 @@ def _drawings() -> Row:
 def _service() -> Row:
     rows = [row for row in benches.run_of("serve")["rows"] if row["name"].startswith("throughput")]
     worst = min(row["ratio"] for row in rows)
-    what = "the service beside the same model in one process, a message a request"
+    what = "the service beside the same model in one process, the worst kind of request"
     return Row(what, ratio(worst), "0.6", max(0.0, 1 - worst / 0.6), _link("service"))
 
 
