@@ -4,7 +4,6 @@ Nothing is changed silently: a correction says which part of the text it would r
 was typed stays what emotions are read from.
 """
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dialog.correction.lexicon import CONFUSED, Candidate, Lexicon
+from dialog.correction.lexicon import CONFUSED, Candidate, Lexicon, single_letters
 from dialog.correction.pieces import Piece, in_case_of, pieces
 from dialog.language import unfamiliar
 from models import checkpoint
@@ -23,7 +22,6 @@ from models.corrector.characters import encode_words
 from models.corrector.model import Read, shifted
 from models.device import Where, choose_device
 
-_DOUBLED = re.compile(r"(.)\1+")
 _COMMON = 2.0
 """Of a word met a hundred times."""
 _MARGIN_DOUBLED = -0.8
@@ -144,7 +142,11 @@ class TextCorrector:
         if typed in self.lexicon:
             return self.config.margin_known
         # Letters doubled or single are the slip people make again and again, at two places of a word at once.
-        if len(typed) > 5 and self.lexicon.log_count(meant) > _COMMON and _single(typed) == _single(meant):
+        if (
+            len(typed) > 5
+            and self.lexicon.log_count(meant) > _COMMON
+            and single_letters(typed) == single_letters(meant)
+        ):
             return min(self.config.margin, _MARGIN_DOUBLED)
         return self.config.margin
 
@@ -196,10 +198,6 @@ class TextCorrector:
     @property
     def _device(self) -> torch.device:
         return self.network.next_bias.device
-
-
-def _single(word: str) -> str:
-    return _DOUBLED.sub(r"\1", word)
 
 
 def _may_change(word: str) -> bool:

@@ -1,6 +1,7 @@
 """The words people write, how often, and which of them a typed word may stand for."""
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -144,6 +145,14 @@ class Lexicon:
 def _rough(candidate: Candidate) -> float:
     f = candidate.features
     return 6 * f[0] - 3.2 * f[3] * 2 + 0.6 * f[8] + 0.5 * f[10]
+
+
+_RUN = re.compile(r"(.)\1+")
+
+
+def single_letters(word: str) -> str:
+    """The word with doubled letters single: alike for `tommorow` and `tomorrow`."""
+    return _RUN.sub(r"\1", word)
 
 
 _MERGED = str.maketrans("czy", "ksi", "eaiou")

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import NamedTuple
 from dialog.corpora import load_corpus
 from dialog.corpora.typos import Slip, tidy, typo_pairs
 from dialog.correction.keyboard import count_slips
-from dialog.correction.lexicon import Lexicon
+from dialog.correction.lexicon import Lexicon, single_letters
 from dialog.correction.pieces import pieces
 from dialog.training.slips import Noise, Typed
 from models.encoders.text import built_in_folder
@@ -73,7 +72,7 @@ def make_lexicon(
 
     single: dict[str, int] = {}
     for word, count in counts.items():
-        single[_single(word)] = max(count, single.get(_single(word), 0))
+        single[single_letters(word)] = max(count, single.get(single_letters(word), 0))
     kept = {
         w: n
         for w, n in counts.most_common()
@@ -97,11 +96,7 @@ def _beside_commoner(word: str, n: int, counts: Mapping[str, int], single: Mappi
         return False
     swapped = (word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1))
     most = max((counts.get(w, 0) for w in swapped if w != word), default=0)
-    return max(most, single[_single(word)]) > _FAR_COMMONER * n
-
-
-def _single(word: str) -> str:
-    return re.sub(r"(.)\1+", r"\1", word)
+    return max(most, single[single_letters(word)]) > _FAR_COMMONER * n
 
 
 _SELDOM, _FAR_COMMONER = 60, 30

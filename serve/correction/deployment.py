@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ray import serve as ray_serve
-
 from models.catalogue import CORRECTION
 from serve.config import AppConfig
 from serve.edge import logs
 from serve.edge.calls import answer_of
+from serve.edge.replicas import replicated
 
 if TYPE_CHECKING:
     from dialog.correction.corrector import TextCorrector
@@ -122,15 +121,4 @@ class Correction:
 
 def correction_deployment(config: AppConfig) -> Any:
     """The deployment as the configuration wants it, to be bound with the configuration."""
-    wanted = config.correction
-    return ray_serve.deployment(
-        Correction,
-        name="Correction",
-        num_replicas=wanted.replicas,
-        max_ongoing_requests=wanted.ongoing,
-        max_queued_requests=wanted.queued,
-        ray_actor_options={"num_cpus": wanted.cpus},
-        graceful_shutdown_timeout_s=10,
-        graceful_shutdown_wait_loop_s=0.2,
-        max_constructor_retry_count=3,
-    )
+    return replicated(Correction, "Correction", config.correction)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ray import serve as ray_serve
-
 from dialog.pictures.answers import VisualEngine
 from dialog.reading.pictures import PictureLimits, PictureRefused, PictureTooLarge, UnknownPictureFormat, open_picture
 from serve.config import AppConfig
 from serve.edge import logs
+from serve.edge.replicas import replicated
 from serve.edge.threads import use_threads
 
 LONGEST_SIDE = 1024
@@ -192,15 +191,4 @@ class Visual:
 
 def visual_deployment(config: AppConfig) -> Any:
     """The deployment as the configuration wants it, to be bound with the configuration."""
-    wanted = config.visual
-    return ray_serve.deployment(
-        Visual,
-        name="Visual",
-        num_replicas=wanted.replicas,
-        max_ongoing_requests=wanted.ongoing,
-        max_queued_requests=wanted.queued,
-        ray_actor_options={"num_cpus": wanted.cpus, "num_gpus": wanted.gpus},
-        graceful_shutdown_timeout_s=10,
-        graceful_shutdown_wait_loop_s=0.2,
-        max_constructor_retry_count=3,
-    )
+    return replicated(Visual, "Visual", config.visual, gpus=config.visual.gpus)

@@ -9,12 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from ray import serve as ray_serve
-
 from dialog.conversation import Conversation, Utterance
 from dialog.replies.port import Finish, Piece, Responder, ResponderUnavailable
 from serve.config import AppConfig, imported
 from serve.edge import logs
+from serve.edge.replicas import replicated
 from serve.edge.threads import use_threads
 
 
@@ -129,15 +128,4 @@ class Replies:
 
 def replies_deployment(config: AppConfig) -> Any:
     """The deployment as the configuration wants it, to be bound with the configuration."""
-    wanted = config.replies
-    return ray_serve.deployment(
-        Replies,
-        name="Replies",
-        num_replicas=wanted.replicas,
-        max_ongoing_requests=wanted.ongoing,
-        max_queued_requests=wanted.queued,
-        ray_actor_options={"num_cpus": wanted.cpus, "num_gpus": wanted.gpus},
-        graceful_shutdown_timeout_s=10,
-        graceful_shutdown_wait_loop_s=0.2,
-        max_constructor_retry_count=3,
-    )
+    return replicated(Replies, "Replies", config.replies, gpus=config.replies.gpus)

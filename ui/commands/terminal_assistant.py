@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import replace
 from typing import Any, TextIO
 
-from dialog.conversation import Caveat, Conversation, Prediction, Utterance
+from dialog.conversation import Conversation, Prediction, Utterance
 from dialog.emotion.port import LiveTagger
-from dialog.language import FOREIGN, unfamiliar
 from dialog.replies.port import Responder, ResponderUnavailable
 from ui.commands.terminal import note, printable
-from ui.commands.terminal_chat import reporter, spoken, typed_lines
+from ui.commands.terminal_chat import caveat_of, reporter, spoken, typed_lines
 
 ASSISTANT = "assistant"
 AGAIN = "/again"
@@ -45,12 +43,12 @@ def converse_with(responder: Responder, tagger: LiveTagger, lines: TextIO, *, as
                 state = _heard(tagger, state, said, ASSISTANT, refused[-1])[1]
             speaker, text = turn
             prediction, state = _heard(tagger, state, said, speaker, text)
-            show(speaker, text, prediction, _caveat(text), typed=lines.isatty())
+            show(speaker, text, prediction, caveat_of(text), typed=lines.isatty())
             refused = []
         reply = _reply(responder, said, refused, echo=not as_json)
         if reply:
             prediction, _ = tagger.step(state, ASSISTANT, reply)
-            show(ASSISTANT, reply, prediction, _caveat(reply), typed=not as_json)
+            show(ASSISTANT, reply, prediction, caveat_of(reply), typed=not as_json)
             refused.append(reply)
     return 0
 
@@ -58,7 +56,7 @@ def converse_with(responder: Responder, tagger: LiveTagger, lines: TextIO, *, as
 def _heard(tagger: LiveTagger, state: Any, said: list[Utterance], speaker: str, text: str) -> tuple[Prediction, Any]:
     """A message more: what it feels, and the state after it."""
     prediction, after = tagger.step(state, speaker, text)
-    said.append(replace(Utterance(speaker=speaker, text=text), prediction=prediction))
+    said.append(Utterance(speaker=speaker, text=text, prediction=prediction))
     del said[:-_REMEMBERED]
     return prediction, after
 
@@ -90,7 +88,3 @@ def _pieces(responder: Responder, said: list[Utterance], refused: list[str]) -> 
     pieces = responder.reply(conversation, speaker=ASSISTANT, instead_of=tuple(refused))
     for piece in pieces:
         yield piece.text
-
-
-def _caveat(text: str) -> Caveat | None:
-    return Caveat("foreign", FOREIGN) if unfamiliar([text]) else None

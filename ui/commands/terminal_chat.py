@@ -40,9 +40,13 @@ def converse(tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int
             continue
         speaker, text = said
         prediction, state = tagger.step(state, speaker, text)
-        warning = Caveat("foreign", FOREIGN) if unfamiliar([text]) else None
-        show(speaker, text, prediction, warning, typed=lines.isatty())
+        show(speaker, text, prediction, caveat_of(text), typed=lines.isatty())
     return 0
+
+
+def caveat_of(text: str) -> Caveat | None:
+    """What is to be said of a text that the model does not understand."""
+    return Caveat("foreign", FOREIGN) if unfamiliar([text]) else None
 
 
 def reporter(version: str, *, as_json: bool) -> Callable[..., None]:
