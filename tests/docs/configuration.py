@@ -1,4 +1,4 @@
-"""Every setting of the service, from the classes of serve/config.py: what it is called, what it is unless it is said
+"""Every setting of the service, from the classes of serve/config: what it is called, what it is unless it is said
 otherwise, what it may be, and the words under it."""
 
 import ast

@@ -1,0 +1,34 @@
+"""Every setting of the service: a class a group, and AppConfig, which has them all and reads them."""
+
+from serve.config.access import AccessConfig, CallbacksConfig, TlsConfig
+from serve.config.app import AppConfig
+from serve.config.kept import KeepConfig
+from serve.config.part import UnusableConfig
+from serve.config.processes import (
+    ApiConfig,
+    CorrectionConfig,
+    EmotionConfig,
+    RayConfig,
+    RepliesConfig,
+    TelemetryConfig,
+    VisualConfig,
+)
+from serve.config.sources import PROFILES, imported
+
+__all__ = [
+    "PROFILES",
+    "AccessConfig",
+    "ApiConfig",
+    "AppConfig",
+    "CallbacksConfig",
+    "CorrectionConfig",
+    "EmotionConfig",
+    "KeepConfig",
+    "RayConfig",
+    "RepliesConfig",
+    "TelemetryConfig",
+    "TlsConfig",
+    "UnusableConfig",
+    "VisualConfig",
+    "imported",
+]
