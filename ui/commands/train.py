@@ -28,6 +28,7 @@ def train(
 ) -> int:
     """Train a model. The same command goes on where a run was stopped."""
     from dialog.training import RECIPES
+    from dialog.training.recipe import Run
     from ui.commands.terminal import complain, pick, progress, write_json, write_report
 
     if list_them:
@@ -44,18 +45,18 @@ def train(
         raise ValueError(f"the recipe {recipe} starts from nothing and takes no --start")
     if teacher and not chosen.takes_teachers:
         raise ValueError(f"the recipe {recipe} takes no --teacher")
-    more = {"teachers": teacher} if teacher else {}
     try:
         with progress(f"Training {recipe}") as bar:
-            scores = chosen.train(
-                data or Path(),
-                out,
-                seed,
-                start,
-                lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
+            run = Run(
+                out=out,
+                data=data or Path(),
+                seed=seed,
+                start=start,
+                teachers=tuple(teacher or ()),
+                report=lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
                 device=device,
-                **more,
             )
+            scores = chosen.train(run)
     except KeyboardInterrupt:
         complain("interrupted; the same command goes on here")
         return 130
