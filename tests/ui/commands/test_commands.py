@@ -4,7 +4,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +14,8 @@ import dialog.evaluation.tasks
 import dialog.training
 import models.catalogue
 from dialog.evaluation.recall import TIERS, Task, Tier
+from dialog.training.loop import Progress
+from dialog.training.recipe import Recipe, Run
 from tests.ui.fake import LABELS, FakeTagger
 from ui.commands.main import COMMANDS, run
 
@@ -237,17 +238,20 @@ def test_train_hands_everything_on_and_can_be_interrupted(
 ) -> None:
     asked: list[Any] = []
 
-    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any, device: str | None) -> dict[str, Any]:
-        asked.append((data, out, seed, start, device))
-        report(SimpleNamespace(step=1, steps=2, loss=0.5))
-        if seed == 13:
+    def train(run: Run) -> dict[str, Any]:
+        assert run.report is not None
+        asked.append((run.data, run.out, run.seed, run.start, run.teachers, run.device))
+        run.report(Progress(1, 2, 0.5))
+        if run.seed == 13:
             raise KeyboardInterrupt
         return {"weighted_f1": 60.0}
 
-    monkeypatch.setitem(dialog.training.RECIPES, "emotion/test", dialog.training.Recipe(summary="A test", train=train))
+    recipe = Recipe(summary="A test", train=train, takes_teachers=True)
+    monkeypatch.setitem(dialog.training.RECIPES, "emotion/test", recipe)
     common = ["train", "emotion/test", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
-    assert run([*common, "--seed", "7", "--device", "cpu", "--json"]) == 0
-    assert asked == [(tmp_path, tmp_path / "out", 7, None, "cpu")]
+    more = ["--seed", "7", "--device", "cpu", "--teacher", "a", "--teacher", "b"]
+    assert run([*common, *more, "--start", "old", "--json"]) == 0
+    assert asked == [(tmp_path, tmp_path / "out", 7, Path("old"), (Path("a"), Path("b")), "cpu")]
     assert json.loads(capsys.readouterr().out)["metrics"] == {"weighted_f1": 60.0}
     assert run([*common, "--seed", "13"]) == 130
     assert "goes on here" in capsys.readouterr().err
@@ -261,10 +265,10 @@ def test_train_hands_everything_on_and_can_be_interrupted(
 def test_a_recipe_takes_no_data_and_no_start_where_it_has_no_use_for_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def train(data: Path, out: Path, seed: int, start: Path | None, report: Any, device: str | None) -> dict[str, Any]:
+    def train(run: Run) -> dict[str, Any]:
         return {"n = 5": {"accuracy": 90.0}}
 
-    recipe = dialog.training.Recipe(summary="A test", train=train, takes_start=False, reads_data=False)
+    recipe = Recipe(summary="A test", train=train, takes_start=False, reads_data=False)
     monkeypatch.setitem(dialog.training.RECIPES, "pointer/test", recipe)
     assert run(["train", "pointer/test", "--out", str(tmp_path / "out")]) == 0
     assert run(["train", "pointer/test", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
