@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from models import config as configs
+from models import eight_bits
 from models import tensors as files
 from models.catalogue import CONFIG_FILE, WEIGHTS_FILE
 from models.device import Where, choose_device
@@ -27,7 +28,8 @@ class CheckpointError(ValueError):
 
 
 def save(folder: Path | str, model: nn.Module, config: Any, *, dtype: torch.dtype | None = None) -> Path:
-    """Writes the folder, made if absent. With `dtype` (float16, say) floating tensors are stored in it.
+    """Writes the folder, made if absent. With `dtype` (float16, say) floating tensors are stored in it; with int8 the
+    large ones at eight bits and the others in float16, as `models.eight_bits` says.
 
     A parameter that several modules share is stored once.
     """
@@ -38,8 +40,9 @@ def save(folder: Path | str, model: nn.Module, config: Any, *, dtype: torch.dtyp
         if tensor.numel() and place in stored:
             continue
         stored.add(place)
-        tensors[name] = tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
-    return write(folder, tensors, config)
+        narrowed = dtype not in (None, torch.int8) and tensor.is_floating_point()
+        tensors[name] = tensor.to(dtype) if narrowed else tensor
+    return write(folder, eight_bits.lowered(tensors) if dtype == torch.int8 else tensors, config)
 
 
 def write(folder: Path | str, tensors: Mapping[str, Tensor], config: Any) -> Path:
@@ -72,9 +75,9 @@ def read_config(folder: Path | str, *known: type[C]) -> C:
 
 
 def read_weights(folder: Path | str) -> dict[str, Tensor]:
-    """The tensors in a folder, on the CPU. Raises CheckpointError."""
+    """The tensors in a folder, on the CPU, those kept at eight bits in float32. Raises CheckpointError."""
     try:
-        return files.read_file(Path(folder) / WEIGHTS_FILE)
+        return eight_bits.raised(files.read_file(Path(folder) / WEIGHTS_FILE))
     except files.DamagedTensors as error:
         raise CheckpointError(str(error)) from error
 

@@ -18,13 +18,13 @@ BATCH_NORM_EPS = 1e-5
 
 
 def convert(data: bytes, labels: tuple[str, ...], folder: Path | str, *, sha256: str | None = SHA256) -> Path:
-    """The folder, written from the content of a Darknet file, in half precision. ValueError where it does not fit."""
+    """The folder, written from the content of a Darknet file, at eight bits. ValueError where it does not fit."""
     found = hashlib.sha256(data).hexdigest()
     if sha256 is not None and found != sha256:
         raise ValueError(f"the weights have the SHA-256 {found}, expected {sha256}")
     network = YoloTiny(DetectorConfig(labels=labels, source=f"yolov3-tiny.weights, SHA-256 {found}"))
     read_into(network, np.frombuffer(data, dtype="<f4", offset=HEADER))
-    return checkpoint.save(folder, network, network.config, dtype=torch.float16)
+    return checkpoint.save(folder, network, network.config, dtype=torch.int8)
 
 
 def read_into(network: YoloTiny, numbers: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> None:
