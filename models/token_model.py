@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.cross_entropy import linear_cross_entropy
 from models import checkpoint
 from models.backbone import Backbone, BackboneConfig, BackboneState
 from models.device import Where
@@ -69,10 +69,10 @@ class TokenModel(nn.Module):
         return self.head(y), state
 
     def loss(self, tokens: Tensor, labels: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """Mean cross-entropy where labels (B, T) are not -100; logits are computed there and nowhere else."""
+        """Mean cross-entropy where labels (B, T) are not -100; logits are computed there alone, by blocks."""
         y, _ = self.hidden(tokens, mask=mask)
         wanted = labels != -100
-        return F.cross_entropy(self.head(y[wanted]), labels[wanted])
+        return linear_cross_entropy(y[wanted], self.head.weight, labels[wanted])
 
     def save(self, folder: Path | str, *, dtype: torch.dtype | None = None) -> Path:
         return checkpoint.save(folder, self, self.config, dtype=dtype)

@@ -10,6 +10,7 @@ from dialog.evaluation.correction import evaluate_correction
 from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
 from dialog.evaluation.reply import evaluate_reply
+from dialog.evaluation.responder import evaluate_responder
 from dialog.evaluation.speech import evaluate_speech
 from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.visual import evaluate_visual
@@ -21,6 +22,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": evaluate_emotion,
     "recall": evaluate_recall,
     "reply": evaluate_reply,
+    "responder": evaluate_responder,
     "speech": evaluate_speech,
     "telemetry": evaluate_telemetry,
     "visual": evaluate_visual,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dialog.replies.port import Responder
-from models.catalogue import REPLY
+from models.catalogue import REPLY, path_of
 from models.device import Where
 
 LANGUAGE_MODEL = "lm:"
@@ -12,9 +12,9 @@ LANGUAGE_MODEL = "lm:"
 def open_responder(name: str = REPLY, *, network: bool = False, device: Where = None) -> Responder:
     """The responder of that name.
 
-    A shipped one or its folder (`reply/built-in`); `lm:FOLDER` or `lm:HUB-NAME`, a causal language model of
-    transformers; `https://HOST/v1#MODEL`, a service that speaks OpenAI's chat completions. `network` lets a hub name be
-    fetched. ValueError says what is wrong with the name, or missing.
+    A shipped one or its folder (`reply/built-in`, `responder/lm`); `lm:FOLDER` or `lm:HUB-NAME`, a causal language
+    model of transformers; `https://HOST/v1#MODEL`, a service that speaks OpenAI's chat completions. `network` lets a
+    hub name be fetched. ValueError says what is wrong with the name, or missing.
     """
     if name.startswith(LANGUAGE_MODEL):
         from dialog.replies.language_model import LanguageModelResponder
@@ -27,6 +27,12 @@ def open_responder(name: str = REPLY, *, network: bool = False, device: Where = 
         if not model:
             raise ValueError(f"responder {name!r}: expected URL#MODEL, the service's address and its model's name")
         return EndpointResponder(url, model)
-    from dialog.replies.built_in import BuiltInResponder
+    from dialog.replies.built_in import BuiltInConfig, BuiltInResponder
+    from models.checkpoint import read_config
+    from models.responder.writer import WriterConfig
 
+    if isinstance(read_config(path_of(name), BuiltInConfig, WriterConfig), WriterConfig):
+        from dialog.replies.writer import WritingResponder
+
+        return WritingResponder.load(Path(name) if Path(name).is_dir() else name, device=device)
     return BuiltInResponder.load(Path(name) if Path(name).is_dir() else name, device=device)

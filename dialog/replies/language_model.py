@@ -8,13 +8,10 @@ import torch
 from torch import Tensor
 
 from dialog.conversation import Conversation
+from dialog.replies.drawing import drawn, would_repeat
 from dialog.replies.port import Finish, Piece, ResponderUnavailable
 from dialog.replies.prompt import as_messages, as_text
 from models.device import Where, choose_device
-
-TEMPERATURE, TOP_P = 0.7, 0.9
-NO_REPEAT = 4
-"""So many tokens in a row never come twice in a reply: a small model would go round in a circle."""
 
 
 class LanguageModelResponder:
@@ -98,7 +95,7 @@ class LanguageModelResponder:
         ends, past = self._ends(), None
         for _ in range(min(most, self.window - ids.shape[1])):
             logits, past = self._next(ids, past)
-            token = _drawn(logits, _would_repeat(made), generator)
+            token = drawn(logits, would_repeat(made), generator)
             if token in ends:
                 return
             yield token
@@ -108,23 +105,6 @@ class LanguageModelResponder:
         named = getattr(self.model.generation_config, "eos_token_id", None)
         several = named if isinstance(named, list) else [named, self.tokenizer.eos_token_id]
         return {int(one) for one in several if one is not None}
-
-
-def _drawn(logits: Tensor, never: list[int], generator: torch.Generator) -> int:
-    """One of the likeliest tokens, which together have TOP_P; none of those that may never come."""
-    logits = logits.index_fill(0, torch.tensor(never, dtype=torch.long, device="cpu"), -torch.inf)
-    p, order = (logits / TEMPERATURE).softmax(-1).sort(descending=True)
-    p = p * (p.cumsum(-1) - p < TOP_P)
-    return int(order[torch.multinomial(p, 1, generator=generator)])
-
-
-def _would_repeat(made: list[int]) -> list[int]:
-    """The tokens that would make the last NO_REPEAT ones the same as some before."""
-    tail = tuple(made[len(made) - NO_REPEAT + 1 :])
-    if len(tail) < NO_REPEAT - 1:
-        return []
-    n = NO_REPEAT - 1
-    return [made[i + n] for i in range(len(made) - n) if tuple(made[i : i + n]) == tail]
 
 
 def _rest(text: str, shown: str) -> Iterator[Piece]:

@@ -72,6 +72,12 @@ RECIPES: dict[str, Recipe] = {
     "reply/built-in": Recipe(
         summary="Replies chosen among those people wrote; minutes on one core", train=runs.replies, takes_start=False
     ),
+    "responder/lm": Recipe(
+        summary="A small language model that writes replies: --mixer softmax, gla or hybrid; half an hour on one core",
+        train=runs.language,
+        takes_start=False,
+        mixers=("softmax", "gla", "hybrid"),
+    ),
     "telemetry/lasers": Recipe(
         summary="Simulated ageing lasers: forecast, alarm, hours left; minutes, needs no --data",
         train=runs.lasers,

@@ -24,6 +24,8 @@ class Run:
     """Folders of trained models to learn from beside the labels."""
     report: "Callable[[Progress], None] | None" = None
     device: str | None = None
+    mixer: Any = None
+    """What mixes along time, for a recipe that leaves it open; None is the first that it names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,3 +39,5 @@ class Recipe:
     takes_start: bool = True
     reads_data: bool = True
     """False where examples are made: then there is no data folder."""
+    mixers: tuple[str, ...] = ()
+    """What a run's `mixer` may be; empty where the recipe leaves nothing open."""

@@ -128,6 +128,13 @@ def replies(run: Run) -> dict[str, Any]:
     return train_replies(RepliesRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
+def language(run: Run) -> dict[str, Any]:
+    from dialog.training.language import LanguageRecipe, train_language
+
+    recipe = LanguageRecipe() if run.mixer is None else LanguageRecipe(mixture=run.mixer)
+    return train_language(recipe, run.data, run.out, seed=run.seed, report=run.report, device=run.device)
+
+
 def voices(run: Run) -> dict[str, Any]:
     from dialog.training.voices import VoicesRecipe, train_voices
 

@@ -14,7 +14,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="TASK",
-            help="What to measure: behaviour, causes, correction, emotion, recall, reply, speech, telemetry, visual.",
+            help="What to measure: behaviour, causes, correction, emotion, recall, reply, responder, speech, "
+            "telemetry, visual.",
         ),
     ],
     data: Annotated[
@@ -48,6 +49,9 @@ def evaluate(
     ] = None,
     part: Annotated[
         str | None, typer.Option(help="speech: our train, validation or test voices alone.  [default: all]")
+    ] = None,
+    corpora: Annotated[
+        Path | None, typer.Option(help="responder: the folder of the sets it was taught, for a 5-gram beside it.")
     ] = None,
     details: Annotated[
         bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")

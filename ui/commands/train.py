@@ -21,6 +21,9 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
     ] = None,
+    mixer: Annotated[
+        str | None, typer.Option(help="What mixes along time, for recipes that leave it open.  [default: their first]")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Device = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the recipes.")] = False,
@@ -45,6 +48,9 @@ def train(
         raise ValueError(f"the recipe {recipe} starts from nothing and takes no --start")
     if teacher and not chosen.takes_teachers:
         raise ValueError(f"the recipe {recipe} takes no --teacher")
+    if mixer is not None and mixer not in chosen.mixers:
+        known = ", ".join(chosen.mixers)
+        raise ValueError(f"the recipe {recipe} takes no --mixer {mixer}" + (f"; it takes {known}" if known else ""))
     try:
         with progress(f"Training {recipe}") as bar:
             run = Run(
@@ -55,6 +61,7 @@ def train(
                 teachers=tuple(teacher or ()),
                 report=lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
                 device=device,
+                mixer=mixer,
             )
             scores = chosen.train(run)
     except KeyboardInterrupt:

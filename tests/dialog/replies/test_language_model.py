@@ -8,7 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from dialog.conversation import Conversation, Utterance
 from dialog.replies.choosing import open_responder
-from dialog.replies.language_model import NO_REPEAT, LanguageModelResponder
+from dialog.replies.drawing import NO_REPEAT
+from dialog.replies.language_model import LanguageModelResponder
 from dialog.replies.port import ResponderUnavailable, whole
 from dialog.replies.prompt import as_messages, as_text
 
