@@ -46,8 +46,10 @@ from serve.pictures.viewer import Viewer
 from serve.repeats import Repeats
 from serve.replies.answerer import Answerer
 from serve.replies.answering import Answering
+from serve.replies.chat_routes import chat_answer_routes
+from serve.replies.conversing import Conversing
 from serve.replies.routes import reply_routes
-from serve.replies.schemas import ChatRequest
+from serve.replies.schemas import ChatAnswerRequest, ChatRequest
 from serve.storage import Storage
 from serve.telemetry.engine import Telemetry
 from serve.telemetry.routes import telemetry_routes
@@ -57,14 +59,14 @@ from serve.telemetry.units import Units
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
     *(NewVisualDialog, NewQuestion, VisualQuestion, ChatRequest),
-    *(FleetSamples, NewSamples, CorrectionsRequest),
+    *(FleetSamples, NewSamples, CorrectionsRequest, ChatAnswerRequest),
 )
 """The bodies that routes read themselves, for the document."""
 _DESCRIPTION = """Emotions in conversations, questions about pictures, and fleets under watch. Send whole conversations
 to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
 a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have slips of the keys mended at
 `/v1/corrections`, and devices watched by their measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
-conversation, for clients of OpenAI's API too. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say
+conversation, for clients of OpenAI's API too, and an assistant in a live chat under its `replies`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say
 in Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made
 once.
 """
@@ -138,7 +140,8 @@ def create_app(
     words = {"model": sorted(choice.cards), "label_set": sorted(s.name for s in choice.label_sets())}
     describe(app, _DESCRIPTION, _BODIES, words, limits, needs_key=needs_key)
     emotions = emotion_routes(labeller, choice, limits)
-    live = chat_routes(Sessions(storage, labeller, choice, limits), limits, may_list=may_list)
+    sessions = Sessions(storage, labeller, choice, limits)
+    live = chat_routes(sessions, limits, may_list=may_list)
     app.include_router(emotions)
     app.include_router(live)
     app.include_router(
@@ -147,6 +150,7 @@ def create_app(
     pictures = VisualSessions(storage, viewer, limits)
     app.include_router(visual_routes(pictures, limits, may_list=may_list))
     app.include_router(reply_routes(Answering(answerer, labeller, pictures, choice, limits), limits))
+    app.include_router(chat_answer_routes(Conversing(answerer, sessions, choice, limits), limits))
     units = Units(storage, telemetry or Telemetry(), limits)
     app.include_router(telemetry_routes(units, limits, may_list=may_list))
     app.include_router(correction_routes(mender, limits))

@@ -32,6 +32,8 @@ BATCHES = "batches"
 
 _KEPT = ("n", "speaker", "text", "time", "error", "correction")
 """Fields of a message that are kept as they are."""
+_JSON = ("prediction", "reply")
+"""Those that are kept as JSON."""
 _APPEND = Quick(
     update(chats)
     .where(chats.c.id == bindparam("chat"), chats.c.total == bindparam("expected"))
@@ -43,7 +45,7 @@ _APPEND = Quick(
         touched=bindparam("moment"),
     )
 )
-_ADD_MESSAGE = Quick(insert(messages).values({name: bindparam(name) for name in ("chat", "prediction", *_KEPT)}))
+_ADD_MESSAGE = Quick(insert(messages).values({name: bindparam(name) for name in ("chat", *_JSON, *_KEPT)}))
 _row_in = replacing(chat_rows)
 _PUT_ROW = Quick(_row_in["sqlite"], elsewhere=_row_in["postgresql"])
 _CHAT = Quick(select(chats).where(chats.c.id == bindparam("chat"), chats.c.owner == bindparam("of")))
@@ -77,7 +79,10 @@ class KeptRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredMessage:
-    """One message; `prediction` is its JSON object, `correction` the label a person put in its place."""
+    """One message; `prediction` is its JSON object, `correction` the label a person put in its place.
+
+    `reply` is there where an assistant said it: who answered, how it ended, and the answers that would not do.
+    """
 
     n: int
     speaker: str
@@ -86,6 +91,7 @@ class StoredMessage:
     prediction: dict[str, Any] | None = None
     error: str | None = None
     correction: str | None = None
+    reply: dict[str, Any] | None = None
 
 
 class Storage:
@@ -186,19 +192,7 @@ class Storage:
         False where the chat is no longer as `chat` says: another message was faster, or it was changed or deleted.
         """
 
-        def work(db: Connection) -> bool:
-            moved = {"chat": chat.id, "expected": chat.total, "known": chat.state}
-            moved |= {"new_state": state, "version": model_version}
-            if not _APPEND.run(db, [{**moved, "moment": now()}]):
-                return False
-            _ADD_MESSAGE.run(db, [row_of(chat.id, message)])
-            if anew:
-                db.execute(delete(chat_rows).where(chat_rows.c.chat == chat.id))
-            if rows:
-                _PUT_ROW.run(db, [{"chat": chat.id, **kept._asdict()} for kept in rows])
-            return True
-
-        return await self.do(work)
+        return await self.do(lambda db: appended(db, chat, message, state, model_version, rows, anew=anew))
 
     async def correct(self, chat_id: str, n: int, label: str | None) -> StoredMessage | None:
         """Keeps the label a person gave message n, or forgets it (None). None where there is no such message."""
@@ -296,13 +290,40 @@ def _chat(row: Mapping[Any, Any] | None) -> StoredChat | None:
     return StoredChat(**{**row, "labels": tuple(orjson.loads(row["labels"]))})
 
 
+def appended(
+    db: Connection,
+    chat: StoredChat,
+    message: StoredMessage,
+    state: bytes | None,
+    model_version: str,
+    rows: Sequence[KeptRow] = (),
+    *,
+    anew: bool = False,
+) -> bool:
+    """What `Storage.append` does, in a transaction that may do more."""
+    moved = {"chat": chat.id, "expected": chat.total, "known": chat.state}
+    moved |= {"new_state": state, "version": model_version}
+    if not _APPEND.run(db, [{**moved, "moment": now()}]):
+        return False
+    _ADD_MESSAGE.run(db, [row_of(chat.id, message)])
+    if anew:
+        db.execute(delete(chat_rows).where(chat_rows.c.chat == chat.id))
+    put_rows(db, chat.id, rows)
+    return True
+
+
+def put_rows(db: Connection, chat_id: str, rows: Sequence[KeptRow]) -> None:
+    """Keeps rows, each in place of the one that was there."""
+    if rows:
+        _PUT_ROW.run(db, [{"chat": chat_id, **kept._asdict()} for kept in rows])
+
+
 def row_of(chat_id: str, message: StoredMessage) -> dict[str, Any]:
     """A message as its row."""
-    prediction = None if message.prediction is None else dumped(message.prediction)
-    kept = {key: getattr(message, key) for key in _KEPT}
-    return {"chat": chat_id, **kept, "prediction": prediction}
+    found: dict[str, Any] = {key: getattr(message, key) for key in (*_KEPT, *_JSON)}
+    return {"chat": chat_id, **found, **{k: None if found[k] is None else dumped(found[k]) for k in _JSON}}
 
 
 def _message(row: RowMapping) -> StoredMessage:
-    prediction = None if row["prediction"] is None else orjson.loads(row["prediction"])
-    return StoredMessage(**{key: row[key] for key in _KEPT}, prediction=prediction)
+    read = {key: None if row[key] is None else orjson.loads(row[key]) for key in _JSON}
+    return StoredMessage(**{key: row[key] for key in _KEPT}, **read)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from serve.chats.reading import in_chat, kept
-from serve.database.tables import chat_rows, chats, messages, repeats
+from serve.database.tables import answers, chat_rows, chats, messages, repeats
 from serve.edge.problems import Fault, Refusal, not_found
 from serve.emotion.labeller import Labeller
 from serve.emotion.steps import Step, Stepped
@@ -20,13 +20,15 @@ from serve.storage import KeptRow, StoredChat, StoredMessage, now, row_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What somebody said. `was`: the number of the message whose correction it keeps; None: `correction` is its own."""
+    """What somebody said. `was`: the number of the message whose correction it keeps; None: `correction` is its own.
+    `reply`: what is known of an assistant's answer."""
 
     speaker: str
     text: str
     time: str | None
     correction: str | None = None
     was: int | None = None
+    reply: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, message: StoredMessage) -> "Said":
@@ -37,6 +39,7 @@ class Said:
             time=message.time,
             correction=message.correction,
             was=message.n,
+            reply=message.reply,
         )
 
 
@@ -71,7 +74,7 @@ def edited(n: int, fields: dict[str, Any]) -> Change:
             raise not_found("message")
         new = replace(said[n], **fields)
         if new.text != said[n].text:
-            new = replace(new, correction=None, was=None)
+            new = replace(new, correction=None, was=None, reply=None)
         return [*said[:n], new, *said[n + 1 :]]
 
     return change
@@ -90,12 +93,18 @@ def removed(n: int) -> Change:
 
 def expect(chat: StoredChat, total: int | None, most: int, after: int = 0) -> None:
     """Refusal 409 where the chat is not as long as whoever changes it thinks, or too long to be read again."""
-    if total is not None and chat.total != total:
-        detail = f"the chat was changed meanwhile: it has {chat.total:,} messages, not {total:,}"
-        raise Refusal(409, "chat-changed", detail)
+    expect_total(chat, total)
     if (n := max(chat.total, after)) > most:
         detail = f"the chat has {n:,} messages; one of up to {most:,} can be read again from its beginning"
         raise Refusal(409, "chat-too-long", detail, limit="messages_reread")
+
+
+def expect_total(chat: StoredChat, total: int | None) -> None:
+    """Refusal 409 where the chat is not as long as somebody thinks."""
+    if total is not None and chat.total != total:
+        raise Refusal(
+            409, "chat-changed", f"the chat was changed meanwhile: it has {chat.total:,} messages, not {total:,}"
+        )
 
 
 def expect_labels(chat: StoredChat, said: Sequence[Said]) -> None:
@@ -111,6 +120,7 @@ async def rewritten(
     chat: StoredChat, before: Sequence[StoredMessage], after: Sequence[Said], labeller: Labeller
 ) -> Rewritten:
     """The chat as it is once this was said instead. Raises Anew, and what the labeller raises."""
+    after = [_refusing(said, before[i] if i < len(before) else None) for i, said in enumerate(after)]
     stood = [Said.of(m) for m in before]
     first = _first([_all(s) for s in stood], [_all(s) for s in after])
     read_from = _first([_words(s) for s in stood], [_words(s) for s in after])
@@ -137,6 +147,7 @@ async def rewritten(
             prediction=stepped.prediction,
             error=stepped.error,
             correction=said.correction,
+            reply=said.reply,
         )
         told.append((message, stepped.warnings))
     moved = replace(moved, state=reading.head, model_version=reading.version or chat.model_version)
@@ -170,6 +181,7 @@ def keep(db: Connection, old: StoredChat, new: Rewritten) -> bool:
         db.execute(delete(chat_rows).where(chat_rows.c.chat == old.id))
         if new.rows:
             db.execute(insert(chat_rows), [{"chat": old.id, **row._asdict()} for row in new.rows])
+    db.execute(delete(answers).where(answers.c.chat == old.id))  # what was before one is another now
     db.execute(delete(repeats).where(repeats.c.thing == old.id))
     return True
 
@@ -225,6 +237,13 @@ def _rewritten(
 def _with(message: StoredMessage, said: Said) -> StoredMessage:
     """The message with its label, where nothing but its time or its correction is another."""
     return replace(message, time=said.time, correction=said.correction)
+
+
+def _refusing(said: Said, stood: StoredMessage | None) -> Said:
+    """What was said, with the answers that would not do where it is still the answer that stood there."""
+    if said.reply is None or stood is None or stood.reply is None or stood.text != said.text:
+        return said
+    return replace(said, reply={**stood.reply, **said.reply})
 
 
 def _all(said: Said) -> tuple[str | None, ...]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from serve.chats.edits import Rewritten, Said, edited, removed
 from serve.chats.schemas import (
+    AnswerNotes,
     ChangedReply,
     ChatReply,
     ChatsReply,
@@ -35,7 +36,8 @@ Total = Annotated[
     Query(ge=0, lt=2**31, description="How many messages it is thought to have; 409 where it has others"),
 ]
 MessageNumber = Annotated[int, Path(ge=0, lt=2**31, description="Counted from 0")]
-_MODE = "live"
+MODE = "live"
+"""How the messages of a chat are read."""
 
 
 def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRouter:
@@ -88,8 +90,8 @@ def chat_routes(sessions: Sessions, limits: Limits, *, may_list: bool) -> APIRou
         refuse_long(_lengths("", speaker=speaker, text=asked.text, time=time), limits)
         message, stepped = await sessions.add(chat_id, speaker, asked.text, time, owner_of(request.scope))
         timing.note(request.scope, "model", stepped.model_seconds)
-        extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": _MODE, "warnings": stepped.warnings}
-        return reply(request, {**_message(message), **extra}, 201)
+        extra = {"chat": chat_id, "model_version": stepped.model_version, "mode": MODE, "warnings": stepped.warnings}
+        return reply(request, {**told_of(message), **extra}, 201)
 
     @router.get(
         "/{chat_id}",
@@ -220,6 +222,7 @@ def _said(message: SaidMessage) -> Said:
         text=message.text,
         time=None if message.time is None else str(message.time),
         correction=message.correction,
+        reply=None if message.reply is None else message.reply.model_dump(),
     )
 
 
@@ -229,17 +232,17 @@ def _changed(request: Request, new: Rewritten) -> Response:
     changed = {
         "chat": new.chat.id,
         "model_version": new.chat.model_version,
-        "mode": _MODE,
+        "mode": MODE,
         "total": new.chat.total,
         "first": new.first,
-        "messages": [{**_message(message), "warnings": warnings} for message, warnings in told],
+        "messages": [{**told_of(message), "warnings": warnings} for message, warnings in told],
     }
     return reply(request, changed)
 
 
 def _corrected(request: Request, chat: StoredChat, message: StoredMessage) -> Response:
-    extra = {"chat": chat.id, "model_version": chat.model_version, "mode": _MODE, "warnings": []}
-    return reply(request, {**_message(message), **extra})
+    extra = {"chat": chat.id, "model_version": chat.model_version, "mode": MODE, "warnings": []}
+    return reply(request, {**told_of(message), **extra})
 
 
 def _chat(chat: StoredChat, messages: list[StoredMessage]) -> dict[str, Any]:
@@ -249,13 +252,14 @@ def _chat(chat: StoredChat, messages: list[StoredMessage]) -> dict[str, Any]:
         "model": chat.model,
         "model_version": chat.model_version,
         "labels": chat.labels,
-        "mode": _MODE,
+        "mode": MODE,
         "total": chat.total,
-        "messages": [_message(message) for message in messages],
+        "messages": [told_of(message) for message in messages],
     }
 
 
-def _message(message: StoredMessage) -> dict[str, Any]:
+def told_of(message: StoredMessage) -> dict[str, Any]:
+    """A message as it is told."""
     return {
         "n": message.n,
         "speaker": message.speaker,
@@ -264,4 +268,5 @@ def _message(message: StoredMessage) -> dict[str, Any]:
         "prediction": message.prediction,
         "error": message.error,
         "correction": message.correction,
+        "reply": message.reply and {name: message.reply.get(name) for name in AnswerNotes.model_fields},
     }

@@ -1,6 +1,6 @@
 """What crosses the wire about live chats."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -41,10 +41,23 @@ class MessagePatch(Closed):
         return self
 
 
+class AnswerNotes(Closed):
+    """What is known of an assistant's answer."""
+
+    responder: Label = Field(description="Who answered: one of `data` in GET /v1/models")
+    responder_version: Label
+    finish: Literal["stop", "length", "stopped", "broken"] = Field(
+        description="Why it ended: it was said, it was as long as it may be, somebody stopped it, or it broke off"
+    )
+    sure: bool = Field(description="False where the answer is that there is nothing to say")
+    felt: Label | None = Field(default=None, description="The emotion it answers: that of the message before it")
+
+
 class SaidMessage(NewMessage):
     """A message as it is to have been said, with the label a person gave it."""
 
     correction: Label | None = None
+    reply: AnswerNotes | None = None
 
 
 class SaidMessages(Closed):
@@ -69,6 +82,7 @@ class MessageOut(BaseModel):
     prediction: PredictionOut | None
     error: str | None = Field(default=None, description="Why the message has no label")
     correction: str | None = Field(default=None, description="The label a person put in its place")
+    reply: AnswerNotes | None = Field(default=None, description="Where an assistant said it")
 
 
 class MessageReply(MessageOut):

@@ -3,12 +3,14 @@
 import asyncio
 import uuid
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from sqlalchemy import func
 
-from serve.chats import edits
+from serve.chats import answers, edits
 from serve.chats.edits import Anew, Change, Rewritten, Said
 from serve.chats.reading import in_chat, kept
 from serve.database.tables import chats
@@ -19,7 +21,7 @@ from serve.edge.problems import Fault, Refusal, not_found, overloaded, unavailab
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
 from serve.emotion.steps import Step, Stepped
-from serve.storage import Storage, StoredChat, StoredMessage, now
+from serve.storage import Storage, StoredChat, StoredMessage, appended, now
 
 _TRIES = 8
 """How often a message that another one overtook, in another process, is read again."""
@@ -74,33 +76,85 @@ class Sessions:
         return await self._storage.messages(chat_id, after, min(limit, self._limits.messages_per_page))
 
     async def add(
-        self, chat_id: str, speaker: str, text: str, time: str | None, owner: str
+        self,
+        chat_id: str,
+        speaker: str,
+        text: str,
+        time: str | None,
+        owner: str,
+        *,
+        reply: dict[str, Any] | None = None,
+        total: int | None = None,
     ) -> tuple[StoredMessage, Stepped]:
-        """The message, labelled and kept. Refusal 404, 409 for a full chat, 429 and 503 as the labeller says."""
+        """The message, labelled and kept. Refusal 404, 409 for a full chat, 429 and 503 as the labeller says.
+
+        reply: what is known of an assistant's answer (`answers.notes`); total: how many messages the chat must have, or
+        409.
+        """
         # In one process the messages of a chat queue up here; between processes the database decides.
         lock = self._locks.setdefault(chat_id, asyncio.Lock())
         async with lock:
             for _ in range(_TRIES):
                 chat = await self.get(chat_id, owner)
-                if chat.total >= self._limits.messages_per_chat:
-                    detail = f"the chat is full: it has {chat.total:,} messages"
-                    raise Refusal(409, "chat-full", detail, limit="messages_per_chat")
+                edits.expect_total(chat, total)
+                self.expect_room(chat)
                 stepped, replayed = await self._step(chat, speaker, text)
-                message = StoredMessage(
-                    n=chat.total,
-                    speaker=speaker,
-                    text=text,
-                    time=time,
-                    prediction=stepped.prediction,
-                    error=stepped.error,
-                )
+                message = _labelled(chat.total, speaker, text, time, stepped, reply)
                 rows = kept(stepped, [*replayed, chat.total])
-                if await self._storage.append(
-                    chat, message, stepped.head, stepped.model_version, rows, anew=bool(replayed)
-                ):
+                write = partial(
+                    appended if reply is None else answers.append,
+                    chat=chat,
+                    message=message,
+                    state=stepped.head,
+                    model_version=stepped.model_version,
+                    rows=rows,
+                    anew=bool(replayed),
+                )
+                if await self._storage.do(write):
                     metrics.MESSAGES.labels(chat.model, "chats").inc()
                     return message, stepped
         raise overloaded("too many messages arrive in this chat at once")
+
+    async def answer_anew(
+        self, chat_id: str, speaker: str, text: str, time: str | None, owner: str, *, reply: dict[str, Any], total: int
+    ) -> tuple[StoredMessage, Sequence[dict[str, Any]]]:
+        """Another answer in place of the last message, labelled and kept, and the warnings of it. Refusal as `add`."""
+        lock = self._locks.setdefault(chat_id, asyncio.Lock())
+        async with lock:
+            chat = await self.get(chat_id, owner)
+            edits.expect_total(chat, total)
+            before = await self._storage.do(lambda db: answers.before_last(db, chat), writes=False)
+            if before is not None:
+                state, version = before
+                earlier = replace(chat, state=state, model_version=version, total=total - 1)
+                stepped, replayed = await self._step(earlier, speaker, text, rows_of=chat)
+                message = _labelled(total - 1, speaker, text, time, stepped, reply)
+                rows = kept(stepped, [*replayed, total - 1])
+                put = partial(
+                    answers.replace_last,
+                    chat=chat,
+                    message=message,
+                    state=stepped.head,
+                    model_version=stepped.model_version,
+                    rows=rows,
+                    anew=bool(replayed),
+                )
+                if await self._storage.do(put, erases=True):
+                    return message, stepped.warnings
+                raise overloaded("the chat is changed by somebody else at this moment")
+        said = Said(speaker=speaker, text=text, time=time, reply=reply)
+        new = await self.change(chat_id, lambda all_of_it: [*all_of_it[:-1], said], owner, total=total)
+        return new.messages[-1], new.warnings[-1]
+
+    async def heard(self, chat_id: str) -> list[str]:
+        """What an assistant has said in the chat, and what would not do."""
+        return await self._storage.do(lambda db: answers.heard(db, chat_id), writes=False)
+
+    def expect_room(self, chat: StoredChat) -> None:
+        """Refusal 409 for a full chat."""
+        if chat.total >= self._limits.messages_per_chat:
+            detail = f"the chat is full: it has {chat.total:,} messages"
+            raise Refusal(409, "chat-full", detail, limit="messages_per_chat")
 
     async def correct(self, chat_id: str, n: int, label: str | None, owner: str) -> tuple[StoredChat, StoredMessage]:
         """Message n with the label a person gave it, or without any (None). Refusal 404, and 422 for no label."""
@@ -144,21 +198,41 @@ class Sessions:
         if not await self._storage.delete_chat(chat_id, owner):
             raise not_found("chat")
 
-    async def _step(self, chat: StoredChat, speaker: str, text: str) -> tuple[Stepped, list[int]]:
-        """What becomes of the message, and the messages that were read again for it."""
+    async def _step(
+        self, chat: StoredChat, speaker: str, text: str, rows_of: StoredChat | None = None
+    ) -> tuple[Stepped, list[int]]:
+        """What becomes of the message, and the messages that were read again for it. rows_of: the chat as it is, where
+        `chat` is what it was before its last message."""
         step = Step(model=chat.model, head=chat.state, speaker=speaker, text=text, version=chat.model_version)
         replayed: list[int] = []
         stepped = await self._labeller.step(step)
         if stepped.forgotten:  # by a process that has not read the message before this one
-            rows = await self._storage.rows(chat.id)
+            if rows_of is None:
+                rows = await self._storage.rows(chat.id)
+            else:
+                rows = await self._storage.do(partial(answers.rows_before_last, chat=rows_of), writes=False)
             stepped = await self._labeller.step(replace(step, rows=tuple(rows)))
         if stepped.stale:  # a new version was put in place since the last message
             recent = await self._storage.messages(chat.id, max(0, chat.total - _REPLAYED), _REPLAYED)
-            recent = [m for m in recent if m.error is None]
+            recent = [m for m in recent if m.error is None and m.n < chat.total]
             replayed = [m.n for m in recent]
             replay = tuple((m.speaker, m.text) for m in recent)
             stepped = await self._labeller.step(replace(step, head=None, version=None, replay=replay))
         if stepped.prediction is None or not stepped.prediction["causes"]:
             return stepped, replayed
-        failed = await self._storage.failed(chat.id)
+        failed = [n for n in await self._storage.failed(chat.id) if n < chat.total]
         return replace(stepped, prediction=in_chat(stepped.prediction, chat.total, stepped.n_read, failed)), replayed
+
+
+def _labelled(
+    n: int, speaker: str, text: str, time: str | None, stepped: Stepped, reply: dict[str, Any] | None
+) -> StoredMessage:
+    return StoredMessage(
+        n=n,
+        speaker=speaker,
+        text=text,
+        time=time,
+        prediction=stepped.prediction,
+        error=stepped.error,
+        reply=reply,
+    )

@@ -88,12 +88,29 @@ messages = _table(
     Column("error", Words),
     Column("correction", Text),
     Column("corrected", _Plain),
+    Column("reply", Text),
 )
 _unread = messages.c.error.is_not(None)
 Index("failed_messages", messages.c.chat, messages.c.n, sqlite_where=_unread, postgresql_where=_unread)
 
 chat_rows = _table(
     "chat_rows",
+    Column("chat", _Plain, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    _number("n"),
+    Column("data", LargeBinary, nullable=False),
+)
+
+answers = _table(
+    "answers",
+    Column("chat", _Plain, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True),
+    _number("n"),
+    Column("state", LargeBinary),
+    Column("model_version", Text, nullable=False),
+)
+
+answer_rows = _table(
+    "answer_rows",
     Column("chat", _Plain, ForeignKey("chats.id", ondelete="CASCADE"), primary_key=True),
     Column("place", Integer, primary_key=True, autoincrement=False),
     _number("n"),

@@ -18,6 +18,7 @@ ALLOWED = frozenset(
         *("event", "level", "timestamp", "request_id", "method", "route", "status", "milliseconds"),
         *("conversations", "utterances", "model", "model_version", "mode", "error_type", "error_at"),
         *("kind", "limit", "check", "healthy", "n_chats", "n_visual_dialogs", "n_batches", "n_units"),
+        *("responder", "messages", "stream"),
     )
 )
 """Every field a log line may have. A field with words of a user in it must never be added."""

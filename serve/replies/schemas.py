@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from dialog.labels import LABEL_SETS
-from serve.edge.schemas import Closed, OneOf, Open
+from serve.chats.schemas import ChangedMessage
+from serve.edge.schemas import Closed, Label, Mode, OneOf, Open
 from serve.emotion.schemas import PredictionOut
 from serve.pictures.schemas import AnswerOut
 
@@ -62,6 +63,29 @@ class ChatRequest(Open):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     tools: None = Field(default=None, description="A responder calls no tools")
     rapport: ReplyOptions = Field(default_factory=ReplyOptions)
+
+
+class ChatAnswerRequest(Closed):
+    """An answer that is wanted in a chat."""
+
+    responder: Label | None = Field(
+        default=None, description="One of `data` in GET /v1/models, by default the first"
+    )
+    another: bool = Field(default=False, description="Whether it takes the place of the last answer")
+    total: int | None = Field(
+        default=None, ge=0, lt=2**31, description="How many messages the chat is thought to have; 409 where it has others"
+    )
+    to_feel: Feeling | None = Field(default=None, description="The emotion to answer with")
+    max_tokens: int | None = Field(default=None, ge=1)
+    stream: bool = False
+
+
+class ChatAnswerReply(ChangedMessage):
+    """The answer, as a message of the chat."""
+
+    chat: str
+    mode: Mode
+    request_id: str
 
 
 class AssistantMessage(BaseModel):
