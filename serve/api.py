@@ -66,9 +66,9 @@ _DESCRIPTION = """Emotions in conversations, questions about pictures, and fleet
 to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
 a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have slips of the keys mended at
 `/v1/corrections`, and devices watched by their measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
-conversation, for clients of OpenAI's API too, and an assistant in a live chat under its `replies`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say
-in Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made
-once.
+conversation, for clients of OpenAI's API too, and an assistant in a live chat under its `replies`. Errors are
+problem+json (RFC 9457) with a `request_id`; 429 and 503 say in Retry-After when to come back. With an `Idempotency-Key`
+a POST that makes something may be sent again: it is made once.
 """
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from dialog.conversation import Caveat, Conversation, Prediction
 from dialog.labels import COLOURS, SENTIMENT, SYMBOLS
+from serve.client import AnswerNotes
 
 UNKNOWN_SYMBOL, UNKNOWN_COLOUR = "•", "#8A8F98"
 """For labels of a model that is not one of ours."""
@@ -22,6 +23,8 @@ class ShownMessage:
     correction: str | None = None
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    reply: AnswerNotes | None = None
+    """There where an assistant said it."""
 
     @classmethod
     def of(cls, answered: Any) -> Self:
@@ -34,6 +37,7 @@ class ShownMessage:
             correction=answered.correction,
             error=answered.error or (None if answered.prediction else "not labelled"),
             warnings=tuple(warning.text for warning in answered.warnings),
+            reply=getattr(answered, "reply", None),
         )
 
     @property

@@ -68,7 +68,7 @@ def rows_before_last(db: Connection, chat: StoredChat) -> list[tuple[bytes, str]
     rows = sorted(_restored(db, chat), key=lambda row: row.n)
     wanted = select(messages.c.n, messages.c.text)
     wanted = wanted.where(messages.c.chat == chat.id, messages.c.n.in_([row.n for row in rows]))
-    said = {n: text for n, text in db.execute(wanted)}
+    said = {row.n: row.text for row in db.execute(wanted)}
     return [(row.data, said[row.n]) for row in rows]
 
 

@@ -10,6 +10,7 @@ from .client import Client
 from .conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Tag, Utterance
 from .errors import ServiceError
 from .things import (
+    AnswerNotes,
     Batch,
     BatchFailure,
     Callback,
@@ -38,6 +39,7 @@ from .things import (
 
 __all__ = [
     "Answer",
+    "AnswerNotes",
     "AsyncClient",
     "Batch",
     "BatchFailure",

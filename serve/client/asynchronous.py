@@ -141,7 +141,7 @@ class AsyncClient:
         return await self._do(calls.delete_message(chat_id, n, total))
 
     async def rewrite_chat(
-        self, chat_id: str, messages: Sequence[Mapping[str, str | None]], *, total: int | None = None
+        self, chat_id: str, messages: Sequence[Mapping[str, Any]], *, total: int | None = None
     ) -> ChangedChat:
         """As Client.rewrite_chat."""
         return await self._do(calls.rewrite_chat(chat_id, messages, total))
@@ -318,6 +318,44 @@ class AsyncClient:
                 if chunk is not None and (piece := gathered.add(chunk)):
                     yield piece
         yield gathered.end()
+
+    async def answer_chat(
+        self,
+        chat_id: str,
+        *,
+        responder: str | None = None,
+        another: bool = False,
+        total: int | None = None,
+        to_feel: str | None = None,
+    ) -> Message:
+        """As Client.answer_chat."""
+        return await self._do(
+            reply_calls.answer(chat_id, responder=responder, another=another, total=total, to_feel=to_feel)
+        )
+
+    async def stream_chat_answer(
+        self,
+        chat_id: str,
+        *,
+        responder: str | None = None,
+        another: bool = False,
+        total: int | None = None,
+        to_feel: str | None = None,
+    ) -> AsyncIterator[str | Message]:
+        """As Client.stream_chat_answer."""
+        call = reply_calls.answer(
+            chat_id, responder=responder, another=another, total=total, to_feel=to_feel, stream=True
+        )
+        answered = reply_calls.Answered()
+        async with self._stream(call.path, method=call.method, content=call.content) as response:
+            async for line in response.aiter_lines():
+                if piece := answered.add(line):
+                    yield piece
+        yield answered.end()
+
+    async def responders(self) -> tuple[str, ...]:
+        """As Client.responders."""
+        return await self._do(calls.responders())
 
     async def models(self) -> tuple[Model, ...]:
         """As Client.models."""

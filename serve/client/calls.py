@@ -10,6 +10,7 @@ import orjson
 
 from .conversation import Caveat, Conversation, Prediction
 from .things import (
+    AnswerNotes,
     ChangedChat,
     Chat,
     ChatSummary,
@@ -85,7 +86,7 @@ def start_chat(model: str | None, label_set: str | None) -> Call[Chat]:
 def add_message(chat_id: str, speaker: str, text: str, time: str | None) -> Call[Message]:
     """Says something."""
     body = orjson.dumps({"speaker": speaker, "text": text, "time": time})
-    return Call(method="POST", path=f"/chats/{chat_id}/messages", content=body, read=_message, makes=True)
+    return Call(method="POST", path=f"/chats/{chat_id}/messages", content=body, read=message_of, makes=True)
 
 
 def chat(chat_id: str, after: int, limit: int | None) -> Steps[Chat]:
@@ -117,8 +118,8 @@ def correct(chat_id: str, n: int, emotion: str | None) -> Call[Message]:
     """Corrects a label, or takes a correction back."""
     path = f"/chats/{chat_id}/messages/{n}/correction"
     if emotion is None:
-        return Call(method="DELETE", path=path, read=_message)
-    return Call(method="PUT", path=path, content=orjson.dumps({"emotion": emotion}), read=_message)
+        return Call(method="DELETE", path=path, read=message_of)
+    return Call(method="PUT", path=path, content=orjson.dumps({"emotion": emotion}), read=message_of)
 
 
 def edit_message(
@@ -136,10 +137,15 @@ def delete_message(chat_id: str, n: int, total: int | None) -> Call[ChangedChat]
     return Call(method="DELETE", path=f"/chats/{chat_id}/messages/{n}", params=_total(total), read=_changed)
 
 
-def rewrite_chat(chat_id: str, messages: Sequence[Mapping[str, str | None]], total: int | None) -> Call[ChangedChat]:
+def rewrite_chat(chat_id: str, messages: Sequence[Mapping[str, Any]], total: int | None) -> Call[ChangedChat]:
     """Says all of a chat again."""
     body = orjson.dumps({"messages": [dict(message) for message in messages]})
     return Call(method="PUT", path=f"/chats/{chat_id}/messages", content=body, params=_total(total), read=_changed)
+
+
+def responders() -> Call[tuple[str, ...]]:
+    """Lists who can answer in a conversation."""
+    return Call(method="GET", path="/models", read=lambda value: tuple(r["id"] for r in value.get("data", ())))
 
 
 def models() -> Call[tuple[Model, ...]]:
@@ -194,7 +200,7 @@ def _emotions(value: Mapping[str, Any]) -> EmotionsAnswer:
 
 
 def _chat(value: Mapping[str, Any]) -> Chat:
-    messages = tuple(_message(m) for m in value["messages"])
+    messages = tuple(message_of(m) for m in value["messages"])
     return made(Chat, value, labels=tuple(value["labels"]), messages=messages)
 
 
@@ -203,14 +209,16 @@ def _total(total: int | None) -> dict[str, int]:
 
 
 def _changed(value: Mapping[str, Any]) -> ChangedChat:
-    return made(ChangedChat, value, messages=tuple(_message(m) for m in value["messages"]))
+    return made(ChangedChat, value, messages=tuple(message_of(m) for m in value["messages"]))
 
 
-def _message(value: Mapping[str, Any]) -> Message:
-    said = value["prediction"]
+def message_of(value: Mapping[str, Any]) -> Message:
+    """A message of a chat."""
+    said, notes = value["prediction"], value.get("reply")
     return made(
         Message,
         value,
         prediction=None if said is None else Prediction.from_dict(said),
         warnings=tuple(Caveat.of(w) for w in value.get("warnings", ())),
+        reply=None if notes is None else made(AnswerNotes, notes),
     )

@@ -3,7 +3,7 @@
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -152,9 +152,10 @@ class Client:
         return self._do(calls.delete_message(chat_id, n, total))
 
     def rewrite_chat(
-        self, chat_id: str, messages: Sequence[Mapping[str, str | None]], *, total: int | None = None
+        self, chat_id: str, messages: Sequence[Mapping[str, Any]], *, total: int | None = None
     ) -> ChangedChat:
-        """The chat in which these messages were said instead: `speaker` and `text` each, and `time` and `correction`.
+        """The chat in which these messages were said instead: `speaker` and `text` each, and `time`, `correction` and
+        `reply`.
 
         To rename somebody, to undo a change, to bring a chat in. `total` as for `edit_message`.
         """
@@ -333,6 +334,41 @@ class Client:
         )
         with self._stream(call.path, method=call.method, content=call.content) as response:
             yield from reply_calls.pieces(response.iter_lines())
+
+    def answer_chat(
+        self,
+        chat_id: str,
+        *,
+        responder: str | None = None,
+        another: bool = False,
+        total: int | None = None,
+        to_feel: str | None = None,
+    ) -> Message:
+        """An assistant's answer to the chat's last message, which becomes a message of it; with `another`, one in the
+        place of the last answer. ServiceError 409 where the chat has not `total` messages, where there is nothing to
+        answer, or no other answer."""
+        return self._do(reply_calls.answer(chat_id, responder=responder, another=another, total=total, to_feel=to_feel))
+
+    def stream_chat_answer(
+        self,
+        chat_id: str,
+        *,
+        responder: str | None = None,
+        another: bool = False,
+        total: int | None = None,
+        to_feel: str | None = None,
+    ) -> Generator[str | Message, None, None]:
+        """The same piece by piece: words as they come, and at the end the message. Tried once; to close it stops the
+        answer, and what has come is kept."""
+        call = reply_calls.answer(
+            chat_id, responder=responder, another=another, total=total, to_feel=to_feel, stream=True
+        )
+        with self._stream(call.path, method=call.method, content=call.content) as response:
+            yield from reply_calls.answer_pieces(response.iter_lines())
+
+    def responders(self) -> tuple[str, ...]:
+        """Who can answer, the default first."""
+        return self._do(calls.responders())
 
     def models(self) -> tuple[Model, ...]:
         """The models there are."""

@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from .calls import Call
+from .calls import Call, message_of
 from .conversation import Prediction
 from .errors import ServiceError
 from .picture_calls import answer_of
-from .things import Reply
+from .things import Message, Reply
 
 PATH = "/chat/completions"
 
@@ -27,6 +27,57 @@ def reply(
     options = {"to_feel": to_feel, "instead_of": list(instead_of), "emotions": emotions}
     body = {"model": responder, "messages": [dict(m) for m in messages], "stream": stream, "rapport": options}
     return Call(method="POST", path=PATH, content=orjson.dumps(body), read=_reply)
+
+
+def answer(
+    chat_id: str,
+    *,
+    responder: str | None,
+    another: bool,
+    total: int | None,
+    to_feel: str | None,
+    stream: bool = False,
+) -> Call[Message]:
+    """Has an assistant answer in a chat."""
+    body = {"responder": responder, "another": another, "total": total, "to_feel": to_feel, "stream": stream}
+    return Call(
+        method="POST", path=f"/chats/{chat_id}/replies", content=orjson.dumps(body), read=message_of, makes=True
+    )
+
+
+class Answered:
+    """A streamed answer in a chat as it comes: `add` gives the words of a line, and at the end `end` the message."""
+
+    def __init__(self) -> None:
+        self._message: Message | None = None
+        self._error: Mapping[str, Any] | None = None
+
+    def add(self, line: str) -> str:
+        """The words in a line."""
+        data = line.removeprefix("data: ")
+        if data == line:
+            return ""
+        told: Mapping[str, Any] = orjson.loads(data)
+        self._error = told.get("error", self._error)
+        if "message" in told:
+            self._message = message_of(told["message"])
+        return str(told.get("text", ""))
+
+    def end(self) -> Message:
+        """The message it became; ServiceError where it became none."""
+        if self._message is None:
+            told = self._error or {"code": 503, "type": "unavailable", "message": "the answer broke off"}
+            raise ServiceError(told["code"], told["type"], told["message"])
+        return self._message
+
+
+def answer_pieces(lines: Iterator[str]) -> Iterator[str | Message]:
+    """The words of a streamed answer as they come, and at the end the message it became."""
+    answered = Answered()
+    for line in lines:
+        if piece := answered.add(line):
+            yield piece
+    yield answered.end()
 
 
 def event_of(line: str) -> Mapping[str, Any] | None:

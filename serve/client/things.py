@@ -54,6 +54,19 @@ class Correction:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerNotes:
+    """What is known of an assistant's answer in a chat. `finish` says why it ended: it was said, it was as long as it
+    may be, somebody stopped it, or it broke off; `felt` is the emotion it answers."""
+
+    responder: str
+    responder_version: str
+    finish: Literal["stop", "length", "stopped", "broken"]
+    sure: bool
+    """False where it says that there is nothing to say."""
+    felt: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """A message of a live chat. `n` counts from 0; `error` says why there is no prediction."""
 
@@ -65,6 +78,8 @@ class Message:
     error: str | None
     correction: str | None
     warnings: tuple[Caveat, ...] = ()
+    reply: AnswerNotes | None = None
+    """There where an assistant said it."""
 
     @property
     def emotion(self) -> str | None:

@@ -78,9 +78,7 @@ class Conversing:
 
     async def keep(self, answer: "Answer", finish: str) -> tuple[StoredMessage, Sequence[dict[str, Any]]]:
         """What was said, as a message of the chat, with its warnings."""
-        told = answers.notes(
-            answer.wanted.responder, answer.version, finish, answer.sure, answer.felt, answer.refused
-        )
+        told = answers.notes(answer.wanted.responder, answer.version, finish, answer.sure, answer.felt, answer.refused)
         said: Any = {"speaker": ASSISTANT, "text": answer.text.strip(), "time": now(), "owner": answer.owner}
         if answer.refused:
             return await self._sessions.answer_anew(answer.chat, **said, reply=told, total=answer.total)

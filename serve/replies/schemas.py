@@ -68,12 +68,13 @@ class ChatRequest(Open):
 class ChatAnswerRequest(Closed):
     """An answer that is wanted in a chat."""
 
-    responder: Label | None = Field(
-        default=None, description="One of `data` in GET /v1/models, by default the first"
-    )
+    responder: Label | None = Field(default=None, description="One of `data` in GET /v1/models, by default the first")
     another: bool = Field(default=False, description="Whether it takes the place of the last answer")
     total: int | None = Field(
-        default=None, ge=0, lt=2**31, description="How many messages the chat is thought to have; 409 where it has others"
+        default=None,
+        ge=0,
+        lt=2**31,
+        description="How many messages the chat is thought to have; 409 where it has others",
     )
     to_feel: Feeling | None = Field(default=None, description="The emotion to answer with")
     max_tokens: int | None = Field(default=None, ge=1)

@@ -4,7 +4,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from dialog.formats import read, write
 from dialog.labels import COLOURS, LABEL_SETS, SENTIMENT, SYMBOLS
 from dialog.language import FOREIGN
 from serve.client import (
+    AnswerNotes,
     Batch,
     BatchFailure,
     ChangedChat,
@@ -69,6 +70,8 @@ class MemoryClient(PicturesInMemory, FleetInMemory):
     limit: dict[str, float] = field(default_factory=lambda: Limits().model_dump())
     pace: float = 0.5
     """How much of a batch is done each time somebody looks."""
+    answerers: tuple[str, ...] = ("reply/built-in",)
+    refused: dict[str, list[str]] = field(default_factory=dict)
     pause: float = 0.0
     """Seconds every call takes."""
 
@@ -133,6 +136,59 @@ class MemoryClient(PicturesInMemory, FleetInMemory):
         self.chats[chat_id] = replace(chat, total=n + 1, messages=(*chat.messages, message))
         return message
 
+    def responders(self) -> tuple[str, ...]:
+        self._check()
+        return self.answerers
+
+    def stream_chat_answer(
+        self,
+        chat_id: str,
+        *,
+        responder: str | None = None,
+        another: bool = False,
+        total: int | None = None,
+        to_feel: str | None = None,
+    ) -> Generator[str | Message, None, None]:
+        """As the service: `slowly` takes its time, `nothing` has no answer, `broken` breaks off after a word."""
+        chat = self._chat(chat_id)
+        if total is not None and total != chat.total:
+            raise ServiceError(409, "chat-changed", "the chat was changed meanwhile")
+        messages = chat.messages[:-1] if another else chat.messages
+        if not messages or messages[-1].reply is not None:
+            raise ServiceError(409, "nothing-to-answer", "nobody has said anything since the last answer")
+        said = messages[-1]
+        self.refused.setdefault(chat_id, [])
+        if another:
+            self.refused[chat_id].append(chat.messages[-1].text)
+        n = len(self.refused[chat_id])
+        if n > 3:
+            raise ServiceError(409, "no-other-answer", "there is no other answer to this")
+        sure = "nothing" not in said.text
+        text = f"You say {said.text.lower()}{' again' * n}" if sure else "I don't know what to say to that."
+        words, finish = "", "stopped"
+        try:
+            for word in text.split():
+                time.sleep(0.15 if "slowly" in said.text else 0.005)
+                words += word + " "
+                yield word + " "
+                if "broken" in said.text:
+                    finish = "broken"
+                    break
+            else:
+                finish = "stop"
+        finally:
+            notes = AnswerNotes(
+                responder=responder or self.answerers[0],
+                responder_version="fake@1",
+                finish=finish,  # type: ignore[arg-type]
+                sure=sure,
+                felt=said.emotion,
+            )
+            self.chats[chat_id] = replace(chat, total=len(messages), messages=messages)
+            kept = replace(self.add_message(chat_id, "Assistant", words.strip()), reply=notes)
+            self.chats[chat_id] = replace(self.chats[chat_id], messages=(*messages, kept))
+        yield kept
+
     def chat(self, chat_id: str, *, after: int = 0, limit: int | None = None) -> Chat:
         chat = self._chat(chat_id)
         # As the service: warnings are told once, with the message.
@@ -173,7 +229,8 @@ class MemoryClient(PicturesInMemory, FleetInMemory):
         found = []
         for n, message in enumerate(after):
             new = self.add_message(chat_id, str(message["speaker"]), str(message["text"]), time=message["time"])
-            found.append(replace(new, correction=message["correction"]))
+            notes = message.get("reply")
+            found.append(replace(new, correction=message["correction"], reply=notes and AnswerNotes(**notes)))
             if n < first:
                 found[n] = replace(found[n], warnings=())
         self.chats[chat_id] = replace(before, total=len(found), messages=tuple(found))

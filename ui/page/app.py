@@ -13,7 +13,7 @@ import gradio as gr
 
 from dialog.telemetry.report import FLEET_CSS
 from serve.client import Client
-from ui.page import about_tab, batch_tab, chat_tab, conversation_tab, fleet_tab, picture_tab
+from ui.page import about_tab, batch_tab, chat_answer, chat_tab, conversation_tab, fleet_tab, picture_tab
 from ui.page.glyphs import sprite
 from ui.page.limits import largest_file
 from ui.page.templates import render as fill
@@ -167,6 +167,7 @@ def mount_page(
     page_bytes is what the door in front of it takes as a body; root_path what a proxy has before every path.
     """
     app.add_middleware(SafeHeaders)
+    chat_answer.add_route(app, client, path)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         build_page(client),

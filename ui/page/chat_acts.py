@@ -6,7 +6,7 @@ the service reads a chat that is changed again from its start; what fails before
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from serve.client import ChangedChat, Client, ServiceError
@@ -25,17 +25,25 @@ class TooLong(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What a person did: the words, who said them and when, and the label that person gave them."""
+    """What was said: the words, who said them and when, and the label a person gave them. `reply` is what is known of
+    an assistant's answer."""
 
     speaker: str
     text: str
     time: str | None = None
     correction: str | None = None
+    reply: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, message: Any) -> Self:
-        """What a person did of a message of the client's."""
-        return cls(speaker=message.speaker, text=message.text, time=message.time, correction=message.correction)
+        """What was said, of a message of the client's."""
+        return cls(
+            speaker=message.speaker,
+            text=message.text,
+            time=message.time,
+            correction=message.correction,
+            reply=None if message.reply is None else asdict(message.reply),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +121,8 @@ def _whole(chat: str, client: Client) -> list[Said]:
     return [Said.of(message) for message in found.messages]
 
 
-def _sent(said: Sequence[Said]) -> list[dict[str, str | None]]:
-    return [{"speaker": s.speaker, "text": s.text, "time": s.time, "correction": s.correction} for s in said]
+def _sent(said: Sequence[Said]) -> list[dict[str, Any]]:
+    return [asdict(s) for s in said]
 
 
 def _changed(after: ChangedChat, before: Sequence[Said]) -> Changed:

@@ -7,6 +7,7 @@ function from what a browser asks to the pieces it shows, and holds nothing betw
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from ui.page.templates import render as fill
 LONGEST_NAME = 40
 """Signs as a reader counts them; the service may take fewer code points."""
 MAX_PEOPLE = 12
-_SCRIPTS = [Path(__file__).parent / "assets" / name for name in ("chat.js", "suggest.js")]
+_SCRIPTS = [
+    Path(__file__).parent / "assets" / name for name in ("chat.js", "assistant.js", "suggest.js", "chat_start.js")
+]
 _DELETED = "This chat was deleted."
 
 
@@ -36,16 +39,21 @@ def answer(asked: Any, client: Client) -> dict[str, Any]:
     """
     if not isinstance(asked, dict):
         return {"refused": "This is not what the page asks."}
-    act = _ACTS.get(str(asked.get("act")), _open)
+    act = _ACTS.get(str(asked.get("act")), opened)
     try:
         return act(asked, client)
     except TooLong as fault:
         return {"notice": render.notice("info", "This chat is too long for that.", [str(fault)]), "refused": str(fault)}
     except ServiceError as error:
-        told: dict[str, Any] = {"notice": render.problem(error, gone=_DELETED)}
-        if error.overloaded or error.status == 0:
-            return {**told, "again": min(error.retry_after or 2.0, 30.0)}
-        return {**told, "gone": True} if error.status == 404 else {**told, "refused": error.detail}
+        return failed(error)
+
+
+def failed(error: ServiceError) -> dict[str, Any]:
+    """What is told where the service refuses."""
+    told: dict[str, Any] = {"notice": render.problem(error, gone=_DELETED)}
+    if error.overloaded or error.status == 0:
+        return {**told, "again": min(error.retry_after or 2.0, 30.0)}
+    return {**told, "gone": True} if error.status == 404 else {**told, "refused": error.detail}
 
 
 def _too_long(what: str, has: int, most: int) -> dict[str, Any]:
@@ -53,33 +61,34 @@ def _too_long(what: str, has: int, most: int) -> dict[str, Any]:
     return {"notice": render.notice("error", f"The {what} is too long.", [why]), "refused": why}
 
 
-def _open(asked: dict[str, Any], client: Client) -> dict[str, Any]:
+def opened(asked: dict[str, Any], client: Client) -> dict[str, Any]:
+    """The chat as it stands. ServiceError."""
     return look(ChatView.of(asked), client)
 
 
 def _say(asked: dict[str, Any], client: Client) -> dict[str, Any]:
-    text, speaker = _text(asked, "text").strip(), _text(asked, "speaker")
+    text, speaker = text_of(asked, "text").strip(), text_of(asked, "speaker")
     if not text or not speaker:
         return {"refused": "There is nothing in this message."}
     limits = limits_of(client)
     for what, given, most in (("message", text, limits.text), ("name", speaker, limits.name)):
         if len(given) > most:
             return _too_long(what, len(given), most)
-    said = Said(speaker=speaker, text=text, time=_text(asked, "time") or None)
-    chat, message = chat_acts.say(_text(asked, "chat") or None, said, client, again=asked.get("again") is True)
+    said = Said(speaker=speaker, text=text, time=text_of(asked, "time") or None)
+    chat, message = chat_acts.say(text_of(asked, "chat") or None, said, client, again=asked.get("again") is True)
     warnings = {message.n: message.warnings} if message.warnings else {}
-    return _after(asked, chat, warnings, client) | {"n": message.n}
+    return after(asked, chat, warnings, client) | {"n": message.n}
 
 
 def _correct(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     chat, n = _message(asked)
-    client.correct(chat, n, _text(asked, "emotion_given") or None)
-    return _open(asked, client)
+    client.correct(chat, n, text_of(asked, "emotion_given") or None)
+    return opened(asked, client)
 
 
 def _edit(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     chat, n = _message(asked)
-    text = _text(asked, "text").strip()
+    text = text_of(asked, "text").strip()
     changed = chat_acts.edit(chat, n, text, client) if text else chat_acts.remove(chat, n, client)
     return _changed(asked, changed, f"Message {n + 1} was {'changed' if text else 'deleted'}.", client)
 
@@ -91,17 +100,17 @@ def _remove(asked: dict[str, Any], client: Client) -> dict[str, Any]:
 
 
 def _rename(asked: dict[str, Any], client: Client) -> dict[str, Any]:
-    chat, old, new = _text(asked, "chat"), _text(asked, "old"), " ".join(_text(asked, "new").split())
+    chat, old, new = text_of(asked, "chat"), text_of(asked, "old"), " ".join(text_of(asked, "new").split())
     longest = limits_of(client).name
     if len(new) > longest:
         return _too_long("name", len(new), longest)
     if not chat or not new:
-        return _open(asked, client)
+        return opened(asked, client)
     return _changed(asked, chat_acts.rename(chat, old, new, client), f"{old} is now {new}.", client)
 
 
 def _forget(asked: dict[str, Any], client: Client) -> dict[str, Any]:
-    chat = _text(asked, "chat")
+    chat = text_of(asked, "chat")
     before = chat_acts.forget(chat, client) if chat else ()
     empty = look(ChatView.of({"people": asked.get("people")}), client)
     return empty | _undo(before, "The chat was deleted.")
@@ -109,12 +118,17 @@ def _forget(asked: dict[str, Any], client: Client) -> dict[str, Any]:
 
 def _bring_back(asked: dict[str, Any], client: Client) -> dict[str, Any]:
     before = _said(asked.get("before"))
-    changed = chat_acts.bring_back(before, _text(asked, "chat") or None, client)
-    return _after(asked, changed.chat, changed.warnings, client, first=changed.first)
+    changed = chat_acts.bring_back(before, text_of(asked, "chat") or None, client)
+    return after(asked, changed.chat, changed.warnings, client, first=changed.first)
+
+
+def _responders(asked: dict[str, Any], client: Client) -> dict[str, Any]:
+    del asked
+    return {"responders": list(client.responders())}
 
 
 def _export(asked: dict[str, Any], client: Client) -> dict[str, Any]:
-    chat_id = _text(asked, "chat")
+    chat_id = text_of(asked, "chat")
     if not chat_id:
         return {"notice": render.notice("info", "Nobody has said anything yet.")}
     file, text = export(chat_id, client)
@@ -125,7 +139,14 @@ def export(chat_id: str, client: Client) -> tuple[str, str]:
     """A file name, and the chat as a line of jsonl: `emotion` is the person's label, `prediction` the model's."""
     chat = client.chat(chat_id)
     utterances = tuple(
-        Utterance(speaker=m.speaker, text=m.text, time=m.time, emotion=m.correction, prediction=m.prediction)
+        Utterance(
+            speaker=m.speaker,
+            text=m.text,
+            time=m.time,
+            emotion=m.correction,
+            prediction=m.prediction,
+            extra={} if m.reply is None else {"reply": asdict(m.reply)},
+        )
         for m in chat.messages
     )
     line = Conversation(id=chat.id, utterances=utterances, extra={"model_version": chat.model_version, "mode": "live"})
@@ -133,7 +154,7 @@ def export(chat_id: str, client: Client) -> tuple[str, str]:
 
 
 _ACTS: dict[str, Callable[[dict[str, Any], Client], dict[str, Any]]] = {
-    "open": _open,
+    "open": opened,
     "say": _say,
     "correct": _correct,
     "edit": _edit,
@@ -142,15 +163,16 @@ _ACTS: dict[str, Callable[[dict[str, Any], Client], dict[str, Any]]] = {
     "forget": _forget,
     "bring_back": _bring_back,
     "export": _export,
+    "responders": _responders,
 }
 
 
 def _changed(asked: dict[str, Any], changed: Changed, what: str, client: Client) -> dict[str, Any]:
-    told = _after(asked, changed.chat, changed.warnings, client, first=changed.first)
+    told = after(asked, changed.chat, changed.warnings, client, first=changed.first)
     return told | _undo(changed.before, what)
 
 
-def _after(
+def after(
     asked: dict[str, Any],
     chat: str | None,
     warnings: dict[int, tuple[str, ...]],
@@ -169,28 +191,31 @@ def _after(
 
 def _undo(before: tuple[Said, ...], what: str) -> dict[str, Any]:
     """What the browser sends back to have it all as it was."""
-    kept = [{"speaker": s.speaker, "text": s.text, "time": s.time, "correction": s.correction} for s in before]
+    kept = [asdict(said) for said in before]
     return {"undo": {"what": what, "before": kept}} if kept else {"undo": None}
 
 
 def _said(value: Any) -> tuple[Said, ...]:
     found = []
     for entry in (value if isinstance(value, list) else [])[: chat_acts.MOST_BROUGHT_BACK]:
-        if isinstance(entry, dict) and _text(entry, "speaker") and _text(entry, "text"):
-            correction = _text(entry, "correction") or None
-            time = _text(entry, "time") or None
-            found.append(Said(speaker=entry["speaker"], text=entry["text"], time=time, correction=correction))
+        if isinstance(entry, dict) and text_of(entry, "speaker") and text_of(entry, "text"):
+            correction = text_of(entry, "correction") or None
+            time = text_of(entry, "time") or None
+            reply = entry.get("reply") if isinstance(entry.get("reply"), dict) else None
+            told = {"speaker": entry["speaker"], "text": entry["text"], "time": time, "correction": correction}
+            found.append(Said(**told, reply=reply))
     return tuple(found)
 
 
 def _message(asked: dict[str, Any]) -> tuple[str, int]:
     n = asked.get("n")
-    if not _text(asked, "chat") or not isinstance(n, int) or n < 0:
+    if not text_of(asked, "chat") or not isinstance(n, int) or n < 0:
         raise ServiceError(404, "not-found", "there is no such message")
-    return _text(asked, "chat"), n
+    return text_of(asked, "chat"), n
 
 
-def _text(asked: dict[str, Any], key: str) -> str:
+def text_of(asked: dict[str, Any], key: str) -> str:
+    """What a browser says under that key; nothing where it is no text."""
     value = asked.get(key)
     return value if isinstance(value, str) else ""
 

@@ -90,15 +90,18 @@ def _pieces(view: ChatView, messages: Sequence[ShownMessage], total: int, labels
         "strip": strip(messages, people=people),
         "details": render.details(chosen, messages, labels=labels) if chosen else render.moods(messages, people),
         "selected": chosen.n if chosen else None,
-        "people": [{"name": p.name, "colour": p.colour, "speaks": _speaks(p, messages)} for p in people.values()],
+        "people": [_told(person, messages) for person in people.values()],
         "emotions": list(dict.fromkeys(m.emotion for m in messages if m.emotion)),
         "total": total,
+        "answered": bool(messages and messages[-1].reply),
         "found": len(found),
     }
 
 
-def _speaks(person: Person, messages: Sequence[ShownMessage]) -> bool:
-    return any(m.speaker == person.name for m in messages)
+def _told(person: Person, messages: Sequence[ShownMessage]) -> dict[str, Any]:
+    own = [m for m in messages if m.speaker == person.name]
+    answers = bool(own) and all(m.reply is not None for m in own)
+    return {"name": person.name, "colour": person.colour, "speaks": bool(own), "assistant": answers}
 
 
 def _text(asked: dict[str, Any], key: str) -> str:

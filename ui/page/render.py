@@ -22,6 +22,8 @@ CHAT_SHOWN = 200
 """The page shows this many of a chat's messages; the file that is exported has all of them."""
 TABLE_SHOWN = 500
 """Messages of a log on one leaf of its table."""
+ENDED = {"length": "as long as it may be", "stopped": "stopped", "broken": "broke off"}
+"""What is said of an answer that ended before it was said."""
 QUOTED = 160
 """A message that caused another is quoted up to this many signs."""
 
@@ -77,6 +79,8 @@ def transcript(
             "pieces": _pieces(m.text, causes.get(m.n)),
             "because": _because(causes.get(m.n), selected),
             "care": bool(m.prediction and m.prediction.care),
+            "ended": m.reply and ENDED.get(m.reply.finish),
+            "felt": glyph(m.reply.felt) if m.reply and m.reply.felt else "",
         }
         for m, before in zip(messages, _before(messages), strict=True)
     ]

@@ -29,6 +29,11 @@ def fill(visit: Visit) -> None:
     page = visit.page
     for text in ("I got the job!!", "That means leaving you", "This is disgusting", "I want to kill myself"):
         visit.say(text)
+    page.click("#rp-with label:has-text('Assistant')")
+    for text in ("I miss you", "nothing"):
+        page.fill("#rp-words", text)
+        page.press("#rp-words", "Enter")
+        page.wait_for_selector("#rp-another", state="visible")
     visit.tab("Conversation")
     page.fill("#rp-paste textarea", EXAMPLE)
     page.click("#rp-go")

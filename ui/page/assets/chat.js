@@ -15,12 +15,13 @@ const keep = record => {
   all.next = Math.max(all.next, Number(record.key) + 1);
   R.write('rapport-chats', all);
 };
-const fresh = () => ({
-  key: String(book().next), id: null, title: '', turns: true, warnings: {}, total: 0, turn: 0,
-  people: [{name: 'Ann', colour: 0}, {name: 'Bo', colour: 1}],
+const startingPeople = assistant => assistant ? [{name: 'You', colour: 0}] : [{name: 'Ann', colour: 0}, {name: 'Bo', colour: 1}];
+const fresh = (assistant = R.read('rapport-assistant', false)) => ({
+  key: String(book().next), id: null, title: '', turns: true, warnings: {}, total: 0, turn: 0, assistant, people: startingPeople(assistant),
 });
 const view = {selected: null, query: '', emotion: '', person: ''};
 let now = null, speaking = '', undo = null;
+let live = null; // the assistant's answer that comes now
 const recordOf = key => now && key === now.key ? now : book().chats.find(c => c.key === key);
 
 // Asking.
@@ -44,8 +45,12 @@ const take = (told, record, act) => {
   if (told.gone) { record.id = null; record.warnings = {}; }
   if (told.warnings) record.warnings = told.warnings;
   if ('total' in told) record.total = told.total;
-  for (const {name, colour} of told.people ?? [])
-    if (!record.people.some(p => p.name === name)) record.people.push({name, colour});
+  if ('answered' in told) record.answered = told.answered;
+  for (const {name, colour, assistant, speaks} of told.people ?? []) {
+    const known = record.people.find(p => p.name === name);
+    if (!known) record.people.push({name, colour, assistant});
+    else if (speaks) known.assistant = assistant;
+  }
   if (act !== 'open' && act !== 'export' && !told.notice) record.turn += 1; // other windows see that something is new
   keep(record);
   const {title} = record;
@@ -65,6 +70,8 @@ const take = (told, record, act) => {
   root.classList.toggle('rp-chosen', view.selected !== null && told.selected !== null);
   if (focused !== undefined) messageAt(focused)?.focus({preventScroll: true});
   fillChoices(told);
+  seat();
+  arrange();
   paint();
   if (atEnd || act === 'say' || act === 'bring_back') scroll.scrollTop = scroll.scrollHeight;
 };
@@ -85,12 +92,17 @@ const pump = async () => {
       for (let item; (item = queue().find(i => !i.why));) {
         const record = recordOf(item.key);
         if (!record) { drop(item.id); continue; }
+        if (item.answer) {
+          const seconds = await answer(item, record).catch(() => 2);
+          if (seconds) await pause(seconds);
+          continue;
+        }
         const {id, text, speaker, time, tried} = item;
         alter(id, {tried: true});
         try {
-          const told = await ask('say', {text, speaker, time, again: Boolean(tried)}, record, answer => {
-            if (answer.refused) alter(id, {why: answer.refused});
-            else if (!answer.again && !answer.gone) drop(id);
+          const told = await ask('say', {text, speaker, time, again: Boolean(tried)}, record, told => {
+            if (told.refused) { alter(id, {why: told.refused}); requeue(all => all.filter(i => i.to !== id)); }
+            else if (!told.again && !told.gone) drop(id);
           });
           if (told.again) await pause(told.again);
           if (told.refused) paint();
@@ -103,11 +115,13 @@ const send = () => {
   const text = box.value.trim();
   if (!text) return;
   const id = `${Date.now()}-${Math.random()}`;
-  requeue(all => [...all, {id, key: now.key, speaker: speaking, text, time: new Date().toISOString()}]);
+  const item = {id, key: now.key, speaker: speaking, text, time: new Date().toISOString()};
+  requeue(all => [...all, item, ...(now.assistant ? [wantAnswer({to: id})] : [])]);
   box.value = '';
   draft();
   if (!now.title) { now.title = R.cut(text, 40); name(); }
-  if (now.turns) choose(now.people[(now.people.findIndex(p => p.name === speaking) + 1) % now.people.length].name);
+  const others = persons();
+  if (now.turns && !now.assistant) choose(others[(others.findIndex(p => p.name === speaking) + 1) % others.length].name);
   offer(null);
   keep(now);
   paint();
@@ -117,6 +131,7 @@ const send = () => {
 const paint = () => {
   const mine = queue().filter(i => i.key === now.key);
   $('#rp-under-way').replaceChildren(...mine.map(item => {
+    if (item.answer) return answerBubble(item);
     const place = Math.max(now.people.findIndex(p => p.name === item.speaker), 0);
     const label = item.why
       ? node('span', {className: 'rp-chip rp-failed'}, '⚠ not sent')
@@ -131,6 +146,7 @@ const paint = () => {
       node('span', {className: 'rp-initial', ariaHidden: 'true'}, R.initial(item.speaker)), bubble, node('span', {className: 'rp-label'}, label));
   }));
   if (mine.length) $('#rp-log .rp-empty')?.remove();
+  paintAnswers();
 };
 const draft = () => {
   R.write(`rapport-draft-${now.key}`, box.value);
@@ -147,13 +163,14 @@ const choose = who => {
   $('#rp-composer').className = `rp-composer rp-p${person?.colour ?? 0}`;
 };
 const seat = () => {
-  const legend = $('#rp-speaker legend');
-  $('#rp-speaker').replaceChildren(legend, ...now.people.map(p => node('label', {className: `rp-p${p.colour}`},
+  const legend = $('#rp-speaker legend'), choices = persons(), focused = document.activeElement?.closest?.('#rp-speaker');
+  $('#rp-speaker').replaceChildren(legend, ...choices.map(p => node('label', {className: `rp-p${p.colour}`},
     node('input', {type: 'radio', name: 'rp-speaker', value: p.name}), node('span', {dir: 'auto'}, p.name))));
-  if (!now.people.some(p => p.name === speaking)) speaking = now.people[0].name;
+  if (!choices.some(p => p.name === speaking)) speaking = choices[0]?.name ?? '';
   choose(speaking);
+  if (focused) $('#rp-speaker input:checked')?.focus({preventScroll: true});
 };
-const join = text => {
+const join = (text, speaks = true) => {
   const who = R.name(text, LONGEST_NAME);
   if (!who) return '';
   if (!now.people.some(p => p.name === who)) {
@@ -162,8 +179,9 @@ const join = text => {
     now.people.push({name: who, colour: free < 0 ? now.people.length % COLOURS.length : free});
     keep(now);
   }
-  speaking = who;
+  if (speaks) speaking = who;
   seat();
+  arrange();
   return '';
 };
 const rename = async (old, text) => {
@@ -248,6 +266,7 @@ const show = (record, instead = false) => {
   $('#rp-turns').checked = now.turns;
   name();
   seat();
+  arrange();
   draft();
   keep(now);
   offer(R.read('rapport-undo', null, sessionStorage));
@@ -349,7 +368,7 @@ $('#rp-only-person').addEventListener('change', event => { view.person = event.t
 addEventListener('storage', event => { // another window of this browser
   if (event.key === 'rapport-chats') {
     const theirs = book().chats.find(c => c.key === now.key);
-    if (theirs) { now = theirs; name(); seat(); quietly(ask('open')); }
+    if (theirs) { now = theirs; name(); seat(); arrange(); quietly(ask('open')); }
   }
   if (event.key === 'rapport-queue') paint();
 });
@@ -358,9 +377,3 @@ R.onPlace('chat', key => {
   const record = book().chats.find(c => c.key === key);
   if (record && record.key !== now?.key) show(record, true);
 });
-
-const asked = R.address();
-const wanted = asked.tab === 'chat' && asked.place ? asked.place : R.read('rapport-chat-shown');
-show(book().chats.find(c => c.key === wanted) ?? book().chats[0] ?? fresh(), true);
-R.start();
-pump();

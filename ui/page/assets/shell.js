@@ -149,7 +149,7 @@ window.rapport = (() => {
   });
 
   return {
-    read, write, cut, name, initial, save, node, alone, start, go, address, probe,
+    here, read, write, cut, name, initial, save, node, alone, start, go, address, probe,
     lost: () => probe(), onBack: work => came_back.push(work), onPlace: (tab, work) => { listeners[tab] = work; },
     get away() { return away; },
   };
