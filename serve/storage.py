@@ -325,5 +325,5 @@ def row_of(chat_id: str, message: StoredMessage) -> dict[str, Any]:
 
 
 def _message(row: RowMapping) -> StoredMessage:
-    read = {key: None if row[key] is None else orjson.loads(row[key]) for key in _JSON}
+    read: dict[str, Any] = {key: None if row[key] is None else orjson.loads(row[key]) for key in _JSON}
     return StoredMessage(**{key: row[key] for key in _KEPT}, **read)

@@ -164,7 +164,7 @@ async def _others(answerer: Answerer, wanted: Reply, refused: Sequence[str]) -> 
             turns=wanted.turns,
             responder=wanted.responder,
             to_feel=wanted.to_feel,
-            instead_of=(*wanted.instead_of, *refused[-1:] * tries),
+            instead_of=(*wanted.instead_of, *([refused[-1]] * tries if refused else ())),
             most=wanted.most,
         )
         held: list[Said] = []

@@ -31,6 +31,7 @@ OPERATIONS = {
     "/emotions": {"post"},
     "/chats": {"post", "get"},
     "/chats/{chat_id}": {"get", "delete"},
+    "/chats/{chat_id}/replies": {"post"},
     "/chats/{chat_id}/messages": {"post", "put"},
     "/chats/{chat_id}/messages/{n}": {"patch", "delete"},
     "/chats/{chat_id}/messages/{n}/correction": {"put", "delete"},

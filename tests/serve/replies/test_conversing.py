@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from dialog.conversation import Conversation
-from dialog.replies.port import Piece
 from serve.chats.sessions import Sessions
 from serve.config import AppConfig
 from serve.edge.limits import Limits
@@ -22,7 +19,7 @@ from serve.replies.conversing import Conversing
 from serve.replies.deployment import Reply, Responders, Said
 from serve.replies.schemas import ChatAnswerRequest
 from serve.storage import Storage
-from tests.serve.conftest import client_of
+from tests.serve.conftest import TAGGER, client_of
 from tests.serve.fake import FakeResponder
 
 NOBODY = "0" * 32
@@ -259,15 +256,26 @@ async def test_what_draws_the_same_words_again_is_asked_again(
         await said(True)
 
 
-class Counting(FakeResponder):
-    """A responder that never ends by itself."""
-
-    def reply(self, conversation: Conversation, **asked: Any) -> Iterator[Piece]:
-        yield from (Piece("on ") for _ in range(10_000))
+async def test_a_process_that_has_forgotten_the_chat_reads_another_answer_alike(
+    client: httpx.AsyncClient, config: AppConfig, storage: Storage
+) -> None:
+    """FakeTagger restores a state with the very rows of the messages before, or not at all."""
+    chat = await talk(client, "hello", "great", "sad")
+    await answer(client, chat)
+    for _ in range(2):  # each with nothing in its memory, as after a restart
+        conversing = make_conversing(LocalAnswerer(Responders(config)), config, storage, Taggers(TAGGER))
+        begun = await conversing.answer(chat, ChatAnswerRequest(another=True), "")
+        assert [piece async for piece in begun.pieces()]
+        assert begun.message is not None
+        assert (begun.message.n, begun.message.error) == (3, None)
+    messages = await whole(client, chat)
+    assert [m["prediction"]["causes"][0]["utterance"] for m in messages[1:]] == [0, 1, 2]
+    await client.post(f"/chats/{chat}/messages", json={"speaker": "Ann", "text": "and now"})
+    assert len(await whole(client, chat)) == 5
 
 
 async def test_cost_does_not_grow_with_the_chat(
-    client: httpx.AsyncClient, conversing: Conversing, taggers: Taggers, storage: Storage, tmp_path: Path
+    client: httpx.AsyncClient, conversing: Conversing, taggers: Taggers
 ) -> None:
     """Counted in messages that are read: one for an answer, one for another."""
     chat = await talk(client, *(f"message {i}" for i in range(60)))
