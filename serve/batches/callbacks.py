@@ -122,6 +122,12 @@ def due(db: Connection, moment: datetime, most: int) -> list[StoredCallback]:
     return [StoredCallback(**row) for row in db.execute(wanted).mappings()]
 
 
+def take(db: Connection, callback: StoredCallback, until: datetime) -> bool:
+    """It is tried by whoever asks first, and by another only after that moment. False where one was faster."""
+    same = (callbacks.c.batch == callback.batch, callbacks.c.state == "waiting", callbacks.c.due == callback.due)
+    return db.execute(update(callbacks).where(*same).values(due=until.strftime(STAMP))).rowcount > 0
+
+
 def tried(
     db: Connection,
     callback: StoredCallback,

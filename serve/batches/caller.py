@@ -1,4 +1,5 @@
-"""Tells whoever is to know that a batch has ended: again and later where nobody answers, over a restart too.
+"""Tells whoever is to know that a batch has ended: again and later where nobody answers, over a restart too. Of several
+workers one calls.
 
 A message may arrive twice, where the service is killed after it was taken and before that was written down; its
 `webhook-id` is then the same.
@@ -24,6 +25,8 @@ from serve.storage import STAMP, Storage
 
 _POLL_SECONDS = 1.0
 _AT_ONCE = 4
+_LOOKING_UP_SECONDS = 60.0
+"""Beside the time for an answer; then another worker may call, for the one that wanted to has been killed."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 6 * 3600.0
 """Seconds; a pause is five times as long as the one before it."""
 
@@ -66,6 +69,9 @@ class Caller:
         if batch is None:  # deleted meanwhile, and with it what there was to tell
             return
         moment = self._clock()
+        taken = timedelta(seconds=self._config.seconds + _LOOKING_UP_SECONDS)
+        if not self._storage.do_now(lambda db: callbacks.take(db, callback, moment + taken)):
+            return
         status, error, asked = self._send(callback.url, orjson.dumps(self._message(batch, moment)), batch.id, moment)
         last = callback.tries + 1 >= self._config.tries or status == 410
         state: callbacks.State = "delivered" if error is None else "failed" if last else "waiting"

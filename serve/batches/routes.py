@@ -116,7 +116,7 @@ def batch_routes(
     async def told(request: Request, batch: StoredBatch, status: int = 200, headers: Any = None) -> Response:
         ahead, called = await storage.do(
             lambda db: (
-                batch_table.before(db, batch.id) if batch.state == "queued" else 0,
+                batch_table.ahead(db, batch.id),
                 callbacks.of(db, [batch.id]).get(batch.id),
             ),
             writes=False,
@@ -239,11 +239,11 @@ def batch_routes(
     )
     async def forget(request: Request, batch_id: BatchId) -> Response:
         """Stops it, if it runs, and deletes the log and what was made of it."""
-        batch = await found(request, batch_id)
+        await found(request, batch_id)
         if not await storage.do(lambda db: batch_table.delete(db, batch_id)):
             raise not_found("batch")
-        if batch.state != "running":  # else its worker still writes there, and removes everything itself
-            await asyncio.to_thread(shutil.rmtree, folder / batch_id, ignore_errors=True)
+        # Whoever labels it may write there for a moment yet, and removes that himself.
+        await asyncio.to_thread(shutil.rmtree, folder / batch_id, ignore_errors=True)
         return Response(status_code=204)
 
     return router

@@ -7,12 +7,14 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import orjson
-from sqlalchemy import Column, Connection, Update, case, func, insert, select, update
+from sqlalchemy import Column, Connection, case, func, insert, select
 from sqlalchemy import delete as deleting
 from sqlalchemy.sql.elements import ColumnElement
 
+from serve.batches import leases
+from serve.batches.leases import Waiting
 from serve.database.engine import alone
-from serve.database.tables import batches
+from serve.database.tables import batch_parts, batches
 from serve.edge.paging import Paged, page_of
 from serve.storage import now
 
@@ -49,6 +51,10 @@ class StoredBatch:
     encoding: str | None = None
     owner: str = ""
     """The name of the key that began it, which alone may see it."""
+    number: int = 0
+    """Its place among all there have ever been, once it is in a database."""
+    lost: int = 0
+    """How often in a row whoever labelled it did not come back."""
 
 
 _NEW = (
@@ -64,6 +70,10 @@ _NEW = (
     "encoding",
 )
 """What is known of a batch when it comes, and kept as it is."""
+_OF_THE_LEASE = ("turn", "holder", "held_until")
+ALONE = "batches"
+"""Who gives work out, or takes a batch away with its parts, does it while nobody else does: the order in which rows are
+locked is then no matter."""
 
 
 class TooManyBatches(Exception):
@@ -99,7 +109,7 @@ def new(
 
 def add(db: Connection, batch: StoredBatch, most_waiting: int) -> None:
     """Queues it; TooManyBatches where `most_waiting` are not done."""
-    alone(db, "batches")
+    alone(db, ALONE)
     if waiting(db) >= most_waiting:
         raise TooManyBatches
     kept = {name: getattr(batch, name) for name in _NEW}
@@ -125,17 +135,18 @@ def get(db: Connection, batch_id: str) -> StoredBatch | None:
     return _batch(db.execute(select(batches).where(batches.c.id == batch_id)).mappings().first())
 
 
-def before(db: Connection, batch_id: str) -> int:
-    """How many batches will be begun before this one."""
-    own = select(batches.c.number).where(batches.c.id == batch_id).scalar_subquery()
-    wanted = select(func.count()).select_from(batches).where(batches.c.state == "queued", batches.c.number < own)
-    return db.execute(wanted).scalar_one()
-
-
 def queued(db: Connection) -> list[str]:
-    """The ids of those that wait, in the order in which they will be begun."""
-    wanted = select(batches.c.id).where(batches.c.state == "queued").order_by(batches.c.number)
-    return [*db.execute(wanted).scalars()]
+    """The ids of those that wait, in the order in which they will be begun: owners in turn, each one's oldest first."""
+    wanted = select(batches.c.number, batches.c.owner, batches.c.id).where(batches.c.state == "queued")
+    found = {number: (Waiting(number, owner), batch_id) for number, owner, batch_id in db.execute(wanted)}
+    order = leases.in_turn((waiting for waiting, _ in found.values()), leases.last_turns(db))
+    return [found[number][1] for number in order]
+
+
+def ahead(db: Connection, batch_id: str) -> int:
+    """How many batches will be begun before this one."""
+    order = queued(db)
+    return order.index(batch_id) if batch_id in order else 0
 
 
 def listed(
@@ -149,51 +160,73 @@ def listed(
     return [found for row in page.rows if (found := _batch(row)) is not None], page.next
 
 
-def claim(db: Connection) -> StoredBatch | None:
-    """The batch whose turn it is, from now on running. Where several processes ask at once, each gets another."""
-    turn = select(batches.c.number).where(batches.c.state == "queued").order_by(batches.c.number).limit(1)
-    mine = batches.c.number == turn.with_for_update(skip_locked=True).scalar_subquery()
-    begun = {"state": "running", "started": func.coalesce(batches.c.started, now())}
-    return _batch(db.execute(update(batches).where(mine).values(begun).returning(*batches.c)).mappings().first())
+def claimable(db: Connection, moment: float, most: int) -> list[str]:
+    """The ids of those that may be begun, or gone on with, now, the next one first: those whose holder has not been
+    heard of, and of those that wait as many as leave `most` running."""
+    left = select(batches.c.id).where(batches.c.state == "running", leases.is_free(batches, moment))
+    running = select(func.count()).select_from(batches).where(batches.c.state == "running")
+    found = [*db.execute(left.order_by(batches.c.number)).scalars()]
+    room = most - db.execute(running).scalar_one()
+    return found + (queued(db)[:room] if room > 0 else [])
 
 
-def queue_again(db: Connection, batch_id: str | None = None) -> int:
-    """Batches that were running when their worker was killed, or one that is not to go on now, wait again. How many
-    those are."""
-    which = batches.c.state == "running" if batch_id is None else batches.c.id == batch_id
-    return db.execute(update(batches).where(which).values(state="queued")).rowcount
+def claim(db: Connection, holder: str, seconds: float, most: int) -> StoredBatch | None:
+    """The batch whose turn it is, from now on running and for so long the holder's. Where several ask at once, each
+    gets another, and never more than `most` run."""
+    alone(db, ALONE)
+    moment = leases.clock(db)
+    for batch_id in claimable(db, moment, most)[:1]:
+        number = db.execute(select(batches.c.number).where(batches.c.id == batch_id)).scalar_one()
+        begun = {"state": "running", "started": func.coalesce(batches.c.started, now())}
+        taken = leases.take(db, batches, number, holder, moment, seconds, **begun)
+        leases.served(db, number)
+        return _batch(None if taken is None else taken._mapping)
+    return None
 
 
-def advance(db: Connection, batch_id: str, *, fraction: float, done: int, failed: int, utterances: int) -> bool:
-    """Keeps how far it is, which never goes back: after a kill, what was done is counted again. False where the batch
-    has been deleted."""
+def queue_again(db: Connection, batch: StoredBatch, holder: str) -> bool:
+    """It is not to go on now, and waits again. False where it is the holder's no more."""
+    return leases.write(db, batches, batch.number, holder, {"state": "queued", **leases.FREED})
+
+
+def advance(
+    db: Connection, batch: StoredBatch, holder: str, *, fraction: float, done: int, failed: int, utterances: int
+) -> bool:
+    """Keeps how far it is, which never goes back: after a kill, what was done is counted again. False where it is the
+    holder's no more."""
     told = {"fraction": fraction, "done": done, "failed": failed, "utterances": utterances}
     farther = {name: _larger(batches.c[name], value) for name, value in told.items()}
-    return db.execute(_one(batch_id).values(farther)).rowcount > 0
+    onward = case((batches.c.fraction < fraction, 0), else_=batches.c.lost)
+    return leases.write(db, batches, batch.number, holder, {**farther, "lost": onward})
 
 
-def count(db: Connection, batch_id: str, *, done: int, failed: int, utterances: int) -> None:
-    """Keeps what it came to at its end."""
-    db.execute(_one(batch_id).values(fraction=1, done=done, failed=failed, utterances=utterances))
+def count(db: Connection, batch: StoredBatch, holder: str, *, done: int, failed: int, utterances: int) -> bool:
+    """Keeps what it came to at its end. False where it is the holder's no more."""
+    told = {"fraction": 1, "done": done, "failed": failed, "utterances": utterances}
+    return leases.write(db, batches, batch.number, holder, told)
 
 
 def finish(
     db: Connection,
-    batch_id: str,
+    batch: StoredBatch,
+    holder: str,
     *,
     failures: Sequence[dict[str, Any]] = (),
     error: str | None = None,
     model_version: str | None = None,
-) -> None:
-    """It is done; or it has failed, where there is an error."""
+) -> bool:
+    """It is done; or it has failed, where there is an error. False where it is the holder's no more."""
     told = {
         "state": "done" if error is None else "failed",
         "finished": now(),
         "failures": orjson.dumps(list(failures)).decode(),
         "error": error,
         "model_version": model_version,
+        **leases.FREED,
     }
-    db.execute(_one(batch_id).values(told))
+    alone(db, ALONE)
+    db.execute(deleting(batch_parts).where(batch_parts.c.batch == batch.id))
+    return leases.write(db, batches, batch.number, holder, told)
 
 
 def ended_before(db: Connection, moment: str) -> list[str]:
@@ -204,16 +237,13 @@ def ended_before(db: Connection, moment: str) -> list[str]:
 
 def delete(db: Connection, batch_id: str) -> bool:
     """Forgets it. False where there was none."""
+    alone(db, ALONE)
     return db.execute(deleting(batches).where(batches.c.id == batch_id)).rowcount > 0
 
 
 def exists(db: Connection, batch_id: str) -> bool:
     """Whether it has not been deleted."""
     return db.execute(select(batches.c.id).where(batches.c.id == batch_id)).first() is not None
-
-
-def _one(batch_id: str) -> Update:
-    return update(batches).where(batches.c.id == batch_id)
 
 
 def _larger(column: Column[Any], value: float) -> ColumnElement[Any]:
@@ -228,4 +258,4 @@ def _batch(row: Mapping[Any, Any] | None) -> StoredBatch | None:
         "failures": tuple(orjson.loads(row["failures"])),
         "columns": orjson.loads(row["columns"]),
     }
-    return StoredBatch(**{**{key: value for key, value in row.items() if key != "number"}, **read})
+    return StoredBatch(**{**{key: value for key, value in row.items() if key not in _OF_THE_LEASE}, **read})

@@ -12,7 +12,7 @@ from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
 from serve.edge import metrics
 from serve.edge.problems import Refusal
-from serve.emotion.deployment import Job, JobAnswer, Labels
+from serve.emotion.deployment import JobAnswer, Labels, Turns
 from serve.emotion.labeller import Labeller
 from serve.emotion.long import LongJob, end_turn, take_turn
 
@@ -22,14 +22,15 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 
 class Ended(KeyboardInterrupt):
-    """The batch was deleted, the service stops, or no model answers. `annotate` keeps its journal and returns."""
+    """The batch was deleted or is another worker's, the service stops, or no model answers. `annotate` keeps its
+    journal and returns."""
 
 
 class UnderWay(Protocol):
-    """The batch that is labelled."""
+    """The batch, or the part of one, that is labelled."""
 
     fault: str | None
-    """Why no model answers."""
+    """Why nothing of the batch can be labelled."""
 
     def check(self) -> None:
         """Raises Ended where it need not go on."""
@@ -38,31 +39,65 @@ class UnderWay(Protocol):
         """Waits, and raises Ended where it need not go on."""
 
 
-class ServiceTagger:
-    """What `annotate` needs of a tagger, from the models of the service. It waits for them however long it takes."""
+class Models:
+    """The models of the service, for a thread that has time: it waits for them however long it takes."""
 
-    def __init__(self, model: str, labeller: Labeller, loop: asyncio.AbstractEventLoop, run: UnderWay) -> None:
-        self._model = model
-        self._labeller = labeller
+    def __init__(self, labeller: Labeller, loop: asyncio.AbstractEventLoop) -> None:
+        self.labeller = labeller
         self._loop = loop
+
+    def ask(self, run: UnderWay, call: Callable[[], Any], meanwhile: Callable[[], None] = lambda: None) -> Any:
+        """Its answer. A service that is too busy, or whose replica has died, is asked again. `meanwhile` is called now
+        and then until the answer is there."""
+        pause = 0.5
+        while True:
+            future = asyncio.run_coroutine_threadsafe(call(), self._loop)
+            try:
+                while not wait([future], TOLD_SECONDS).done:
+                    run.check()
+                    meanwhile()
+                answer = future.result()
+            except (Refusal, CancelledError):
+                run.pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                continue
+            except Ended:
+                future.cancel()
+                raise
+            if answer.error is not None:
+                # A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one.
+                run.fault = answer.error
+                raise Ended
+            if isinstance(answer, JobAnswer):
+                metrics.MODEL_SECONDS.observe(answer.model_seconds)
+            return answer
+
+
+class Shared(Protocol):
+    """Those who label the conversations of a batch together."""
+
+    def label(self, conversations: Sequence[Turns], version: str, mode: Mode) -> list[Labels]:
+        """The labels of each, by the model of that version."""
+
+
+class ServiceTagger:
+    """What `annotate` needs of a tagger. Only speakers and texts make the journey."""
+
+    def __init__(self, model: str, models: Models, shared: Shared, run: UnderWay) -> None:
+        self._model = model
+        self._models = models
+        self._shared = shared
         self._run = run
         self.version = ""
 
     def find_version(self) -> None:
         """To be called before anything else."""
-        about = self._ask(lambda: self._labeller.about(self._model))
-        self._end_where(about.error)
-        self.version = about.version
+        self.version = self._models.ask(self._run, lambda: self._models.labeller.about(self._model)).version
 
     def tag(self, conversations: Sequence[Conversation], *, mode: Mode = "offline") -> list[Conversation]:
-        """The conversations with their predictions; only speakers and texts make the journey."""
-        turns = tuple(tuple((_clean(u.speaker), _clean(u.text)) for u in c.utterances) for c in conversations)
-        job = Job(conversations=turns, model=self._model, mode=mode, causes=True)
-        answer: JobAnswer = self._ask(lambda: self._labeller.label_log(job))
-        self._end_where(answer.error)
-        metrics.MESSAGES.labels(self._model, "batches").inc(sum(map(len, turns)))
-        metrics.MODEL_SECONDS.observe(answer.model_seconds)
-        return [_labelled(c, labels) for c, labels in zip(conversations, answer.conversations, strict=True)]
+        """The conversations with their predictions, labelled by whichever workers are free."""
+        labels = self._shared.label([_turns(c) for c in conversations], self.version, mode)
+        return [_labelled(c, one) for c, one in zip(conversations, labels, strict=True)]
 
     def tag_long(
         self,
@@ -72,8 +107,9 @@ class ServiceTagger:
         progress: Callable[[int], None] | None = None,
         keep: Path | None = None,
     ) -> Conversation:
-        """The same for one long conversation, with work that is watched, and gone on with where it was stopped."""
-        turns = tuple((_clean(u.speaker), _clean(u.text)) for u in conversation.utterances)
+        """The same for one long conversation, with work that is watched, and gone on with where it was stopped. It is
+        read in order, and so by one."""
+        turns = _turns(conversation)
         turn = "" if keep is None else take_turn(keep)
         job = LongJob(
             turns=turns,
@@ -90,38 +126,18 @@ class ServiceTagger:
             read[0] = n
 
         try:
-            answer: JobAnswer = self._ask(lambda: self._labeller.label_long(job, heard), lambda: told(read[0]))
+            answer = self._models.ask(
+                self._run, lambda: self._models.labeller.label_long(job, heard), lambda: told(read[0])
+            )
         finally:
             if keep is not None:
                 end_turn(keep)
-        self._end_where(answer.error)
         metrics.MESSAGES.labels(self._model, "batches").inc(len(turns))
-        metrics.MODEL_SECONDS.observe(answer.model_seconds)
         return _labelled(conversation, answer.conversations[0])
 
-    def _ask(self, call: Callable[[], Any], meanwhile: Callable[[], None] = lambda: None) -> Any:
-        """Its answer. A service that is too busy, or whose replica has died, is asked again. `meanwhile` is called now
-        and then until the answer is there."""
-        pause = 0.5
-        while True:
-            future = asyncio.run_coroutine_threadsafe(call(), self._loop)
-            try:
-                while not wait([future], TOLD_SECONDS).done:
-                    self._run.check()
-                    meanwhile()
-                return future.result()
-            except (Refusal, CancelledError):
-                self._run.pause(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            except Ended:
-                future.cancel()
-                raise
 
-    def _end_where(self, error: str | None) -> None:
-        """A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one."""
-        if error is not None:
-            self._run.fault = error
-            raise Ended
+def _turns(conversation: Conversation) -> Turns:
+    return tuple((_clean(u.speaker), _clean(u.text)) for u in conversation.utterances)
 
 
 def _clean(text: str) -> str:

@@ -6,6 +6,7 @@ from serve.config.kept import KeepConfig
 from serve.config.part import UnusableConfig
 from serve.config.processes import (
     ApiConfig,
+    BatchesConfig,
     CorrectionConfig,
     EmotionConfig,
     RayConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "AccessConfig",
     "ApiConfig",
     "AppConfig",
+    "BatchesConfig",
     "CallbacksConfig",
     "CorrectionConfig",
     "EmotionConfig",

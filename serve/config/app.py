@@ -19,6 +19,7 @@ from serve.config.access import AccessConfig, CallbacksConfig, TlsConfig
 from serve.config.kept import KeepConfig, folder_for_data
 from serve.config.processes import (
     ApiConfig,
+    BatchesConfig,
     CorrectionConfig,
     EmotionConfig,
     RayConfig,
@@ -72,6 +73,7 @@ class AppConfig(BaseSettings):
     callbacks: CallbacksConfig = Field(default_factory=CallbacksConfig)
     api: ApiConfig = Field(default_factory=ApiConfig)
     emotion: EmotionConfig = Field(default_factory=EmotionConfig)
+    batches: BatchesConfig = Field(default_factory=BatchesConfig)
     visual: VisualConfig = Field(default_factory=VisualConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     correction: CorrectionConfig = Field(default_factory=CorrectionConfig)

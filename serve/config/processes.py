@@ -46,6 +46,17 @@ class EmotionConfig(Part):
     """A batch holds this much padded work: conversations x the longest of them, in utterances."""
 
 
+class BatchesConfig(Part):
+    """The workers that label logs. They share every batch: one reads and writes it, all label its parts."""
+
+    replicas: int = Field(default=1, ge=1)
+    """Processes. Where one is killed, another goes on with what it had."""
+    ongoing: int = Field(default=1, ge=1)
+    """Parts of logs labelled at once, in each replica."""
+    lease_seconds: float = Field(default=15.0, ge=1)
+    """A worker that has not been heard of for so long is thought dead, and what it had is taken over."""
+
+
 class VisualConfig(Part):
     """The replicas that answer about pictures. The engine is loaded when the first picture comes."""
 

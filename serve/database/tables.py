@@ -63,6 +63,11 @@ def _empty(name: str) -> Column[str]:
     return Column(name, _Plain, nullable=False, server_default=text("''"))
 
 
+def _lease() -> tuple[Column[Any], ...]:
+    """Whose a piece of work is, until when, and how often whoever had it did not come back."""
+    return Column("holder", _Plain), Column("held_until", _Share), _number("lost", 0)
+
+
 chats = _table(
     "chats",
     Column("id", _Plain, primary_key=True),
@@ -141,8 +146,21 @@ batches = _table(
     _empty("owner"),
     Column("columns", Text, nullable=False, server_default=text("'{}'")),
     Column("encoding", Text),
+    Column("turn", _Large, nullable=False, server_default=text("0")),
+    *_lease(),
 )
 Index("batches_of", batches.c.owner, batches.c.created, batches.c.number)
+
+batch_parts = _table(
+    "batch_parts",
+    Column("number", _Large, Identity(), primary_key=True),
+    Column("batch", _Plain, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
+    Column("name", _Plain, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),
+    Column("error", Words),
+    *_lease(),
+)
+Index("batch_part", batch_parts.c.batch, batch_parts.c.name, unique=True)
 
 callbacks = _table(
     "callbacks",

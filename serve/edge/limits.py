@@ -74,7 +74,7 @@ class Limits(BaseModel):
     """Batches accepted and not yet done, those that run included. One more is 429."""
 
     batches_running: int = Field(default=1, gt=0)
-    """Batches that run at once; the others wait in the order they came."""
+    """Batches that run at once, of all workers together; of the others keys have the next one in turn."""
 
     page_bytes: int = Field(default=110 * 1024**2, gt=0)
     """A body for anything outside the API: the page's uploads. More is 413."""

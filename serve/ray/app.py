@@ -14,7 +14,7 @@ import httpx
 from ray import serve as ray_serve
 
 from serve.api import create_api
-from serve.batches.worker import batches_deployment
+from serve.batches.deployment import batches_deployment
 from serve.config import AppConfig, UnusableConfig
 from serve.correction.deployment import RemoteMender, correction_deployment
 from serve.edge import logs, metrics

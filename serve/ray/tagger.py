@@ -9,6 +9,7 @@ from typing import Any
 
 from dialog.conversation import Conversation
 from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode
+from serve.batches.sharing import stretches
 from serve.config import AppConfig, imported
 from serve.emotion.long import Heard
 from serve.ray.cluster import cluster
@@ -36,7 +37,7 @@ class RayTagger:
         import ray
         from ray.exceptions import RayTaskError
 
-        shared = parts(conversations, len(self._workers))
+        shared = stretches(conversations, len(self._workers), lambda c: c.utterances)
         asked = [w.tag.remote(part, mode) for w, part in zip(self._workers, shared, strict=False)]
         try:
             return [labelled for part in ray.get(asked) for labelled in part]
@@ -133,19 +134,6 @@ def ray_tagger(
         finally:
             for worker in started:  # what one reads for a run that was stopped nobody waits for
                 ray.kill(worker)
-
-
-def parts(conversations: Sequence[Conversation], n: int) -> list[list[Conversation]]:
-    """At most n stretches of the conversations, in order, alike in utterances; none is empty."""
-    total = sum(len(c.utterances) + 1 for c in conversations)
-    found: list[list[Conversation]] = []
-    before = 0
-    for c in conversations:
-        if not found or before * n >= total * len(found):
-            found.append([])
-        found[-1].append(c)
-        before += len(c.utterances) + 1
-    return found
 
 
 def _why(error: Exception) -> str:

@@ -14,12 +14,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from serve.batches import callbacks
 from serve.batches import table as batch_table
 from serve.batches.caller import Caller
 from serve.batches.worker import Worker
-from serve.config import AppConfig, CallbacksConfig, UnusableConfig
+from serve.config import AppConfig, BatchesConfig, CallbacksConfig, UnusableConfig
+from serve.database.tables import batches
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
 from serve.emotion.deployment import Taggers
@@ -102,7 +104,10 @@ def begin(storage: Storage, url: str, *, ended: bool = True) -> str:
         batch_table.add(db, batch, 99)
         callbacks.add(db, batch.id, url)
         if ended:
-            batch_table.finish(db, batch.id, model_version="m@1")
+            db.execute(update(batches).where(batches.c.id == batch.id).values(holder="me"))
+            kept = batch_table.get(db, batch.id)
+            assert kept is not None
+            assert batch_table.finish(db, kept, "me", model_version="m@1")
 
     storage.do_now(work)
     return batch.id
@@ -271,7 +276,7 @@ async def test_a_log_is_labelled_and_whoever_waits_for_it_is_told(
 ) -> None:
     receiver = receive(200)
     caller = Caller(storage, CallbacksConfig(hosts=HERE, secret=SECRET), root_path="/mood")  # type: ignore[arg-type]
-    worker = Worker(storage, LocalLabeller(taggers), Limits(), caller=caller)
+    worker = Worker(storage, LocalLabeller(taggers), Limits(), BatchesConfig(), caller=caller)
     worker.start()
     try:
         async with client_of(make_api(may_call=HERE)) as client:

@@ -11,11 +11,13 @@ import httpx
 import pytest
 from sqlalchemy import Connection, create_engine, delete
 
+from serve.batches import parts
 from serve.batches import table as batch_table
-from serve.database.engine import url_of
+from serve.database.engine import engine_of, url_of
 from serve.database.tables import chats
 from serve.edge.problems import Refusal
 from serve.storage import Storage, StoredMessage
+from tests.serve.batches.test_leases import tried
 from tests.serve.chats.test_edits import (  # noqa: F401
     test_corrections_stay_with_their_messages_but_not_with_other_words,
     test_messages_that_arrive_while_a_chat_is_read_again_are_neither_lost_nor_read_wrong,
@@ -84,37 +86,34 @@ async def test_messages_of_several_nodes_are_all_kept_in_one_order(make_storage:
     assert [m.n for m in messages] == list(range(18))
 
 
-def test_each_batch_is_claimed_by_one_node_in_the_order_in_which_they_came(
-    make_storage: Callable[[], Storage],
-) -> None:
+def test_each_batch_and_each_part_is_one_nodes_in_the_order_of_their_turns(make_storage: Callable[[], Storage]) -> None:
     nodes = [make_storage() for _ in range(2)]
     made = [batch() for _ in range(12)]
     for one in made:
         nodes[0].do_now(lambda db, one=one: batch_table.add(db, one, 99))  # type: ignore[misc]
-    claimed: list[str] = []
+    claimed: list[batch_table.StoredBatch] = []
+    leased: list[str] = []
 
     def claim(node: Storage) -> None:
-        while (found := node.do_now(batch_table.claim)) is not None:
-            claimed.append(found.id)
+        while (found := node.do_now(lambda db: batch_table.claim(db, "x", 60.0, 12))) is not None:
+            claimed.append(found)
+
+    def lease(node: Storage) -> None:
+        while (found := node.do_now(lambda db: parts.lease(db, "x", 60.0))) is not None:
+            leased.append(found.name)
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(claim, nodes * 3))
-    assert sorted(claimed) == sorted(one.id for one in made)
-    assert nodes[0].do_now(batch_table.by_state)["running"] == 12
+        assert sorted(one.id for one in claimed) == sorted(one.id for one in made)
+        assert nodes[0].do_now(batch_table.by_state)["running"] == 12
+        for one in claimed[:3]:
+            nodes[0].do_now(lambda db, one=one: parts.put(db, one, "x", [f"{one.id}{n}" for n in range(8)]))  # type: ignore[misc]
+        list(threads.map(lease, nodes * 3))
+    assert len(leased) == len(set(leased)) == 24
 
 
-def test_a_batch_that_is_being_claimed_is_stepped_over(make_storage: Callable[[], Storage]) -> None:
-    node = make_storage()
-    first, second = batch(), batch()
-    for one in (first, second):
-        node.do_now(lambda db, one=one: batch_table.add(db, one, 99))  # type: ignore[misc]
-    with node._writing.begin() as db:
-        mine = batch_table.claim(db)
-        assert mine is not None
-        assert mine.id == first.id
-        other = node.do_now(batch_table.claim)  # while the first is not settled
-        assert other is not None
-        assert other.id == second.id
+def test_the_leases_of_postgresql_are_the_same(make_database: Callable[[], str]) -> None:
+    tried(engine_of(url_of(make_database()), patience=30, writes=True), examples=6)
 
 
 def test_nodes_that_add_batches_at_once_keep_to_the_limit(make_storage: Callable[[], Storage]) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from dialog.annotation.annotate import AnnotationProgress, annotate
 from dialog.conversation import Conversation
+from serve.batches.sharing import stretches
 from serve.config import AppConfig
-from serve.ray.tagger import parts, ray_tagger
+from serve.ray.tagger import ray_tagger
 
 
 def log(*sizes: int) -> list[Conversation]:
@@ -26,15 +27,17 @@ def log(*sizes: int) -> list[Conversation]:
         ((0, 0, 0), 2, [["0", "1"], ["2"]]),
     ],
 )
-def test_parts_keep_the_order_and_are_alike_in_utterances(sizes: tuple[int, ...], n: int, expected: list) -> None:
-    found = parts(log(*sizes), n)
+def test_parts_keep_the_order_and_are_alike_in_utterances(
+    sizes: tuple[int, ...], n: int, expected: list[list[str]]
+) -> None:
+    found = stretches(log(*sizes), n, lambda c: c.utterances)
     assert [[c.id for c in part] for part in found] == expected
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_parts_are_never_more_than_there_are_workers(n: int) -> None:
     for sizes in ((1,) * 17, (100, *(1,) * 9), (*(1,) * 9, 100), (3, 1, 4, 1, 5, 9, 2, 6)):
-        found = parts(log(*sizes), n)
+        found = stretches(log(*sizes), n, lambda c: c.utterances)
         assert 1 <= len(found) <= n
         assert [c.id for part in found for c in part] == [str(i) for i in range(len(sizes))]
 

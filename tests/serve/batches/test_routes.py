@@ -1,14 +1,7 @@
 """Batches in this process: routes, worker and client together, with the tagger that needs no weights."""
 
-import asyncio
 import json
-import os
-import sqlite3
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, BinaryIO
 
 import httpx
@@ -16,87 +9,18 @@ import pytest
 
 from dialog.conversation import Conversation
 from dialog.formats import READERS, WRITERS, Item, Writer
-from serve.batches import table as batch_table
-from serve.batches import worker as worker_module
 from serve.batches.schemas import BatchOptions
 from serve.batches.worker import Worker, folder_of
-from serve.database.schema import NEWEST
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal, overloaded
-from serve.emotion.deployment import Job, JobAnswer, Taggers
+from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
-from serve.emotion.long import LongJob, Stopped, take_turn
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.replies.answerer import LocalAnswerer
 from serve.replies.deployment import Responders
 from serve.storage import Storage
+from tests.serve.batches.conftest import LOG, ended, short_nap
 from tests.serve.conftest import client_of
-from tests.serve.database import released
-from tests.serve.fake import FakeTagger
-
-LOG = b"Ann: what a wonderful job\nBo: I hate it\n"
-
-
-class Gate(LocalLabeller):
-    """Labels while it is open, or the first `free` calls; the first `refusals` calls are refused."""
-
-    def __init__(self, taggers: Taggers, refusals: int = 0) -> None:
-        super().__init__(taggers)
-        self.open, self.asked = threading.Event(), threading.Event()
-        self.refusals = refusals
-        self.calls = self.free = 0
-
-    async def label_log(self, job: Job) -> JobAnswer:
-        self.calls += 1
-        self.asked.set()
-        if self.calls <= self.refusals:
-            raise overloaded("too much to do")
-        while not self.open.is_set() and self.calls > self.free:
-            await _short_nap()
-        return await super().label_log(job)
-
-
-async def _short_nap() -> None:
-    await asyncio.sleep(0.01)
-
-
-@pytest.fixture
-def gate(taggers: Taggers) -> Gate:
-    gate = Gate(taggers)
-    gate.open.set()
-    return gate
-
-
-@pytest.fixture
-def make_worker(storage: Storage, gate: Gate) -> Iterator[Callable[..., Worker]]:
-    workers: list[Worker] = []
-
-    def make(**options: Any) -> Worker:
-        workers.append(Worker(storage, gate, Limits(), **options))
-        workers[-1].start()
-        return workers[-1]
-
-    yield make
-    gate.open.set()
-    for worker in workers:
-        worker.stop()
-
-
-@pytest.fixture
-async def api(make_api: Callable[..., Any]) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(make_api(Limits(log_bytes=300_000, batches_waiting=3))) as client:
-        yield client
-
-
-async def ended(api: httpx.AsyncClient, batch_id: str, seconds: float = 20) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while True:
-        batch: dict[str, Any] = (await api.get(f"/batches/{batch_id}")).json()
-        if batch["state"] in ("done", "failed"):
-            return batch
-        assert time.monotonic() < deadline, batch
-        await asyncio.sleep(0.05)
 
 
 async def test_a_log_is_taken_labelled_and_fetched(
@@ -232,7 +156,7 @@ async def test_a_slow_upload_is_given_up(make_api: Callable[..., Any], storage: 
     async def slow() -> AsyncIterator[bytes]:
         for _ in range(50):
             yield b"x"
-            await _short_nap()
+            await short_nap()
 
     async with client_of(make_api(Limits(log_seconds=0.1))) as client:
         response = await client.post("/batches", content=slow())
@@ -251,23 +175,6 @@ async def test_a_full_disk_is_said_and_leaves_nothing(
         response = await api.post("/batches", content=LOG)
     assert (response.status_code, response.json()["type"]) == (507, "urn:rapport:problem:disk-full")
     assert list(folder_of(storage).glob("uploads/*")) == []
-
-
-async def test_a_disk_that_fills_up_on_the_way_fails_the_batch_and_frees_its_room(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    begun = await api.post("/batches", content=LOG)
-    with monkeypatch.context() as patch:
-        patch.setattr("dialog.annotation.journal.os.fsync", full)
-        make_worker()
-        batch = await ended(api, begun.json()["id"])
-    assert (batch["state"], batch["error"]) == ("failed", "the disk of the service is full")
-    assert not (folder_of(storage) / batch["id"]).exists()
-    after = await api.post("/batches", content=LOG)
-    assert (await ended(api, after.json()["id"]))["state"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -299,6 +206,8 @@ async def test_what_is_wrong_is_said_with_its_place(
 
 
 TABLE = "Post ID;Commenter;Comment Body\n1;Ann;das ist groß und great\n2;Bo;I hate it\n"
+
+
 ASKED = ["text=Comment Body", "speaker=Commenter"]
 
 
@@ -362,126 +271,6 @@ async def test_of_many_faults_as_many_are_listed_as_the_configured_limits_allow(
     assert (len(response.json()["errors"]), response.json()["errors_left_out"]) == (2, 1)
 
 
-async def test_only_so_many_wait_and_they_are_begun_in_order(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate
-) -> None:
-    gate.open.clear()
-    make_worker()
-    first, *others = [(await api.post("/batches", content=LOG)).json() for _ in range(3)]
-    refused = await api.post("/batches", content=LOG)
-    assert (refused.status_code, refused.json()["limit"]) == (429, "batches_waiting")
-    assert gate.asked.wait(10)
-    listed = (await api.get("/batches")).json()["batches"]
-    assert [b["id"] for b in listed] == [b["id"] for b in (*others[::-1], first)]
-    assert [(b["state"], b["ahead"]) for b in listed] == [("queued", 1), ("queued", 0), ("running", 0)]
-    gate.open.set()
-    finished = [await ended(api, b["id"]) for b in (first, *others)]
-    assert {b["state"] for b in finished} == {"done"}
-
-
-async def test_a_batch_that_runs_can_be_cancelled(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate, storage: Storage
-) -> None:
-    gate.open.clear()
-    make_worker()
-    begun = (await api.post("/batches", content=LOG)).json()
-    assert gate.asked.wait(10)
-    assert (await api.delete(f"/batches/{begun['id']}")).status_code == 204
-    deadline = time.monotonic() + 10
-    while (folder_of(storage) / begun["id"]).exists():
-        assert time.monotonic() < deadline
-        await _short_nap()
-    gate.open.set()
-    after = await api.post("/batches", content=LOG)
-    assert (await ended(api, after.json()["id"]))["state"] == "done"
-
-
-async def test_busy_models_are_waited_for(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate
-) -> None:
-    gate.refusals = 1
-    make_worker()
-    begun = await api.post("/batches", content=LOG)
-    assert (await ended(api, begun.json()["id"]))["failed"] == 0
-    assert gate.calls == 2
-
-
-async def test_a_model_that_cannot_be_loaded_fails_the_batch_and_no_conversation(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker]
-) -> None:
-    make_worker()
-    begun = await api.post("/batches", content=LOG, params={"model": "emotion/missing"})
-    batch = await ended(api, begun.json()["id"])
-    assert (batch["state"], batch["error"]) == ("failed", "the model emotion/missing cannot be loaded")
-
-
-async def test_a_worker_that_stops_in_the_middle_goes_on_where_it_was(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate, storage: Storage
-) -> None:
-    lines = [json.dumps({"id": i, "utterances": [{"speaker": "a", "text": f"great {i}"}]}) for i in range(10)]
-    gate.open.clear()
-    gate.free = 2
-    first = make_worker(together=2)
-    begun = (await api.post("/batches", content="\n".join(lines).encode())).json()
-    while gate.calls < 3:
-        await _short_nap()
-    first.stop()
-    assert (await api.get(f"/batches/{begun['id']}")).json()["state"] == "queued"
-    # As if it had been killed: nobody put it back into the queue.
-    storage.do_now(lambda db: db.exec_driver_sql("UPDATE batches SET state = 'running'"))
-    gate.open.set()
-    gate.calls = 0
-    make_worker(together=2)
-    batch = await ended(api, begun["id"])
-    assert (batch["state"], batch["conversations"]) == ("done", 10)
-    assert gate.calls == 3  # the four it had done it did not do again
-    output = await api.get(f"/batches/{begun['id']}/output")
-    assert [json.loads(line)["id"] for line in output.text.splitlines()] == list(range(10))
-
-
-async def test_a_database_that_is_away_for_a_while_loses_no_log(
-    api: httpx.AsyncClient,
-    make_worker: Callable[..., Worker],
-    gate: Gate,
-    storage: Storage,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked = threading.Event()
-
-    def away(*_: Any, **__: Any) -> None:
-        asked.set()
-        raise Refusal(503, "database-unusable", "it has gone")
-
-    monkeypatch.setattr(worker_module, "_PAUSE_SECONDS", 0.05)
-    gate.open.clear()
-    make_worker(together=2)
-    begun = (await api.post("/batches", content=LOG)).json()
-    assert gate.asked.wait(10)
-    with monkeypatch.context() as gone:
-        gone.setattr(storage, "do_now", away)
-        gate.open.set()
-        assert asked.wait(10)
-        time.sleep(0.3)
-    batch = await ended(api, begun["id"])
-    assert (batch["state"], batch["failed"], batch["error"]) == ("done", 0, None)
-    later = (await api.post("/batches", content=LOG)).json()
-    assert (await ended(api, later["id"]))["state"] == "done"
-
-
-async def test_two_workers_of_one_folder_do_not_do_the_same(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], gate: Gate
-) -> None:
-    gate.open.clear()
-    make_worker()
-    begun = (await api.post("/batches", content=LOG)).json()
-    assert gate.asked.wait(10)
-    make_worker()
-    time.sleep(1.2)
-    assert gate.calls == 1
-    gate.open.set()
-    assert (await ended(api, begun["id"]))["state"] == "done"
-
-
 async def test_where_others_can_reach_the_service_it_lists_nothing(
     config: Any, storage: Storage, taggers: Taggers
 ) -> None:
@@ -513,117 +302,3 @@ async def test_no_header_of_a_client_names_a_file(api: httpx.AsyncClient, storag
         response = await api.post("/batches", content=b"", headers=headers)
         assert response.status_code == 400
         assert "secret" not in (await api.get("/health/live", headers=headers)).text
-
-
-async def test_a_database_of_the_release_before_gets_the_new_table(tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite"
-    released.write(path, 1)
-    again = Storage(path)
-    assert again.do_now(batch_table.by_state, writes=False)["done"] == 0
-    again.close()
-    with sqlite3.connect(path) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (NEWEST,)
-
-
-def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., Worker], storage: Storage) -> None:
-    folder = folder_of(storage)
-    old, new = folder / "uploads" / ("a" * 32), folder / "uploads" / ("b" * 32)
-    deleted = folder / ("c" * 32)
-    old.parent.mkdir(parents=True)
-    (deleted / "in").mkdir(parents=True)
-    for path in (old, new):
-        path.write_bytes(b"x")
-    for path in (old, deleted):
-        os.utime(path, (0, 0))
-    make_worker()
-    deadline = time.monotonic() + 5
-    while old.exists() or deleted.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert new.exists()
-
-
-def long_log(n: int) -> bytes:
-    words = ("great", "sad", "hm")
-    said = [{"speaker": f"p{i % 3}", "text": words[i % 3] if i else "slow"} for i in range(n)]
-    return json.dumps({"id": "long", "utterances": said}).encode()
-
-
-async def inside(api: httpx.AsyncClient, batch_id: str, beyond: int, n: int) -> dict[str, Any]:
-    """The batch once more than `beyond` of its n messages are read, but not all."""
-    deadline = time.monotonic() + 20
-    while True:
-        batch: dict[str, Any] = (await api.get(f"/batches/{batch_id}")).json()
-        if beyond < batch["utterances"] < n:
-            return batch
-        assert batch["state"] in ("queued", "running"), batch
-        assert time.monotonic() < deadline, batch
-        await asyncio.sleep(0.05)
-
-
-async def test_one_long_conversation_is_watched_stopped_and_gone_on_with_inside(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeTagger, "read", read := list[int]())
-    n = 5_000
-    first = make_worker()
-    begun = (await api.post("/batches", content=long_log(n), params={"filename": "a.jsonl"})).json()
-    one = await inside(api, begun["id"], 0, n)
-    two = await inside(api, begun["id"], one["utterances"], n)
-    assert 0 < one["fraction"] < two["fraction"] < 1
-    await asyncio.to_thread(first.stop)
-    stopped = -1
-    while sum(read) != stopped:  # the thread it has left behind may do one more piece, and must then have stopped
-        stopped = sum(read)
-        await asyncio.sleep(1)
-    assert stopped < n
-    # As if the service had been killed: nobody put the batch back into the queue.
-    storage.do_now(lambda db: db.exec_driver_sql("UPDATE batches SET state = 'running'"))
-    make_worker()
-    batch = await ended(api, begun["id"])
-    assert (batch["state"], batch["conversations"], batch["utterances"]) == ("done", 1, n)
-    assert sum(read) == n  # what it had read it did not read again
-    output = (await api.get(f"/batches/{begun['id']}/output")).json()
-    (whole,) = FakeTagger("emotion/ekman").tag([Conversation.from_dict(json.loads(long_log(n)))])
-    assert [u["prediction"] for u in output["utterances"]] == [
-        u.prediction.to_dict() for u in whole.utterances if u.prediction
-    ]
-    assert [p.name for p in (folder_of(storage) / batch["id"]).iterdir()] == ["out.jsonl"]
-
-
-async def test_a_batch_can_be_cancelled_inside_a_long_conversation(
-    api: httpx.AsyncClient, make_worker: Callable[..., Worker], storage: Storage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeTagger, "read", read := list[int]())
-    make_worker()
-    begun = (await api.post("/batches", content=long_log(5_000), params={"filename": "a.jsonl"})).json()
-    await inside(api, begun["id"], 0, 5_000)
-    assert (await api.delete(f"/batches/{begun['id']}")).status_code == 204
-    deadline = time.monotonic() + 10
-    while (folder_of(storage) / begun["id"]).exists():
-        assert time.monotonic() < deadline
-        await _short_nap()
-    assert sum(read) < 5_000
-    after = await api.post("/batches", content=LOG)
-    assert (await ended(api, after.json()["id"]))["state"] == "done"
-
-
-def test_a_reading_that_nobody_waits_for_ends_when_another_takes_its_turn(taggers: Taggers, tmp_path: Path) -> None:
-    keep = tmp_path / "reading"
-    turns = tuple(("Ann", "great") for _ in range(1_000))
-    job = LongJob(turns=turns, model="emotion/ekman", mode="offline", causes=True, keep=keep, turn=take_turn(keep))
-    orphan: list[int] = []
-
-    def overtaken(n: int) -> None:
-        orphan.append(n)
-        if n == 500:  # here its caller is killed, and a new one comes
-            job_again.append(replace(job, turn=take_turn(keep)))
-
-    job_again: list[LongJob] = []
-    with pytest.raises(Stopped):
-        taggers.label_long(job, overtaken)
-    assert orphan[-1] == 500
-    told: list[int] = []
-    answer = taggers.label_long(job_again[0], told.append)
-    assert told == [0, 1000]
-    assert len(answer.conversations[0].predictions) == 1_000
