@@ -20,6 +20,7 @@ from serve.replies.conversing import Answer, Conversing
 from serve.replies.schemas import ChatAnswerReply, ChatAnswerRequest
 
 _EVENTS = "text/event-stream"
+_EVENT = {"type": "object", "properties": {"data": {"type": "string", "contentMediaType": "application/json"}}}
 
 
 def chat_answer_routes(conversing: Conversing, limits: Limits) -> APIRouter:
@@ -33,7 +34,7 @@ def chat_answer_routes(conversing: Conversing, limits: Limits) -> APIRouter:
         operation_id="answer_in_chat",
         response_model=ChatAnswerReply,
         responses={
-            201: {"content": {"application/json": {}, _EVENTS: {"schema": {"type": "string"}}}},
+            201: {"content": {"application/json": {}, _EVENTS: {"schema": _EVENT}}},
             **declared(400, 404, 408, 409, 413, 415, 422),
         },
         openapi_extra=body(ChatAnswerRequest, {"stream": True, "total": 5}),
