@@ -87,18 +87,7 @@ CREATE TABLE telemetry_units (
 CREATE UNIQUE INDEX telemetry_unit ON telemetry_units (owner, unit);
 CREATE INDEX telemetry_units_of ON telemetry_units (owner, created, id)
 """
-_LEASES = """
-ALTER TABLE batches ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE batches ADD COLUMN holder TEXT;
-ALTER TABLE batches ADD COLUMN held_until REAL;
-ALTER TABLE batches ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE batch_parts (
-    number INTEGER PRIMARY KEY, batch TEXT NOT NULL REFERENCES batches(id) ON DELETE CASCADE, name TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'open', error TEXT, holder TEXT, held_until REAL, lost INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE UNIQUE INDEX batch_part ON batch_parts (batch, name)
-"""
-STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS, _UNITS, _LEASES)
+STEPS = (_CHATS, _BATCHES, _VISUAL_DIALOGS, _OWNERS, _REPEATS, _COLUMNS, _LISTS, _ROWS, _CALLBACKS, _UNITS)
 
 
 def write(path: Path, version: int, *rows: str) -> None:

@@ -1,9 +1,9 @@
-"""11: which worker is at which part of a batch, and until when it is his."""
+"""12: which worker is at which part of a batch, and until when it is his."""
 
 from serve.database.migrations.statements import run
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:
