@@ -53,7 +53,8 @@ def _default(name: str, d_model: int) -> Any:
     return MIXERS[name][0](d_model=d_model)
 
 
-def _mixer(config: Any) -> SequenceMixer[Any]:
+def build_configured(config: Any) -> SequenceMixer[Any]:
+    """The mixer that a config of the table is of. ValueError for any other."""
     for config_class, mixer_class in MIXERS.values():
         if type(config) is config_class:
             return mixer_class(config)
@@ -121,7 +122,7 @@ class Backbone(SequenceMixer[BackboneState]):
         assert not isinstance(feedforward, str)  # the config has put a FeedForwardConfig in the name's place
         return Block(
             config.d_model,
-            _mixer(mixer),
+            build_configured(mixer),
             None if feedforward is None else build_feedforward(feedforward),
             norm=config.norm,
             norm_kind=config.norm_kind,

@@ -75,6 +75,12 @@ def _correction(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _linearise(**options: Any) -> dict[str, Any]:
+    from dialog.bench.linearise import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
@@ -87,6 +93,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "visual": _visual,
     "speech": _speech,
     "correction": _correction,
+    "linearise": _linearise,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -112,5 +119,13 @@ TAKES: dict[str, dict[str, str]] = {
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},
     "correction": {"model": "model", "data": "data", "repeats": "messages", "device": "device"},
+    "linearise": {
+        "model": "model",
+        "data": "data",
+        "steps": "steps",
+        "only": "only",
+        "repeats": "repeats",
+        "device": "device",
+    },
 }
 """What `rapport bench SUITE` can be told: an option and the suite's argument that it fills."""

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from models.mixers import MIXERS
-from models.mixers.base import state_bytes
+from models.mixers.base import leaves, state_bytes
 
 PIECE = 1024
 """Tokens read at a time on the way to a position."""
@@ -54,4 +54,46 @@ def decoding(
             "seconds": seconds,
             "tokens_per_second": 1 / seconds,
             "state_bytes": weight,
+        }
+
+
+class Written(Protocol):
+    """A language model that reads and steps."""
+
+    def initial_state(self, batch: int) -> Any: ...
+
+    def hidden(self, tokens: torch.Tensor, *, state: Any = None) -> tuple[torch.Tensor, Any]: ...
+
+    def step(self, tokens_t: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]: ...
+
+
+@torch.no_grad()
+def decoding_model(
+    model: Written, n_tokens: int, positions: Sequence[int], repeats: int, longest: float
+) -> Iterable[dict[str, Any]]:
+    """The same of a whole language model over n_tokens tokens, on its device: a row a position."""
+    state, place, slow = model.initial_state(1), 0, False
+    device = leaves(state)[0].device
+    for position in sorted(positions):
+        if slow:
+            return
+        while place < position:
+            n = min(PIECE, position - place)
+            start = time.perf_counter()
+            _, state = model.hidden(torch.randint(n_tokens, (1, n), device=device), state=state)
+            place, slow = place + n, slow or time.perf_counter() - start > longest
+        taken = []
+        for _ in range(4 * repeats + 1):
+            token = torch.randint(n_tokens, (1,), device=device)
+            start = time.perf_counter()
+            model.step(token, state)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            taken.append(time.perf_counter() - start)
+        seconds = sorted(taken[1:])[2 * repeats]  # the first is on the house
+        yield {
+            "position": position,
+            "seconds": seconds,
+            "tokens_per_second": 1 / seconds,
+            "state_bytes": state_bytes(state),
         }

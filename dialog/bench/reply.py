@@ -5,22 +5,27 @@ from pathlib import Path
 from typing import Any
 
 from dialog.bench.chats import made_up_chats
+from dialog.bench.decode import decoding_model
 from dialog.bench.timing import row, side_by_side, suite
 from dialog.conversation import Conversation, Utterance
 from dialog.replies.choosing import open_responder
 from dialog.replies.port import whole
+from dialog.replies.writer import WritingResponder
 from models.catalogue import REPLY
 from models.device import Where, choose_device
 
 LATE = 200
 """Messages before the reply of a long conversation."""
 MOST = 64
+POSITIONS = (16, 1024, 4096, 16_384)
+"""Where a model that writes is asked for one more token."""
 
 
 def measure(model: str | Path = REPLY, *, repeats: int = 20, device: Where = None) -> dict[str, Any]:
     """The first piece and the whole reply, early and late in a conversation, against a reply to the first message.
 
-    Any responder that `open_responder` knows may be measured. Every message is new to it, as a person's is.
+    Any responder that `open_responder` knows may be measured; one that writes is asked for single tokens as well, far
+    into a text, with the bytes its memory has there. Every message is new to it, as a person's is.
     """
     responder = open_responder(str(model), device=device)
     texts = [u.text for c in made_up_chats(LATE + 1, seed=0) for u in c.utterances]
@@ -66,4 +71,9 @@ def measure(model: str | Path = REPLY, *, repeats: int = 20, device: Where = Non
             words_a_second=words / late,
         ),
     ]
+    if isinstance(responder, WritingResponder):
+        tokens = list(decoding_model(responder.model, len(responder.pieces), POSITIONS, repeats, longest=60.0))
+        for one in tokens:
+            place, seconds = one["position"], tokens[0]["seconds"]
+            rows.append(row(f"a token after {place}", one["seconds"], f"a token after {POSITIONS[0]}", seconds) | one)
     return suite("reply", rows, where=choose_device(device), model=responder.version)

@@ -33,9 +33,16 @@ class LanguageModelResponder:
     @classmethod
     def load(cls, name: str | Path, *, network: bool = False, device: Where = None) -> Self:
         """From a folder, or by hub name from what is on this machine; `network` lets transformers fetch it. No code of
-        the model's own is run, and weights are read from safetensors alone. ResponderUnavailable says what failed."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        the model's own is run, and weights are read from safetensors alone. A folder that `rapport linearise` made will
+        do too. ResponderUnavailable says what failed."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+        from dialog.replies.decoders import RecurrentModel, is_decoder
+        from models.decoder.model import Decoder
+
+        if is_decoder(name):
+            decoder = RecurrentModel(Decoder.load(name, device=device))
+            return cls(str(name), decoder, PreTrainedTokenizerFast.from_pretrained(str(name)), device=device)
         options: dict[str, Any] = {"local_files_only": not network, "trust_remote_code": False}
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(name), **options)

@@ -13,6 +13,7 @@ from dialog.training.card import write_card
 from dialog.training.language_data import PACKED, cut, labels_of, pack
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
+from models.decoder.model import Decoder
 from models.device import choose_device, mixed_precision
 from models.responder.writer import Mixture, WriterConfig, writer_network
 from models.token_model import TokenModel
@@ -128,7 +129,7 @@ def train_language(
 
 
 @torch.inference_mode()
-def mean_loss(model: TokenModel, rows: Iterable[tuple[Tensor, Tensor]], batch: int = 16) -> float:
+def mean_loss(model: TokenModel | Decoder, rows: Iterable[tuple[Tensor, Tensor]], batch: int = 16) -> float:
     """Nats a token over rows of (tokens (length + 1,), labels (length,)) of one length."""
     total, n, some = 0.0, 0, list(rows)
     where = next(model.parameters()).device

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kernels.attention import Pattern, Structure, attention
 from kernels.gla import gated_linear_attention, value_gated_attention
+from models.mixers.attention import norm_of
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
 from models.mixers.grouped import GroupedConfig, per_query_head
@@ -29,6 +30,8 @@ class LigerConfig(GroupedConfig):
     rotary: bool = True
     """In the window; the recurrence has no positions."""
     rotary_base: float = 10_000.0
+    qk_norm: Literal["layer", "rms", "none"] = "none"
+    """Of each head's queries and keys, before anything is made of them; decoders that have one keep it."""
 
     def __post_init__(self) -> None:
         GroupedConfig.__post_init__(self)
@@ -67,12 +70,13 @@ class Liger(SequenceMixer[LigerState]):
     def __init__(self, config: LigerConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.query = nn.Linear(c.d_model, c.d_model, bias=False)
+        self.query = nn.Linear(c.d_model, c.n_heads * c.d_head, bias=False)
         self.key = nn.Linear(c.d_model, c.kv_heads * c.d_head, bias=False)
         self.value = nn.Linear(c.d_model, c.kv_heads * c.d_head, bias=False)
-        self.out = nn.Linear(c.d_model, c.d_model, bias=False)
+        self.out = nn.Linear(c.n_heads * c.d_head, c.d_model, bias=False)
         for linear in (self.query, self.key, self.value, self.out):
             nn.init.normal_(linear.weight, std=0.02)
+        self.q_norm, self.k_norm = norm_of(c.qk_norm, c.d_head), norm_of(c.qk_norm, c.d_head)
         share = torch.tensor(float(c.linear_share))
         if c.learned_share:
             self.linear_share = nn.Parameter(share)
@@ -95,6 +99,7 @@ class Liger(SequenceMixer[LigerState]):
         state = self.initial_state(len(x)) if state is None else state
         lengths = None if mask is None else mask.sum(1)
         q, k, v = (f(x).unflatten(-1, (-1, c.d_head)) for f in (self.query, self.key, self.value))  # (B, T, H, d)
+        q, k = self.q_norm(q), self.k_norm(k)
         linear, S, slot_keys = self._linear(q, k, v, mask, state)
         near, keys, values = self._window(q, k, v, lengths, state)
         share = self.linear_share.to(x.dtype)

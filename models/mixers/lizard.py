@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.gla import gated_linear_attention
+from models.mixers.attention import norm_of
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
 from models.mixers.grouped import GroupedConfig, per_query_head
@@ -35,6 +36,8 @@ class LizardConfig(GroupedConfig):
     n_sinks: int = 4
     """Scores in the window's denominator that have no value; 0 is plain softmax."""
     branches: Literal["both", "linear", "window"] = "both"
+    qk_norm: Literal["layer", "rms", "none"] = "none"
+    """Of each head's queries and keys, before anything is made of them; decoders that have one keep it."""
 
     def __post_init__(self) -> None:
         GroupedConfig.__post_init__(self)
@@ -83,12 +86,13 @@ class Lizard(SequenceMixer[LizardState]):
     def __init__(self, config: LizardConfig) -> None:
         super().__init__()
         self.config = c = config
-        self.query = nn.Linear(c.d_model, c.d_model, bias=False)
+        self.query = nn.Linear(c.d_model, c.n_heads * c.d_head, bias=False)
         self.key = nn.Linear(c.d_model, c.kv_heads * c.d_head, bias=False)
         self.value = nn.Linear(c.d_model, c.kv_heads * c.d_head, bias=False)
-        self.out = nn.Linear(c.d_model, c.d_model, bias=False)
+        self.out = nn.Linear(c.n_heads * c.d_head, c.d_model, bias=False)
         for linear in (self.query, self.key, self.value, self.out):
             nn.init.normal_(linear.weight, std=0.02)
+        self.q_norm, self.k_norm = norm_of(c.qk_norm, c.d_head), norm_of(c.qk_norm, c.d_head)
         if c.branches != "window":
             self.query_features = nn.Parameter(0.02 * torch.randn(c.n_heads, c.d_head, c.d_phi // 2))
             self.key_features = nn.Parameter(0.02 * torch.randn(c.kv_heads, c.d_head, c.d_phi // 2))
@@ -133,6 +137,7 @@ class Lizard(SequenceMixer[LizardState]):
         state = self.initial_state(len(x)) if state is None else state
         lengths = None if mask is None else mask.sum(1)
         q, k, v = (f(x).unflatten(-1, (-1, c.d_head)) for f in (self.query, self.key, self.value))  # (B, T, H, d)
+        q, k = self.q_norm(q), self.k_norm(k)
         S, keys, values, found = state.S, state.k, state.v, []
         if c.branches != "window":
             linear, S = self._linear(x, q, k, v, mask, S)

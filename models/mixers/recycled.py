@@ -83,7 +83,8 @@ class Recycled(SequenceMixer[RecycledState]):
         super().__init__()
         self.config = c = config
         d = c.d_model
-        self.query, self.out = (nn.Linear(d, d, bias=False) for _ in range(2))
+        width = c.n_heads * c.d_head
+        self.query, self.out = nn.Linear(d, width, bias=False), nn.Linear(width, d, bias=False)
         self.key, self.value = (nn.Linear(d, c.kv_heads * c.d_head, bias=False) for _ in range(2))
 
     def initial_state(self, batch: int) -> RecycledState:

@@ -22,9 +22,7 @@ def bench(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="emotion, annotate, correction: conversations in place of made-up ones; pointer: trained models."
-        ),
+        typer.Option(help="emotion, annotate, correction, linearise: conversations; pointer: trained models."),
     ] = None,
     mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
     length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,
@@ -35,7 +33,10 @@ def bench(
         list[int] | None, typer.Option(help="mixers: tokens a second from this position on; may be repeated.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="kernels, serve: the ops, the rows whose names contain this.")
+        str | None, typer.Option(help="kernels, serve, linearise: the ops, the rows whose names contain this.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="linearise: steps of training a conversion.  [default: 100]")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="of all but emotion, annotate, pointer: times a row is measured.")
@@ -59,7 +60,7 @@ def bench(
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
-    given |= {"decode": decode}
+    given |= {"decode": decode, "steps": steps}
     given |= {"only": only, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})

@@ -19,13 +19,14 @@ from ui.commands.correct import correct
 from ui.commands.database import database
 from ui.commands.evaluate import evaluate
 from ui.commands.keys import keys
+from ui.commands.linearise import linearise
 from ui.commands.maintain import maintain
 from ui.commands.models import models
 from ui.commands.serve import serve
 from ui.commands.train import train
 from ui.commands.transcribe import transcribe
 
-COMMANDS = (serve, annotate, transcribe, chat, ask, correct, evaluate, train, models, bench, keys)
+COMMANDS = (serve, annotate, transcribe, chat, ask, correct, evaluate, train, linearise, models, bench, keys)
 """In the order in which help lists them."""
 
 app = typer.Typer(
