@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from serve.batches.worker import Worker
-from serve.config import AppConfig
+from serve.config import AppConfig, BatchesConfig
 from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from tests.docs.blocks import ROOT
@@ -43,7 +43,7 @@ def test_the_settings_that_are_shown_load(tmp_path: Path) -> None:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     served = Served(tmp_path)
-    worker = Worker(served.storage, LocalLabeller(Taggers(TAGGER)), LIMITS)
+    worker = Worker(served.storage, LocalLabeller(Taggers(TAGGER)), LIMITS, BatchesConfig())
     worker.start()
     yield served
     worker.stop()

@@ -95,7 +95,10 @@ async def test_two_workers_share_one_batch(
     assert sorted(map(int, both[0].seen + both[1].seen)) == list(range(N))  # nothing twice
     assert both[0].seen
     assert both[1].seen
-    assert [p.name for p in (folder_of(storage) / begun["id"]).iterdir()] == ["out.jsonl"]
+    deadline = time.monotonic() + 10
+    while [p.name for p in (folder_of(storage) / begun["id"]).iterdir()] != ["out.jsonl"]:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
     assert storage.do_now(lambda db: db.execute(select(batch_parts)).all(), writes=False) == []
 
 
@@ -249,7 +252,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_doubles_nothing(
         lines = (folder / "out.jsonl").read_text().splitlines()
         assert [json.loads(line)["id"] for line in lines] == list(range(n))
         assert all(u["prediction"] for line in lines for u in json.loads(line)["utterances"])
-        assert not (folder / FOLDER).exists()
+        wait(lambda: not (folder / FOLDER).exists())
     finally:
         for worker in workers:
             worker.kill()

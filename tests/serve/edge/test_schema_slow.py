@@ -26,8 +26,11 @@ KEY, KEPT = new_key("ann")
 SIGNED = {"Authorization": f"Bearer {KEY}"}
 EXAMPLES = 10
 """Requests made for each operation, by the document and against it."""
-CHOOSY = ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry")
-"""What is a label of a chat, a picture or a host that may be called no document can say."""
+CHOOSY = (
+    *("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry"),
+    *("/chat/completions", "/chats/{chat_id}/replies"),
+)
+"""What is a label of a chat, a picture, a host that may be called or a responder no document can say."""
 
 
 @pytest.fixture(scope="module", params=["with a key", "without"])
