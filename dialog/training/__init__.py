@@ -6,6 +6,7 @@ from dialog.training import runs
 from dialog.training.ablations import ABLATIONS
 from dialog.training.pointers import POINTERS
 from dialog.training.recipe import Recipe
+from dialog.training.voice_ablations import ABLATIONS as VOICE_ABLATIONS
 
 
 def _emotion(summary: str, name: str, *parts: str) -> Recipe:
@@ -108,9 +109,24 @@ RECIPES: dict[str, Recipe] = {
         }.items()
     },
     "speech/voices": Recipe(
-        summary="Two voices apart, from data/audio and, where it is there, data/voices; an hour",
+        summary="Two voices apart, from data/audio and a folder of --voices; goes on from --start; an hour",
         train=runs.voices,
+        takes_voices=True,
+    ),
+    **{
+        f"speech/voices-{name}": Recipe(
+            summary=f"The same in minutes, to compare: {ablation.summary}",
+            train=partial(runs.voices, ablation=name),
+            takes_start=False,
+            takes_voices=True,
+        )
+        for name, ablation in VOICE_ABLATIONS.items()
+    },
+    "speech/voiceprints": Recipe(
+        summary="One voice known from another, from data/audio and a folder of --voices; minutes",
+        train=runs.voiceprints,
         takes_start=False,
+        takes_voices=True,
     ),
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=runs.presence

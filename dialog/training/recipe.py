@@ -22,6 +22,8 @@ class Run:
     """A trained folder to begin with."""
     teachers: Sequence[Path] = ()
     """Folders of trained models to learn from beside the labels."""
+    voices: Path | None = None
+    """A folder with a subfolder of sound files a voice."""
     report: "Callable[[Progress], None] | None" = None
     device: str | None = None
     mixer: Any = None
@@ -41,3 +43,4 @@ class Recipe:
     """False where examples are made: then there is no data folder."""
     mixers: tuple[str, ...] = ()
     """What a run's `mixer` may be; empty where the recipe leaves nothing open."""
+    takes_voices: bool = False

@@ -135,10 +135,33 @@ def language(run: Run) -> dict[str, Any]:
     return train_language(recipe, run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
-def voices(run: Run) -> dict[str, Any]:
-    from dialog.training.voices import VoicesRecipe, train_voices
+def voices(run: Run, *, ablation: str | None = None) -> dict[str, Any]:
+    from dialog.training.voices import VoicesRecipe, ablated, train_voices
 
-    return train_voices(VoicesRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
+    return train_voices(
+        VoicesRecipe() if ablation is None else ablated(ablation),
+        run.data,
+        run.out,
+        voices=run.voices,
+        start=run.start,
+        seed=run.seed,
+        report=run.report,
+        device=run.device,
+    )
+
+
+def voiceprints(run: Run) -> dict[str, Any]:
+    from dialog.training.voiceprints import VoiceprintRecipe, train_voiceprints
+
+    return train_voiceprints(
+        VoiceprintRecipe(),
+        run.data,
+        run.out,
+        voices=run.voices,
+        seed=run.seed,
+        report=run.report,
+        device=run.device,
+    )
 
 
 def lasers(run: Run, *, recipe: str = "lasers") -> dict[str, Any]:

@@ -29,6 +29,8 @@ class MossFormer2Config:
     """Taps of the FSMN to each side, the present among them."""
     memory: Literal["dense", "dilated", "plain", "none"] = "dense"
     """The FSMN's ablations: each memory hears all before it; only the last; one memory without dilation; no FSMN."""
+    masks: Literal["mossformer", "lstm"] = "mossformer"
+    """What makes the masks. `lstm` is the plain TasNet to compare with: two bidirectional LSTM layers of d_model."""
     gated: bool = True
     """Whether the FSMN's memory is multiplied by a unit of its own."""
     causal: bool = False
@@ -46,6 +48,10 @@ class MossFormer2Config:
             raise ValueError(f"kernel {self.kernel} is not a multiple of stride {self.stride}")
         if self.memory not in ("dense", "dilated", "plain", "none"):
             raise ValueError(f"memory is {self.memory!r}, expected dense, dilated, plain or none")
+        if self.masks not in ("mossformer", "lstm"):
+            raise ValueError(f"masks is {self.masks!r}, expected mossformer or lstm")
+        if self.masks == "lstm" and self.causal:
+            raise ValueError("masks of an lstm hear both ways, expected causal=False")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
 

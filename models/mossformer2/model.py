@@ -57,6 +57,23 @@ class MaskNet(nn.Module):
         return out
 
 
+class RecurrentMasks(nn.Module):
+    """The masks of a plain TasNet (Luo and Mesgarani 2018): frames (B, T, F) to (B, K, T, F)."""
+
+    def __init__(self, config: MossFormer2Config) -> None:
+        super().__init__()
+        self.config = c = config
+        self.norm = ClipNorm(c.n_filters)
+        self.narrow = nn.Linear(c.n_filters, c.d_model, bias=False)
+        self.lstm = nn.LSTM(c.d_model, c.d_model, num_layers=2, bidirectional=True, batch_first=True)
+        self.mask = nn.Linear(2 * c.d_model, c.n_speakers * c.n_filters)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        h, _ = self.lstm(self.narrow(self.norm(frames)))
+        masks: Tensor = self.mask(h).sigmoid().unflatten(-1, (self.config.n_speakers, -1)).movedim(2, 1)
+        return masks
+
+
 class MossFormer2(nn.Module):
     """A mixture x (B, n) to its voices (B, K, n), in an order of the network's own.
 
@@ -68,7 +85,7 @@ class MossFormer2(nn.Module):
         super().__init__()
         self.config = c = config
         self.encoder = nn.Conv1d(1, c.n_filters, c.kernel, stride=c.stride, bias=False)
-        self.masks = MaskNet(c)
+        self.masks = MaskNet(c) if c.masks == "mossformer" else RecurrentMasks(c)
         self.decoder = nn.ConvTranspose1d(c.n_filters, 1, c.kernel, stride=c.stride, bias=False)
 
     def encode(self, x: Tensor) -> Tensor:

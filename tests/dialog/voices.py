@@ -38,3 +38,14 @@ def write_recordings(folder: Path, speakers: dict[tuple[str, str], float], *, ta
     with gzip.open(folder / "recordings.jsonl.gz", "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return folder
+
+
+def write_voices(folder: Path, voices: dict[str, float], *, takes: int = 3, rate: int = 16_000) -> Path:
+    """voice -> pitch, as a subfolder a voice with a WAV file a take, silence around each."""
+    for name, pitch in voices.items():
+        (folder / name).mkdir(parents=True)
+        for take in range(takes):
+            sound = np.repeat(hum(pitch * (1 + 0.05 * take), 0.4 + 0.1 * take, take), rate // RATE)
+            rest = np.zeros(rate // 4, np.float32)
+            soundfile.write(folder / name / f"{take}.wav", np.concatenate([rest, sound, rest]), rate)
+    return folder

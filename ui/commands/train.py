@@ -24,6 +24,9 @@ def train(
     mixer: Annotated[
         str | None, typer.Option(help="What mixes along time, for recipes that leave it open.  [default: their first]")
     ] = None,
+    voices: Annotated[
+        Path | None, typer.Option(help="A folder with a subfolder of sound files a voice, for recipes of speech.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     device: Device = None,
     list_them: Annotated[bool, typer.Option("--list", help="Print the recipes.")] = False,
@@ -51,6 +54,8 @@ def train(
     if mixer is not None and mixer not in chosen.mixers:
         known = ", ".join(chosen.mixers)
         raise ValueError(f"the recipe {recipe} takes no --mixer {mixer}" + (f"; it takes {known}" if known else ""))
+    if voices is not None and not chosen.takes_voices:
+        raise ValueError(f"the recipe {recipe} takes no --voices")
     try:
         with progress(f"Training {recipe}") as bar:
             run = Run(
@@ -59,6 +64,7 @@ def train(
                 seed=seed,
                 start=start,
                 teachers=tuple(teacher or ()),
+                voices=voices,
                 report=lambda p: bar.at(p.step / max(p.steps, 1), f"loss {p.loss:.3f}"),
                 device=device,
                 mixer=mixer,
