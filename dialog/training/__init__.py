@@ -25,6 +25,14 @@ _PARTS = {"alone": "the same encoder on single utterances, nothing else"} | {
     part: ablation.summary for part, ablation in ABLATIONS.items()
 }
 
+_CHAINS = {
+    "paper": "the paper's own chain",
+    "gla": "gated linear attention in the GRU's place",
+    "min-rnn": "a minimal gated recurrence in the GRU's place",
+    "aaren": "attention as a recurrence in the GRU's place",
+}
+"""What telemetry is compared with: dialog.training.telemetry.CHAINS."""
+
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=runs.causes),
     "correction/chat": Recipe(
@@ -85,17 +93,27 @@ RECIPES: dict[str, Recipe] = {
         takes_start=False,
         reads_data=False,
     ),
-    "telemetry/lasers-paper": Recipe(
-        summary="The same by the paper's own chain, to compare with; minutes, needs no --data",
-        train=partial(runs.lasers, recipe="lasers_paper"),
-        takes_start=False,
-        reads_data=False,
-    ),
     "telemetry/fd001": Recipe(
         summary="C-MAPSS FD001 turbofan engines: cycles left, forecast and alarm; minutes",
         train=runs.fd001,
         takes_start=False,
     ),
+    "telemetry/service": Recipe(
+        summary="A simulated service with faults, to compare with what watches ours; minutes, needs no --data",
+        train=runs.service,
+        takes_start=False,
+        reads_data=False,
+    ),
+    **{
+        f"telemetry/{fleet}-{chain}": Recipe(
+            summary=f"As telemetry/{fleet}, by {what}, to compare with",
+            train=partial(train, chain=chain),
+            takes_start=False,
+            reads_data=fleet == "fd001",
+        )
+        for fleet, train in (("lasers", runs.lasers), ("fd001", runs.fd001))
+        for chain, what in _CHAINS.items()
+    },
     "visual/seqdialn": _visual("Answers about pictures, from everything there is; an hour on one core", "standard"),
     "visual/seqdialn-again": _visual("The same trained on from a model, --start; an hour on one core", "again"),
     "visual/seqdialn-small": _visual("The same from fewer pictures, in a quarter of an hour on one core", "small"),

@@ -164,16 +164,24 @@ def voiceprints(run: Run) -> dict[str, Any]:
     )
 
 
-def lasers(run: Run, *, recipe: str = "lasers") -> dict[str, Any]:
-    from dialog.training import telemetry
+def lasers(run: Run, *, chain: str | None = None) -> dict[str, Any]:
+    from dialog.training.telemetry import compared, lasers, train_lasers
 
-    return telemetry.train_lasers(run.out, seed=run.seed, report=run.report, recipe=getattr(telemetry, recipe)())
+    recipe = lasers() if chain is None else compared(lasers(), chain)
+    return train_lasers(run.out, seed=run.seed, report=run.report, recipe=recipe)
 
 
-def fd001(run: Run) -> dict[str, Any]:
-    from dialog.training.telemetry import train_fd001
+def fd001(run: Run, *, chain: str | None = None) -> dict[str, Any]:
+    from dialog.training.telemetry import compared, fd001, train_fd001
 
-    return train_fd001(run.data, run.out, seed=run.seed, report=run.report, device=run.device)
+    recipe = fd001() if chain is None else compared(fd001(), chain)
+    return train_fd001(run.data, run.out, seed=run.seed, report=run.report, device=run.device, recipe=recipe)
+
+
+def service(run: Run) -> dict[str, Any]:
+    from dialog.training.telemetry import train_service
+
+    return train_service(run.out, seed=run.seed, report=run.report)
 
 
 def visual(name: str, reasoning: str | None = None) -> Callable[[Run], dict[str, Any]]:

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from dialog.evaluation.telemetry_service import service_fleet
 from dialog.evaluation.telemetry_traces import DETECTORS
 from dialog.telemetry.cmapss import read_cmapss
 from dialog.telemetry.series import Fleet, Floats, Series, split
+from dialog.telemetry.service import bed as beds
+from dialog.telemetry.service.points import CHANNELS
 from dialog.telemetry.simulator import frozen, simulate
 from dialog.training.maintenance import (
     Learning,
@@ -106,9 +109,16 @@ def lasers() -> FleetRecipe:
     )
 
 
-def lasers_paper() -> FleetRecipe:
-    """The simulated lasers by the paper's own chain."""
-    return replace(lasers(), as_in_the_paper=True)
+CHAINS: dict[str, dict[str, Any]] = {
+    "paper": {"as_in_the_paper": True},
+    **{name: {"mixer": name.replace("-", "_")} for name in ("gla", "min-rnn", "aaren")},
+}
+"""What is trained to compare with, of the same fleet: the fields of a recipe that are changed."""
+
+
+def compared(recipe: FleetRecipe, chain: str) -> FleetRecipe:
+    """The same fleet learned by one of CHAINS."""
+    return replace(recipe, **CHAINS[chain])
 
 
 def train_lasers(
@@ -129,13 +139,38 @@ def train_lasers(
     )
 
 
-def train_fd001(data: Path, out: Path, *, seed: int = 0, report: Report = None, device: Where = None) -> dict[str, Any]:
+def service() -> FleetRecipe:
+    """The simulated service, a sample a minute. Its samples run to days, so more of each is asked about."""
+    return FleetRecipe(
+        channels=(*CHANNELS, "load", "size"),
+        life=Learning(steps=600, places=80),
+        forecast=Learning(steps=300, noise=0.0),
+        notes="Trained with `rapport train telemetry/service --out OUT`. Simulated data.",
+    )
+
+
+def train_service(out: Path, *, seed: int = 0, report: Report = None) -> dict[str, Any]:
+    """Learns on the bed `train`; neither validation nor test is simulated. Answers validation scores."""
+    fleet = service_fleet(beds.simulate(beds.frozen()["train"]))
+    return train_fleet(fleet, out, seed=seed, name="telemetry/service", recipe=service(), report=report)
+
+
+def train_fd001(
+    data: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    report: Report = None,
+    device: Where = None,
+    recipe: FleetRecipe | None = None,
+) -> dict[str, Any]:
     """`data` is the folder that holds telemetry/cmapss, or that folder itself. Answers validation scores."""
     places = (data / "telemetry" / "cmapss", data / "cmapss", data)
     folder = next((p for p in places if list(p.glob("train_FD001*"))), places[0])
     engines = read_cmapss(folder)
+    recipe = recipe or fd001()
     return train_fleet(
-        engines.train, out, seed=seed, name="telemetry/fd001", recipe=fd001(), report=report, device=device
+        engines.train, out, seed=seed, name="telemetry/fd001", recipe=recipe, report=report, device=device
     )
 
 

@@ -11,7 +11,7 @@ from dialog.telemetry.series import Fleet, Series
 from dialog.telemetry.watcher import Samples, Watcher
 from dialog.training import RECIPES
 from dialog.training.maintenance import Learning, normal_windows, prepare, targets
-from dialog.training.telemetry import FleetRecipe, FleetTooSmall, fd001, lasers, lasers_paper, train_fleet
+from dialog.training.telemetry import CHAINS, FleetRecipe, FleetTooSmall, compared, fd001, lasers, train_fleet
 from models.catalogue import shipped
 from models.maintenance.features import Features, FeaturesConfig
 from models.maintenance.model import Limit, MaintenanceModel
@@ -65,10 +65,24 @@ def test_a_fleet_without_failures_or_without_lots_can_be_learned(tmp_path: Path)
 
 
 def test_the_papers_own_chain_is_a_recipe(tmp_path: Path) -> None:
-    assert lasers_paper().as_in_the_paper
+    assert compared(lasers(), "paper").as_in_the_paper
     scores = train_fleet(fleet(), tmp_path, recipe=replace(QUICK, as_in_the_paper=True))
     assert (scores["detector"], scores["life_by"]) == ("autoencoder", "network")
     assert Watcher.load(tmp_path, device="cpu").config.life.head == "regression"
+
+
+@pytest.mark.parametrize("chain", sorted(CHAINS.keys() - {"paper"}))
+def test_a_mixer_takes_the_grus_place_by_one_field(chain: str, tmp_path: Path) -> None:
+    train_fleet(fleet(), tmp_path, recipe=compared(QUICK, chain))
+    watcher = Watcher.load(tmp_path, device="cpu")
+    one = fleet().series[0]
+    at_once, steps, state = watcher.feed([Samples("u", one.times, one.values[:, :2])])[0], None, None
+    for i in range(len(one.times)):
+        (steps,) = watcher.feed([Samples("u", one.times[i : i + 1], one.values[i : i + 1, :2], state)])
+        state = steps.state
+    assert steps is not None and at_once.outlook is not None and steps.outlook is not None
+    np.testing.assert_allclose(steps.outlook.forecast, at_once.outlook.forecast, rtol=1e-3, atol=1e-3)
+    assert steps.outlook.left == pytest.approx(at_once.outlook.left, rel=1e-2)
 
 
 def test_too_little_is_refused_in_words(tmp_path: Path) -> None:
@@ -95,6 +109,7 @@ def test_what_comes_is_asked_about_by_time_not_by_count() -> None:
 def test_the_shipped_recipes_are_small_and_named() -> None:
     assert {"telemetry/fd001", "telemetry/lasers"} <= set(RECIPES)
     assert not RECIPES["telemetry/lasers"].reads_data
+    assert {f"telemetry/{fleet}-{chain}" for fleet in ("fd001", "lasers") for chain in CHAINS} <= set(RECIPES)
     assert len(fd001().channels) == 14
     assert fd001().edges[-1] == 125.0
     assert lasers().limit is not None
