@@ -55,6 +55,8 @@ from serve.telemetry.engine import Telemetry
 from serve.telemetry.routes import telemetry_routes
 from serve.telemetry.schemas import FleetSamples, NewSamples
 from serve.telemetry.units import Units
+from serve.watch import told
+from serve.watch.schemas import HealthNow
 
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
@@ -154,7 +156,7 @@ def create_app(
     units = Units(storage, telemetry or Telemetry(), limits)
     app.include_router(telemetry_routes(units, limits, may_list=may_list))
     app.include_router(correction_routes(mender, limits))
-    app.include_router(_operations(choice, limits, _health(labeller, choice, storage)))
+    app.include_router(_operations(choice, limits, _health(labeller, choice, storage), metrics_folder))
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)
     _add_errors(app, limits)
@@ -173,7 +175,7 @@ def _health(labeller: Labeller, choice: Choice, storage: Storage) -> Health:
     return Health({"models": models, "disk": storage.disk, "database": storage.database})
 
 
-def _operations(choice: Choice, limits: Limits, health: Health) -> APIRouter:
+def _operations(choice: Choice, limits: Limits, health: Health, folder: Path | None) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/models", summary="Which models there are", operation_id="list_models", responses=declared())
@@ -195,6 +197,14 @@ def _operations(choice: Choice, limits: Limits, health: Health) -> APIRouter:
         """Every limit of this service by its name, as a refusal names it. Sizes are bytes, lengths code points, waits
         seconds."""
         return LimitsReply(limits=limits, request_id=request_id_of(request.scope))
+
+    @router.get("/health", summary="How is it?", operation_id="read_health", responses=declared())
+    async def how(request: Request) -> HealthNow:
+        """Each check as it was found last, and what a service that watches itself (`rapport serve --watch`) advises.
+        Always 200: probes ask `/health/ready`."""
+        found = await health.state()
+        seen = await asyncio.to_thread(told.read, folder)
+        return HealthNow.of(found, seen, request_id_of(request.scope))
 
     @router.get("/health/live", summary="Is anybody there?", operation_id="is_alive", responses=declared())
     async def live(request: Request) -> HealthReply:
@@ -228,7 +238,8 @@ def _figures(storage: Storage, folder: Path | None) -> APIRouter:
         """Messages, refusals, waits, calls of the models and batches, of all processes of the service together. At
         `/metrics` too."""
         states = await storage.do(batch_table.by_state, writes=False)
-        gauges = {"rapport_batches": ("Batches there are.", "state", states)}
+        gauges: told.Gauges = {"rapport_batches": ("Batches there are.", "state", states)}
+        gauges |= await asyncio.to_thread(told.gauges, folder)
         page = await asyncio.to_thread(metrics.told, folder, gauges)
         return Response(page, media_type=metrics.CONTENT_TYPE)
 

@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("api", "retention"),
         ("replies",),
         ("batches", "chats"),
-        ("correction", "emotion", "pictures", "repeats", "telemetry"),
+        ("correction", "emotion", "pictures", "repeats", "telemetry", "watch"),
         ("config", "storage"),
         ("database",),
         ("client", "edge"),

@@ -10,6 +10,7 @@ from .client import Client
 from .conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Tag, Utterance
 from .errors import ServiceError
 from .things import (
+    Advice,
     AnswerNotes,
     Batch,
     BatchFailure,
@@ -22,6 +23,7 @@ from .things import (
     Edit,
     EmotionsAnswer,
     FleetModel,
+    HealthNow,
     KeptUnit,
     Label,
     Message,
@@ -38,6 +40,7 @@ from .things import (
 )
 
 __all__ = [
+    "Advice",
     "Answer",
     "AnswerNotes",
     "AsyncClient",
@@ -57,6 +60,7 @@ __all__ = [
     "Edit",
     "EmotionsAnswer",
     "FleetModel",
+    "HealthNow",
     "KeptUnit",
     "Label",
     "MalformedConversation",

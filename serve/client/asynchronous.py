@@ -26,6 +26,7 @@ from .things import (
     Correction,
     EmotionsAnswer,
     FleetModel,
+    HealthNow,
     KeptUnit,
     Label,
     Message,
@@ -371,6 +372,10 @@ class AsyncClient:
         if fresh or self._limits is None or now > self._limits[0]:
             self._limits = now + LIMITS_SECONDS, await self._do(calls.limits())
         return self._limits[1]
+
+    async def health(self) -> HealthNow:
+        """As Client.health."""
+        return await self._do(calls.health())
 
     async def ready(self) -> bool:
         """As Client.ready."""

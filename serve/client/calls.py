@@ -10,6 +10,7 @@ import orjson
 
 from .conversation import Caveat, Conversation, Prediction
 from .things import (
+    Advice,
     AnswerNotes,
     ChangedChat,
     Chat,
@@ -18,6 +19,7 @@ from .things import (
     Correction,
     Edit,
     EmotionsAnswer,
+    HealthNow,
     Label,
     Message,
     Mode,
@@ -166,9 +168,20 @@ def labels() -> Call[dict[str, tuple[Label, ...]]]:
     )
 
 
+def health() -> Call[HealthNow]:
+    """Reads how the service is."""
+    return Call(method="GET", path="/health", read=_health)
+
+
 def limits() -> Call[Mapping[str, float]]:
     """Lists limits."""
     return Call(method="GET", path="/limits", read=lambda value: MappingProxyType(value["limits"]))
+
+
+def _health(value: Mapping[str, Any]) -> HealthNow:
+    seen = value["watch"] or {"state": None, "shares": {}, "advice": ()}
+    advice = tuple(made(Advice, one) for one in seen["advice"])
+    return made(HealthNow, value, watch=seen["state"], shares=MappingProxyType(seen["shares"]), advice=advice)
 
 
 def mend(texts: Sequence[str], keep: Sequence[str], completions: int) -> Call[tuple[Correction, ...]]:

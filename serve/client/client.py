@@ -26,6 +26,7 @@ from .things import (
     Correction,
     EmotionsAnswer,
     FleetModel,
+    HealthNow,
     KeptUnit,
     Label,
     Message,
@@ -387,6 +388,10 @@ class Client:
         if fresh or self._limits is None or now > self._limits[0]:
             self._limits = now + LIMITS_SECONDS, self._do(calls.limits())
         return self._limits[1]
+
+    def health(self) -> HealthNow:
+        """How the service is, and what it advises where it watches itself."""
+        return self._do(calls.health())
 
     def ready(self) -> bool:
         """Whether the service can label now. Asks once; never raises."""

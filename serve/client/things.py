@@ -318,6 +318,31 @@ class KeptUnit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Advice:
+    """What a service that watches itself noticed: `why` is `limit` where one comes near, else `change`."""
+
+    what: str
+    since: str
+    why: str
+    left_minutes: float | None
+    earliest_minutes: float | None
+    latest_minutes: float | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HealthNow:
+    """How the service is. `watch` is `learning`, `watching`, `silent`, or None where it does not watch itself; shares
+    are of each limit."""
+
+    status: str
+    checks: Mapping[str, str]
+    watch: str | None
+    shares: Mapping[str, float | None]
+    advice: tuple[Advice, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """A reply in a conversation, whole. `messages` are what each message feels, `prediction` what the reply does; None
     where nobody looked."""

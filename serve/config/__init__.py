@@ -15,6 +15,7 @@ from serve.config.processes import (
     VisualConfig,
 )
 from serve.config.sources import PROFILES, imported
+from serve.config.watching import WatchConfig
 
 __all__ = [
     "PROFILES",
@@ -32,5 +33,6 @@ __all__ = [
     "TlsConfig",
     "UnusableConfig",
     "VisualConfig",
+    "WatchConfig",
     "imported",
 ]

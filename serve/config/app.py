@@ -28,6 +28,7 @@ from serve.config.processes import (
     VisualConfig,
 )
 from serve.config.sources import settled, written_in
+from serve.config.watching import WatchConfig
 from serve.edge.access import Access
 from serve.edge.keys import PAGE, new_key
 from serve.edge.limits import Limits
@@ -78,6 +79,7 @@ class AppConfig(BaseSettings):
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     correction: CorrectionConfig = Field(default_factory=CorrectionConfig)
     replies: RepliesConfig = Field(default_factory=RepliesConfig)
+    watch: WatchConfig = Field(default_factory=WatchConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 
     @field_validator("root_path")

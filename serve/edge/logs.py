@@ -19,6 +19,7 @@ ALLOWED = frozenset(
         *("conversations", "utterances", "model", "model_version", "mode", "error_type", "error_at"),
         *("kind", "limit", "check", "healthy", "n_chats", "n_visual_dialogs", "n_batches", "n_units"),
         *("responder", "messages", "stream"),
+        *("watched", "reason", "minutes_left"),
     )
 )
 """Every field a log line may have. A field with words of a user in it must never be added."""

@@ -115,7 +115,7 @@ class Written:
 def told(folder: Path | None, gauges: Mapping[str, tuple[str, str, Mapping[str, float]]]) -> bytes:
     """The page of figures: of this process as it is now, and of the others as they wrote them.
 
-    gauges are further ones by name: (what it is, the label's name, value by label).
+    gauges are further ones by name: (what it is, the label's name, value by label); one without a label has no name.
     """
     parts = [_plain(REGISTRY.collect())]
     for file in sorted(folder.glob("*.json")) if folder is not None else ():
@@ -162,7 +162,7 @@ class _Sums(Collector):
         for name, (what, label, values) in gauges.items():
             self._found[name] = Metric(name, what, "gauge")
             for value_of, value in values.items():
-                self._found[name].add_sample(name, {label: value_of}, value)
+                self._found[name].add_sample(name, {label: value_of} if label else {}, value)
 
     def collect(self) -> Iterable[Metric]:
         return self._found.values()

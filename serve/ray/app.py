@@ -28,6 +28,7 @@ from serve.pictures.viewer import RemoteViewer
 from serve.ray.checks import check, reason
 from serve.ray.cluster import cluster
 from serve.ray.processes import kill_all
+from serve.ray.sitter import MARK_VARIABLE, marked
 from serve.ray.standin import standing_in
 from serve.ray.within import CANNOT_START
 from serve.replies.answerer import RemoteAnswerer
@@ -35,6 +36,9 @@ from serve.replies.deployment import replies_deployment
 from serve.retention import Retention
 from serve.storage import DATABASE, Storage
 from serve.telemetry.engine import Telemetry
+from serve.watch import told
+from serve.watch.figures import Sampler
+from serve.watch.watching import Watching
 
 Ready = Callable[[str], None]
 _STOP_SECONDS = 45.0
@@ -123,6 +127,7 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
         # Of a service that ended, or was killed while it stopped.
         _stopping(config).unlink(missing_ok=True)
         metrics.forget(config.data_folder() / metrics.FOLDER)
+        told.forget(config.data_folder() / metrics.FOLDER)
     except UnusableConfig as error:
         print(f"rapport: {error}", file=sys.stderr)
         return 1
@@ -199,6 +204,8 @@ class _Service(threading.Thread):
                 _wait_until_ready(config, prefixes, self.stop)
                 if not self.stop.is_set():
                     self.serving = True
+                    if config.watch.on:
+                        _watching(config).start(self.stop)
                     self._ready(f"rapport is ready: {url}/ (the API: {url}{API_PREFIX}/docs); Ctrl-C stops it")
                 # He speaks no TLS, and on a cluster there are other proxies.
                 alone = config.ray.address is None and config.tls.certificate is None
@@ -251,6 +258,19 @@ def _wait_until_ready(
                 raise TimeoutError(f"no answer within {seconds:g} s from {', '.join(sorted(waiting))}")
             if stop.wait(0.2 if waiting else 0):
                 return
+
+
+def _watching(config: AppConfig) -> Watching:
+    """What watches this service: its processes on this machine, and the figures of all that write beside them."""
+    folder = config.data_folder()
+    logs.configure(f"watch-{os.getpid()}", folder / "logs", config.log_level)
+
+    def processes() -> list[int]:
+        mark = os.environ.get(MARK_VARIABLE)
+        return [os.getpid(), *(marked(mark) if mark else ())]
+
+    most = None if config.watch.memory_mb is None else config.watch.memory_mb * 1024**2
+    return Watching(Sampler(folder, processes, memory=most), folder / metrics.FOLDER, config.watch)
 
 
 def _asking(config: AppConfig, seconds: float) -> httpx.Client:

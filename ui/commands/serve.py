@@ -14,11 +14,15 @@ def serve(
     config: Annotated[str | None, typer.Option(help="A YAML file, or a profile: laptop, gpu, cluster.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where chats are kept.")] = None,
     model: Annotated[str | None, typer.Option(help=f"The model that answers.  [default: {EMOTION}]")] = None,
+    watch: Annotated[
+        bool | None, typer.Option("--watch/--no-watch", help="Watch the service itself: what runs full, what slows.")
+    ] = None,
 ) -> int:
     """Start the web page and the REST service."""
     from serve.config import AppConfig
 
-    settings = AppConfig.load(config, host=host, port=port, data_dir=data_dir, model=model)
+    watched = None if watch is None else {"on": watch}
+    settings = AppConfig.load(config, host=host, port=port, data_dir=data_dir, model=model, watch=watched)
     from ui.commands.service import serve_everything
 
     return serve_everything(settings)

@@ -1,8 +1,8 @@
-"""A service that is simulated, minute by minute, and what goes wrong with it: to choose what watches, and to measure it.
+"""A simulated service, minute by minute, and what goes wrong with it: to choose what watches, and to measure it.
 
 It shows that what watches works on such a service, not that services behave so. Load has days, weekends, bursts and
-logs to label; latency follows the use of the machine; memory has caches that fill, garbage, and what is in use; the disk
-has logs that turn over, and copies made by night. Four faults begin at some moment, each in three strengths.
+logs to label; latency follows the use of the machine; memory has caches that fill, garbage, and what is in use; the
+disk has logs that turn over, and copies made by night. Four faults begin at some moment, each in three strengths.
 """
 
 import json

@@ -80,7 +80,9 @@ def test_a_mixer_takes_the_grus_place_by_one_field(chain: str, tmp_path: Path) -
     for i in range(len(one.times)):
         (steps,) = watcher.feed([Samples("u", one.times[i : i + 1], one.values[i : i + 1, :2], state)])
         state = steps.state
-    assert steps is not None and at_once.outlook is not None and steps.outlook is not None
+    assert steps is not None
+    assert at_once.outlook is not None
+    assert steps.outlook is not None
     np.testing.assert_allclose(steps.outlook.forecast, at_once.outlook.forecast, rtol=1e-3, atol=1e-3)
     assert steps.outlook.left == pytest.approx(at_once.outlook.left, rel=1e-2)
 

@@ -52,6 +52,7 @@ OPERATIONS = {
     "/labels": {"get"},
     "/limits": {"get"},
     "/metrics": {"get"},
+    "/health": {"get"},
     "/health/live": {"get"},
     "/health/ready": {"get"},
 }
