@@ -48,7 +48,10 @@ def evaluate(
         Path | None, typer.Option(help="visual: a file of everyday questions about some of the pictures.")
     ] = None,
     part: Annotated[
-        str | None, typer.Option(help="speech: our train, validation or test voices alone.  [default: all]")
+        str | None,
+        typer.Option(
+            help="speech: our train, validation or test voices; telemetry: service, engines, or a set of lasers."
+        ),
     ] = None,
     corpora: Annotated[
         Path | None, typer.Option(help="responder: the folder of the sets it was taught, for a 5-gram beside it.")
