@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "laser sets": telemetry.sets,
     "laser alarms": telemetry.alarms,
     "laser lives": telemetry.lives,
+    "watches": telemetry.watches,
     "settings": configuration.settings,
     "profiles": configuration.profiles,
 }

@@ -1,12 +1,15 @@
 """Tables of what the models of telemetry score, from the scores.json beside their weights."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.docs.scores import scores_of
 from tests.docs.tables import table
 
 FAMILY = "in family"
+MEASURED = Path(__file__).parents[2] / "docs" / "measured" / "telemetry"
 
 
 def engines() -> str:
@@ -69,6 +72,27 @@ def lives() -> str:
     return table(
         head, [[who, *(_one(row, f"life_{m}") for m in metrics)] for who, row in _everybody() if "life_rmse" in row]
     )
+
+
+def watches() -> str:
+    """Who watches a service, fault by fault, from the file of the measurement."""
+    told = json.loads((MEASURED / "service.json").read_text("utf-8"))
+    ways = told["baselines"]
+    head = ["on the test bed", *(f"{way} (shipped)" if way == "line and chart" else way for way in ways)]
+    rows = [
+        ["false alarms a service and week", *(_one(row, "false_alarms_week") for row in ways.values())],
+        ["in time, of all faults", *(_one(row, "in_time") for row in ways.values())],
+        ["in time, of what reaches a limit", *(_one(row, "ramps_in_time") for row in ways.values())],
+        ["median lead, minutes", *(_one(row, "lead_minutes") for row in ways.values())],
+    ]
+    for fault in (name for name, value in next(iter(ways.values())).items() if isinstance(value, Mapping)):
+        cells = []
+        for row in ways.values():
+            after = _one(row[fault], "lead") or _one(row[fault], "delay")
+            when = "" if not after else f", {after} min {'before' if row[fault]['lead'] is not None else 'after'}"
+            cells.append(f"{_one(row[fault], 'in_time')}{when}")
+        rows.append([fault, *cells])
+    return table(head, rows)
 
 
 def _everybody() -> list[tuple[str, Mapping[str, Any]]]:
