@@ -1,8 +1,10 @@
 """`rapport bench mixers`: what each mixer costs beside softmax attention, in one run, at one width."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,14 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dialog.bench.decode import decoding
+from dialog.bench.kept import Kept, Row
+from dialog.bench.recall import check_equal, recall_rows
 from dialog.bench.timing import suite
-from dialog.evaluation.recall import COMPARED, TIERS, train_recall
+from dialog.evaluation.recall import COMPARED, TIERS
 from models.device import Where, choose_device
 from models.mixers import MIXERS
 from models.mixers.base import SequenceMixer
 
 LENGTHS = (256, 1024, 4096, 16_384)
 PEER = "torch SDPA"
+PEER_UP_TO = 16_384
+"""Tokens up to which the peer runs beside; from there on a mixer is compared with itself at fewer tokens."""
+
+MOST_KEPT = 2**31
+"""Bytes: where the backward pass would keep more than that, a row is of the forward pass alone."""
 
 
 class PlainAttention(nn.Module):
@@ -55,17 +64,22 @@ def measure(
     repeats: int = 5,
     longest: float = 5.0,
     recall: Sequence[str] = (),
+    equal: Sequence[str] = (),
     decode: Sequence[int] = (),
+    keep: Path | None = None,
     device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench mixers --json`.
 
-    One row a mixer and length, batch 1, float32: seconds of a forward pass, of forward and backward, and of one step
-    after that many tokens, each with its ratio to the peer's; parameters, bytes of state after that many tokens, and
-    bytes kept for the backward pass. On a CPU seconds are the processor's, which other work does not lengthen. `ratio`
-    is that of forward and backward. A mixer whose forward takes more than `longest` seconds is not asked for longer
-    ones. `recall` names tiers of `dialog.evaluation.recall`: then every mixer, and the sheet's variants, is trained on
-    them, which takes minutes each. `decode` names positions: see `dialog.bench.decode`.
+    One row a mixer and length, batch 1, float32: seconds of a forward pass without gradients, of forward and backward,
+    and of one step after that many tokens, each with its ratio to the peer's; parameters, bytes of state after that
+    many tokens, and bytes kept for the backward pass. On a CPU seconds are the processor's, which other work does not
+    lengthen. `ratio` is that of forward and backward. Past 16,384 tokens no peer runs beside. A mixer whose forward
+    takes more than `longest` seconds is not asked for its backward pass there, nor for longer sequences; nor for a
+    backward pass that would keep more than 2 GB. `recall` names tiers of `dialog.evaluation.recall`: then every mixer,
+    and the sheet's variants, is trained on them, which takes minutes each; with `equal` ("parameters", "state") at
+    widths at which they are equal in that. `decode` names positions: see `dialog.bench.decode`. `keep` is a file for
+    the rows: those it has are not measured again, so that a run may be cut and gone on with, or be made mixer by mixer.
     """
     where = choose_device(device)
     names = list(MIXERS) if mixers is None else list(mixers)
@@ -74,19 +88,23 @@ def measure(
         raise ValueError(f"there is no mixer {', '.join(unknown)}; there are {', '.join(MIXERS)}")
     if not set(recall) <= set(TIERS):
         raise ValueError(f"there is no tier {', '.join(set(recall) - set(TIERS))}; there are {', '.join(TIERS)}")
+    check_equal(equal, recall)
     if min((*lengths, *decode), default=1) < 1:
         raise ValueError(f"a sequence has at least one token, got a length of {min((*lengths, *decode))}")
+    common = {"suite": "mixers", "d_model": d_model, "device": where.type, "threads": torch.get_num_threads()}
+    kept = Kept(keep, common)
     torch.manual_seed(0)
     plain = PlainAttention(d_model, n_heads).to(where)
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for name in names:
         if name in MIXERS:
-            rows += _costs(name, plain, lengths, d_model, repeats, longest, where)
+            rows += _costs(name, plain, sorted(lengths), d_model, repeats, longest, where, kept)
     for name in names:
         if decode and name in MIXERS and MIXERS[name][1](MIXERS[name][0](d_model=d_model)).streams:
-            rows += decoding(name, decode, d_model, repeats, longest, where)
+            rows += decoding(name, decode, d_model, repeats, longest, where, kept)
     for tier in recall:
-        rows += _recall(tier, names, where)
+        variants = COMPARED if mixers is None else ()
+        rows += recall_rows(tier, [*variants, *names], equal, where, kept)
     clock = {"clock": "processor seconds"} if where.type == "cpu" else {}
     return suite("mixers", rows, where=where, **clock)
 
@@ -99,35 +117,68 @@ def _costs(
     repeats: int,
     longest: float,
     device: torch.device,
-) -> Iterable[dict[str, Any]]:
+    kept: Kept,
+) -> Iterable[Row]:
     config, mixer_class = MIXERS[name]
     mixer = mixer_class(config(d_model=d_model)).to(device)
+    before: list[Row] = []
     for n_tokens in lengths:
-        x = torch.randn(1, n_tokens, d_model, device=device)
-        ids = torch.randint(3, (1, n_tokens), device=device) if mixer.takes_ids else None
-        runs: list[Callable[[], Tensor]] = [partial(_first, mixer, x, ids), partial(plain, x)]
-        forward = _beside(runs[0], runs[1], repeats, device)
-        both = _beside(partial(_train, mixer, runs[0]), partial(_train, plain, runs[1]), repeats, device)
-        row = {
-            "name": f"{name}, T = {n_tokens}",
-            "mixer": name,
-            "T": n_tokens,
-            "forward_seconds": forward[0],
-            "forward_ratio": forward[0] / forward[1],
-            "seconds": both[0],
-            "peer": PEER,
-            "peer_seconds": both[1],
-            "ratio": both[0] / both[1],
-            "parameters": sum(p.numel() for p in mixer.parameters()),
-            "state_bytes": 4 * mixer.state_floats(n_tokens) if mixer.streams else None,
-            "kept_bytes": _kept(runs[0], mixer),
-        }
-        if mixer.streams:
-            step = _step(mixer, plain, x, ids, repeats, device)
-            row |= {"step_seconds": step[0], "step_ratio": step[0] / step[1]}
-        yield row
-        if forward[0] > longest:
+        measured = partial(_cost, name, mixer, plain, n_tokens, d_model, repeats, longest, device, before)
+        before.append(kept.row(f"{name}, T = {n_tokens}", measured))
+        yield before[-1]
+        if before[-1]["forward_seconds"] > longest:
             return
+
+
+def _cost(
+    name: str,
+    mixer: SequenceMixer[Any],
+    plain: PlainAttention,
+    n_tokens: int,
+    d_model: int,
+    repeats: int,
+    longest: float,
+    device: torch.device,
+    before: Sequence[Row],
+) -> Row:
+    """One mixer at one length; `before` are its rows at shorter ones."""
+    x = torch.randn(1, n_tokens, d_model, device=device)
+    ids = torch.randint(3, (1, n_tokens), device=device) if mixer.takes_ids else None
+    ours: Callable[[], Tensor] = partial(_first, mixer, x, ids)
+    theirs: Callable[[], Tensor] | None = partial(plain, x) if n_tokens <= PEER_UP_TO else None
+    row: Row = {"mixer": name, "T": n_tokens, "parameters": sum(p.numel() for p in mixer.parameters())}
+    row["state_bytes"] = 4 * mixer.state_floats(n_tokens) if mixer.streams else None
+    with torch.no_grad():
+        row |= _named("forward_", *_beside(ours, theirs, repeats, device))
+    if row["forward_seconds"] <= longest and _will_keep(n_tokens, before) <= MOST_KEPT:
+        row["kept_bytes"] = _kept(ours, mixer)
+        both = _beside(
+            partial(_train, mixer, ours), None if theirs is None else partial(_train, plain, theirs), repeats, device
+        )
+        row |= _named("", *both)
+    if theirs is not None:
+        row["peer"] = PEER
+    if mixer.streams:
+        row |= _named("step_", *_step(mixer, None if theirs is None else plain, x, ids, repeats, device))
+    return row
+
+
+def _named(prefix: str, ours: float, theirs: float | None) -> Row:
+    """Seconds, and the ratio where a peer ran beside."""
+    if theirs is None:
+        return {f"{prefix}seconds": ours}
+    return {f"{prefix}seconds": ours, f"{prefix}peer_seconds": theirs, f"{prefix}ratio": ours / theirs}
+
+
+def _will_keep(n_tokens: int, before: Sequence[Row]) -> float:
+    """Bytes to expect for the backward pass, as they have grown so far; squared where there is one row alone."""
+    known = [(row["T"], row["kept_bytes"]) for row in before if "kept_bytes" in row]
+    if not known:
+        return 0.0 if not before else math.inf
+    (T, size), power = known[-1], 2.0
+    if len(known) > 1:
+        power = math.log(size / known[-2][1]) / math.log(T / known[-2][0])
+    return float(size * (n_tokens / T) ** power)
 
 
 def _first(mixer: SequenceMixer[Any], x: Tensor, ids: Tensor | None) -> Tensor:
@@ -156,59 +207,45 @@ def _kept(forward: Callable[[], Tensor], module: nn.Module) -> int:
 
 @torch.no_grad()
 def _step(
-    mixer: SequenceMixer[Any], plain: PlainAttention, x: Tensor, ids: Tensor | None, repeats: int, device: torch.device
-) -> tuple[float, float]:
+    mixer: SequenceMixer[Any],
+    plain: PlainAttention | None,
+    x: Tensor,
+    ids: Tensor | None,
+    repeats: int,
+    device: torch.device,
+) -> tuple[float, float | None]:
     """Seconds of one token after x, ours and the peer's."""
     _, state = mixer(x, ids=ids)
-    _, k, v = plain.heads(x)
     ids_t = None if ids is None else ids[:, -1]
-    return _beside(
-        lambda: mixer.step(x[:, -1], state, ids_t=ids_t), lambda: plain.step(x[:, -1], k, v), 4 * repeats, device
-    )
+    theirs: Callable[[], Any] | None = None
+    if plain is not None:
+        _, k, v = plain.heads(x)
+        theirs = partial(plain.step, x[:, -1], k, v)
+    return _beside(lambda: mixer.step(x[:, -1], state, ids_t=ids_t), theirs, 4 * repeats, device)
 
 
 def _beside(
-    ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int, device: torch.device
-) -> tuple[float, float]:
-    """Median seconds of both, taking turns; once each before the clock starts."""
+    ours: Callable[[], Any], theirs: Callable[[], Any] | None, repeats: int, device: torch.device
+) -> tuple[float, float | None]:
+    """Median seconds of both, taking turns. The first call does not count, unless it took above a second."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    taken: tuple[list[float], list[float]] = ([], [])
+    runs = [ours] if theirs is None else [ours, theirs]
+    taken: list[list[float]] = [[] for _ in runs]
     for i in range(repeats + 1):
-        for run, seconds in zip((ours, theirs), taken, strict=True):
+        for run, seconds in zip(runs, taken, strict=True):
+            if i == repeats and len(seconds) == repeats:
+                continue
             _wait(device)
             start = clock()
             run()
             _wait(device)
-            if i:
-                seconds.append(clock() - start)
-    return sorted(taken[0])[repeats // 2], sorted(taken[1])[repeats // 2]
+            spent = clock() - start
+            if i or spent > 1.0:
+                seconds.append(spent)
+    medians = [sorted(seconds)[len(seconds) // 2] for seconds in taken]
+    return medians[0], medians[1] if theirs is not None else None
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _recall(tier: str, names: Sequence[str], device: Where) -> Iterable[dict[str, Any]]:
-    """Recall of each mixer that can be asked, per cent, with softmax's in the same run."""
-    asked = ["softmax"]
-    for name in [*COMPARED, *names]:
-        if name in COMPARED or (MIXERS[name][1].streams and not MIXERS[name][1].takes_ids):
-            asked += [name] if name not in asked else []
-    peer = 0.0
-    for name in asked:
-        trained = train_recall(name, TIERS[tier], device=device)
-        peer = peer or trained.accuracy
-        yield {
-            "name": f"{name}, recall at {tier}",
-            "mixer": name,
-            "recall": trained.accuracy,
-            "by_task": dict(trained.by_task),
-            "reached_at_step": trained.reached_at,
-            "steps": trained.steps,
-            "seconds": trained.seconds,
-            "state_floats": trained.model.backbone.state_floats(max(t.T for t in TIERS[tier].test)),
-            "parameters": sum(p.numel() for p in trained.model.parameters()),
-            "peer": "softmax",
-            "ratio": trained.accuracy / max(peer, 1e-9),
-        }

@@ -139,29 +139,29 @@ COMPARED: dict[str, tuple[str, Mapping[str, Any]]] = {
 """The sheet's rows: a name, a mixer and its fields. Any other mixer goes by its own name with its defaults."""
 
 
-def recall_config(name: str, n_tokens: int) -> TokenModelConfig:
-    """The model compared: a gated convolution of width 3, then the mixer; no feed-forward, width 64, one tied head.
+def recall_config(name: str, n_tokens: int, width: int = WIDTH) -> TokenModelConfig:
+    """The model compared: a gated convolution of width 3, then the mixer; no feed-forward, one tied head.
 
     The convolution is there for every mixer: without a shift no key gets onto the value that follows it.
     """
     mixer, fields = COMPARED.get(name, (name, {}))
     if mixer not in MIXERS:
         raise ValueError(f"there is no mixer {name!r}; there are {', '.join(sorted({*COMPARED, *MIXERS}))}")
-    config = MIXERS[mixer][0](d_model=WIDTH, **fields)
+    config = MIXERS[mixer][0](d_model=width, **fields)
     if not MIXERS[mixer][1](config).streams or MIXERS[mixer][1](config).takes_ids:
         raise ValueError(f"{name!r} sees later tokens or needs ids, and recall is asked of neither")
-    layers = (GatedConvConfig(d_model=WIDTH, width=3), config)
-    backbone = BackboneConfig(d_model=WIDTH, mixers=layers, feedforward=None, norm_kind="layer")
+    layers = (GatedConvConfig(d_model=width, width=3), config)
+    backbone = BackboneConfig(d_model=width, mixers=layers, feedforward=None, norm_kind="layer")
     return TokenModelConfig(n_tokens=n_tokens, backbone=backbone)
 
 
-def recall_model(name: str, n_tokens: int) -> TokenModel:
+def recall_model(name: str, n_tokens: int, width: int = WIDTH) -> TokenModel:
     """The model of `recall_config`, its linear maps all started as PyTorch starts them, biases as the mixers say.
 
     The N(0, 0.02) that some papers give is for models of 1,000 and more channels. At width 64 it is a quarter of what
     the others start with: such a mixer then spends the budget on a plateau, and its start is compared, not the mixer.
     """
-    model = TokenModel(recall_config(name, n_tokens))
+    model = TokenModel(recall_config(name, n_tokens, width))
     for module in model.backbone.modules():
         if isinstance(module, nn.Linear):
             nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
@@ -185,6 +185,7 @@ def train_recall(
     name: str,
     tier: Tier,
     *,
+    width: int = WIDTH,
     seed: int = 0,
     learning_rate: float = 3e-3,
     device: Where = None,
@@ -197,7 +198,7 @@ def train_recall(
     """
     torch.manual_seed(seed)
     where = choose_device(device)
-    model = recall_model(name, max(task.V for task in tier.train + tier.test)).to(where)
+    model = recall_model(name, max(task.V for task in tier.train + tier.test), width).to(where)
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.1)
     warm_up = min(100, tier.steps // 5 + 1)
 

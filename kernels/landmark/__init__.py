@@ -11,6 +11,9 @@ from kernels.landmark.far import Far
 
 __all__ = ["Blocks", "Far", "landmark_attention"]
 
+LARGEST_BLOCK, WIDEST_ROW = 128, 256
+"""Of the Triton kernel: slots of a block, and bytes of a head's vector, beyond which its tiles do not fit."""
+
 
 class Blocks(NamedTuple):
     """How key slots are grouped: `size` of them a block. With `landmark_last` the last of each is the landmark itself,
@@ -36,7 +39,7 @@ def landmark_attention(
     q (B, H, T, K); k (B, H, S, K) and v (B, H, S, V), S a whole number of blocks; marks (B, H, T, S / size), the scores
     of the blocks' landmarks, scaled, -inf for a block that is not to be seen; place (B, T) long, the slot where each
     query stands. It sees its own block up to itself, and blocks before it as their marks say. Sums in float32 or wider,
-    o in v's dtype. ValueError where shapes disagree; there is no Triton kernel.
+    o in v's dtype. ValueError where shapes disagree.
     """
     batch, heads, n_tokens, width = q.shape
     n_slots = k.shape[2]
@@ -53,14 +56,24 @@ def landmark_attention(
     for name, (tensor, shape) in expected.items():
         if tuple(tensor.shape) != tuple(shape):
             raise ValueError(f"{name} is {tuple(tensor.shape)}, expected {tuple(shape)}")
-    if named(backend) == "triton":
-        raise BackendUnavailable("triton was asked for, but landmark attention has no kernel")
     if n_tokens == 0 or batch == 0:
         return v.new_zeros(batch, heads, n_tokens, v.shape[-1])
-    wide = torch.promote_types(v.dtype, torch.float32)
+    wide, chosen = torch.promote_types(v.dtype, torch.float32), choose(v, backend)
+    if chosen == "triton":
+        if blocks.size <= LARGEST_BLOCK and max(width, v.shape[-1]) * v.element_size() <= WIDEST_ROW:
+            from kernels.landmark import triton_kernel
+
+            q, k = q.to(v.dtype), k.to(v.dtype)
+            far = None if far is None else Far(far.q.to(v.dtype), far.k.to(v.dtype), far.reach)
+            return triton_kernel.landmark_attention(q, k, v, marks, place, blocks.size, blocks.landmark_last, far)
+        if named(backend) == "triton":
+            raise BackendUnavailable(
+                f"triton was asked for, but its landmark attention has blocks of at most {LARGEST_BLOCK} slots and "
+                f"heads of {WIDEST_ROW} bytes, and they are {blocks.size} and {max(width, v.shape[-1])} {v.dtype} wide"
+            )
     if far is not None:
         far = Far(far.q.to(wide), far.k.to(wide), far.reach)
-    run = reference if choose(v, backend) == "reference" else blockwise
+    run = reference if chosen == "reference" else blockwise
     with as_given(v):
         given = [z.to(wide) for z in (q, k, v, marks)]
         o: Tensor = run.landmark_attention(*given, place, blocks.size, blocks.landmark_last, far)

@@ -5,9 +5,12 @@ from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
 from kernels.neural_memory import chunked, op, reference
-from kernels.neural_memory.rule import NO_MOMENTUM, Fast, Gates, Rule
+from kernels.neural_memory.rule import NO_MOMENTUM, Dot, Fast, Gates, Huber, Rule, Squared
 
-__all__ = ["NO_MOMENTUM", "Fast", "Gates", "Rule", "neural_memory"]
+__all__ = ["NO_MOMENTUM", "Dot", "Fast", "Gates", "Huber", "Rule", "Squared", "neural_memory"]
+
+WIDEST, LONGEST_CHUNK = 64, 32
+"""Of the Triton kernel: wider matrices and longer chunks do not fit beside their gradients."""
 
 
 def neural_memory(
@@ -24,7 +27,8 @@ def neural_memory(
     """y (B, H, T, d) read from the memory, and the memory after it; see `reference.neural_memory` for what it means.
 
     q, k, v (B, H, T, d); gates (B, H, T) each; mask (B, T), True on real tokens: a padded one leaves the memory as it
-    was. All sums in float32 or wider, y in v's dtype. There is no Triton kernel: asked for by name it raises
+    was. All sums in float32 or wider, y in v's dtype. The Triton kernel is for the losses `Squared`, `Dot` and `Huber`,
+    without a map or a residual norm, read after or before a token: another rule asked of it by name raises
     BackendUnavailable. ValueError where shapes disagree.
     """
     batch, heads, n_tokens, width = q.shape
@@ -36,17 +40,37 @@ def neural_memory(
     first, last = state.weights[0], state.weights[-1]
     if first.shape[:2] != (batch, heads) or first.shape[-1] != width or last.shape[-2] != width:
         raise ValueError(f"weights {[tuple(w.shape) for w in state.weights]} do not fit q {tuple(q.shape)}")
-    if named(backend) == "triton":
-        raise BackendUnavailable("triton was asked for, but the neural memory has no kernel yet")
     if n_tokens == 0:
         return v, state
     wide = first.dtype
-    given = [z.to(wide) for z in (q, k, v)]
+    q, k, wide_v = (z.to(wide) for z in (q, k, v))
     gates = Gates(*(gate.to(wide) for gate in gates))
-    plain = choose(v, backend) == "reference" or (rule.map is not None and rule.read != "start")
+    chosen = choose(v, backend)
+    if chosen == "triton" and not torch.compiler.is_compiling():  # a graph holds the op whole, in PyTorch
+        amiss = _no_kernel(rule, width, first.shape[-2])
+        if amiss and named(backend) == "triton":
+            raise BackendUnavailable(f"triton was asked for, but its neural memory {amiss}")
+        if not amiss:
+            from kernels.neural_memory import triton_kernel
+
+            with as_given(v):
+                y, state = triton_kernel.neural_memory(q, k, wide_v, gates, state, rule, mask)
+            return y.to(v.dtype), state
+    plain = chosen == "reference" or (rule.map is not None and rule.read != "start")
     run = (reference if plain else chunked).neural_memory
-    if torch.compiler.is_compiling() and choose(v, backend) != "reference":
+    if torch.compiler.is_compiling() and chosen != "reference":
         run = op.plain if plain else op.chunked
     with as_given(v):
-        y, state = run(*given, gates, state, rule, mask)
+        y, state = run(q, k, wide_v, gates, state, rule, mask)
     return y.to(v.dtype), state
+
+
+def _no_kernel(rule: Rule, width: int, hidden: int) -> str:
+    """Why the Triton kernel cannot run it; nothing where it can."""
+    if not isinstance(rule.error, Squared | Dot | Huber):
+        return "knows the losses Squared, Dot and Huber alone"
+    if rule.map is not None or rule.residual_norm or rule.read == "start":
+        return "has no map, no residual norm and reads after or before a token"
+    if max(width, hidden) > WIDEST or rule.chunk > LONGEST_CHUNK:
+        return f"is at most {WIDEST} wide with chunks of at most {LONGEST_CHUNK} tokens"
+    return ""

@@ -35,12 +35,42 @@ RULES: dict[str, "Rule"] = {}
 """Those of this process, by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Squared:
+    """The gradient of scale / 2 times the squared error; 2 is that of the sum of squares."""
+
+    scale: float = 2.0
+
+    def __call__(self, prediction: Tensor, v: Tensor) -> Tensor:
+        return self.scale * (prediction - v)
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """The gradient of -prediction . v, which is linear attention's."""
+
+    def __call__(self, prediction: Tensor, v: Tensor) -> Tensor:
+        return -v
+
+
+@dataclass(frozen=True, slots=True)
+class Huber:
+    """The gradient of half the squared error, shortened to delta where it is longer."""
+
+    delta: float = 1.0
+
+    def __call__(self, prediction: Tensor, v: Tensor) -> Tensor:
+        e = prediction - v
+        length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        return e * (self.delta / length).clamp(max=1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """How a memory learns, and how it is read."""
 
     error: Callable[[Tensor, Tensor], Tensor]
-    """Gradient of the loss by the prediction, of (prediction, v) (..., d)."""
+    """Gradient of the loss by the prediction, of (prediction, v) (..., d). The kernel knows the three above."""
     chunk: int = 1
     """Gradients are taken at the weights every so many tokens; 1 is the exact online rule. Part of the model."""
     read: Literal["after", "before", "start"] = "after"

@@ -1,5 +1,6 @@
 """Miras: a memory that learns while it reads, made of four choices; Moneta, Yaad and Memora are three of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.neural_memory import Rule
+from kernels.neural_memory import Dot, Huber, Rule, Squared
 from kernels.neural_memory.rule import Weights
 from models.mixers.learning import LearningMixer
 
@@ -116,7 +117,7 @@ class Miras(LearningMixer[MirasState]):
         self.config = c = config
         self.rule = Rule(
             name=repr(c),
-            error=partial(_error, c),
+            error=_loss(c),
             chunk=c.chunk,
             read="after" if c.read == "token" else "start",
             map=None if c.retention == "decay" else partial(_used, c),
@@ -134,21 +135,28 @@ class Miras(LearningMixer[MirasState]):
         return self.finish(x, y, mask), MirasState(*after, tail)
 
 
-def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
+def _loss(c: MirasConfig) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss's gradient by the prediction."""
     if c.bias == "dot":
-        return -v
+        return Dot()
+    if c.bias == "l2":
+        return Squared(2.0)
+    return Huber(c.delta) if c.bias == "huber" and not c.switch else partial(_error, c)
+
+
+def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
+    """Of the losses that are Miras's own."""
     e = prediction - v
     length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
     if c.bias == "huber":
-        if c.switch:
-            return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
-        return e * (c.delta / length).clamp(max=1.0)
+        return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
     if c.bias == "shift":
         return e + c.delta * e / length
     smooth = (e.square() + 1e-6).sqrt()
-    e = {"l1": e / smooth, "l2": 2 * e, "lp": c.p * (10 * e).tanh() * smooth ** (c.p - 1)}[c.bias]
-    if c.max_gradient is None or c.bias != "lp":
+    if c.bias == "l1":
+        return e / smooth
+    e = c.p * (10 * e).tanh() * smooth ** (c.p - 1)
+    if c.max_gradient is None:
         return e
     return e * (c.max_gradient / (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()).clamp(max=1.0)
 

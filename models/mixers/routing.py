@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.attention import Pattern, Structure, attention
 from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.positions import rotary
@@ -121,7 +122,7 @@ class Routing(SequenceMixer[RoutingState]):
         Sorted by cluster, with each cluster's ring before its new tokens, a token's window is a run of neighbours.
         """
         c = self.config
-        batch, heads, n_tokens, width = q.shape
+        batch, heads, n_tokens, _ = q.shape
         old = c.n_clusters * c.window
         # Old entries first, each cluster's oldest first; padding sorts behind everything as a cluster of its own.
         named = torch.where(real[:, None], cluster, c.n_clusters)
@@ -133,27 +134,46 @@ class Routing(SequenceMixer[RoutingState]):
         keys = take_along(torch.cat([state.k.flatten(2, 3), k], 2), order[..., None], 2)
         values = take_along(torch.cat([state.v.flatten(2, 3), v], 2), order[..., None], 2)
         mine = place[..., old:]  # where each new token stands
-        near = (mine[..., None] - torch.arange(c.window - 1, -1, -1, device=q.device)).clamp(min=0)  # (B, H, T, W)
         filled = (
             torch.arange(c.window, device=q.device) >= c.window - state.seen[..., None]
         )  # (B, H, C, W): a ring's end
-        valid = take_along(torch.cat([filled.flatten(2), torch.ones_like(named, dtype=torch.bool)], -1), order, 2)
-        kind = take_along(torch.cat([kinds, named], -1), order, 2)
-        flat = near.flatten(2)
-        visible = take_along(valid, flat, 2) & (take_along(kind, flat, 2) == named.repeat_interleave(c.window, -1))
-        visible = visible.unflatten(2, (n_tokens, c.window))
-        visible = visible & (mine[..., None] >= torch.arange(c.window - 1, -1, -1, device=q.device))
-        near_k = take_along(keys, flat[..., None], 2).unflatten(2, (n_tokens, c.window))
-        near_v = take_along(values, flat[..., None], 2).unflatten(2, (n_tokens, c.window))
-        scores = (q[..., None, :] * near_k).sum(-1) * width**-0.5
-        weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).nan_to_num(0.0)
-        o = (weights[..., None] * near_v).sum(-2)
+        # What stands in no run has a name nobody else has.
+        names = torch.cat([torch.where(filled.flatten(2), kinds, c.n_clusters + 1), named], -1)
+        kind = take_along(names, order, 2)
+        if n_tokens == 1:
+            o = self._by_hand(q, keys, values, mine, kind, named)
+        else:
+            o = self._in_order(q, keys, values, order, mine, kind)
         # A cluster's new ring is the last of its run.
         counts = torch.zeros_like(state.seen).scatter_add(-1, cluster, real[:, None].expand_as(cluster).long())
         ends = (counts + c.window).cumsum(-1)
         ring = (ends[..., None] - c.window + torch.arange(c.window, device=q.device)).flatten(2)[..., None]
         new_k, new_v = (take_along(z, ring, 2).unflatten(2, (c.n_clusters, c.window)) for z in (keys, values))
         return o, new_k, new_v, state.seen + counts
+
+    def _in_order(self, q: Tensor, keys: Tensor, values: Tensor, order: Tensor, mine: Tensor, kind: Tensor) -> Tensor:
+        """All at once: in the order of clusters it is attention in a window, of the same kind alone.
+
+        Slots of rings ask too, for nothing: their answers are not taken. So a window's tiles are the whole cost.
+        """
+        batch, heads = q.shape[:2]
+        asked = torch.cat([q.new_zeros(batch, heads, order.shape[-1] - q.shape[2], q.shape[3]), q], 2)
+        rows = (take_along(asked, order[..., None], 2), keys, values)
+        apart = (z.flatten(0, 1)[:, None] for z in rows)  # a head has clusters of its own, as a row has
+        pattern = Pattern(window=self.config.window - 1, only="same")
+        o = attention(*apart, pattern, Structure(ids=kind.flatten(0, 1)))
+        return take_along(o[:, 0].unflatten(0, (batch, heads)), mine[..., None], 2)
+
+    def _by_hand(self, q: Tensor, keys: Tensor, values: Tensor, mine: Tensor, kind: Tensor, named: Tensor) -> Tensor:
+        """One token: the slots before its own are fetched."""
+        near = (mine - torch.arange(self.config.window - 1, -1, -1, device=q.device)).clamp(min=0)  # (B, H, W)
+        visible = (take_along(kind, near, 2) == named) & (
+            mine >= torch.arange(near.shape[-1] - 1, -1, -1, device=q.device)
+        )
+        near_k, near_v = (take_along(z, near[..., None], 2) for z in (keys, values))
+        scores = (q * near_k).sum(-1) * q.shape[-1] ** -0.5
+        weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).nan_to_num(0.0)
+        return (weights[..., None] * near_v).sum(-2, keepdim=True)
 
     @torch.no_grad()
     def _means(self, q: Tensor, cluster: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kernels.neural_memory import Rule
+from kernels.neural_memory import Rule, Squared
 from kernels.neural_memory.rule import Weights
 from models.mixers.base import SequenceMixer
 from models.mixers.learning import LearningMixer
@@ -85,10 +85,9 @@ class Titans(LearningMixer[TitansState]):
         self.config = c = config
         if c.n_persistent:
             self.persistent = nn.Parameter(torch.randn(c.n_persistent, c.d_model) * 0.02)
-        scale = 2.0 if c.loss == "sum" else 2.0 / c.d_head
         self.rule = Rule(
             name=repr(c),
-            error=lambda prediction, v: scale * (prediction - v),
+            error=Squared(2.0 if c.loss == "sum" else 2.0 / c.d_head),
             chunk=c.chunk,
             read=c.read,
             residual_norm=c.residual_norm,

@@ -190,6 +190,36 @@ def crf(dtype: torch.dtype) -> Iterator[Tensor]:
         yield triton_kernel.log_partition(emissions, chain)
 
 
+def taps(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.taps import triton_kernel
+
+    yield triton_kernel.taps(randn(2, 130, 64, dtype=dtype), randn(64, 20, dtype=dtype), 2)
+
+
+def landmark(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.landmark import triton_kernel
+    from kernels.landmark.far import Far
+
+    place, marks = torch.arange(130).expand(1, -1), randn(1, 2, 130, 3)
+    for width in (64,) if dtype == torch.float32 else (64, 128):
+        q, k, v = (randn(1, 2, n, width, dtype=dtype) for n in (130, 192, 192))
+        for far in (None, Far(q, k, 1)):
+            yield triton_kernel.landmark_attention(q, k, v, marks, place, 64, True, far)
+
+
+def neural_memory(dtype: torch.dtype) -> Iterator[Tensor]:
+    from kernels.neural_memory import Fast, Gates, Rule, Squared, triton_kernel
+
+    if dtype != torch.float32:
+        return  # the op computes in float32 whatever it is given
+    for layers, chunk, width in ((1, 16, 64), (2, 16, 32), (2, 32, 64)):
+        q, k, v = (randn(1, 2, 130, width) for _ in range(3))
+        weights = tuple(randn(1, 2, width, width) for _ in range(layers))
+        gates, phase = Gates(*(-randn(1, 2, 130).square() for _ in range(3))), torch.zeros(1, dtype=torch.long)
+        rule = Rule(error=Squared(2.0), chunk=chunk)
+        yield triton_kernel.neural_memory(q, k, v, gates, Fast(weights, weights, weights, phase), rule, None)[0]
+
+
 OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {
     "scan": scan,
     "gla": gla,
@@ -200,6 +230,9 @@ OPS: dict[str, Callable[[torch.dtype], Iterator[Tensor]]] = {
     "taylor": taylor,
     "rnn": rnn,
     "crf": crf,
+    "taps": taps,
+    "landmark": landmark,
+    "neural_memory": neural_memory,
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,19 @@ import pytest
 pytest.importorskip("triton")
 
 ROOT = Path(__file__).parents[2]
-SLOW = ("scan", "gla", "value_gates", "rat", "attention", "prefix_softmax", "taylor", "rnn")
+SLOW = (
+    "scan",
+    "gla",
+    "value_gates",
+    "rat",
+    "attention",
+    "prefix_softmax",
+    "taylor",
+    "rnn",
+    "taps",
+    "landmark",
+    "neural_memory",
+)
 
 
 @pytest.mark.parametrize("op", ["crf", *(pytest.param(op, marks=pytest.mark.slow) for op in SLOW)])

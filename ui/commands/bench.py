@@ -32,6 +32,12 @@ def bench(
     decode: Annotated[
         list[int] | None, typer.Option(help="mixers: tokens a second from this position on; may be repeated.")
     ] = None,
+    equal: Annotated[
+        list[str] | None, typer.Option(help="mixers: recall at widths of equal parameters, or of equal state.")
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="mixers: a file for the rows; what it has is not measured again.")
+    ] = None,
     only: Annotated[
         str | None, typer.Option(help="kernels, serve, linearise: the ops, the rows whose names contain this.")
     ] = None,
@@ -60,7 +66,7 @@ def bench(
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
-    given |= {"decode": decode, "steps": steps}
+    given |= {"equal": equal, "decode": decode, "keep": keep, "steps": steps}
     given |= {"only": only, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from dialog.bench import SUITES, kernels
+from dialog.bench import SUITES, kernels, mixers, recall
 from dialog.bench.kernel_cases import Case, Size, cases
-from dialog.evaluation.recall import COMPARED, TIERS, Task, Tier
+from dialog.evaluation.recall import TIERS, Task, Tier, recall_model
 from kernels.backend import Backend
 
 SMALL = Size(B=1, H=2, T=16, K=4, dtype=torch.float32, device=torch.device("cpu"))
@@ -41,8 +42,8 @@ def test_recall_stands_in_the_suite_with_softmax_beside_it(monkeypatch: pytest.M
     task = Task(T=16, N=2, V=32)
     monkeypatch.setitem(TIERS, "smoke", Tier(train=(task,), test=(task,), steps=2, batch=8, n_test=16, every=2))
     rows = SUITES["mixers"](mixers=("gla", "gru", "brnn"), lengths=(), recall=("smoke",), repeats=1)["rows"]
-    assert [row["mixer"] for row in rows] == [*COMPARED, "gru"]
-    assert rows[0]["ratio"] == pytest.approx(rows[0]["recall"] / max(rows[0]["recall"], 1e-9))
+    assert [row["mixer"] for row in rows] == ["softmax", "gla", "gru"]
+    assert all(row["ratio"] == pytest.approx(row["recall"] / max(rows[0]["recall"], 1e-9)) for row in rows)
     assert all(0 <= row["recall"] <= 100 and row["state_floats"] > 0 for row in rows)
 
 
@@ -113,3 +114,55 @@ def test_the_needle_is_looked_for_at_up_to_sixteen_times_the_length_trained_on()
     asked = labels != -100
     assert asked.sum(1).tolist() == [2, 2, 2]
     assert (inputs[:, 1:4:2].sort(1).values == labels[asked].view(3, 2).sort(1).values).all()
+
+
+def test_a_run_that_was_cut_goes_on_and_measures_nothing_twice(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    first = mixers.measure(mixers=("gla",), lengths=(8,), repeats=1, keep=file)["rows"]
+    with file.open("a", encoding="utf-8") as torn:
+        torn.write('{"name": "gla, T = 16", "mixer"')
+    whole = mixers.measure(mixers=("gla", "gated_conv"), lengths=(8, 16), decode=(4,), repeats=1, keep=file)["rows"]
+    assert whole[0] == first[0]
+    assert [row["name"] for row in whole if "T" in row] == [
+        f"{name}, T = {T}" for name in ("gla", "gated_conv") for T in (8, 16)
+    ]
+    again = mixers.measure(mixers=("gla", "gated_conv"), lengths=(8, 16), decode=(4,), repeats=1, keep=file)["rows"]
+    assert again == whole
+    with pytest.raises(ValueError, match="holds rows of another run"):
+        mixers.measure(mixers=("gla",), lengths=(8,), d_model=64, keep=file)
+
+
+def test_a_row_past_the_peer_and_one_too_long_for_a_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mixers, "PEER_UP_TO", 8)
+    short, long = mixers.measure(mixers=("gla",), lengths=(16, 8), repeats=1)["rows"]
+    assert (short["T"], long["T"]) == (8, 16)
+    assert "ratio" in short
+    assert "ratio" not in long
+    assert long["seconds"] > 0
+    monkeypatch.setattr(mixers, "MOST_KEPT", 1)
+    short, long = mixers.measure(mixers=("gla",), lengths=(8, 16), repeats=1)["rows"]
+    assert "kept_bytes" in short  # nothing was known before it
+    assert "seconds" not in long
+    assert long["forward_seconds"] > 0
+
+
+@pytest.mark.parametrize(("name", "what"), [("gla", "parameters"), ("softmax", "state"), ("min_rnn", "state")])
+def test_models_made_equal_are_as_near_as_a_width_can_be(name: str, what: str) -> None:
+    width = recall.equal_width(name, "smoke", what)
+    if name == "min_rnn":  # a vector for a state: the widest there is still has less
+        assert width == max(recall.WIDTHS)
+        return
+    wanted = recall_model("softmax" if what == "parameters" else "gla", 512)
+    found = recall_model(name, 512, width)
+    sizes = [
+        sum(p.numel() for p in model.parameters()) if what == "parameters" else model.backbone.state_floats(64)
+        for model in (wanted, found)
+    ]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+
+
+def test_what_cannot_be_made_equal_is_refused() -> None:
+    with pytest.raises(ValueError, match="not in colour"):
+        mixers.measure(mixers=("gla",), lengths=(), recall=("smoke",), equal=("colour",))
+    with pytest.raises(ValueError, match="no tier of it"):
+        mixers.measure(mixers=("gla",), lengths=(), equal=("state",))

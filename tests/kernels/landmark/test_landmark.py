@@ -1,12 +1,15 @@
 """Landmark attention's grouped softmax against its definition, and the softmax it contains."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.backend import BackendUnavailable
+from kernels.backend import Backend, BackendUnavailable
 from kernels.landmark import Blocks, Far, blockwise, landmark_attention
+from tests.kernels.accuracy import assert_as_accurate
 
 B, H, K, V = 2, 2, 4, 5
 
@@ -85,5 +88,36 @@ def test_what_does_not_fit_is_refused() -> None:
         landmark_attention(q, k, v, marks, place, Blocks(3))
     with pytest.raises(ValueError, match=r"marks is \(2, 2, 8, 1\), expected \(2, 2, 8, 2\)"):
         landmark_attention(q, k, v, marks[..., :1], place, Blocks(4))
-    with pytest.raises(BackendUnavailable, match="no kernel"):
-        landmark_attention(q, k, v, marks, place, Blocks(4), backend="triton")
+    huge = [torch.zeros(B, H, n, K) for n in (2, 256, 256)]
+    with pytest.raises(BackendUnavailable, match="blocks of at most 128 slots"):
+        landmark_attention(*huge, torch.zeros(B, H, 2, 1), place[:, :2], Blocks(256), backend="triton")
+
+
+@pytest.mark.parametrize("with_far", [False, True])
+@pytest.mark.parametrize(
+    ("n", "size", "landmark_last", "dtype"),
+    [
+        (1, 2, False, torch.float32),
+        (7, 3, True, torch.float32),
+        (33, 5, False, torch.float16),
+        (37, 20, True, torch.float32),
+    ],
+)
+def test_the_kernel_is_as_accurate_as_its_dtype_allows(
+    n: int, size: int, landmark_last: bool, dtype: torch.dtype, with_far: bool, device: torch.device
+) -> None:
+    given, place = arguments(n, size)
+    marks = given[3].index_fill(-1, torch.tensor(0), -torch.inf) if n > size else given[3]  # a block nobody sees
+    tensors = [z.to(device, dtype) for z in (*given[:3], marks, *(torch.randn_like(z) for z in given[:2]))]
+    place = place.flip(0) if n < 3 else torch.stack([place[0], place[0].flip(0)])  # queries in any order
+
+    def op(backend: Backend) -> Callable[..., Tensor]:
+        def run(q: Tensor, k: Tensor, v: Tensor, marks: Tensor, q_far: Tensor, k_far: Tensor) -> Tensor:
+            far = Far(q_far, k_far, 1) if with_far else None
+            where = place.to(device)
+            return landmark_attention(q, k, v, marks, where, Blocks(size, landmark_last), far, backend=backend)
+
+        return run
+
+    floor = torch.finfo(dtype).eps if dtype == torch.float16 else 1e-6
+    assert_as_accurate(op("triton"), op("reference"), tensors, floor=floor)

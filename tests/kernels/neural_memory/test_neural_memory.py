@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.backend import BackendUnavailable
-from kernels.neural_memory import Fast, Gates, Rule, neural_memory
+from kernels.backend import Backend, BackendUnavailable
+from kernels.neural_memory import Dot, Fast, Gates, Huber, Rule, Squared, neural_memory
+from tests.kernels.accuracy import assert_as_accurate
+
+triton_kernel = pytest.importorskip("kernels.neural_memory.triton_kernel")
 
 NONE = -60.0
 
@@ -21,9 +24,9 @@ def dot(prediction: Tensor, v: Tensor) -> Tensor:
     return -v
 
 
-def arguments(n: int, layers: int, batch: int = 2) -> tuple[list[Tensor], Gates, Fast]:
+def arguments(n: int, layers: int, batch: int = 2, heads: int = 2) -> tuple[list[Tensor], Gates, Fast]:
     torch.manual_seed(n)
-    heads, d, h = 2, 4, 6
+    d, h = 4, 6
     qkv = [torch.randn(batch, heads, n, d, dtype=torch.float64) for _ in range(3)]
     qkv[1] = torch.nn.functional.normalize(qkv[1], dim=-1)
     gates = Gates(
@@ -171,5 +174,54 @@ def test_what_does_not_fit_is_refused() -> None:
     for call, match in cases:
         with pytest.raises(ValueError, match=match):
             call()
-    with pytest.raises(BackendUnavailable, match="no kernel"):
-        neural_memory(*qkv, gates, state, Rule(error=dot), backend="triton")
+    for rule, said in (
+        (Rule(error=dot), "Squared, Dot and Huber alone"),
+        (Rule(error=Dot(), read="start"), "reads after or before"),
+        (Rule(error=Dot(), chunk=33), "chunks of at most 32"),
+    ):
+        with pytest.raises(BackendUnavailable, match=said):
+            neural_memory(*qkv, gates, state, rule, backend="triton")
+
+
+@pytest.mark.parametrize(
+    ("layers", "rule"),
+    [
+        (1, Rule(error=Squared(2.0), chunk=4)),
+        (1, Rule(error=Dot(), chunk=3, read="before")),
+        (1, Rule(error=Squared(1.0), chunk=1, decay_first=True)),
+        (2, Rule(error=Squared(2.0), chunk=4)),
+        (2, Rule(error=Huber(0.7), chunk=8, read="before")),
+    ],
+    ids=["one matrix", "dot product", "gated delta rule", "two layers", "two layers, Huber"],
+)
+@pytest.mark.parametrize("phases", [pytest.param((0, 0), marks=pytest.mark.slow), (2, 1)])
+def test_the_kernel_is_exact_in_double_precision_wherever_a_row_stands(
+    layers: int, rule: Rule, phases: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_kernel, "EVERY", 2)
+    assert_kernel_is_the_reference(layers, rule, phases, torch.float64)
+
+
+def test_the_kernel_is_as_accurate_as_single_precision_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_kernel_is_the_reference(2, Rule(error=Squared(2.0), chunk=4), (1, 0), torch.float32)
+
+
+def assert_kernel_is_the_reference(layers: int, rule: Rule, phases: tuple[int, int], dtype: torch.dtype) -> None:
+    """Outputs, states and all gradients; the second row has padding, and both go on from within a chunk."""
+    n = 7 if rule.chunk == 1 else 11
+    qkv, gates, state = arguments(n, layers, heads=1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    anchors = [torch.randn_like(w) for w in state.weights]
+    tensors = [z.to(device, dtype) for z in (*qkv, *gates, *state.weights, *state.momentum, *anchors)]
+    mask = (torch.arange(n) < torch.tensor([n, 6])[:, None]).to(device)
+    phase = torch.tensor([p % rule.chunk for p in phases], device=device)
+
+    def op(backend: Backend) -> Callable[..., tuple[Tensor, ...]]:
+        def run(q: Tensor, k: Tensor, v: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+            parts = [tuple(rest[3 + i * layers : 3 + (i + 1) * layers]) for i in range(3)]
+            y, after = neural_memory(q, k, v, Gates(*rest[:3]), Fast(*parts, phase), rule, mask, backend=backend)
+            return (y.masked_fill(~mask[:, None, :, None], 0.0), *flat(after), *after.anchor)
+
+        return run
+
+    assert_as_accurate(op("triton"), op("reference"), tensors, floor=1e-12 if dtype == torch.float64 else 2e-5)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from kernels.backend import BackendUnavailable
-from kernels.taps import taps
+from kernels.taps import reference, taps
+from tests.kernels.accuracy import assert_as_accurate
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3])
@@ -58,6 +58,31 @@ def test_what_does_not_fit_is_refused(u: tuple[int, ...], weight: tuple[int, ...
         taps(torch.zeros(u), torch.zeros(weight), dilation)
 
 
-def test_a_kernel_asked_for_by_name_is_said_to_be_missing() -> None:
-    with pytest.raises(BackendUnavailable, match="have no kernel"):
-        taps(torch.zeros(1, 4, 2), torch.zeros(2, 2), backend="triton")
+@pytest.mark.parametrize(
+    ("n_frames", "channels", "width", "dilation", "dtype"),
+    [
+        (1, 3, 1, 1, torch.float32),
+        (7, 5, 3, 2, torch.float32),
+        (73, 20, 5, 4, torch.float32),
+        (150, 70, 2, 3, torch.float32),
+        (33, 6, 4, 1, torch.float16),
+    ],
+)
+def test_the_kernel_is_as_accurate_as_its_dtype_allows(
+    n_frames: int, channels: int, width: int, dilation: int, dtype: torch.dtype, device: torch.device
+) -> None:
+    u = torch.randn(2, n_frames, channels, dtype=dtype, device=device)
+    weight = torch.randn(channels, width, dtype=dtype, device=device)
+    assert_as_accurate(
+        lambda u, w: taps(u, w, dilation, backend="triton"),
+        lambda u, w: reference.taps(u, w, dilation),
+        (u, weight),
+        floor=torch.finfo(dtype).eps if dtype == torch.float16 else 1e-6,
+    )
+
+
+def test_the_kernel_is_exact_in_double_precision(device: torch.device) -> None:
+    u, weight = (torch.randn(*s, dtype=torch.float64, device=device) for s in ((2, 90, 4), (4, 3)))
+    assert_as_accurate(
+        lambda u, w: taps(u, w, 5, backend="triton"), lambda u, w: reference.taps(u, w, 5), (u, weight), floor=1e-14
+    )

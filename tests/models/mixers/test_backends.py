@@ -12,10 +12,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("aaren", {"n_heads": 2}),
     ("dialog_gru", {"learned_distance": True}),
     ("identity_attention", {"n_heads": 2, "causal": True, "window": 3}),
+    ("fsmn", {"order": 2, "conv_width": 2}),
+    ("landmark", {"n_heads": 1, "block": 4}),
     ("liger", {"n_heads": 2, "n_kv_heads": 1, "kind": "gsa", "window": 3}),
+    ("routing", {"n_heads": 1, "n_clusters": 2, "window": 3}),
     ("sigmoid", {"n_heads": 1, "positions": "learned", "n_distances": 3}),
     ("softmax", {"n_heads": 2, "n_kv_heads": 1}),
     ("softmax_rnn", {"n_heads": 2, "d_key": 4}),
+    ("titans", {"n_heads": 1, "chunk": 4}),
 ]
 
 
