@@ -81,6 +81,12 @@ def _linearise(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _thinking(**options: Any) -> dict[str, Any]:
+    from dialog.bench.thinking import measure
+
+    return measure(**options)
+
+
 SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "emotion": _emotion,
     "annotate": _annotate,
@@ -94,6 +100,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "speech": _speech,
     "correction": _correction,
     "linearise": _linearise,
+    "thinking": _thinking,
 }
 """By name. What a suite needs is imported when it runs."""
 
@@ -121,6 +128,7 @@ TAKES: dict[str, dict[str, str]] = {
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},
     "correction": {"model": "model", "data": "data", "repeats": "messages", "device": "device"},
+    "thinking": {"steps": "steps", "repeats": "repeats"},
     "linearise": {
         "model": "model",
         "data": "data",
