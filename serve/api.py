@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kernels import __version__
 from serve.batches import table as batch_table
 from serve.batches.routes import batch_routes
-from serve.batches.worker import folder_of
 from serve.chats.routes import CHAT_ID, chat_routes
 from serve.chats.schemas import MessagePatch, NewChat, NewCorrection, NewMessage, SaidMessages
 from serve.chats.sessions import Sessions
+from serve.config import RecordingsConfig
 from serve.correction.deployment import LocalMender, Mender
 from serve.correction.routes import correction_routes
 from serve.correction.schemas import CorrectionsRequest
@@ -50,6 +50,9 @@ from serve.replies.chat_routes import chat_answer_routes
 from serve.replies.conversing import Conversing
 from serve.replies.routes import reply_routes
 from serve.replies.schemas import ChatAnswerRequest, ChatRequest
+from serve.speech import table as recordings_table
+from serve.speech.routes import recording_routes
+from serve.speech.schemas import PartPatch, SpeakerPatch
 from serve.storage import Storage
 from serve.telemetry.engine import Telemetry
 from serve.telemetry.routes import telemetry_routes
@@ -61,16 +64,16 @@ from serve.watch.schemas import HealthNow
 _BODIES = (
     *(EmotionsRequest, NewChat, NewMessage, MessagePatch, SaidMessages, NewCorrection),
     *(NewVisualDialog, NewQuestion, VisualQuestion, ChatRequest),
-    *(FleetSamples, NewSamples, CorrectionsRequest, ChatAnswerRequest),
+    *(FleetSamples, NewSamples, CorrectionsRequest, ChatAnswerRequest, PartPatch, SpeakerPatch),
 )
 """The bodies that routes read themselves, for the document."""
 _DESCRIPTION = """Emotions in conversations, questions about pictures, and fleets under watch. Send whole conversations
-to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`. Ask about
-a picture in rounds under `/v1/visual-dialogs`, or all at once at `/v1/visual-answers`. Have slips of the keys mended at
-`/v1/corrections`, and devices watched by their measurements under `/v1/telemetry`. `/v1/chat/completions` answers in a
-conversation, for clients of OpenAI's API too, and an assistant in a live chat under its `replies`. Errors are
-problem+json (RFC 9457) with a `request_id`; 429 and 503 say in Retry-After when to come back. With an `Idempotency-Key`
-a POST that makes something may be sent again: it is made once.
+to `/v1/emotions`, hold a live chat under `/v1/chats`, or have a log of any size labelled under `/v1/batches`, and a
+call or a voice message under `/v1/recordings`. Ask about a picture in rounds under `/v1/visual-dialogs`, or all at once
+at `/v1/visual-answers`. Have slips of the keys mended at `/v1/corrections`, and devices watched by their measurements
+under `/v1/telemetry`. `/v1/chat/completions` answers in a conversation, for clients of OpenAI's API too, and an
+assistant in a live chat under its `replies`. Errors are problem+json (RFC 9457) with a `request_id`; 429 and 503 say in
+Retry-After when to come back. With an `Idempotency-Key` a POST that makes something may be sent again: it is made once.
 """
 
 
@@ -90,9 +93,11 @@ def create_api(
     may_call: Sequence[str] = (),
     telemetry: Telemetry | None = None,
     mender: Mender | None = None,
+    recordings: RecordingsConfig | None = None,
 ) -> ASGIApp:
     """The app, behind its own door. What is too large for the memory goes to the folder of the storage. `may_call` are
-    the hosts that may be told when a batch has ended; `mender` corrects what was typed, by default in this process."""
+    the hosts that may be told when a batch has ended; `mender` corrects what was typed, by default in this process;
+    `recordings` says who hears words."""
     access = access or Access()
     app = create_app(
         labeller,
@@ -108,8 +113,9 @@ def create_api(
         needs_key=keys is not None and keys.required,
         telemetry=telemetry,
         mender=mender or LocalMender(),
+        recordings=recordings,
     )
-    return Door(app, limits, spool=Spool(folder_of(storage), limits), keys=keys, drain=drain, access=access)
+    return Door(app, limits, spool=Spool(storage.folder, limits), keys=keys, drain=drain, access=access)
 
 
 def create_app(
@@ -127,6 +133,7 @@ def create_app(
     needs_key: bool,
     mender: Mender,
     telemetry: Telemetry | None = None,
+    recordings: RecordingsConfig | None = None,
 ) -> ASGIApp:
     """The app for a door that stands already. It answers under /v1 and nowhere else."""
     app = FastAPI(
@@ -148,6 +155,10 @@ def create_app(
     app.include_router(live)
     app.include_router(
         batch_routes(storage, choice, limits, may_list=may_list, root_path=access.root_path, may_call=may_call)
+    )
+    listening = recordings or RecordingsConfig()
+    app.include_router(
+        recording_routes(storage, labeller, choice, listening, limits, may_list=may_list, root_path=access.root_path)
     )
     pictures = VisualSessions(storage, viewer, limits)
     app.include_router(visual_routes(pictures, limits, may_list=may_list))
@@ -235,10 +246,13 @@ def _figures(storage: Storage, folder: Path | None) -> APIRouter:
         responses={200: {"description": "In Prometheus' text format", "content": {"text/plain": {}}}, **declared()},
     )
     async def figures() -> Response:
-        """Messages, refusals, waits, calls of the models and batches, of all processes of the service together. At
-        `/metrics` too."""
-        states = await storage.do(batch_table.by_state, writes=False)
-        gauges: told.Gauges = {"rapport_batches": ("Batches there are.", "state", states)}
+        """Messages, refusals, waits, calls of the models, batches and recordings, of all processes of the service
+        together. At `/metrics` too."""
+        states = await storage.do(lambda db: (batch_table.by_state(db), recordings_table.by_state(db)), writes=False)
+        gauges: told.Gauges = {
+            "rapport_batches": ("Batches there are.", "state", states[0]),
+            "rapport_recordings": ("Recordings there are.", "state", states[1]),
+        }
         gauges |= await asyncio.to_thread(told.gauges, folder)
         page = await asyncio.to_thread(metrics.told, folder, gauges)
         return Response(page, media_type=metrics.CONTENT_TYPE)

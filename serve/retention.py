@@ -1,17 +1,22 @@
-"""What is kept no longer than wanted: chats, pictures, batches and units end so many days after they were last used."""
+"""What is kept no longer than wanted: chats, pictures, logs, recordings and units end so many days after their last
+use."""
 
 import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
 
 from sqlalchemy import Connection, Table, delete
 
 from serve.batches import table as batch_table
-from serve.batches.worker import folder_of
+from serve.batches.worker import folder_of as folder_of_batches
 from serve.config import KeepConfig
 from serve.database.tables import chats, telemetry_units, visual_dialogs
 from serve.edge import logs
+from serve.speech import table as recordings_table
+from serve.speech.worker import folder_of as folder_of_recordings
 from serve.storage import STAMP, Storage
 
 _EVERY_SECONDS = 600.0
@@ -38,7 +43,10 @@ class Retention:
         gone = {
             "chats": self._delete(chats, self._keep.chat_days),
             "visual_dialogs": self._delete(visual_dialogs, self._keep.picture_days),
-            "batches": self._delete_batches(self._keep.batch_days),
+            "batches": self._delete_files(batch_table, folder_of_batches(self._storage), self._keep.batch_days),
+            "recordings": self._delete_files(
+                recordings_table, folder_of_recordings(self._storage), self._keep.recording_days
+            ),
             "units": self._delete(telemetry_units, self._keep.unit_days),
         }
         if any(gone.values()):
@@ -63,19 +71,20 @@ class Retention:
         wanted = delete(table).where(table.c.created < moment, table.c.touched < moment)
         return self._storage.do_now(lambda db: db.execute(wanted).rowcount)
 
-    def _delete_batches(self, days: float | None) -> int:
+    def _delete_files(self, table: ModuleType, folder: Path, days: float | None) -> int:
+        """Of things with files in a folder of their own."""
         if days is None:
             return 0
 
         def work(db: Connection) -> list[str]:
-            ids = batch_table.ended_before(db, self._before(days))
-            for batch_id in ids:
-                batch_table.delete(db, batch_id)
+            ids: list[str] = table.ended_before(db, self._before(days))
+            for thing in ids:
+                table.delete(db, thing)
             return ids
 
         gone = self._storage.do_now(work)
-        for batch_id in gone:
-            shutil.rmtree(folder_of(self._storage) / batch_id, ignore_errors=True)
+        for thing in gone:
+            shutil.rmtree(folder / thing, ignore_errors=True)
         return len(gone)
 
     def _before(self, days: float) -> str:

@@ -27,8 +27,8 @@ DATABASE = "rapport.sqlite"
 """The name of the file in the data folder."""
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
 """How times are written; they sort as they follow one another."""
-BATCHES = "batches"
-"""The name of the folder beside it with the files of batches."""
+BATCHES, RECORDINGS = "batches", "recordings"
+"""The names of the folders beside it with their files."""
 
 _KEPT = ("n", "speaker", "text", "time", "error", "correction")
 """Fields of a message that are kept as they are."""

@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("ray",),
         ("api", "retention"),
         ("replies",),
-        ("batches", "chats"),
+        ("batches", "chats", "speech"),
         ("correction", "emotion", "pictures", "repeats", "telemetry", "watch"),
         ("config", "storage"),
         ("database",),

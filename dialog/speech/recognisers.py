@@ -50,16 +50,26 @@ class Recogniser(Protocol):
         ...
 
 
-def recogniser_of(named: str) -> Recogniser:
-    """The recogniser of a name. NoRecogniser for one that is not known, not installed or cannot be loaded."""
+def recogniser_of(named: str, *, language: str | None = None) -> Recogniser:
+    """The recogniser of a name. `language` is what is spoken, as in ISO 639 (`de`); None leaves it to the recogniser.
+
+    NoRecogniser for one that is not known, not installed, cannot be loaded, or does not hear that language.
+    """
+    expect_language(named, language)
     if named.startswith(("http://", "https://")):
-        return Endpoint(named)
+        return Endpoint(named, language=language)
     kind, _, what = named.partition(":")
     if kind == "pocketsphinx" and not what:
         return PocketSphinx()
     if kind == "whisper" and what:
-        return _whisper(what)
+        return _whisper(what, language)
     raise NoRecogniser(f"unknown recogniser {named!r}: expected {KINDS}")
+
+
+def expect_language(named: str, language: str | None) -> None:
+    """NoRecogniser where the recogniser of that name is known not to hear a language. Loads nothing."""
+    if named == "pocketsphinx" and language not in (None, "en"):
+        raise NoRecogniser(f"pocketsphinx hears English alone, not {language!r}; name another recogniser")
 
 
 class PocketSphinx:
@@ -92,15 +102,17 @@ class PocketSphinx:
 class FasterWhisper:
     """A CTranslate2 model, by folder or name."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, language: str | None = None) -> None:
         from faster_whisper import WhisperModel
 
         self.name = f"whisper:{model}"
+        self._language = language
         self._model: Any = WhisperModel(model)
 
     def hear(self, samples: NDArray[np.float32]) -> Heard:
         """The words of all segments, and the mean probability of their tokens."""
-        found = list(self._model.transcribe(samples, condition_on_previous_text=False)[0])
+        segments, _ = self._model.transcribe(samples, language=self._language, condition_on_previous_text=False)
+        found = list(segments)
         text = " ".join(segment.text.strip() for segment in found).strip()
         if not text:
             return Heard("")
@@ -110,18 +122,19 @@ class FasterWhisper:
 class TransformersSpeech:
     """A speech model that transformers loads (Whisper, wav2vec 2.0 and so on), by folder or name."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, language: str | None = None) -> None:
         from transformers import pipeline
 
         self.name = f"whisper:{model}"
+        self._asked: dict[str, Any] = {} if language is None else {"generate_kwargs": {"language": language}}
         self._run: Any = pipeline("automatic-speech-recognition", model=model)
 
     def hear(self, samples: NDArray[np.float32]) -> Heard:
         """The words. The pipeline does not say how sure it is."""
-        return Heard(str(self._run({"raw": samples, "sampling_rate": RATE})["text"]).strip())
+        return Heard(str(self._run({"raw": samples, "sampling_rate": RATE}, **self._asked)["text"]).strip())
 
 
-def _whisper(what: str) -> Recogniser:
+def _whisper(what: str, language: str | None) -> Recogniser:
     folder = Path(what).expanduser()
     if not folder.is_dir() and what.startswith((".", "/", "~")):
         raise NoRecogniser(f"no folder {what} with a speech model in it")
@@ -129,11 +142,11 @@ def _whisper(what: str) -> Recogniser:
         raise NoRecogniser(f"{what}: no speech model that can be loaded (it has no config.json)")
     converted = not folder.is_dir() or (folder / "model.bin").exists()
     named = str(folder) if folder.is_dir() else what
-    load: Callable[[str], Recogniser] = TransformersSpeech
+    load: Callable[[str, str | None], Recogniser] = TransformersSpeech
     if converted and find_spec("faster_whisper") is not None:
         load = FasterWhisper
     try:
-        return load(named)
+        return load(named, language)
     except Exception as error:  # whatever a library makes of a stranger's folder
         raise NoRecogniser(f"{what}: no speech model that can be loaded ({str(error).splitlines()[0][:200]})") from None
 
@@ -141,7 +154,7 @@ def _whisper(what: str) -> Recogniser:
 class Endpoint:
     """A service that answers as OpenAI's `/v1/audio/transcriptions` does; the address is the whole one or up to /v1."""
 
-    def __init__(self, address: str, *, transport: Any = None) -> None:
+    def __init__(self, address: str, *, language: str | None = None, transport: Any = None) -> None:
         import httpx
 
         path = "/audio/transcriptions"
@@ -149,6 +162,7 @@ class Endpoint:
         self._address = address if address.rstrip("/").endswith(path) else address.rstrip("/") + path
         key = os.environ.get(KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._told = {} if language is None else {"language": language}
         self._client = httpx.Client(headers=headers, timeout=_TIMEOUT_S, transport=transport)
 
     def hear(self, samples: NDArray[np.float32]) -> Heard:
@@ -162,7 +176,7 @@ class Endpoint:
             answer = self._client.post(
                 self._address,
                 files={"file": ("speech.wav", file.getvalue(), "audio/wav")},
-                data={"model": os.environ.get(MODEL, "whisper-1"), "response_format": "json"},
+                data={"model": os.environ.get(MODEL, "whisper-1"), "response_format": "json", **self._told},
             )
             answer.raise_for_status()
             text = answer.json()["text"]

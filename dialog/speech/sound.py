@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import soundfile
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from dialog.conversation import Caveat
+from dialog.speech.names import CONVERTED
 
 RATE = 16_000
 """Samples a second of everything behind this file: what recognisers expect."""
@@ -25,7 +26,9 @@ LONGEST_S = 12 * 3600.0
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 MOST_CHANNELS = 16
 
-_CONVERTED = (".m4a", ".mp4", ".aac", ".webm")
+Channels = Literal["found", "speakers", "mixed"]
+"""What two channels are: found out by listening, a speaker each, or one recording twice."""
+
 _PART_S, _AROUND_S = 20, 1  # whole seconds, so that both rates count whole samples
 _CLIPPED = 0.999
 _MUCH_CLIPPED = 0.001  # of all samples
@@ -56,16 +59,17 @@ class Sound:
         return cut.astype(np.float32) / np.float32(32768)
 
 
-def read_sound(path: str | Path) -> Sound:
-    """The recording in a file. NotSound for one that holds none, or too much; OSError where it cannot be opened."""
+def read_sound(path: str | Path, *, channels: Channels = "found") -> Sound:
+    """The recording in a file. NotSound for one that holds none, or too much, or has not two channels where each is
+    said to be a speaker; OSError where it cannot be opened."""
     path = Path(path)
     with path.open("rb") as file:  # raises what is to be said
         if not file.read(1):
             raise NotSound(f"{path.name}: the file is empty")
-    if path.suffix.lower() in _CONVERTED:
+    if path.suffix.lower() in CONVERTED:
         with tempfile.TemporaryDirectory() as folder:
-            return _read(_converted(path, Path(folder)), path)
-    return _read(path, path)
+            return _read(_converted(path, Path(folder)), path, channels)
+    return _read(path, path, channels)
 
 
 def _converted(path: Path, folder: Path) -> Path:
@@ -82,7 +86,7 @@ def _converted(path: Path, folder: Path) -> Path:
     return out
 
 
-def _read(path: Path, called: Path) -> Sound:
+def _read(path: Path, called: Path, said: Channels) -> Sound:
     try:
         file = soundfile.SoundFile(path)
     except soundfile.LibsndfileError as error:
@@ -94,6 +98,9 @@ def _read(path: Path, called: Path) -> Sound:
                 f"{called.name}: {channels} channels at {rate:,} samples a second; expected at most {MOST_CHANNELS}, "
                 f"and from {LOWEST_RATE:,} to {HIGHEST_RATE:,}"
             )
+        if said == "speakers" and channels != 2:
+            heard = "1 channel" if channels == 1 else f"{channels} channels"
+            raise NotSound(f"{called.name}: {heard}; expected 2, one for each speaker")
         if file.frames / rate > LONGEST_S and file.frames < 2**62:
             raise NotSound(f"{called.name}: {file.frames / rate / 3600:.1f} hours, expected at most 12; cut it first")
         told = _Told()
@@ -106,6 +113,8 @@ def _read(path: Path, called: Path) -> Sound:
             written += len(block)
             if written > LONGEST_S * RATE:
                 raise NotSound(f"{called.name}: longer than 12 hours; cut it first")
+    if told.fault is None and _lacks_its_end(path):
+        told.fault = "the rest is missing"
     spool.flush()
     samples: Any = np.zeros((0, width), np.int16)
     if written:
@@ -113,7 +122,7 @@ def _read(path: Path, called: Path) -> Sound:
     spool.close()  # the mapping holds it
     if told.fault is not None and not written:
         raise NotSound(f"{called.name}: no sound in it that can be read ({told.fault})")
-    if width == 2 and not _one_speaker_each(samples):
+    if width == 2 and said != "speakers" and (said == "mixed" or not _one_speaker_each(samples)):
         samples = _mixed(samples)
     return Sound(name=called.stem, samples=cast(NDArray[np.int16], samples), warnings=told.warnings())
 
@@ -140,22 +149,39 @@ class _Told:
 
 def _blocks(file: soundfile.SoundFile, told: _Told) -> Iterator[NDArray[np.float32]]:
     """(n, C) seconds of a file, C as it is for one or two channels, mixed down for more."""
-    while True:
-        try:
-            block = file.read(file.samplerate * _PART_S, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            told.fault = error.error_string.rstrip(".")
-            return
-        if not len(block):
-            if 0 < file.frames < 2**62 and file.tell() < file.frames:
-                told.fault = "the rest is missing"
-            return
+    while len(block := _block(file, told)):
         if not (finite := np.isfinite(block)).all():
             told.strange += int((~finite).sum())
             block = np.where(finite, block, 0)
         told.read += block.size
         told.clipped += int((np.abs(block) >= _CLIPPED).sum())
         yield block if block.shape[1] <= 2 else block.mean(1, keepdims=True)
+
+
+def _block(file: soundfile.SoundFile, told: _Told) -> NDArray[np.float32]:
+    """(n, C) the next _PART_S seconds, fewer at the end. Read a second at a time: what precedes a fault is not lost."""
+    seconds: list[NDArray[np.float32]] = []
+    while told.fault is None and len(seconds) < _PART_S:
+        try:
+            second = file.read(file.samplerate, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            told.fault = error.error_string.rstrip(".")
+            break
+        if not len(second):
+            if 0 < file.frames < 2**62 and file.tell() < file.frames:
+                told.fault = "the rest is missing"
+            break
+        seconds.append(second)
+    return np.concatenate(seconds) if seconds else np.zeros((0, file.channels), np.float32)
+
+
+def _lacks_its_end(path: Path) -> bool:
+    """Whether a wave file is shorter than it says, which libsndfile does not tell."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    said = int.from_bytes(head[4:8], "little")
+    # Whoever writes to a pipe does not know the size, and says 0 or the largest there is.
+    return head[:4] == b"RIFF" and 0 < said < 2**31 and said + 8 > path.stat().st_size
 
 
 def _resampled(blocks: Iterator[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:

@@ -4,19 +4,71 @@ An utterance is a stretch of one speaker: `time` and `extra.end` as in subtitles
 where the recogniser gives one. What was sound and no words is counted in `left_out`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.left_out import LeftOut
 from dialog.speech.activity import find_speech
-from dialog.speech.recognisers import Recogniser
+from dialog.speech.recognisers import Heard, Recogniser
 from dialog.speech.sound import Sound, read_sound
 from dialog.speech.voices import Turn, who_speaks
 
 WORDLESS = "sound without words"
 _FOUND = 0.1  # of the work, roughly, until the words begin
+
+
+class Part(NamedTuple):
+    """A stretch of one speaker, counted from 0, in seconds; the words heard in it, none where there were none."""
+
+    start: float
+    end: float
+    speaker: int
+    channel: int
+    text: str
+    confidence: float | None = None
+
+
+def parts_of(
+    sound: Sound,
+    recogniser: Recogniser | None,
+    *,
+    n_speakers: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> list[Part]:
+    """Every stretch of speech in order of time, with its speaker and its words; without a recogniser no words.
+
+    n_speakers: how many there are; None finds it. progress is told the share of the work that is done, 0 to 1. Raises
+    OSError where the recogniser is a service that fails.
+    """
+    told = progress or (lambda _: None)
+    turns = _turns(sound, n_speakers)
+    told(_FOUND)
+    length = sum(turn.end - turn.start for _, turn in turns)
+    heard_s = 0.0
+    parts: list[Part] = []
+    for channel, turn in turns:
+        heard = Heard("") if recogniser is None else recogniser.hear(sound.part(turn.start, turn.end, channel))
+        parts.append(Part(turn.start, turn.end, turn.speaker, channel, heard.text, heard.confidence))
+        heard_s += turn.end - turn.start
+        told(min(1.0, _FOUND + (1 - _FOUND) * heard_s / length))
+    told(1.0)
+    return parts
+
+
+def caveats(
+    sound: Sound, parts: Sequence[Part], recogniser: Recogniser | None, n_speakers: int | None
+) -> tuple[str, ...]:
+    """What to know of what was heard in a recording."""
+    warnings = [*sound.warnings]
+    if n_speakers is None and sound.samples.shape[1] == 1 and parts:
+        warnings.append(Caveat("speakers-guessed", "how many people speak was guessed; say it where you know it"))
+    if not parts:
+        warnings.append(Caveat("no-speech", f"no speech found in {sound.seconds:.1f} s of sound"))
+    elif recogniser is not None and not any(part.text for part in parts):
+        warnings.append(Caveat("no-words", f"sound was found, but {recogniser.name} heard no words in it"))
+    return tuple(warnings)
 
 
 def transcribe(
@@ -35,39 +87,30 @@ def transcribe(
     if n_speakers is not None and n_speakers < 1:
         raise ValueError(f"{n_speakers} speakers, expected at least 1")
     sound = recording if isinstance(recording, Sound) else read_sound(recording)
-    told = progress or (lambda _: None)
-    turns = [(channel, turn) for channel, turn in _turns(sound, n_speakers)]
-    told(_FOUND)
+    parts = parts_of(sound, recogniser, n_speakers=n_speakers, progress=progress)
     left_out = LeftOut()
-    utterances: list[Utterance] = []
-    length = sum(turn.end - turn.start for _, turn in turns)
-    heard_s = 0.0
-    for channel, turn in turns:
-        heard = recogniser.hear(sound.part(turn.start, turn.end, channel))
-        heard_s += turn.end - turn.start
-        told(min(1.0, _FOUND + (1 - _FOUND) * heard_s / length))
-        if not heard.text:
+    for part in parts:
+        if not part.text:
             left_out.add(WORDLESS)
-            continue
-        extra: dict[str, Any] = {"end": clock(turn.end)}
-        if heard.confidence is not None:
-            extra["confidence"] = heard.confidence
-        speaker = f"Speaker {turn.speaker + 1}"
-        utterances.append(Utterance(speaker=speaker, text=heard.text, time=clock(turn.start), extra=extra))
-    told(1.0)
-    warnings = [*sound.warnings]
-    if n_speakers is None and sound.samples.shape[1] == 1 and turns:
-        warnings.append(Caveat("speakers-guessed", "how many people speak was guessed; say it where you know it"))
-    if not turns:
-        warnings.append(Caveat("no-speech", f"no speech found in {sound.seconds:.1f} s of sound"))
-    elif not utterances:
-        warnings.append(Caveat("no-words", f"sound was found, but {recogniser.name} heard no words in it"))
     return Conversation(
         id=sound.name,
-        utterances=tuple(utterances),
-        warnings=(*warnings, *left_out.warnings()),
+        utterances=tuple(utterance_of(part, speaker_named(part.speaker)) for part in parts if part.text),
+        warnings=(*caveats(sound, parts, recogniser, n_speakers), *left_out.warnings()),
         extra={**left_out.extra(), "recogniser": recogniser.name, "seconds": round(sound.seconds, 3)},
     )
+
+
+def utterance_of(part: Part, speaker: str) -> Utterance:
+    """A part with words in it as it stands in a conversation."""
+    extra: dict[str, Any] = {"end": clock(part.end)}
+    if part.confidence is not None:
+        extra["confidence"] = part.confidence
+    return Utterance(speaker=speaker, text=part.text, time=clock(part.start), extra=extra)
+
+
+def speaker_named(n: int) -> str:
+    """What a speaker, counted from 0, is called while nobody knows better."""
+    return f"Speaker {n + 1}"
 
 
 def _turns(sound: Sound, n_speakers: int | None) -> list[tuple[int, Turn]]:

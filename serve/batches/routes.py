@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as PathParameter
-from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from dialog.formats import WRITERS
@@ -27,10 +25,9 @@ from serve.batches.worker import folder_of, output_of
 from serve.edge import logs
 from serve.edge.keys import owner_of
 from serve.edge.limits import Limits
-from serve.edge.multipart import unpack
+from serve.edge.multipart import safe_name, unpack, with_fields
 from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
-from serve.edge.reading import invalid, pointer
 from serve.edge.replies import reply
 from serve.edge.spool import FILE_HEADER, LOG_HEADER, Spool
 from serve.emotion.choice import Choice
@@ -38,7 +35,6 @@ from serve.storage import Storage
 
 BatchId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/batches gave it")]
 
-_LONGEST_NAME = 120  # bytes of UTF-8; a file system takes 255
 _EXAMPLE = "Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n"
 _STATE: dict[str, Any] = {
     "id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
@@ -105,7 +101,7 @@ def batch_routes(
     told when a batch has ended."""
     router = APIRouter(prefix="/batches", tags=["batches"])
     folder = folder_of(storage)
-    spool = Spool(folder, limits)
+    spool = Spool(storage.folder, limits)
 
     async def found(request: Request, batch_id: str) -> StoredBatch:
         batch = await storage.do(lambda db: batch_table.get(db, batch_id), writes=False)
@@ -221,7 +217,7 @@ def batch_routes(
         path = output_of(folder / batch.id, batch)
         name = f"{Path(batch.filename).stem}-emotions{path.suffix}"
         headers = {
-            FILE_HEADER: str(path.relative_to(folder)),
+            FILE_HEADER: str(path.relative_to(storage.folder)),
             "Content-Type": WRITERS[batch.output_format].media_type,
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
             # A report holds what strangers wrote; opened in the browser it must not act in our name.
@@ -264,7 +260,7 @@ def _kept(
     try:
         if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
             filename, fields = unpack(sent, content_type, unpacked)
-            options = _with(options, fields, limits)
+            options = with_fields(options, fields, limits)
             filename = options.filename or filename
         else:
             filename = options.filename or ""
@@ -276,7 +272,7 @@ def _kept(
         if not size:
             raise Refusal(422, "invalid", "the log is empty", faults=[Fault(pointer="", detail="no bytes in it")])
         batch = batch_table.new(
-            _safe(filename),
+            safe_name(filename, "log"),
             options.input_format,
             options.to,
             model,
@@ -292,26 +288,6 @@ def _kept(
         return batch, options.callback
     finally:
         unpacked.unlink(missing_ok=True)
-
-
-def _with(options: BatchOptions, fields: dict[str, list[str]], limits: Limits) -> BatchOptions:
-    given = {name: values if name == "column" else values[-1] for name, values in fields.items()}
-    try:
-        return BatchOptions.model_validate({**options.model_dump(exclude_unset=True), **given})
-    except ValidationError as error:
-        faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
-        raise invalid(faults, limits) from None
-
-
-def _safe(filename: str) -> str:
-    """A name that a file may have anywhere: no folder, no control, nothing that a shell would read."""
-    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", filename)[-1]).lstrip(".")
-    stem, dot, ending = name.rpartition(".")
-    if not dot:
-        stem, ending = ending, ""
-    while len((stem + ending).encode()) > _LONGEST_NAME:
-        stem, ending = stem[:-1], ending if stem[:-1] else ending[:-1]
-    return f"{stem}{dot}{ending}" or "log"
 
 
 def _shown(batch: StoredBatch, ahead: int, root_path: str, called: StoredCallback | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from serve.config.processes import (
     CorrectionConfig,
     EmotionConfig,
     RayConfig,
+    RecordingsConfig,
     RepliesConfig,
     TelemetryConfig,
     VisualConfig,
@@ -79,6 +80,7 @@ class AppConfig(BaseSettings):
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
     correction: CorrectionConfig = Field(default_factory=CorrectionConfig)
     replies: RepliesConfig = Field(default_factory=RepliesConfig)
+    recordings: RecordingsConfig = Field(default_factory=RecordingsConfig)
     watch: WatchConfig = Field(default_factory=WatchConfig)
     ray: RayConfig = Field(default_factory=RayConfig)
 

@@ -21,6 +21,8 @@ class KeepConfig(Part):
     """A log and what was made of it, after it was done."""
     unit_days: float | None = Field(default=None, gt=0)
     """What is known of a unit of a fleet, after its last samples."""
+    recording_days: float | None = Field(default=None, gt=0)
+    """A recording and what was heard in it, after it was done or last changed."""
 
 
 def folder_for_data(asked: Path | None) -> Path:

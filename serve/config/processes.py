@@ -137,6 +137,25 @@ class RepliesConfig(Part):
         return value
 
 
+class RecordingsConfig(Part):
+    """Who hears the words in recordings, each in a process of its own."""
+
+    recognisers: dict[str, str] = Field(default_factory=lambda: {"pocketsphinx": "pocketsphinx"})
+    """By the name they are asked for: `pocketsphinx`, `whisper:<folder or hub name>`, or the http(s) address of a
+    transcription service, whose key is in RAPPORT_TRANSCRIPTION_KEY. The first is the default."""
+    opener: str = "dialog.speech.recognisers:recogniser_of"
+    """`module:name` of the function that opens a recogniser."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of one recording."""
+
+    @field_validator("recognisers")
+    @classmethod
+    def _is_any(cls, value: dict[str, str]) -> dict[str, str]:
+        if not value:
+            raise ValueError("expected at least one recogniser")
+        return value
+
+
 class RayConfig(Part):
     """The Ray cluster under the service."""
 

@@ -214,6 +214,49 @@ telemetry_units = _table(
 Index("telemetry_unit", telemetry_units.c.owner, telemetry_units.c.unit, unique=True)
 Index("telemetry_units_of", telemetry_units.c.owner, telemetry_units.c.created, telemetry_units.c.id)
 
+recordings = _table(
+    "recordings",
+    Column("number", _Large, Identity(), primary_key=True),
+    Column("id", _Plain, nullable=False, unique=True),
+    Column("created", _Plain, nullable=False),
+    Column("touched", _Plain, nullable=False),
+    Column("filename", Words, nullable=False),
+    Column("bytes", _Large, nullable=False),
+    Column("n_speakers", Integer),
+    Column("channels", Text, nullable=False),
+    Column("recogniser", Text, nullable=False),
+    Column("language", Text),
+    Column("model", Text, nullable=False),
+    Column("model_version", Text),
+    Column("state", Text, nullable=False),
+    Column("started", _Plain),
+    Column("finished", _Plain),
+    Column("fraction", _Share, nullable=False, server_default=text("0")),
+    Column("seconds", _Share),
+    Column("envelope", LargeBinary),
+    Column("names", Words, nullable=False, server_default=text("'[]'")),
+    Column("warnings", Words, nullable=False, server_default=text("'[]'")),
+    Column("label_warnings", Words, nullable=False, server_default=text("'[]'")),
+    Column("error", Words),
+    _number("revision", 0),
+    _empty("owner"),
+)
+Index("recordings_of", recordings.c.owner, recordings.c.created, recordings.c.number)
+
+recording_parts = _table(
+    "recording_parts",
+    Column("recording", _Plain, ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True),
+    Column("n", Integer, primary_key=True, autoincrement=False),
+    Column("starts", _Share, nullable=False),
+    Column("ends", _Share, nullable=False),
+    _number("channel"),
+    _number("speaker"),
+    Column("text", Words, nullable=False),
+    Column("confidence", _Share),
+    _number("edited", 0),
+    Column("prediction", Text),
+)
+
 repeats = _table(
     "repeats",
     Column("name", _Plain, primary_key=True),
@@ -226,7 +269,12 @@ repeats = _table(
 )
 Index("repeats_of", repeats.c.thing)
 
-_SOON_FORGOTTEN = {"chats": "chat_is_gone", "batches": "batch_is_gone", "visual_dialogs": "picture_is_gone"}
+_SOON_FORGOTTEN = {
+    "chats": "chat_is_gone",
+    "batches": "batch_is_gone",
+    "visual_dialogs": "picture_is_gone",
+    "recordings": "recording_is_gone",
+}
 """Tables, and the trigger of each: the answers about a thing go with it."""
 FORGET = (
     "CREATE FUNCTION forget_answers() RETURNS trigger LANGUAGE plpgsql AS "

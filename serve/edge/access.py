@@ -90,7 +90,7 @@ class Access(BaseModel):
             return None
         return {
             **self.cors(headers),
-            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
             "Access-Control-Allow-Headers": _MAY_SEND,
             "Access-Control-Max-Age": "600",
         }

@@ -81,7 +81,18 @@ class Answer:
         """The file that the app named, if it did. To be called once the app is done: a slow reader takes no place."""
         if self._file is not None:
             self._started = True
-            await self._file(self._scope, self._receive, self._send)
+            await self._file(self._scope, self._receive, self._part)
+
+    async def _part(self, message: Message) -> None:
+        """The file or a part of it; that there is no such part, in our own words."""
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            self._refused = True
+            at = MutableHeaders(scope=message).get("content-range")
+            refusal = Refusal(message["status"], "no-such-part", "the Range is none of this file")
+            refusal.headers |= {} if at is None else {"Content-Range": at}
+            await self._respond(refusal)
+        elif not self._refused:
+            await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with the refusal, unless an answer has begun. What the app says after that is dropped."""

@@ -29,7 +29,7 @@ from serve.edge.limits import Limits
 from serve.edge.metrics import METRICS_VARIABLE
 from serve.edge.problems import Refusal, headers_too_large, overloaded, too_slow
 from serve.edge.room import Held, Room
-from serve.edge.spool import FRONT_HEADER, LOG_HEADER, SenderLeft, Spool
+from serve.edge.spool import FRONT_HEADER, LOG_HEADER, SPOOLED, SenderLeft, Spool
 
 API_PREFIX = "/v1"
 PICTURE_PATHS = ("/visual-dialogs", "/visual-answers", "/chat/completions")
@@ -229,7 +229,8 @@ class Door:
         headers = MutableHeaders(scope=scope)
         if self._is_log(scope, headers):
             try:
-                async with self._spool.receive(headers, receive) as name:  # type: ignore[union-attr]
+                limit = SPOOLED[scope["path"].removeprefix(self._prefix)]
+                async with self._spool.receive(headers, receive, limit) as name:  # type: ignore[union-attr]
                     headers[LOG_HEADER] = name
                     headers["content-length"] = "0"
                     for header in ("transfer-encoding", "content-encoding"):
@@ -251,8 +252,9 @@ class Door:
         return limit, getattr(self._limits, limit)
 
     def _is_log(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the body is a log that is not in a file yet."""
-        if self._spool is None or scope["method"] != "POST" or scope["path"] != f"{self._prefix}/batches":
+        """Whether the body is a log or a recording that is not in a file yet."""
+        inside = scope["path"].removeprefix(self._prefix)
+        if self._spool is None or scope["method"] != "POST" or inside not in SPOOLED:
             return False
         return self._front or not (FRONT_HEADER in headers and LOG_HEADER in headers)
 

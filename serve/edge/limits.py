@@ -65,16 +65,28 @@ class Limits(BaseModel):
     """A log to be labelled as a batch, which goes to the disk while it arrives. More is 413."""
 
     log_seconds: float = Field(default=3_600.0, gt=0)
-    """A log must have arrived by then: 408."""
+    """A log or a recording must have arrived by then: 408."""
 
     logs_arriving: int = Field(default=4, gt=0)
-    """Logs that arrive at once. One more is 429."""
+    """Logs and recordings that arrive at once. One more is 429."""
 
     batches_waiting: int = Field(default=20, gt=0)
     """Batches accepted and not yet done, those that run included. One more is 429."""
 
     batches_running: int = Field(default=1, gt=0)
     """Batches that run at once, of all workers together; of the others keys have the next one in turn."""
+
+    recording_bytes: int = Field(default=100 * 1024**2, gt=0)
+    """A recording, which goes to the disk while it arrives. More is 413."""
+
+    recordings_waiting: int = Field(default=20, gt=0)
+    """Recordings accepted and not yet done, those that are listened to included. One more is 429."""
+
+    recordings_running: int = Field(default=1, gt=0)
+    """Recordings that are listened to at once; of the others those come first whose owner waited longest."""
+
+    speakers_per_recording: int = Field(default=16, gt=0)
+    """More cannot be asked for: 422."""
 
     page_bytes: int = Field(default=110 * 1024**2, gt=0)
     """A body for anything outside the API: the page's uploads. More is 413."""

@@ -46,6 +46,9 @@ BATCH_MESSAGES = Histogram(
 QUEUE_SECONDS = Histogram(
     "rapport_queue_seconds", "How long a request waited for its call.", buckets=_SECONDS, registry=REGISTRY
 )
+RECORDED_SECONDS = Counter(
+    "rapport_recorded_seconds", "Sound that was listened to.", ("recogniser",), registry=REGISTRY
+)
 CALLBACKS = Counter(
     "rapport_callbacks", "Calls to say that a batch has ended, by what came of them.", ("state",), registry=REGISTRY
 )

@@ -1,17 +1,25 @@
 """A form with one file in it, as browsers and `curl -F` send it, taken apart from disk to disk."""
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, get_origin
 
+from pydantic import BaseModel, ValidationError
 from python_multipart import MultipartParser
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import parse_options_header
 
+from serve.edge.limits import Limits
 from serve.edge.problems import Fault, Refusal
+from serve.edge.reading import invalid, pointer
+
+Options = TypeVar("Options", bound=BaseModel)
 
 _FIELD_BYTES = 4_096
 _FIELDS = 20
 _CHUNK = 1024**2
+_LONGEST_NAME = 120  # bytes of UTF-8; a file system takes 255
 
 
 def unpack(source: Path, content_type: str, target: Path) -> tuple[str, dict[str, list[str]]]:
@@ -37,6 +45,31 @@ def unpack(source: Path, content_type: str, target: Path) -> tuple[str, dict[str
     if form.filename is None:
         raise _wrong("file", "missing")
     return form.filename, form.fields
+
+
+def with_fields(options: Options, fields: Mapping[str, Sequence[str]], limits: Limits) -> Options:
+    """The options with what the other fields of a form say. Refusal 422."""
+    known = type(options).model_fields
+    given = {
+        name: values if name in known and get_origin(known[name].annotation) is list else values[-1]
+        for name, values in fields.items()
+    }
+    try:
+        return type(options).model_validate({**options.model_dump(exclude_unset=True), **given})
+    except ValidationError as error:
+        faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
+        raise invalid(faults, limits) from None
+
+
+def safe_name(filename: str, otherwise: str) -> str:
+    """A name that a file may have anywhere: no folder, no control, nothing that a shell would read."""
+    name = re.sub(r"[^\w.-]+", "_", re.split(r"[/\\]", filename)[-1]).lstrip(".")
+    stem, dot, ending = name.rpartition(".")
+    if not dot:
+        stem, ending = ending, ""
+    while len((stem + ending).encode()) > _LONGEST_NAME:
+        stem, ending = stem[:-1], ending if stem[:-1] else ending[:-1]
+    return f"{stem}{dot}{ending}" or otherwise
 
 
 class _Form:

@@ -144,6 +144,7 @@ _EXAMPLES: dict[int, tuple[str, Refusal]] = {
     ),
     413: ("The body is too large", too_large("body_bytes", 10 * 1024**2)),
     415: ("The body is not application/json", Refusal(415, "unsupported-media-type", "expected application/json")),
+    416: ("There is no such part of the file", Refusal(416, "no-such-part", "the Range is none of this file")),
     422: (
         "The body has the wrong shape, or exceeds a limit",
         Refusal(

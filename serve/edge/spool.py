@@ -28,6 +28,11 @@ LOG_HEADER = "x-rapport-log"
 FILE_HEADER = "x-rapport-file"
 """On an answer: the file to send as its body, relative to the spool's folder."""
 
+UPLOADS = "batches/uploads"
+"""The folder under the spool's own where they arrive."""
+SPOOLED = {"/batches": "log_bytes", "/recordings": "recording_bytes"}
+"""Where a body that is posted goes to a file, and the name of the limit it has there."""
+
 _NAME = re.compile(r"[0-9a-f]{32}")
 _AT_ONCE = 1024**2  # bytes gathered before they are written
 
@@ -37,7 +42,7 @@ class SenderLeft(Exception):
 
 
 class Spool:
-    """Files under a folder: `uploads/` are logs that have arrived and that nobody has taken yet."""
+    """Files under a folder: `batches/uploads/` are logs and recordings that have arrived and wait to be taken."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
@@ -45,16 +50,17 @@ class Spool:
         self._arriving = 0
 
     @contextlib.asynccontextmanager
-    async def receive(self, headers: Headers, receive: Receive) -> AsyncIterator[str]:
+    async def receive(self, headers: Headers, receive: Receive, limit: str = "log_bytes") -> AsyncIterator[str]:
         """The name of the file that holds the body, uncompressed, deleted afterwards unless somebody has moved it away.
+        `limit` is the name of what bounds it.
 
         Refusal 400, 408, 413, 415, 429, 507; SenderLeft.
         """
         length, inflater = headers.get("content-length", ""), inflater_for(headers)
-        if length.isdigit() and int(length) > self._limits.log_bytes:
-            raise too_large("log_bytes", self._limits.log_bytes)
+        if length.isdigit():
+            self._expect(int(length), limit)
         if self._arriving >= self._limits.logs_arriving:
-            raise overloaded("too many logs arrive at once", limit="logs_arriving", retry_after=5)
+            raise overloaded("too many files arrive at once", limit="logs_arriving", retry_after=5)
         self._arriving += 1
         name = uuid.uuid4().hex
         path = self._upload(name)
@@ -62,10 +68,10 @@ class Spool:
             with _room_on_disk():
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 async with asyncio.timeout(self._limits.log_seconds):
-                    await self._write(path, receive, inflater)
+                    await self._write(path, receive, inflater, limit)
             yield name
         except TimeoutError:
-            raise too_slow(f"the log did not arrive within {self._limits.log_seconds:g} s") from None
+            raise too_slow(f"the file did not arrive within {self._limits.log_seconds:g} s") from None
         finally:
             self._arriving -= 1
             path.unlink(missing_ok=True)
@@ -74,7 +80,7 @@ class Spool:
         """The file of that name, which a header brought. Refusal 400 for any that is not there."""
         path = self._upload(name)
         if not _NAME.fullmatch(name) or not path.is_file():
-            raise Refusal(400, "no-log", "there is no log in this request")
+            raise Refusal(400, "no-log", "there is no file in this request")
         return path
 
     def file(self, name: str) -> Path:
@@ -89,12 +95,12 @@ class Spool:
             async with asyncio.timeout(self._limits.idle_seconds):
                 return await receive()
         except TimeoutError:
-            raise too_slow(f"nothing of the log came for {self._limits.idle_seconds:g} s") from None
+            raise too_slow(f"nothing of the file came for {self._limits.idle_seconds:g} s") from None
 
     def _upload(self, name: str) -> Path:
-        return self.folder / "uploads" / name
+        return self.folder / UPLOADS / name
 
-    async def _write(self, path: Path, receive: Receive, inflater: Inflater | None) -> None:
+    async def _write(self, path: Path, receive: Receive, inflater: Inflater | None, limit: str) -> None:
         arrived, written, waiting, more = 0, 0, bytearray(), True
         with path.open("xb", buffering=0) as file:
             while more:
@@ -105,25 +111,27 @@ class Spool:
                 more = message.get("more_body", False)
                 if len(waiting) >= _AT_ONCE or not more:
                     arrived += len(waiting)
-                    self._expect(arrived)
-                    written = await asyncio.to_thread(self._add, file.fileno(), bytes(waiting), written, inflater)
+                    self._expect(arrived, limit)
+                    written = await asyncio.to_thread(
+                        self._add, file.fileno(), bytes(waiting), written, inflater, limit
+                    )
                     waiting.clear()
             if inflater is not None:
                 inflater.end()
             # What is accepted outlives a loss of power.
             await asyncio.to_thread(os.fsync, file.fileno())
 
-    def _add(self, file: int, data: bytes, written: int, inflater: Inflater | None) -> int:
+    def _add(self, file: int, data: bytes, written: int, inflater: Inflater | None, limit: str) -> int:
         """How much has been written with these bytes, or with what they are when they are not compressed."""
         for piece in (data,) if inflater is None else inflater.feed(data):
             written += len(piece)
-            self._expect(written)
+            self._expect(written, limit)
             _write_all(file, piece)
         return written
 
-    def _expect(self, n_bytes: int) -> None:
-        if n_bytes > self._limits.log_bytes:
-            raise too_large("log_bytes", self._limits.log_bytes)
+    def _expect(self, n_bytes: int, limit: str) -> None:
+        if n_bytes > (allowed := getattr(self._limits, limit)):
+            raise too_large(limit, allowed)
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -34,6 +34,7 @@ from serve.ray.within import CANNOT_START
 from serve.replies.answerer import RemoteAnswerer
 from serve.replies.deployment import replies_deployment
 from serve.retention import Retention
+from serve.speech.deployment import recordings_deployment
 from serve.storage import DATABASE, Storage
 from serve.telemetry.engine import Telemetry
 from serve.watch import told
@@ -48,9 +49,9 @@ class Api:
     """The deployment that speaks HTTP: no model in it, state on disk."""
 
     def __init__(
-        self, config: AppConfig, emotion: Any, visual: Any, correction: Any, replies: Any, _batches: Any
+        self, config: AppConfig, emotion: Any, visual: Any, correction: Any, replies: Any, *_workers: Any
     ) -> None:
-        # The batches find their work in the database; their handle comes so that Ray starts them with us.
+        # Batches and recordings find their work in the database; their handles come so that Ray starts them with us.
         folder = config.data_folder()
         logs.configure(f"api-{os.getpid()}", folder / "logs", config.log_level)
         self._config = config
@@ -84,19 +85,20 @@ class Api:
             may_call=config.callbacks.hosts,
             telemetry=Telemetry(config.telemetry),
             mender=self._mender,
+            recordings=config.recordings,
         )
 
 
 def build_app(config: AppConfig) -> Any:
-    """The API, its models and its batches as a Ray Serve application, to be run at the prefix /v1; where the process
+    """The API, its models and its workers as a Ray Serve application, to be run at the prefix /v1; where the process
     that listens is the API, what is beside it."""
     options: dict[str, Any] = {"num_cpus": config.api.cpus}
     if config.api.on_head_node:
         options["resources"] = {"node:__internal_head__": 0.001}
     visual, replies = visual_deployment(config).bind(config), replies_deployment(config).bind(config)
-    batches = batches_deployment(config, options)
+    batches, recordings = batches_deployment(config, options), recordings_deployment(config, options)
     if config.is_one_process:
-        return batches.bind(config, None, visual, replies)
+        return batches.bind(config, None, visual, replies, recordings.bind(config, None))
     api: Any = ray_serve.deployment(
         ray_serve.ingress()(Api),
         name="Api",
@@ -111,7 +113,8 @@ def build_app(config: AppConfig) -> Any:
     )
     emotion = emotion_deployment(config).bind(config)
     correction = correction_deployment(config).bind(config)
-    return api.bind(config, emotion, visual, correction, replies, batches.bind(config, emotion))
+    workers = (batches.bind(config, emotion), recordings.bind(config, emotion))
+    return api.bind(config, emotion, visual, correction, replies, *workers)
 
 
 def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready: Ready | None = None) -> int:

@@ -23,7 +23,6 @@ from serve.ray import within
 from serve.ray.processes import none_left_behind
 from serve.ray.sitter import sitter
 from serve.ray.within import CONFIG_VARIABLE, DATABASE_VARIABLE
-from serve.storage import BATCHES
 
 # A path to a socket may have 107 characters; a folder of ours right under /tmp leaves Ray enough of them.
 _ROOT = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
@@ -110,7 +109,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
         **_keys(config),
         ACCESS_VARIABLE: config.door.model_dump_json(),
         METRICS_VARIABLE: str(folder / metrics.FOLDER),
-        SPOOL_VARIABLE: str(folder / BATCHES),
+        SPOOL_VARIABLE: str(folder),
         DRAIN_VARIABLE: str(folder / STOPPING),
         LOGS_VARIABLE: str(folder / "logs"),
         LOG_LEVEL_VARIABLE: config.log_level,

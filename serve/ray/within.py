@@ -109,6 +109,7 @@ def _api(config: AppConfig, may_call: tuple[str, ...]) -> ASGIApp:
         needs_key=Keys.model_validate_json(os.environ.get(KEYS_VARIABLE, "{}")).required,
         telemetry=Telemetry(config.telemetry),
         mender=LocalMender(),
+        recordings=config.recordings,
     )
 
 

@@ -11,8 +11,11 @@ from serve.batches import table as batch_table
 from serve.batches.worker import folder_of
 from serve.config import KeepConfig
 from serve.database.tables import batches as batch_rows
+from serve.database.tables import recordings as recording_rows
 from serve.pictures import table as visual_table
 from serve.retention import Retention
+from serve.speech import table as recordings_table
+from serve.speech.worker import folder_of as folder_of_recordings
 from serve.storage import Storage, StoredChat, StoredMessage
 
 MARK = "an unmistakable marker"
@@ -47,7 +50,7 @@ async def test_chats_pictures_and_logs_end_after_their_last_use(storage: Storage
     forever = Retention(storage, KeepConfig(), lambda: NOW)
     assert set(forever.sweep().values()) == {0}
     sweeper = Retention(storage, KeepConfig(chat_days=7, picture_days=7, batch_days=7), lambda: NOW)
-    assert sweeper.sweep() == {"chats": 1, "visual_dialogs": 1, "batches": 1, "units": 0}
+    assert sweeper.sweep() == {"chats": 1, "visual_dialogs": 1, "batches": 1, "recordings": 0, "units": 0}
     assert [await storage.chat(name) is not None for name in ("old", "young", "used")] == [False, True, True]
     assert await storage.do(lambda db: visual_table.get(db, "asked"), writes=False) is not None
     assert {p.name for p in folder_of(storage).iterdir()} == {batches["fresh"].id, batches["waiting"].id}
@@ -86,3 +89,18 @@ def _dialog(name: str, touched: str) -> visual_table.StoredDialog:
         state=b"",
         touched=touched,
     )
+
+
+async def test_recordings_end_after_their_last_change_with_their_sound(storage: Storage) -> None:
+    kept = {}
+    for name, touched in (("old", OLD), ("young", YOUNG), ("waiting", OLD)):
+        kept[name] = recording = recordings_table.new(f"{name}.wav", 1, model="m", recogniser="r")
+        await storage.do(lambda db, recording=recording: recordings_table.add(db, recording, 9))
+        folder = folder_of_recordings(storage) / recording.id
+        folder.mkdir(parents=True)
+        (folder / "sound.wav").write_text(MARK)
+        state = "queued" if name == "waiting" else "done"
+        told = update(recording_rows).where(recording_rows.c.id == recording.id).values(state=state, touched=touched)
+        await storage.do(lambda db, told=told: db.execute(told))
+    assert Retention(storage, KeepConfig(recording_days=7), lambda: NOW).sweep()["recordings"] == 1
+    assert {p.name for p in folder_of_recordings(storage).iterdir()} == {kept["young"].id, kept["waiting"].id}

@@ -83,7 +83,7 @@ async def test_a_format_is_added_by_one_row(
     make_worker()
     # What is announced was made from the table when the service began; what is done reads it now.
     options = BatchOptions.model_construct(to="shout", input_format="auto", anonymise=False)
-    monkeypatch.setattr("serve.batches.routes._with", lambda *_: options)
+    monkeypatch.setattr("serve.batches.routes.with_fields", lambda *_: options)
     begun = await api.post("/batches", files={"file": ("chat.txt", LOG)}, data={"anonymise": "false"})
     assert (await ended(api, begun.json()["id"]))["error"] is None
     output = await api.get(f"/batches/{begun.json()['id']}/output")

@@ -366,7 +366,7 @@ async def test_a_log_is_in_a_file_before_the_app_sees_it(tmp_path: Path, two: bo
         told = await client.post("/v1/batches", content=b"x" * 3000, headers={"x-rapport-log": "a" * 32})
         counted = await client.post("/v1/batches", content=chunks(1000, 2000), headers={"x-rapport-front": "1"})
     assert told.text == counted.text == "b'' 3000"
-    assert list(tmp_path.glob("uploads/*")) == []
+    assert list(tmp_path.glob("batches/uploads/*")) == []
 
 
 @pytest.mark.parametrize("two", [False, True], ids=["one door", "two doors"])

@@ -13,18 +13,22 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from sqlalchemy import Connection
 
 from serve.batches import table as batch_table
 from serve.config import AppConfig
 from serve.edge.keys import Keys, new_key
 from serve.edge.limits import Limits
 from serve.emotion.choice import Choice
+from serve.speech import table as recordings_table
+from serve.speech.table import StoredPart
 from serve.storage import Storage, StoredChat, StoredMessage
 from tests.serve.conftest import client_of
 
 CHAT = StoredChat(
     id="c" * 32, created="2026-01-01T00:00:00Z", model="emotion/ekman", labels=("joy",), total=0, model_version="m@1"
 )
+RECORDING = recordings_table.new("call.wav", 10, model="emotion/ekman", recogniser="pocketsphinx")
 BATCH = batch_table.new("log.txt", "auto", "jsonl", "emotion/ekman", False, 10)
 OPERATIONS = {
     "/chat/completions": {"post"},
@@ -48,6 +52,14 @@ OPERATIONS = {
     "/telemetry/units": {"get"},
     "/telemetry/units/{unit_id}": {"get", "delete"},
     "/telemetry/units/{unit_id}/samples": {"put"},
+    "/recordings": {"post", "get"},
+    "/recordings/{recording_id}": {"get", "delete"},
+    "/recordings/{recording_id}/envelope": {"get"},
+    "/recordings/{recording_id}/sound": {"get"},
+    "/recordings/{recording_id}/voices/{n}": {"get"},
+    "/recordings/{recording_id}/output": {"get"},
+    "/recordings/{recording_id}/utterances/{n}": {"patch"},
+    "/recordings/{recording_id}/speakers/{n}": {"patch"},
     "/models": {"get"},
     "/labels": {"get"},
     "/limits": {"get"},
@@ -56,6 +68,14 @@ OPERATIONS = {
     "/health/live": {"get"},
     "/health/ready": {"get"},
 }
+
+
+def _add_recording(db: Connection) -> None:
+    """One that is done; of its sound there is nothing."""
+    part = StoredPart(n=0, starts=0.0, ends=1.0, channel=0, speaker=0, text="great")
+    recordings_table.add(db, RECORDING, 1)
+    recordings_table.heard(db, RECORDING.id, [part], seconds=1.0, envelope=bytes(10), names=["Speaker 1"], warnings=())
+    recordings_table.labelled(db, RECORDING, {}, (), "m@1")
 
 
 @pytest.fixture
@@ -73,16 +93,17 @@ async def test_answers_are_as_declared(schema: BaseSchema, storage: Storage, met
     await storage.add_chat(CHAT)
     await storage.append(CHAT, StoredMessage(n=0, speaker="a", text="b"), None, "m@1")
     await storage.do(lambda db: batch_table.add(db, BATCH, 1))
+    await storage.do(_add_recording)
 
     cases = st.one_of(schema[path][method].as_strategy(generation_mode=mode) for mode in GenerationMode)
     # What is a label of this chat, or which label set goes with which model, no document can say.
     # What is a picture or a question, no document can say either.
     choosy = (
-        path in ("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry")
+        path in ("/emotions", "/chats", "/batches", "/recordings", "/visual-dialogs", "/visual-answers", "/telemetry")
         or method == "put"
     )
     choosy |= path == "/chat/completions" or path.endswith("/replies")  # nor which responders there are
-    choosy |= path.endswith("/questions")
+    choosy |= path.endswith(("/questions", "/speakers/{n}", "/utterances/{n}"))  # nor what is a name
 
     @settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck), deadline=None)
     @given(case=cases, there=st.booleans())
@@ -91,6 +112,8 @@ async def test_answers_are_as_declared(schema: BaseSchema, storage: Storage, met
             case.path_parameters = {**case.path_parameters, "chat_id": CHAT.id}
         if there and "batch_id" in path:
             case.path_parameters = {**case.path_parameters, "batch_id": BATCH.id}
+        if there and "recording_id" in path:
+            case.path_parameters = {**case.path_parameters, "recording_id": RECORDING.id}
         excluded = [positive_data_acceptance] if choosy or path.endswith("/output") else []
         if there:
             excluded.append(negative_data_rejection)  # What was wrong may have been the id, and now it is right.

@@ -27,7 +27,7 @@ from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.replies.answerer import LocalAnswerer
 from serve.replies.deployment import Responders
-from serve.storage import BATCHES, Storage
+from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, OPENER, TAGGER
 
 LIMITS = Limits(waiting_requests=8, idle_seconds=1.5, upload_seconds=5)
@@ -46,7 +46,7 @@ class Served:
             labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), self.storage, LIMITS, keys=keys
         )
         self.stopping = folder / "stopping"
-        spool = Spool(folder / BATCHES, LIMITS)
+        spool = Spool(folder, LIMITS)
         access = Access(host="127.0.0.1")
         front = Door(api, LIMITS, spool=spool, front=True, drain=Drain(self.stopping), access=access, keys=keys)
         self._socket = socket.socket()

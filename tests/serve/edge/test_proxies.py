@@ -22,7 +22,7 @@ from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.replies.answerer import LocalAnswerer
 from serve.replies.deployment import Responders
-from serve.storage import BATCHES, Storage
+from serve.storage import Storage
 
 PROXIES = ["10.0.0.0/8", "::1"]
 SECRET = "s" * 32
@@ -118,7 +118,7 @@ async def service(
         app = create_api(
             labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), storage, Limits(), access=access
         )
-        front = Door(app, Limits(), spool=Spool(tmp_path / BATCHES, Limits()), front=True, access=access)
+        front = Door(app, Limits(), spool=Spool(tmp_path, Limits()), front=True, access=access)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://mood.example.org")
         clients.append(client)
         return client

@@ -27,7 +27,7 @@ SIGNED = {"Authorization": f"Bearer {KEY}"}
 EXAMPLES = 10
 """Requests made for each operation, by the document and against it."""
 CHOOSY = (
-    *("/emotions", "/chats", "/batches", "/visual-dialogs", "/visual-answers", "/telemetry"),
+    *("/emotions", "/chats", "/batches", "/recordings", "/visual-dialogs", "/visual-answers", "/telemetry"),
     *("/chat/completions", "/chats/{chat_id}/replies"),
 )
 """What is a label of a chat, a picture, a host that may be called or a responder no document can say."""
@@ -88,7 +88,7 @@ def test_nothing_but_probes_answers_without_the_key(asked: tuple[Served, bool]) 
     with httpx.Client(base_url=f"http://127.0.0.1:{served.port}/v1", timeout=60) as client:
         for operation in operations(served, locked):
             path = operation.path.replace("{n}", "0")
-            for name in ("{chat_id}", "{batch_id}", "{dialog_id}"):
+            for name in ("{chat_id}", "{batch_id}", "{dialog_id}", "{recording_id}"):
                 path = path.replace(name, "0" * 32)
             answer = client.request(operation.method, path)
             assert (answer.status_code == 401) == (locked and operation.path not in PROBES), operation.label

@@ -17,7 +17,6 @@ from serve.edge.door import Door
 from serve.edge.spool import Spool
 from serve.ray import within
 from serve.ray.within import CONFIG_VARIABLE, Within, middlewares, told
-from serve.storage import BATCHES
 from tests.serve.conftest import TAGGER, client_of
 
 SAID = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]}
@@ -29,7 +28,7 @@ async def page(scope: Scope, receive: Receive, send: Send) -> None:
 
 def behind_a_door(config: AppConfig) -> tuple[Within, Door]:
     inside = Within(page, config)
-    return inside, Door(inside, config.limits, front=True, spool=Spool(config.data_folder() / BATCHES, config.limits))
+    return inside, Door(inside, config.limits, front=True, spool=Spool(config.data_folder(), config.limits))
 
 
 async def until_loaded(inside: Within) -> None:
