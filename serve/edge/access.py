@@ -61,6 +61,8 @@ class Access(BaseModel):
         """Refusal 403 where the request is for another host, or from a page that is not ours."""
         if self.host is None:
             return
+        if len(headers.getlist("host")) > 1:
+            raise Refusal(403, "wrong-host", "a request names one host, and this one names several")
         host = headers.get("host", "")
         if host and not self._is_ours(_name_of(host)):
             detail = "this service is not called by that name; the setting access.hosts lists others"

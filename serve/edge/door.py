@@ -24,6 +24,7 @@ from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.answer import Answer
 from serve.edge.compression import Inflater, compressing, inflater_for
 from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain
+from serve.edge.heads import watch
 from serve.edge.keys import KEYS_VARIABLE, OWNER_HEADER, Keys, Pace, expect_scope
 from serve.edge.limits import Limits
 from serve.edge.metrics import METRICS_VARIABLE
@@ -350,6 +351,7 @@ def for_proxy() -> list[Middleware]:
     drain = Drain(Path(stopping) if stopping else None)
     access = Access.model_validate_json(os.environ.get(ACCESS_VARIABLE, "{}"))
     keys = Keys.model_validate_json(os.environ[KEYS_VARIABLE]) if KEYS_VARIABLE in os.environ else None
+    watch(limits, access.proxies)
     return [Middleware(Door, limits=limits, spool=spool, front=True, drain=drain, access=access, keys=keys)]
 
 

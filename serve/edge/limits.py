@@ -58,6 +58,13 @@ class Limits(BaseModel):
     bodies_arriving_per_client: int = Field(default=128, gt=0)
     """The same of one address. One more is 429."""
 
+    head_seconds: float = Field(default=10.0, gt=0)
+    """The head of a request must have come by then, from the connection's beginning; or the server hangs up."""
+
+    heads_arriving_per_client: int = Field(default=128, gt=0)
+    """Connections of one address, none of a trusted proxy, on which no request has come. On one more the server hangs
+    up."""
+
     header_bytes: int = Field(default=12 * 1024, gt=0)
     """The headers of a request together. More is 431; beyond 16,384 the server itself hangs up."""
 

@@ -22,7 +22,7 @@ def believe(scope: Scope, trusted: Sequence[Network]) -> None:
     itself a trusted proxy's.
     """
     headers = MutableHeaders(scope=scope)
-    if trusted and _is_in(str((scope.get("client") or ("",))[0]), trusted):
+    if trusted and is_in(str((scope.get("client") or ("",))[0]), trusted):
         if client := _asker(headers, trusted):
             scope["client"] = (client, 0)
         if (scheme := _last(headers, _PROTO).lower()) in ("http", "https"):
@@ -64,6 +64,7 @@ def _last(headers: Headers, name: str) -> str:
     return ",".join(headers.getlist(name)).rpartition(",")[2].strip()
 
 
-def _is_in(client: str, trusted: Sequence[Network]) -> bool:
+def is_in(client: str, trusted: Sequence[Network]) -> bool:
+    """Whether an address is in one of these networks."""
     address = address_of(client)
     return address is not None and any(address in network for network in trusted)

@@ -49,6 +49,12 @@ def test_a_service_answers_to_its_own_names_only(host: str, private: bool, publi
     assert allowed(Access(), host=host), "in a test or a notebook nobody checks"
 
 
+def test_a_request_names_one_host() -> None:
+    twice = Headers(raw=[(b"host", b"127.0.0.1"), (b"host", b"evil.example")])
+    with pytest.raises(Refusal, match="403 wrong-host"):
+        PRIVATE.check(twice)
+
+
 @pytest.mark.parametrize(
     ("origin", "fine"),
     [

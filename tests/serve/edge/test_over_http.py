@@ -1,5 +1,6 @@
 """Both doors and the API behind them on a real socket: what only a server and bad manners bring to light."""
 
+import contextlib
 import socket
 import statistics
 import threading
@@ -17,6 +18,7 @@ from serve.config import AppConfig
 from serve.edge.access import Access
 from serve.edge.door import Door
 from serve.edge.drain import Drain
+from serve.edge.heads import watched
 from serve.edge.keys import Keys
 from serve.edge.limits import Limits
 from serve.edge.spool import Spool
@@ -30,7 +32,7 @@ from serve.replies.deployment import Responders
 from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, OPENER, TAGGER
 
-LIMITS = Limits(waiting_requests=8, idle_seconds=1.5, upload_seconds=5)
+LIMITS = Limits(waiting_requests=8, idle_seconds=1.5, upload_seconds=5, head_seconds=1.5, heads_arriving_per_client=40)
 TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]}
 
 
@@ -52,7 +54,7 @@ class Served:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(uvicorn.Config(front, log_level="critical", lifespan="off"))
+        self._server = uvicorn.Server(uvicorn.Config(front, log_level="critical", lifespan="off", http=watched(LIMITS)))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         while not self._server.started:
@@ -104,6 +106,35 @@ def test_senders_of_half_a_body_take_nobodys_place_and_are_given_up(served: Serv
     finally:
         for sender in senders:
             sender.close()
+
+
+def test_who_sends_half_a_head_is_hung_up_on_and_who_asks_again_later_is_not(served: Served) -> None:
+    whole = b"GET /v1/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    most = LIMITS.heads_arriving_per_client
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            made = stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            made.settimeout(20)
+            return made
+
+        patient = connect()
+        patient.sendall(whole)
+        assert patient.recv(4096).startswith(b"HTTP/1.1 200")
+        half = [connect() for _ in range(most)]
+        for n, one in enumerate(half):
+            one.sendall(whole[: n % len(whole)])  # of some nothing at all
+        assert connect().recv(4096) == b"", "one more is too many"
+        assert all(one.recv(4096) == b"" for one in half)
+        # What has asked before may be silent for longer, but not in the middle of what it asks then.
+        patient.sendall(whole)
+        assert patient.recv(4096).startswith(b"HTTP/1.1 200")
+        patient.sendall(whole[:20])
+        assert patient.recv(4096) == b""
+        late = connect()
+        late.sendall(whole[:30])
+        late.sendall(whole[30:])
+        assert late.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_probes_are_quick_while_everything_else_is_turned_away(served: Served) -> None:
