@@ -1,7 +1,7 @@
 """The replies that may be said: their texts, what each feels, and where each lies in the towers' space."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,6 +26,8 @@ class Written:
     emotion: str | None
     source: str
     """The corpus it is from."""
+    kinds: tuple[str, ...] = ()
+    """The kinds of message it answers, of `dialog.replies.kinds`."""
 
 
 class ReplyBank:
@@ -40,6 +42,7 @@ class ReplyBank:
         self._int8, self._scales = quantised, scales
         self.vectors = quantised.float() * scales.float()[:, None]
         self._same = [same_text(r.text) for r in replies]
+        self._kinds = {k: torch.tensor([k in r.kinds for r in replies]) for r in replies for k in r.kinds}
 
     @classmethod
     def of(cls, replies: Sequence[Written], vectors: Tensor) -> Self:
@@ -54,11 +57,13 @@ class ReplyBank:
         rows = read_json(folder / TEXTS)
         try:
             tensors = read_file(folder / VECTORS)
-            replies = [Written(str(r[0]), r[1] and str(r[1]), str(r[2])) for r in rows]
+            replies = [Written(str(r[0]), r[1] and str(r[1]), str(r[2]), tuple(map(str, r[3]))) for r in rows]
         except DamagedTensors as error:
             raise CheckpointError(str(error)) from error
         except (TypeError, IndexError, KeyError) as error:
-            raise CheckpointError(f"{folder / TEXTS}: expected [text, emotion, source] rows ({error})") from error
+            raise CheckpointError(
+                f"{folder / TEXTS}: expected [text, emotion, source, kinds] rows ({error})"
+            ) from error
         vectors = one(tensors, "vectors", folder, (len(replies), width))
         return cls(replies, vectors, one(tensors, "scales", folder, (len(replies),)))
 
@@ -66,21 +71,28 @@ class ReplyBank:
         """Writes both files."""
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / VECTORS, {"vectors": self._int8, "scales": self._scales})
-        rows = ",\n".join(json.dumps([r.text, r.emotion, r.source], ensure_ascii=False) for r in self.replies)
+        rows = ",\n".join(
+            json.dumps([r.text, r.emotion, r.source, list(r.kinds)], ensure_ascii=False) for r in self.replies
+        )
         write_aside(folder / TEXTS, lambda path: Path(path).write_text(f"[\n{rows}\n]\n", encoding="utf-8"))
 
     def __len__(self) -> int:
         return len(self.replies)
 
-    def best(self, context: Tensor, said: Collection[str]) -> tuple[int, float]:
-        """The place of the reply nearest a context (D,) and its cosine; none that was said, or says the same.
-
-        (-1, -1.0) where everything was said.
-        """
-        scores = self.vectors @ context
+    def nearest(
+        self, context: Tensor, said: Collection[str], kinds: Collection[str]
+    ) -> Iterator[tuple[Written, float]]:
+        """The replies that answer one of these kinds, the nearest to a context (D,) first, each with its cosine; none
+        that was said, or says the same."""
+        of_kind = torch.zeros(len(self), dtype=torch.bool)
+        for kind in kinds:
+            of_kind |= self._kinds.get(kind, False)
+        scores = (self.vectors @ context).masked_fill(~of_kind, -torch.inf)
         heard = {same_text(text) for text in said}
         for i in (i for i, text in enumerate(self._same) if text in heard):
             scores[self.vectors @ self.vectors[i] > ALIKE] = -torch.inf
             scores[i] = -torch.inf
-        best = int(scores.argmax())
-        return (best, float(scores[best])) if scores[best] > -torch.inf else (-1, -1.0)
+        for i in scores.argsort(descending=True).tolist():
+            if scores[i] == -torch.inf:
+                return
+            yield self.replies[i], float(scores[i])

@@ -1,4 +1,8 @@
-"""The default responder: of the replies people wrote, the one nearest to what was said."""
+"""The default responder: of the replies people wrote, the one nearest to what was said among those that may answer it.
+
+Most of what one says to somebody who tells something answers a thousand other things too. So a reply that asks for more
+is given where it lies near enough, and otherwise the nearest of those that answer every message of that kind.
+"""
 
 import hashlib
 import re
@@ -13,7 +17,8 @@ from torch import Tensor
 from dialog.conversation import Conversation, Utterance
 from dialog.language import unfamiliar
 from dialog.reading.text_vectors import TextReader
-from dialog.replies.bank import TEXTS, VECTORS, ReplyBank
+from dialog.replies.bank import TEXTS, VECTORS, ReplyBank, Written
+from dialog.replies.kinds import ASKS, asks_anew, kinds_of
 from dialog.replies.pairs import messages_of
 from dialog.replies.port import Piece
 from models import checkpoint
@@ -27,6 +32,14 @@ MAX_TOKENS = 48
 """Of one message; what is longer is cut."""
 NOTHING_TO_SAY = ("I don't know what to say to that.", "I don't know what to say to that either, I'm afraid.")
 """What is said where no reply is near, the second where the first was just said."""
+NO_COUNSELLOR = (
+    "I'm a program, and cannot help with that. Please talk to somebody you trust, or call your emergency number."
+)
+"""What is said where a message may speak of self-harm."""
+_LOWER = 0.12
+"""By so much less near may a question lie where no other reply is left."""
+_TOLD = frozenset({"good", "bad", "said"})
+"""The kinds of message that tell something, of which one may ask for more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +48,7 @@ class BuiltInConfig:
 
     towers: TowersConfig
     threshold: float
-    """The least cosine of a context and the reply chosen for it."""
+    """The least cosine of a context and a question that is asked about it."""
     encoder: str = BUILT_IN
 
     def __post_init__(self) -> None:
@@ -89,7 +102,10 @@ class BuiltInResponder:
         said = [u.text for u in conversation.utterances] + list(instead_of)
         text, emotion = self._chosen(conversation.utterances, to_feel, said)
         sure = text is not None
-        if text is None:
+        last_one = conversation.utterances[-1].prediction
+        if last_one is not None and last_one.care:
+            text, emotion, sure = NO_COUNSELLOR, None, False
+        elif text is None:
             text = next((t for t in NOTHING_TO_SAY if t not in said[-2:]), NOTHING_TO_SAY[0])
         *first, last = re.findall(r"\S+\s*", text)
         for word in first:
@@ -102,11 +118,22 @@ class BuiltInResponder:
         last = utterances[-1]
         if not any(c.isalnum() for c in last.text) or unfamiliar([last.text]):
             return None, None
-        place, score = self.bank.best(self.context(utterances, to_feel), said)
-        if score < self.config.threshold:
+        felt, sure = _felt(last)
+        kinds = kinds_of(last.text, felt, sure)
+        if not kinds:
             return None, None
-        reply = self.bank.replies[place]
-        return reply.text, reply.emotion
+        context = self.context(utterances, to_feel)
+        asked = self._asked(context, said, last.text) if kinds & _TOLD else None
+        chosen = asked if asked is not None and asked[1] >= self.config.threshold else None
+        chosen = chosen or next(self.bank.nearest(context, said, kinds), None)
+        if chosen is None and asked is not None and asked[1] >= self.config.threshold - _LOWER:
+            chosen = asked  # all that answers this kind was said
+        return (None, None) if chosen is None else (chosen[0].text, chosen[0].emotion)
+
+    def _asked(self, context: Tensor, said: Collection[str], last: str) -> tuple[Written, float] | None:
+        """The nearest question for something that has not just been told."""
+        found = self.bank.nearest(context, said, {ASKS})
+        return next(((reply, score) for reply, score in found if asks_anew(reply.text, last)), None)
 
     @torch.inference_mode()
     def context(self, utterances: Sequence[Utterance], to_feel: str | None = None) -> Tensor:
@@ -115,7 +142,7 @@ class BuiltInResponder:
         texts = messages_of(utterances[-self.config.towers.n_messages :][::-1])
         messages = stacked([v.sentence for v in self.reader.read(texts)], self.config.towers.n_messages)
         last = utterances[-1]
-        felt = last.prediction.emotion if last.prediction else last.emotion
+        felt, _ = _felt(last)
         emotions = (torch.tensor([self._emotion(e)], device=device) for e in (felt, to_feel))
         return self.towers.context(messages[None].to(device), *emotions)[0].cpu()
 
@@ -123,6 +150,13 @@ class BuiltInResponder:
         """Its place; what is no emotion of the towers' is not known to them."""
         known = self.config.towers.emotions
         return known.index(name) if name in known else len(known)
+
+
+def _felt(message: Utterance) -> tuple[str | None, float | None]:
+    """What it feels, and how probably where a model says so."""
+    if message.prediction is None:
+        return message.emotion, None
+    return message.prediction.emotion, message.prediction.probability
 
 
 def _content_hash(folder: Path) -> str:

@@ -77,6 +77,41 @@ def may_be_said(reply: str, known: Collection[str] | None = None) -> bool:
     return _REFUSED.search(" ".join(words)) is None and _CAPITAL.search(reply) is None
 
 
+_ME = r"i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|us|our|let's"
+_ERRANDS = (
+    r"would you like|would you care|can you|could you|will you|may|shall|anything (?:to drink|else)|something|which "
+    r"one|th(?:is|at) one|these|those|this|take a|try (?:it|that|them)|your (?:name|address|phone|number|order|idea|"
+    r"opinion|new)|how about|what about|why don't|don't you|won't|aren't|haven't|didn't|isn't|want|sell|carry|declare|"
+    r"rent|fill|show|see it|watch\w*|read|listen\w*|saw|seen|kinds?|sorts?|colou?r|looking for|need|borrow|lend|"
+    r"to eat|to go|married|religion|pregnant|serve|park|pay|cost|hungry|drink\w*|smok\w*|kidding|joking|girls?|boys?|"
+    r"blond|weight|dish\w*|ready|both|man|guy|woman|nuts?|crazy|mad|fool\w*|silly|lazy|blame|lie|lying|excuse|"
+    r"with you|heard|know (?:who|about|that|anything)|yet|other|further|particular|size|receipt|smaller|"
+    r"bigger|appointment|change"
+)
+_NO_QUESTION = re.compile(rf"\b(?:{_ME}|{_ERRANDS})\b", re.IGNORECASE)
+_TO_YOU = re.compile(r"\b(?:you|your|yours|you're|you've|yourself)\b", re.IGNORECASE)
+_OF_IT = re.compile(
+    r"(?:how (?:did|was|is|long)|when did|what (?:happened|was|is)|where was|did it|was it|is it)\b", re.I
+)
+MOST_WORDS_ASKED = 14
+
+
+def may_be_asked(reply: str) -> bool:
+    """Whether a reply asks whoever told something for more of it: one question of "you", or of "it", that wants nothing
+    and presupposes no shop, table or film.
+
+    >>> may_be_asked("How long have you been living there?"), may_be_asked("Would you like some tea?")
+    (True, False)
+    """
+    sentences = re.split(r"(?<=[.!?])\s+", reply.strip())
+    last = sentences[-1]
+    if not last.endswith("?") or len(reply.split()) > MOST_WORDS_ASKED or _NO_QUESTION.search(reply):
+        return False
+    if _TO_YOU.search(last):
+        return len(sentences) <= 2
+    return len(sentences) == 1 and _OF_IT.match(last) is not None
+
+
 def as_written(reply: str) -> str:
     """With a capital at the beginning and after a full stop, the word I large, and a mark at the end."""
     reply = re.sub(r"\bi\b", "I", reply)

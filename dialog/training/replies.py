@@ -1,7 +1,7 @@
 """The default responder: two towers over frozen sentence vectors, trained to find the reply that was given."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +15,17 @@ from dialog.corpora import load_corpus
 from dialog.corpora.ekman import in_ekman
 from dialog.labels import LABEL_SETS
 from dialog.reading.text_vectors import TextReader
-from dialog.replies.bank import ReplyBank, Written
+from dialog.replies.bank import TEXTS, ReplyBank, Written
 from dialog.replies.built_in import MAX_TOKENS, BuiltInConfig
-from dialog.replies.fit import as_written, known_words, may_be_said
+from dialog.replies.fit import as_written, known_words, may_be_asked, may_be_said
+from dialog.replies.kinds import ASKS
 from dialog.replies.pairs import Pair, pairs, same_text, tidy
 from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
+from models.catalogue import REPLY, path_of
+from models.checkpoint import read_json
 from models.device import choose_device, mixed_precision
 from models.encoders.text import TextEncoder
 from models.responder.config import TowersConfig
@@ -32,8 +35,8 @@ from models.tensors import read_file, read_note, write_file
 VECTORS = "texts.safetensors"
 LIMITS = """\
 English only. It says again what somebody once said to somebody else: it knows nothing of the world, looks nothing up,
-remembers nothing beyond four messages, and may contradict itself. Its filter is a list of words: what it lets through
-may still offend. It is no counsellor and gives no advice to be relied on."""
+answers no question of fact, remembers nothing beyond four messages, and may contradict itself. Its filter is a list of
+words: what it lets through may still offend. It is no counsellor and gives no advice to be relied on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +58,10 @@ class RepliesRecipe:
     lr: float = 1e-3
     emotion_dropout: float = 0.5
     """How often an emotion is kept from the tower, so that it does without; of each of the two."""
-    refused: float = 0.05
-    """The share of validation's messages to which nothing is near enough: sets the threshold."""
-    n_replies: int = 20_000
+    threshold: float = 0.47
+    """The least cosine of a message and a question that is asked about it: what read best in sixty talks of our own."""
+    n_replies: int = 5_000
+    """At most."""
 
 
 class Rows(NamedTuple):
@@ -86,7 +90,9 @@ def train_replies(
     asked = {c: [p for one in some for p in pairs(one, n)] for c, some in train.items()}
     tried = {c: [p for one in some for p in pairs(one, n)] for c, some in held.items()}
     everything = [*asked.values(), *tried.values()]
+    general = _general()
     texts = list(dict.fromkeys(t for some in everything for p in some for t in (*p.messages, p.reply)))
+    texts = list(dict.fromkeys([*texts, *(written.text for written in general)]))
     vectors = _vectors(texts, out / VECTORS, device, report)
     place = {text: i for i, text in enumerate(texts)}
     emotions = recipe.towers.emotions
@@ -125,12 +131,11 @@ def train_replies(
     best.copy_to(dict(towers.named_parameters()))
     towers.eval()
     scores = {f"{c}_hits_at_1_of_100": hits(towers, rows, vectors, kinds) for c, rows in checked.items()}
-    bank = _bank(recipe, asked, place, vectors, towers, rng)
-    threshold = _threshold(recipe, towers, bank, checked.values(), vectors)
-    config = BuiltInConfig(towers=recipe.towers, threshold=threshold)
+    bank = _bank(recipe, asked, general, place, vectors, towers)
+    config = BuiltInConfig(towers=recipe.towers, threshold=recipe.threshold)
     checkpoint.save(out, towers, config, dtype=torch.float16)
     bank.save(out)
-    scores |= {"threshold": threshold, "n_replies": len(bank), "n_pairs": int(sizes.sum())}
+    scores |= {"threshold": recipe.threshold, "n_replies": len(bank), "n_pairs": int(sizes.sum())}
     write_card(
         out,
         name="reply/built-in",
@@ -222,41 +227,34 @@ def _vectors(texts: Sequence[str], path: Path, device: str | None, report: Calla
     return done
 
 
+def _general() -> list[Written]:
+    """The replies that answer every message of a kind. They were chosen by hand, out of those that the train parts have
+    more than once, and stand in the shipped bank; nobody could say by a rule which they are."""
+    rows = read_json(path_of(REPLY) / TEXTS)
+    found = (Written(text, emotion, source, tuple(kinds)) for text, emotion, source, kinds in rows)
+    return [written for written in found if set(written.kinds) - {ASKS}]
+
+
 def _bank(
     recipe: RepliesRecipe,
     asked: Mapping[str, Sequence[Pair]],
+    general: Sequence[Written],
     place: Mapping[str, int],
     vectors: Tensor,
     towers: ReplyTowers,
-    rng: random.Random,
 ) -> ReplyBank:
-    """What may be said again, each text once, those said by most first and then by chance."""
-    found: dict[str, tuple[Written, int]] = {}
+    """The general replies, then the questions that may be asked of anybody, those asked by most first."""
+    found = {same_text(w.text): (w, place[w.text]) for w in general}
     times: dict[str, int] = {}
     known = known_words(p.reply for p in asked[recipe.well_written])
     for corpus in recipe.said_again:
         for p in asked[corpus]:
             text, same = as_written(tidy(p.reply)), same_text(p.reply)
-            if may_be_said(text, known):
+            if may_be_asked(text) and may_be_said(text, known):
                 times[same] = times.get(same, 0) + 1
-                found.setdefault(same, (Written(text, in_ekman(p.to_feel), corpus), place[p.reply]))
-    keys = sorted(found)
-    rng.shuffle(keys)
-    keys.sort(key=lambda key: -times[key])
-    kept = [found[key] for key in keys[: recipe.n_replies]]
+                found.setdefault(same, (Written(text, in_ekman(p.to_feel), corpus, (ASKS,)), place[p.reply]))
+    few = sorted(found, key=lambda same: (found[same][0] not in general, -times.get(same, 0), same))
+    kept = [found[same] for same in few[: recipe.n_replies]]
     with torch.no_grad():
         replies = towers.reply(vectors[[i for _, i in kept]].float())
     return ReplyBank.of([written for written, _ in kept], F.normalize(replies, dim=-1))
-
-
-def _threshold(
-    recipe: RepliesRecipe, towers: ReplyTowers, bank: ReplyBank, checked: Iterable[Rows], vectors: Tensor
-) -> float:
-    """The cosine that the best reply to that share of validation's messages does not reach."""
-    best = []
-    for rows in checked:
-        unknown = torch.full_like(rows.felt, len(towers.config.emotions))
-        with torch.no_grad():
-            context = towers.context(_gathered(vectors, rows.messages), unknown, unknown)
-            best += [float(s) for some in context.split(512) for s in (some @ bank.vectors.T).amax(1)]
-    return round(float(torch.tensor(best).quantile(recipe.refused)), 4)

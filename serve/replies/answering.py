@@ -201,7 +201,9 @@ def _asked_about(messages: Sequence[ChatMessage]) -> int | None:
 
 def _felt(turn: Turn, prediction: Any) -> Turn:
     """The turn with its predicted emotion, unless it came with one."""
-    return turn if turn.emotion or prediction is None else replace(turn, emotion=prediction["emotion"])
+    if turn.emotion or prediction is None:
+        return turn
+    return replace(turn, emotion=prediction["emotion"], probability=prediction["probability"], care=prediction["care"])
 
 
 def _placed(prediction: dict[str, Any], places: Sequence[int]) -> dict[str, Any]:

@@ -186,8 +186,11 @@ async def _others(answerer: Answerer, wanted: Reply, refused: Sequence[str]) -> 
 
 
 def _turn(message: StoredMessage) -> Turn:
-    felt = message.correction or (message.prediction or {}).get("emotion")
+    found = message.prediction or {}
+    felt = message.correction or found.get("emotion")
+    sure = None if message.correction else found.get("probability")
     if message.reply is not None:
         return Turn(speaker="assistant", text=message.text, emotion=felt)
     # Somebody may be called so, and is no assistant for it.
-    return Turn(speaker="user" if message.speaker in _ROLES else message.speaker, text=message.text, emotion=felt)
+    speaker = "user" if message.speaker in _ROLES else message.speaker
+    return Turn(speaker=speaker, text=message.text, emotion=felt, probability=sure, care=bool(found.get("care")))

@@ -9,7 +9,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Conversation, Prediction, Utterance
+from dialog.labels import SENTIMENT
 from dialog.replies.port import Finish, Piece, Responder, ResponderUnavailable
 from serve.config import AppConfig, imported
 from serve.edge import logs
@@ -24,6 +25,10 @@ class Turn:
     speaker: str
     text: str
     emotion: str | None = None
+    probability: float | None = None
+    """Of the emotion, where a model says so."""
+    care: bool = False
+    """Whether it may speak of self-harm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +82,7 @@ class Responders:
             logs.get().error("responder failed to load", responder=asked.responder, **logs.about(error))
             yield Said(error=f"the responder {asked.responder} cannot be loaded", missing=True)
             return
-        utterances = tuple(Utterance(speaker=t.speaker, text=t.text, emotion=t.emotion) for t in asked.turns)
+        utterances = tuple(map(_utterance, asked.turns))
         said = responder.reply(
             Conversation(id="", utterances=utterances),
             to_feel=asked.to_feel,
@@ -94,6 +99,20 @@ class Responders:
             close = getattr(said, "close", None)
             if close is not None:
                 close()
+
+
+def _utterance(turn: Turn) -> Utterance:
+    found = None
+    if turn.emotion is not None and turn.probability is not None:
+        sentiment = SENTIMENT.get(turn.emotion, "neutral")
+        found = Prediction(
+            emotion=turn.emotion,
+            probability=turn.probability,
+            probabilities={},
+            sentiment=sentiment,
+            care=turn.care,
+        )
+    return Utterance(speaker=turn.speaker, text=turn.text, emotion=turn.emotion, prediction=found)
 
 
 def _said(piece: Piece, version: str) -> Said:

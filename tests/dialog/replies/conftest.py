@@ -11,12 +11,14 @@ from models.responder.config import TowersConfig
 from models.responder.model import ReplyTowers
 
 REPLIES = (
-    ("I hope your dog feels better soon.", "sadness"),
-    ("What a pity about your exam.", "sadness"),
-    ("Rain again, take an umbrella!", "neutral"),
-    ("Coffee would be lovely.", "joy"),
-    ("Sleep well and sweet dreams.", "joy"),
-    ("Your keys are surely on the table.", None),
+    ("Has your dog seen a doctor?", "neutral", ("asks",)),
+    ("Which exam did you sit, and how hard was it?", "neutral", ("asks",)),
+    ("That's a pity.", "sadness", ("bad",)),
+    ("How sad for you.", "sadness", ("bad",)),
+    ("That's wonderful!", "joy", ("good",)),
+    ("Tell me more.", "neutral", ("said", "good", "bad")),
+    ("Well, it depends.", None, ("asked",)),
+    ("You're welcome.", "joy", ("thanks",)),
 )
 
 
@@ -27,7 +29,7 @@ def responder() -> BuiltInResponder:
     towers = ReplyTowers(config.towers).eval()
     towers.start_at(torch.eye(384))
     reader = TextReader(TextEncoder.load(device="cpu"), max_tokens=MAX_TOKENS)
-    written = [Written(text, emotion, "made up") for text, emotion in REPLIES]
+    written = [Written(text, emotion, "made up", kinds) for text, emotion, kinds in REPLIES]
     with torch.no_grad():
         vectors = towers.reply(torch.stack([v.sentence for v in reader.read([w.text for w in written])]))
     return BuiltInResponder("made-up", "made-up@1", config, reader, towers, ReplyBank.of(written, vectors))

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import Conversation, Prediction, Utterance
 from dialog.replies.bank import ReplyBank
-from dialog.replies.built_in import NOTHING_TO_SAY, BuiltInResponder
+from dialog.replies.built_in import NO_COUNSELLOR, NOTHING_TO_SAY, BuiltInResponder
 from dialog.replies.port import whole
 from models import checkpoint
 
@@ -13,33 +13,65 @@ def talk(*texts: str) -> Conversation:
     return Conversation(id="t", utterances=tuple(Utterance(speaker=people[i % 2], text=t) for i, t in enumerate(texts)))
 
 
-def test_the_nearest_reply_is_said_with_its_emotion(responder):
-    said = whole(responder.reply(talk("My dog is ill and feels bad.")))
+def told(text: str, emotion: str, probability: float = 0.9, care: bool = False) -> Conversation:
+    found = Prediction(emotion=emotion, probability=probability, probabilities={}, sentiment="", care=care)
+    return Conversation(id="t", utterances=(Utterance(speaker="Ann", text=text, prediction=found),))
+
+
+def test_a_question_that_lies_near_is_asked(responder):
+    said = whole(responder.reply(talk("My dog is so very ill.")))
     assert (said.text, said.emotion, said.finish, said.sure) == (
-        "I hope your dog feels better soon.",
-        "sadness",
+        "Has your dog seen a doctor?",
+        "neutral",
         "stop",
         True,
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "emotion", "probability", "allowed"),
+    [
+        ("It broke into a thousand pieces.", "sadness", 0.9, {"That's a pity.", "How sad for you.", "Tell me more."}),
+        ("We did it at last!", "joy", 0.9, {"That's wonderful!", "Tell me more."}),
+        ("The shop opens at nine.", "neutral", 0.9, {"Tell me more."}),
+        ("Thanks a lot.", "joy", 0.9, {"You're welcome."}),
+        ("Should they wait?", "fear", 0.9, {"Well, it depends."}),
+    ],
+)
+def test_where_none_lies_near_the_reply_is_one_that_answers_such_messages(
+    responder, text, emotion, probability, allowed
+):
+    assert whole(responder.reply(told(text, emotion, probability))).text in allowed
+
+
+@pytest.mark.parametrize("text", ["Where is the station?", "What is your favourite film?", "How was your weekend?"])
+def test_what_asks_for_a_fact_or_a_life_gets_no_made_up_answer(responder, text):
+    assert whole(responder.reply(told(text, "neutral"))).sure is False
+
+
+def test_where_a_message_may_speak_of_self_harm_no_platitude_is_said(responder):
+    said = whole(responder.reply(told("I want to end it.", "sadness", care=True)))
+    assert (said.text, said.sure) == (NO_COUNSELLOR, False)
+
+
 def test_a_reply_comes_word_by_word_and_only_the_last_piece_ends_it(responder):
-    pieces = list(responder.reply(talk("I failed my exam.")))
-    assert len(pieces) == 6
-    assert [p.finish for p in pieces] == [None] * 5 + ["stop"]
-    assert "".join(p.text for p in pieces) == "What a pity about your exam."
+    pieces = list(responder.reply(told("It broke.", "sadness")))
+    assert len(pieces) in (3, 4)
+    assert [p.finish for p in pieces] == [None] * (len(pieces) - 1) + ["stop"]
 
 
 def test_no_reply_comes_twice_in_a_dialogue_nor_one_that_will_not_do(responder):
-    first = whole(responder.reply(talk("My dog is ill."))).text
-    again = whole(responder.reply(talk("My dog is ill.", first.upper(), "My dog is ill."))).text
-    instead = whole(responder.reply(talk("My dog is ill."), instead_of=[first])).text
-    assert first not in (again, instead)
+    said: list[str] = []
+    while (reply := whole(responder.reply(told("It broke.", "sadness"), instead_of=said))).sure:
+        said.append(reply.text)
+    assert len(said) == len(set(said)) >= 3
+    heard = whole(responder.reply(talk("My dog is so ill.", "has your dog seen a DOCTOR", "My dog is so ill.")))
+    assert heard.text != "Has your dog seen a doctor?"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["xqzt 0x3f [[ ]] ;;", "...", "🙂", "Ich habe heute meinen Hund zum Arzt gebracht und bin sehr traurig"],
+    ["...", "🙂", "Ich habe heute meinen Hund zum Arzt gebracht und bin sehr traurig"],
 )
 def test_where_nothing_is_near_it_says_so(responder, text):
     said = whole(responder.reply(talk(text)))
@@ -77,7 +109,7 @@ def test_a_saved_responder_answers_as_before(responder, tmp_path):
 def test_a_bank_that_does_not_fit_its_texts_is_refused(responder, tmp_path):
     checkpoint.save(tmp_path / "m", responder.towers, responder.config)
     responder.bank.save(tmp_path / "m")
-    (tmp_path / "m" / "replies.json").write_text('[["Hello.", null, "nobody"]]')
+    (tmp_path / "m" / "replies.json").write_text('[["Hello.", null, "nobody", []]]')
     with pytest.raises(checkpoint.CheckpointError, match="vectors"):
         BuiltInResponder.load(tmp_path / "m", device="cpu")
     (tmp_path / "m" / "replies.json").write_text('[{"text": 1}]')

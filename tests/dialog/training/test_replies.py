@@ -19,7 +19,7 @@ RECIPE = RepliesRecipe(
     towers=TowersConfig(emotions=LABEL_SETS["ekman"], d_text=32, d_hidden=32, d_out=16),
     batch=32,
     epochs=2,
-    n_replies=10,
+    n_replies=200,
 )
 
 
@@ -29,7 +29,7 @@ def data(tmp_path_factory):
     folder.mkdir()
     for split, n in (("train", 270), ("validation", 60)):
         chats = made_up_chats(n, seed=n)
-        kind = Utterance(speaker="Q", text="That sounds really lovely .", emotion="happiness")
+        kind = Utterance(speaker="Q", text="That sounds really lovely , did you like it ?", emotion="happiness")
         rows = [
             Conversation(id=c.id, utterances=(*(replace(u, emotion="sadness") for u in c.utterances), kind)).to_dict()
             for c in chats
@@ -49,8 +49,11 @@ def test_a_trained_responder_answers_with_what_was_said_and_is_measured(data, tr
     assert (trained / "card.md").is_file()
     assert not (trained / "texts.safetensors").exists()
     responder = BuiltInResponder.load(trained, device="cpu")
-    assert 1 <= len(responder.bank) <= 10
-    assert ("That sounds really lovely.", "joy") in [(r.text, r.emotion) for r in responder.bank.replies]
+    assert 100 <= len(responder.bank) <= 200
+    assert "Tell me more." in [r.text for r in responder.bank.replies], "those chosen by hand are there too"
+    assert ("That sounds really lovely, did you like it?", "joy", ("asks",)) in [
+        (r.text, r.emotion, r.kinds) for r in responder.bank.replies
+    ]
     assert whole(responder.reply(Conversation(id="t", utterances=(Utterance(speaker="A", text="hello you"),)))).text
 
     told = evaluate_reply([data / "dailydialog" / "train.jsonl"], trained, device="cpu")
