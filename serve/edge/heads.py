@@ -5,8 +5,7 @@ head on each of many connections would hold all of them for ever.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from uvicorn.protocols.http import auto
@@ -19,8 +18,8 @@ from serve.edge.proxies import Network, is_in
 
 def watched(limits: Limits, proxies: Sequence[Network] = ()) -> type[HttpToolsProtocol]:
     """uvicorn's protocol with those limits. What comes from `proxies` is many clients', and is not counted."""
-    at_it: Counter[str] = Counter()
-    """Connections of an address from which no whole head has come yet."""
+    at_it: dict[str, dict[HttpToolsProtocol, Callable[[str], None]]] = {}
+    """Of each address the connections on which no whole head has come yet, the oldest first, and what ends each."""
 
     class Watched(HttpToolsProtocol):
         _timer: asyncio.TimerHandle | None = None
@@ -48,17 +47,18 @@ def watched(limits: Limits, proxies: Sequence[Network] = ()) -> type[HttpToolsPr
         def _begin(self) -> None:
             if self._timer is not None or self.transport.is_closing():
                 return
-            if at_it[self._address] >= limits.heads_arriving_per_client and not is_in(self._address, proxies):
-                self._give_up("heads_arriving_per_client")
-                return
-            at_it[self._address] += 1
+            mine = at_it.setdefault(self._address, {})
+            mine[self] = self._give_up
             self._timer = self.loop.call_later(limits.head_seconds, self._give_up, "head_seconds")
+            if len(mine) > limits.heads_arriving_per_client and not is_in(self._address, proxies):
+                # Whoever has taken longest: an honest sender, who has the whole of it ready, is never he.
+                next(iter(mine.values()))("heads_arriving_per_client")
 
         def _end(self) -> None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-                at_it[self._address] -= 1
+                del at_it[self._address][self]
                 if not at_it[self._address]:
                     del at_it[self._address]
 

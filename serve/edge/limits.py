@@ -63,7 +63,7 @@ class Limits(BaseModel):
 
     heads_arriving_per_client: int = Field(default=128, gt=0)
     """Connections of one address, none of a trusted proxy, on which no request has come. On one more the server hangs
-    up."""
+    up on the oldest of them."""
 
     header_bytes: int = Field(default=12 * 1024, gt=0)
     """The headers of a request together. More is 431; beyond 16,384 the server itself hangs up."""
