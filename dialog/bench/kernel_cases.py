@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -15,10 +15,13 @@ from kernels.attention import Pattern, Structure, attention
 from kernels.backend import Backend
 from kernels.crf import linear_chain, log_partition, skip_chain, viterbi
 from kernels.gla import gated_linear_attention, value_gated_attention
+from kernels.landmark import Blocks, landmark_attention
+from kernels.neural_memory import Fast, Gates, Rule, Squared, neural_memory
 from kernels.prefix_softmax import prefix_softmax
 from kernels.rat import chunk_attention, chunk_scan
 from kernels.rnn import dialog_gru, link, no_turns
 from kernels.scan import linear_scan
+from kernels.taps import taps
 from kernels.taylor import n_features, taylor_attention
 
 Run = Callable[..., Any]
@@ -38,6 +41,8 @@ class Case:
     """Least traffic of a forward pass: every input read and every output written once."""
     flops: float
     """Of a forward pass, as the op's own chunked form does them."""
+    beside: Mapping[str, Run] = field(default_factory=dict)
+    """On a CPU, in the reference's place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +78,7 @@ def cases(size: Size) -> Iterator[Case]:
     yield from _attention(size)
     yield from _recurrences(size)
     yield from _rat(size)
+    yield from _memories(size)
     yield from _dialogues(size)
 
 
@@ -237,6 +243,58 @@ def _rat(s: Size) -> Iterator[Case]:
         n_bytes=s.numbers * element * (4.0 + 2.0 / size),
         flops=4.0 * s.numbers * s.T / size / 2,
     )
+
+
+def _memories(s: Size) -> Iterator[Case]:
+    """What reads in blocks, what learns as it reads, and what hears a few frames back."""
+    q, k, v = s.heads(3)
+    block, chunk = min(32, s.T), min(16, s.T)
+    marks, place = s.randn(s.B, s.H, s.T, s.T // block), torch.arange(s.T, device=s.device).expand(s.B, -1)
+    element = q.element_size()
+    yield Case(
+        name=f"landmark attention, blocks of {block}",
+        shape=s.shape,
+        inputs=(q, k, v, marks),
+        ours=lambda backend: (
+            lambda q, k, v, marks: landmark_attention(q, k, v, marks, place, Blocks(block), backend=backend)
+        ),
+        peers={},
+        n_bytes=4.0 * s.numbers * element + marks.numel() * element,
+        flops=2.0 * s.numbers * s.T,
+    )
+    first = [torch.randn(s.B, s.H, s.K, s.K, device=s.device) * s.K**-0.5 for _ in range(2)]
+    zeros, start = (torch.zeros_like(w) for w in first), torch.zeros(s.B, dtype=torch.long, device=s.device)
+    memory = Fast((first[0], first[1]), tuple(zeros), (first[0], first[1]), start)
+    gates = Gates(*(-torch.rand(s.B, s.H, s.T, device=s.device) / 16 for _ in range(3)))
+    gates = gates._replace(step=-gates.step)
+    rule = Rule(error=Squared(), chunk=chunk)
+    yield Case(
+        name=f"neural memory of two layers, chunks of {chunk}",
+        shape=s.shape,
+        inputs=(q, k, v),
+        # The gates go in the state's dtype, and the state in the inputs' or wider.
+        ours=lambda backend: lambda q, k, v: neural_memory(q, k, v, gates, _as(memory, q), rule, backend=backend)[0],
+        peers={},
+        n_bytes=4.0 * s.numbers * element,
+        flops=s.numbers * (20.0 * s.K + 8.0 * chunk),
+    )
+    width, n_taps = s.H * s.K, 5
+    frames = s.randn(s.B, s.T, width)
+    yield Case(
+        name="dilated taps",
+        shape=f"B={s.B} T={s.T} D={width} taps={n_taps} dilation=2 {str(s.dtype).removeprefix('torch.')}",
+        inputs=(frames, s.randn(width, n_taps)),
+        ours=lambda backend: lambda u, w: taps(u, w, 2, backend=backend),
+        peers={"cuDNN": lambda u, w: F.conv1d(u.mT, w[:, None], dilation=2, groups=len(w)).mT},
+        n_bytes=2.0 * frames.numel() * element,
+        flops=2.0 * n_taps * frames.numel(),
+    )
+
+
+def _as(memory: Fast, x: Tensor) -> Fast:
+    wide = torch.promote_types(x.dtype, torch.float32)
+    weights, momentum, anchor = (tuple(z.to(wide) for z in part) for part in memory[:3])
+    return Fast(weights, momentum, anchor, memory.phase)
 
 
 def _dialogues(s: Size) -> Iterator[Case]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dialog.bench.kernel_cases import Case, Run, Size, cases
+from dialog.bench.kernel_peers import cases_beside_pytorch
 from dialog.bench.timing import suite
 from models.device import Where, choose_device
 
@@ -23,7 +24,8 @@ CEILINGS = {
 def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Size | None = None) -> dict[str, Any]:
     """The object of `rapport bench kernels --json`.
 
-    One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes. On a GPU
+    One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes; windows,
+    sigmoid and a gate a head also stand beside what PyTorch itself offers, at three lengths. On a GPU
     ours is the Triton kernel and the peer the quickest of: the PyTorch version under torch.compile, and the public
     kernels there are (SDPA, FlexAttention, cuDNN, flash-linear-attention where it is installed). Rows there carry
     bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.
@@ -35,10 +37,12 @@ def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Siz
         on_gpu = Size(B=4, H=16, T=4096, K=64, dtype=torch.bfloat16, device=where)
         size = on_gpu if where.type == "cuda" else Size(B=1, H=4, T=256, K=32, dtype=torch.float32, device=where)
     rows: list[dict[str, Any]] = []
-    for case in cases(size):
+    beside = cases_beside_pytorch(size) if where.type == "cpu" else ()
+    for case in (*cases(size), *beside):
         if only in case.name:
             rows += _rows(case, where, repeats)
-    return suite("kernels", rows, where=where)
+    clock = {"clock": "processor seconds"} if where.type == "cpu" else {}
+    return suite("kernels", rows, where=where, **clock)
 
 
 def _rows(case: Case, device: torch.device, repeats: int) -> list[dict[str, Any]]:
@@ -62,7 +66,7 @@ def _compare(case: Case, forward: bool, device: torch.device, repeats: int) -> d
     if on_gpu:
         peers = dict(case.peers) | {"torch.compile": torch.compile(case.ours("torch"))}
     else:
-        peers = {"the reference": case.ours("reference")}
+        peers = dict(case.beside) or {"the reference": case.ours("reference")}
     runs = [_pass(run, case.inputs, forward) for run in (ours, *peers.values())]
     seconds, *others = _medians(runs, repeats, device)
     quickest = min(range(len(others)), key=others.__getitem__)
@@ -104,25 +108,27 @@ def _pass(run: Run, inputs: Sequence[Tensor], forward: bool) -> Callable[[], Non
 
 
 def _medians(runs: Sequence[Callable[[], None]], repeats: int, device: torch.device) -> list[float]:
-    """Median seconds of each. They take turns; on a GPU each turn is as many calls as fill a hundredth of a second."""
+    """Median seconds of each, a processor's own on a CPU. They take turns; on a GPU each turn is as many calls as fill
+    a hundredth of a second."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     calls = []
     for run in runs:
         run()
         _wait(device)
-        start = time.perf_counter()
+        start = clock()
         run()
         _wait(device)
-        once = time.perf_counter() - start
+        once = clock() - start
         calls.append(max(1, min(1000, int(0.01 / max(once, 1e-6)))) if device.type == "cuda" else 1)
     taken: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats):
         for run, n, seconds in zip(runs, calls, taken, strict=True):
             _wait(device)
-            start = time.perf_counter()
+            start = clock()
             for _ in range(n):
                 run()
             _wait(device)
-            seconds.append((time.perf_counter() - start) / n)
+            seconds.append((clock() - start) / n)
     return [sorted(seconds)[repeats // 2] for seconds in taken]
 
 

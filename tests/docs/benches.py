@@ -92,7 +92,7 @@ def pointers() -> str:
 
 def mixers() -> str:
     """A row for each mixer and each variant the sheet has: recall, state, and costs beside SDPA's."""
-    costs = {(row["mixer"], row["T"]): row for row in run_of("mixers")["rows"]}
+    costs = {(row["mixer"], row["T"]): row for row in run_of("mixers")["rows"] if "T" in row}
     recalls = {(row["variant"], row["tier"]): row for row in run_of("recall")["rows"]}
     order = dict.fromkeys((row["mixer"], row["variant"]) for row in run_of("recall")["rows"])
     order |= dict.fromkeys((name, name) for name in MIXERS if name not in {mixer for mixer, _ in order})
@@ -115,6 +115,71 @@ def mixers() -> str:
     return table(head, rows) + "\n\n" + made_by(["recall", "mixers"])
 
 
+def growth() -> str:
+    """A row for each mixer: how its costs at 16 times the tokens are to those of 256, and what its state weighs."""
+    rows: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in run_of("mixers")["rows"]:
+        if "T" in row:
+            rows.setdefault(row["mixer"], {})[row["T"]] = row
+    cells = []
+    for name in MIXERS:
+        by_length = rows.get(name, {})
+        first, line = by_length.get(256, {}), [name]
+        for key in ("forward_seconds", "seconds", "step_seconds", "kept_bytes"):
+            found = [by_length.get(T, {}).get(key) for T in (1024, 4096, 16384)]
+            line.append(" / ".join(_short(value / first[key]) for value in found if value and first.get(key)))
+        cells.append(line)
+    head = ["mixer", *(f"{what} T=1k/4k/16k to 256" for what in ("forward", "training", "a step", "kept"))]
+    return table(head, cells) + "\n\n" + made_by(["mixers"])
+
+
+def decoding() -> str:
+    """A row for each mixer led far into a text: bytes of state, and tokens a second to those at 1,024."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in run_of("mixers")["rows"]:
+        if "position" in row:
+            found.setdefault(row["mixer"], {})[row["position"]] = row
+    cells = []
+    for name, by_position in sorted(found.items()):
+        places = [by_position.get(position) for position in (1024, 16384, 65536)]
+        pace = [p["tokens_per_second"] / by_position[1024]["tokens_per_second"] if p else None for p in places[1:]]
+        sizes = (f"{p['state_bytes']:,}" if p else "" for p in places)
+        cells.append([name, *sizes, *(ratio(value) for value in pace)])
+    head = ["mixer", "state bytes at 1k", "16k", "64k", "tokens a second at 16k, of those at 1k", "64k"]
+    return table(head, cells) + "\n\n" + made_by(["mixers"])
+
+
+def needle() -> str:
+    """A row for each mixer trained on 64 tokens: per cent found in up to sixteen times as many."""
+    cells = []
+    for row in run_of("mixers")["rows"]:
+        if row.get("tier") == "needle":
+            cells.append([row["variant"], *(f"{value:.1f}" for value in row["by_task"].values())])
+    return table(["mixer", "T=64", "128", "256", "1,024"], cells) + "\n\n" + made_by(["mixers"])
+
+
+def instructions() -> str:
+    """A row for each kernel compiled for sm_90: its first case in `tests/kernels/hopper.py`, in both precisions."""
+    told = json.loads((RUNS.parent / "hopper.json").read_text(encoding="utf-8"))
+    rows = [
+        [row["op"], row["dtype"], row["kernel"].strip("_").removesuffix("_kernel")]
+        + [f"{row[key]:,}" for key in ("instructions", "in_a_loop", "registers", "stack", "shared")]
+        for row in told["rows"]
+    ]
+    head = [
+        "op",
+        "dtype",
+        "kernel",
+        "instructions",
+        "in the longest inner loop",
+        "registers",
+        "bytes spilled",
+        "shared",
+    ]
+    made = f"* `python tests/kernels/hopper.py --counts FILE`, Triton {told['triton']}, {told['date']}."
+    return table(head, rows) + "\n\n" + made
+
+
 def feedforward() -> str:
     """A row for each kind of feed-forward, at equal parameters."""
     rows = []
@@ -127,12 +192,12 @@ def feedforward() -> str:
 
 def kernels() -> str:
     """A row for each op: forward, and forward and backward."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for row in run_of("kernels")["rows"]:
         op, _, which = row["name"].rpartition(", forward")
-        found.setdefault(op, {})[which] = ratio(row.get("ratio")) or row.get("error", "")
-    rows = [[op, both.get("", ""), both.get(" and backward", "")] for op, both in found.items()]
-    return table(["op", "forward", "forward and backward"], rows) + "\n\n" + made_by(["kernels"])
+        found.setdefault((op, row.get("peer", "")), {})[which] = ratio(row.get("ratio")) or row.get("error", "")
+    rows = [[op, peer, both.get("", ""), both.get(" and backward", "")] for (op, peer), both in found.items()]
+    return table(["op", "beside", "forward", "forward and backward"], rows) + "\n\n" + made_by(["kernels"])
 
 
 def _overload() -> str:

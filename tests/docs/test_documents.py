@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 
@@ -12,6 +13,7 @@ from serve.config import AppConfig
 from tests.docs.benches import RUNS, run_of
 from tests.docs.blocks import PARTS, ROOT, documents, filled, parts_of
 from tests.docs.configuration import described
+from tests.docs.plots import DRAWINGS
 from tests.docs.summary import all_rows
 from ui.commands.main import COMMANDS
 
@@ -25,6 +27,13 @@ _NAMED = re.compile(r"^(?:class )?(\w+)(?=[(:]| = )", re.MULTILINE)
 def test_a_table_is_what_would_be_generated(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text == filled(text), "run `make docs`"
+
+
+@pytest.mark.parametrize("path", DRAWINGS, ids=lambda path: path.stem)
+def test_a_drawing_is_what_would_be_drawn(path: Path) -> None:
+    drawn = path.read_text(encoding="utf-8")
+    assert drawn == DRAWINGS[path](), "run `make docs`"
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
 
 
 def test_every_table_stands_in_one_document() -> None:

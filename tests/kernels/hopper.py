@@ -2,9 +2,11 @@
 
 Run as a program, without the interpreter: it calls the ops' triton_kernel modules on CPU tensors while each launch is
 replaced by compiling the kernel for exactly those arguments, down to machine code. What is printed for each is what
-the assembler says: registers a thread, bytes spilled, bytes of shared memory.
+the assembler says: registers a thread, bytes spilled, bytes of shared memory; and how many instructions there are, in
+all and in the longest loop that holds no other. With `--counts FILE` these are kept as well, of each op's first case.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -30,6 +32,7 @@ TYPES = {
 LAUNCH = ("num_warps", "num_stages", "num_ctas", "maxnreg")
 
 compiled: dict[str, str] = {}
+counts: list[dict[str, Any]] = []
 
 
 def compile_instead(self: Any, *args: Any, grid: Any = None, warmup: bool = False, **named: Any) -> None:
@@ -49,8 +52,9 @@ def compile_instead(self: Any, *args: Any, grid: Any = None, warmup: bool = Fals
     key = f"{self.fn.__module__}.{self.fn.__name__} {signature} {constants} {options}"
     if key not in compiled:
         made = triton.compile(ASTSource(self, signature, constants, attributes), target=HOPPER, options=options)
-        shared = made.metadata.shared
-        compiled[key] = f"{self.fn.__name__}: shared {shared}, {_resources(made.asm['cubin'])}"
+        shared, found = made.metadata.shared, _resources(made.asm["cubin"])
+        compiled[key] = ", ".join([f"{self.fn.__name__}: shared {shared}", *(f"{k} {n}" for k, n in found.items())])
+        counts.append({"kernel": self.fn.__name__, "shared": shared, **found})
         print(compiled[key], flush=True)
         if shared > SHARED_MEMORY:
             sys.exit(
@@ -70,18 +74,37 @@ def _type(value: Any) -> str:
     return "fp32"
 
 
-def _resources(cubin: bytes) -> str:
-    """Registers and stack bytes, where cuobjdump came with Triton."""
+def _resources(cubin: bytes) -> dict[str, int]:
+    """Registers, stack bytes and instructions, where cuobjdump came with Triton."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     if not (tool.exists() or shutil.which("cuobjdump")):
-        return "resources unknown"
+        return {}
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        command = [str(tool if tool.exists() else "cuobjdump"), "-res-usage", file.name]
-        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = re.search(r"REG:(\d+) STACK:(\d+)", text)
-    return f"registers {found[1]}, stack {found[2]}" if found else "resources unknown"
+        usage, code = (
+            subprocess.run(
+                [str(tool if tool.exists() else "cuobjdump"), what, file.name],
+                capture_output=True, text=True, check=False,
+            ).stdout
+            for what in ("-res-usage", "-sass")
+        )  # fmt: skip
+    found = re.search(r"REG:(\d+) STACK:(\d+)", usage)
+    numbers = {"registers": int(found[1]), "stack": int(found[2])} if found else {}
+    return numbers | instructions(code)
+
+
+def instructions(code: str) -> dict[str, int]:
+    """Of machine code as cuobjdump prints it: all instructions, and those of the longest loop without a loop in it."""
+    lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.+?);", code)
+    places = [int(place, 16) for place, _ in lines]
+    jumps = [
+        (place, re.search(r"\bBRA\b.*?0x([0-9a-f]+)", said)) for place, (_, said) in zip(places, lines, strict=True)
+    ]
+    loops = [(int(to[1], 16), place) for place, to in jumps if to and int(to[1], 16) < place]
+    inner = [(a, b) for a, b in loops if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in loops)]
+    sizes = [sum(a <= place <= b for place in places) for a, b in inner]
+    return {"instructions": len(lines), "in_a_loop": max(sizes, default=0)} if lines else {}
 
 
 def randn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -239,8 +262,20 @@ if __name__ == "__main__":
     JITFunction.run = compile_instead
     # What looks at the device to choose its blocks is to choose those it would on the GPU.
     torch.Tensor.is_cuda = property(lambda self: True)  # type: ignore[assignment, misc]
-    for name in sys.argv[1:] or OPS:
+    names = sys.argv[1:]
+    file = Path(names.pop(1)) if names[:1] == ["--counts"] else None
+    names = names[1:] if file else names
+    kept = []
+    for name in names or OPS:
         for dtype in (torch.bfloat16, torch.float32):
             for output in OPS[name](dtype):
                 output.float().sum().backward()
+                if file:
+                    break
+            kept += [{"op": name, "dtype": str(dtype).removeprefix("torch."), **row} for row in counts]
+            counts.clear()
+            if file:
+                file.write_text(
+                    json.dumps({"triton": triton.__version__, "rows": kept}, indent=2) + "\n", encoding="utf-8"
+                )
     print(f"{len(compiled)} kernels compiled")

@@ -10,6 +10,7 @@ import torch
 
 from dialog.bench import SUITES, kernels, mixers, recall
 from dialog.bench.kernel_cases import Case, Size, cases
+from dialog.bench.kernel_peers import cases_beside_pytorch
 from dialog.evaluation.recall import TIERS, Task, Tier, recall_model
 from kernels.backend import Backend
 
@@ -63,18 +64,21 @@ def test_the_kernels_suite_measures_every_op_forwards_and_backwards() -> None:
     for case in cases(SMALL):
         assert f"{case.name}, forward" in names
     assert sum("forward and backward" in name for name in names) >= 11
+    beside = {"SDPA with the same mask", "plain scores", "plain chunks"}
+    assert {row["peer"] for row in answer["rows"]} == {"the reference", *beside}
     for row in answer["rows"]:
         assert "error" not in row, row
-        assert row["peer"] == "the reference"
         assert row["ratio"] == pytest.approx(row["seconds"] / row["peer_seconds"])
 
 
-@pytest.mark.parametrize("case", list(cases(SMALL)), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*cases(SMALL), *cases_beside_pytorch(SMALL)], ids=lambda case: case.name)
 def test_what_is_timed_computes_the_same(case: Case) -> None:
     # Float32 rounds differently from processor to processor; what is asked is that both mean the same.
     exact = [x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x for x in case.inputs]
     ours, peers = case.ours("torch")(*exact), case.ours("reference")(*exact)
     torch.testing.assert_close(ours, peers, rtol=1e-9, atol=1e-9)
+    for peer in case.beside.values():
+        torch.testing.assert_close(peer(*exact), ours, rtol=1e-9, atol=1e-9)
 
 
 def test_what_cannot_run_is_a_row_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
