@@ -1,7 +1,7 @@
 """What the frozen encoders make of every picture and text of a training run, made once and kept on disk."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from dialog.corpora.pictures import read_pictures
+from dialog.pictures.parts import D_PART, with_parts
 from dialog.reading.seeing import Encoding, PictureRegions, see
 from dialog.reading.text_vectors import TextReader, TextVectors
 from models.device import device_of, mixed_precision
 from models.tensors import read_file, read_note, write_file
 
-PICTURES, TEXTS = "pictures.safetensors", "texts.safetensors"
+PICTURES, PARTS, TEXTS = "pictures.safetensors", "parts.safetensors", "texts.safetensors"
 BATCH = 64
 Key = tuple[str, str]
 """Collection and picture."""
@@ -37,25 +38,25 @@ class Bank:
         self, data: Path, keys: Iterable[Key], eyes: Encoding, report: Callable[[int, int], None] | None = None
     ) -> None:
         """Adds the pictures that are not there yet. ValueError names one that is nowhere in the data."""
-        wanted = dict[str, set[str]]()
-        for collection, image in keys:
-            if (collection, image) not in self.pictures:
-                wanted.setdefault(collection, set()).add(image)
-        n, done = sum(map(len, wanted.values())), 0
-        for collection, images in wanted.items():
-            waiting = list[tuple[Key, Image.Image]]()
-            for key, content in read_pictures(data, collection):
-                if key in images:
-                    images.discard(key)
-                    waiting.append(((collection, key), Image.open(io.BytesIO(content)).convert("RGB")))
-                    done += 1
-                if len(waiting) == BATCH:
-                    self._encode(waiting, eyes)
-                    if report:
-                        report(done, n)
-            self._encode(waiting, eyes)
-            if images:
-                raise ValueError(f"{len(images)} pictures of {collection} are missing, {sorted(images)[0]} among them")
+        wanted = [key for key in dict.fromkeys(keys) if key not in self.pictures]
+        done, waiting = 0, list[tuple[Key, Image.Image]]()
+        for found in _opened(data, wanted):
+            if waiting and (len(waiting) == BATCH or waiting[0][0][0] != found[0][0]):
+                self._encode(waiting, eyes)
+                if report:
+                    report(done, len(wanted))
+            waiting.append(found)
+            done += 1
+        self._encode(waiting, eyes)
+
+    def take_apart(self, data: Path, keys: Iterable[Key], d_region: int) -> None:
+        """Adds those of the pictures that are drawings by their parts alone, without an encoder: their one region of
+        `d_region` is empty."""
+        nothing = PictureRegions(torch.zeros(1, d_region), torch.tensor([[0.0, 0.0, 1.0, 1.0]]), None)
+        for key, picture in _opened(data, [key for key in dict.fromkeys(keys) if key not in self.pictures]):
+            found = with_parts(nothing, picture)
+            if found.parts is not None:
+                self.pictures[key] = found
 
     def read(self, texts: Iterable[str], reader: TextReader) -> None:
         """Adds the texts that are not there yet."""
@@ -68,7 +69,7 @@ class Bank:
                 self.texts[text] = TextVectors(vectors.words.half(), vectors.sentence.half())
 
     def save(self, folder: Path, *, eyes: str, reader: str) -> None:
-        """Everything in two safetensors files, for the next run over the encoders of these versions."""
+        """Everything in safetensors files, for the next run over the encoders of these versions."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.pictures:
             pictures = list(self.pictures.values())
@@ -79,6 +80,14 @@ class Bank:
             if all(p.pooled is not None for p in pictures):
                 packed["pooled"] = torch.stack([p.pooled for p in pictures if p.pooled is not None])
             _write(folder / PICTURES, packed, [len(p.vectors) for p in pictures], list(self.pictures), eyes)
+            apart = {key: p for key, p in self.pictures.items() if p.parts is not None}
+            if apart:
+                packed = {
+                    "parts": torch.cat([p.parts for p in apart.values() if p.parts is not None]),
+                    "boxes": torch.cat([p.part_boxes for p in apart.values() if p.part_boxes is not None]),
+                }
+                counts = [len(p.parts) for p in apart.values() if p.parts is not None]
+                _write(folder / PARTS, packed, counts, list(apart), f"{eyes} {D_PART}")
         if self.texts:
             said = list(self.texts.values())
             packed = {"words": torch.cat([t.words for t in said]), "sentences": torch.stack([t.sentence for t in said])}
@@ -94,6 +103,14 @@ class Bank:
             for i, (collection, image) in enumerate(keys):
                 whole = None if pooled is None else pooled[i]
                 self.pictures.setdefault((collection, image), PictureRegions(vectors[i], boxes[i], whole))
+        apart = _read(folder / PARTS, f"{eyes} {D_PART}")
+        if apart is not None:
+            tensors, counts, keys = apart
+            for key, parts, corners in zip(
+                keys, tensors["parts"].split(counts), tensors["boxes"].split(counts), strict=True
+            ):
+                if (own := self.pictures.get(tuple(key))) is not None:
+                    self.pictures[tuple(key)] = own._replace(parts=parts, part_boxes=corners)
         texts = _read(folder / TEXTS, reader)
         if texts is not None:
             tensors, counts, names = texts
@@ -109,11 +126,27 @@ class Bank:
         # An encoder of somebody's own need be no module of torch: then it does not mind.
         with self._autocast(device_of(eyes) if isinstance(eyes, torch.nn.Module) else torch.device("cpu")):
             found = see(eyes, [picture for _, picture in waiting])
-        for (key, _), regions in zip(waiting, found, strict=True):
+        opened = dict(waiting)
+        for key, regions in zip(opened, found, strict=True):
             pooled = None if regions.pooled is None else regions.pooled.half()
             told = (None if x is None else x.half() for x in (regions.words, regions.classes))
-            self.pictures[key] = PictureRegions(regions.vectors.half(), regions.boxes.half(), pooled, *told)
+            kept = PictureRegions(regions.vectors.half(), regions.boxes.half(), pooled, *told)
+            self.pictures[key] = with_parts(kept, opened[key])
         waiting.clear()
+
+
+def _opened(data: Path, keys: Iterable[Key]) -> Iterator[tuple[Key, Image.Image]]:
+    """The pictures, collection by collection. ValueError names one that is nowhere in the data."""
+    wanted = dict[str, set[str]]()
+    for collection, image in keys:
+        wanted.setdefault(collection, set()).add(image)
+    for collection, images in wanted.items():
+        for key, content in read_pictures(data, collection):
+            if key in images:
+                images.discard(key)
+                yield (collection, key), Image.open(io.BytesIO(content)).convert("RGB")
+        if images:
+            raise ValueError(f"{len(images)} pictures of {collection} are missing, {sorted(images)[0]} among them")
 
 
 def _write(path: Path, tensors: dict[str, Tensor], counts: list[int], names: Sequence[object], version: str) -> None:
@@ -128,24 +161,3 @@ def _read(path: Path, version: str) -> tuple[dict[str, Tensor], list[int], list[
     if told is None or told["version"] != version:
         return None
     return read_file(path), told["counts"], told["names"]
-
-
-def padded(
-    pictures: Sequence[PictureRegions], device: torch.device | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None.
-
-    On the device, or where the pictures' vectors are.
-    """
-    n = max(len(p.vectors) for p in pictures)
-    here = pictures[0].vectors.device
-    vectors = torch.zeros(len(pictures), n, pictures[0].vectors.shape[1], device=here)
-    boxes = torch.zeros(len(pictures), n, 4, device=here)
-    mask = torch.zeros(len(pictures), n, dtype=torch.bool, device=here)
-    for i, p in enumerate(pictures):
-        vectors[i, : len(p.vectors)], boxes[i, : len(p.boxes)] = p.vectors.float(), p.boxes.float()
-        mask[i, : len(p.vectors)] = True
-    pooled = [p.pooled for p in pictures if p.pooled is not None]
-    there = device or here
-    whole = torch.stack(pooled).float().to(there) if len(pooled) == len(pictures) else None
-    return vectors.to(there), mask.to(there), boxes.to(there), whole

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dialog.corpora.derived.visual_examples import DRAWN, Talk, dialogues, rarer
-from dialog.pictures.bank import Bank, padded
+from dialog.pictures.bank import Bank
 from dialog.pictures.seqdialn import VisualDialog, blinded
 from dialog.reading.seeing import PictureRegions
 from dialog.reading.text_vectors import TextVectors, batched, joined
@@ -46,9 +46,8 @@ class Batcher:
         self, dialog: VisualDialog, talks: Sequence[Talk], *, history: bool = True
     ) -> tuple[EncodedRounds, Tensor]:
         """What the network makes of the talks, and the mask of their rounds."""
-        vectors, mask, boxes, pooled = padded([self.regions(t) for t in talks], self.device)
         items, questions, rounds = self.texts(talks, history=history)
-        states = dialog.network.look(vectors, mask, boxes, pooled)
+        states = dialog.states([self.regions(t) for t in talks])
         return dialog.network(states, items, questions, rounds), rounds
 
 
@@ -65,12 +64,14 @@ class Batches:
         balanced: bool = False,
         drawn: Mapping[str, int] = DRAWN,
         chained: int = 1,
+        most: int = 3,
     ) -> None:
         """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once, and
         `chained` how often through chains besides. `drawn`: of which kinds of rounds about a picture how many.
-        `balanced`: of a drawing's questions those sooner whose answer is the rarer."""
+        `balanced`: of a drawing's questions those sooner whose answer is the rarer. A dialogue of independent rounds has
+        at most `most` of them."""
         self._weights = rarer(talks) if balanced else {}
-        self.n_rounds, self.seed, self._drawn = n_rounds, seed, drawn
+        self.n_rounds, self.seed, self._drawn, self._most = n_rounds, seed, drawn, most
         times = dict(repeat)
         self.talks = [t for t in talks for _ in range(times.get(t.collection, 1) * (chained if t.chained else 1))]
         self._epoch, self._batches = -1, list[list[Talk]]()
@@ -86,7 +87,7 @@ class Batches:
         """Random batches; wide drawings, of three tiles each, keep to themselves, for the padding."""
         rng = random.Random(f"{self.seed}-epoch-{epoch}")
         piles = dict[bool, list[Talk]]()
-        for t in dialogues(self.talks, rng, weights=self._weights, drawn=self._drawn):
+        for t in dialogues(self.talks, rng, self._most, self._weights, self._drawn):
             piles.setdefault(t.collection == "nlvr", []).append(t)
         batches = list[list[Talk]]()
         for pile in piles.values():

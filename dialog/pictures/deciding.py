@@ -13,7 +13,7 @@ from dialog.pictures.reply import Reasoned, Reply
 REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES, "text": NOT_READ}
 """Kinds of questions that no picture answers, and what is said of them."""
 LEAST = {
-    "presence": 0.5, "claim": 0.6, "either": 0.5, "name": 0.35, "colour": 0.37, "count": 0.5, "where": 0.2,
+    "presence": 0.5, "claim": 0.6, "either": 0.7, "name": 0.35, "colour": 0.46, "count": 0.5, "where": 0.2,
     "doing": 0.15, "wearing": 0.45, "object": 0.25, "describe": 0.5, "open": 0.3,
 }  # fmt: skip
 """By kind of question, how likely an answer must be to be said as known; `open` where the reasoner answers alone about

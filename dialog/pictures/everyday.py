@@ -6,6 +6,7 @@ more witness.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from dialog.pictures.colours import COLOURS, apart, shares, within
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
-from dialog.pictures.names import canonical, coco_classes, everyday, imagenet_classes, imagenet_names, kinds_of
+from dialog.pictures.names import COCO, canonical, coco_classes, coco_names, everyday, imagenet_classes, imagenet_names, kinds_of
 from dialog.pictures.questions import Asked
 from dialog.pictures.reply import Reasoned, Reply, ranked, softmax, yes_or_no
 from dialog.pictures.vocabulary import (
@@ -47,6 +48,8 @@ NUMBERS = ("one", "two", "three", "four", "five", "six")
 COLOUR_WEIGHTS = (0.46, 0.23, 0.67)
 """Of what colours are told by: the logarithm of their share of the pixels, a sentence's fit, a word's logit. Fitted on
 261 things of one colour in Flickr8k's dev pictures, right of 58 per cent there (of 56 among 163 of test)."""
+ODDS_OF_A_COLOUR = 3.0
+"""Who asks whether a thing is red has seen some red: so much likelier is a colour that is asked for than any."""
 REASONER_WEIGHT = 0.5
 _LEGS, _HEAD = (0.5, 0.85), (0.0, 0.18)
 WORN_AT = {"jeans": _LEGS, "pants": _LEGS, "shorts": _LEGS, "skirt": _LEGS, "hat": _HEAD, "cap": _HEAD, "helmet": _HEAD}
@@ -57,6 +60,10 @@ NEAR_CAPTION = 0.4
 """The cosine at which another picture's caption is as likely to fit as not: by eye, on twenty photographs of train."""
 SURE_CLASS = 0.35
 """How likely ImageNet's class must be before its name is preferred to what captions say."""
+
+
+SURE_BOX = 0.5
+"""How likely a box must be before what it holds is a name for the picture."""
 
 
 class Everyday:
@@ -117,6 +124,8 @@ class Everyday:
 
     def _claim(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         words = asked.claim.split()
+        if (colour := words[-1].replace("grey", "gray") if words else "") in COLOURS and len(words) <= 5:
+            return self._coloured(asked, colour, evidence, reasoned)
         turned = next((OPPOSITES[w] for w in reversed(words) if w in OPPOSITES), None)
         if turned is not None and len(words) <= 6:
             other = AGAINST.get(turned, ("a photo",))
@@ -127,6 +136,13 @@ class Everyday:
         if (share := self._among(evidence, asked.claim)) is not None:
             p = min(p, share)
         return yes_or_no(1 - p if asked.negated else p)
+
+    def _coloured(self, asked: Asked, colour: str, evidence: Evidence, reasoned: Reasoned) -> Reply:
+        """Whether a thing is of a colour: what colour it is, is measured and not guessed from the sentence."""
+        noun = canonical(asked.claim.split()[-3]) if len(asked.claim.split()) >= 3 else ""
+        p = self._colours(replace(asked, noun="" if noun in ("it", "this", "that") else noun), evidence, reasoned)[colour]
+        p = p / (p + (1 - p) / ODDS_OF_A_COLOUR)
+        return yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
 
     def claim(self, evidence: Evidence, text: str, p_said: float) -> float:
         """How likely a sentence about the picture is true, given how likely the reasoner finds it."""
@@ -218,6 +234,9 @@ class Everyday:
         if nouns:
             for name, value in zip(nouns, self.p_present(evidence, nouns).tolist(), strict=True):
                 scores[name] = max(scores.get(name, 0.0), value) + 0.2 * sums.get(name, 0.0)
+        for name, value in self._boxed(evidence).items():
+            if not kind or kind in kinds_of(canonical(name)):
+                scores[name] = max(scores.get(name, 0.0), 0.5 + value / 2)
         if not scores:
             return None
         if kind in scores and len(scores) > 1:
@@ -234,6 +253,16 @@ class Everyday:
         if kind:
             return [n for n in every if kind in kinds_of(canonical(n)) and n != kind and canonical(n) == n][:150]
         return [*PEOPLE[:5], *ANIMALS[:30], *MAIN_THINGS]
+
+    def _boxed(self, evidence: Evidence) -> dict[str, float]:
+        """What the detector is sure to have found, by its everyday name, with how likely it is."""
+        labels = self.witness.detector.config.labels if self.witness.detector else ()
+        found = dict[str, float]()
+        for thing in evidence.things(labels):
+            name = coco_names()[COCO.index(thing.label)] if thing.label in COCO else thing.label
+            if thing.p >= SURE_BOX and name != "person":
+                found[name] = max(found.get(name, 0.0), thing.p)
+        return found
 
     def _who(self, evidence: Evidence) -> Reply:
         nouns = PEOPLE[:6]

@@ -82,6 +82,7 @@ _NAME = re.compile(
     r"^(?:what|which) (?:kind of |type of |sort of |breed of )?(animals?|room|sport|game|furniture|vehicles?|"
     r"food|fruit|"
     r"bird|dog|instrument|objects?|things?|clothes|building|plant|weather|season|person|people|place)\b|"
+    r"^what(?:'s| is) (?:the )?(weather|season)(?: like)?\s*$|^how is the (weather)\s*$|"
     r"^what(?:'s| is| are|s)? (?:it|this|that|these|those|they|he|she|there)\s*$"
 )
 _OBJECT = re.compile(r"^what (?:is|are) .+ (playing|riding|holding|eating|drinking|using|throwing|catching|"
@@ -150,7 +151,7 @@ def read(question: str) -> Asked:
     if _WHO.match(short):
         return Asked(kind="name", text=short, noun="person")
     if found := _NAME.match(short):
-        return Asked(kind="name", text=short, noun=singular(found[1]) if found[1] else "")
+        return Asked(kind="name", text=short, noun=singular(_first(found)) if _first(found) else "")
     return Asked(kind="open", text=short)
 
 

@@ -14,7 +14,8 @@ from dialog.pictures.deciding import decide
 from dialog.pictures.everyday import Everyday, open_everyday
 from dialog.pictures.evidence import Evidence
 from dialog.pictures.familiarity import Familiarity, is_blank, picture_features
-from dialog.reading.seeing import Encoding, PictureRegions, see
+from dialog.pictures.parts import with_parts
+from dialog.reading.seeing import Encoding, PictureRegions, padded, see, stacked
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models import checkpoint
 from models.catalogue import EYES, VISUAL, eyes_folder, path_of
@@ -25,7 +26,7 @@ from models.mixers.base import leaves, rebuilt
 from models.seqdialn.beam import beam_search
 from models.seqdialn.config import SPECIAL_WORDS, SeqDialNConfig
 from models.seqdialn.decoders import END, START, UNKNOWN
-from models.seqdialn.model import LiveState, RegionStates, SeqDialN, Step
+from models.seqdialn.model import LiveState, RegionStates, SeqDialN, Step, side_by_side
 from models.tensors import pack, unpack
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class VisualState:
 
     def to_bytes(self) -> bytes:
         """For a database; `VisualDialog.restore` reads it."""
-        v, _, pooled = self.look.regions
+        v, _, pooled, by_parts = self.look.regions
         kept = {"v": v} | ({} if pooled is None else {"pooled": pooled})
         tensors = kept | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
         told = {
@@ -115,6 +116,7 @@ class VisualState:
             "boxes": self.look.boxes,
             "strangeness": self.look.strangeness,
             "drawn": self.look.drawn,
+            "by_parts": by_parts is not None,
         }
         if self.look.evidence is not None:
             tensors |= {f"evidence.{k}": v for k, v in self.look.evidence._asdict().items()}
@@ -186,6 +188,8 @@ class VisualDialog:
     def look(self, picture: "Image") -> SeqDialNLook:
         """The picture, once for all rounds."""
         regions = see(self.eyes, [picture])[0]
+        if self.network.parts is not None:
+            regions = with_parts(regions, picture)
         found = self.look_at(regions)
         if found.strangeness is not None and is_blank(picture):
             found = found._replace(strangeness=max(found.strangeness, BLANK))
@@ -207,12 +211,22 @@ class VisualDialog:
             drawn = nearest < len(self.config.kinds) and self.config.kinds[nearest] in DRAWINGS
         if self.config.blind:
             regions = blinded(regions)
-        vectors, boxes = regions.vectors[None].to(self.device), regions.boxes[None].to(self.device)
-        mask = torch.ones(vectors.shape[:2], dtype=torch.bool, device=self.device)
-        pooled = None if regions.pooled is None else regions.pooled[None].to(self.device)
-        states = self.network.look(vectors, mask, boxes, pooled)
-        corners = tuple((b[0], b[1], b[2], b[3]) for b in regions.boxes.tolist())
-        return SeqDialNLook(states, corners, strangeness, drawn=drawn)
+        by_parts = self.network.parts is not None and regions.part_boxes is not None
+        boxes = regions.part_boxes if by_parts and regions.part_boxes is not None else regions.boxes
+        corners = tuple((b[0], b[1], b[2], b[3]) for b in boxes.tolist())
+        return SeqDialNLook(self.states([regions]), corners, strangeness, drawn=drawn or by_parts)
+
+    def states(self, pictures: Sequence[PictureRegions]) -> RegionStates:
+        """What the network keeps of pictures for all their rounds: of drawings their parts, where it has an eye for
+        them, of others their regions."""
+        parts = [p.parts for p in pictures if p.parts is not None and self.network.parts is not None]
+        drawn = self.network.look_at_parts(*stacked(parts, self.device)) if parts else None
+        if drawn is not None and len(parts) == len(pictures):
+            return drawn
+        where = torch.tensor([drawn is not None and p.parts is not None for p in pictures], device=self.device)
+        seen = self.network.look(*padded([p for p, there in zip(pictures, where.tolist(), strict=True) if not there],
+                                         self.device))  # fmt: skip
+        return seen if drawn is None else side_by_side(seen, drawn, where)
 
     def start(self, look: SeqDialNLook, rounds: Sequence[tuple[str, str]] = (), *, caption: str = "") -> VisualState:
         """The dialogue before its next question; with `rounds` as if those had been asked and answered so. A caption,
@@ -263,7 +277,7 @@ class VisualDialog:
             rounds = tuple((str(q), str(a)) for q, a in told["rounds"])
             boxes = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in told["boxes"])
             strangeness, caption, version = told["strangeness"], str(told["caption"]), str(told["version"])
-            drawn, known = bool(told["drawn"]), checkpoint.part(tensors, "evidence.")
+            drawn, by_parts, known = bool(told["drawn"]), bool(told["by_parts"]), checkpoint.part(tensors, "evidence.")
             evidence = Evidence(**known) if known else None
             stored = [tensors[k] for k in sorted(tensors) if k.startswith("live.")]
             v = tensors["v"]
@@ -273,7 +287,8 @@ class VisualDialog:
             raise ValueError(f"the state belongs to {version!r}, not to {self.version!r}")
         mask = torch.ones(v.shape[:2], dtype=torch.bool, device=self.device)
         pooled = tensors["pooled"].to(self.device) if "pooled" in tensors else None
-        states = RegionStates(v.to(self.device), mask, pooled)
+        parts = torch.ones(len(v), dtype=torch.bool, device=self.device) if by_parts else None
+        states = RegionStates(v.to(self.device), mask, pooled, parts)
         live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
         return VisualState(SeqDialNLook(states, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
 

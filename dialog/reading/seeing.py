@@ -1,5 +1,6 @@
 """A picture to the regions a dialogue about it looks at."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
@@ -42,13 +43,16 @@ class SomeRegions(Protocol):
 class PictureRegions(NamedTuple):
     """One picture: its regions (R, D), their corners (R, 4) as fractions x0, y0, x1, y1, and the whole in the space of
     sentence vectors (E,), of length 1, where the encoder is aligned with text. Where it tells them, the logits of the
-    words captions would use (W,) and the scores of ImageNet's classes (1000,)."""
+    words captions would use (W,) and the scores of ImageNet's classes (1000,). Of a drawing of few flat colours, its
+    parts (P, D_part) and their corners (P, 4)."""
 
     vectors: Tensor
     boxes: Tensor
     pooled: Tensor | None
     words: Tensor | None = None
     classes: Tensor | None = None
+    parts: Tensor | None = None
+    part_boxes: Tensor | None = None
 
 
 def n_tiles(width: int, height: int) -> int:
@@ -85,3 +89,28 @@ def _placed(boxes: Tensor, tile: int, n: int) -> Tensor:
     """A tile's boxes in the whole picture."""
     x = boxes.new_tensor([1.0, 0.0, 1.0, 0.0])
     return torch.where(x.bool(), (boxes + tile * x) / n, boxes)
+
+
+def padded(
+    pictures: Sequence[PictureRegions], device: torch.device | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Pictures as a batch: vectors (B, R, D) and boxes (B, R, 4) in float32, mask (B, R), pooled (B, E) or None.
+
+    On the device, or where the pictures' vectors are.
+    """
+    there = device or pictures[0].vectors.device
+    vectors, mask = stacked([p.vectors for p in pictures], there)
+    boxes, _ = stacked([p.boxes for p in pictures], there)
+    pooled = [p.pooled for p in pictures if p.pooled is not None]
+    whole = torch.stack(pooled).float().to(there) if len(pooled) == len(pictures) else None
+    return vectors, mask, boxes, whole
+
+
+def stacked(rows: Sequence[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Matrices (R_i, D) as one of (B, R, D) in float32, zeros on the right, and its mask (B, R)."""
+    n, here = max(map(len, rows)), rows[0].device
+    y = torch.zeros(len(rows), n, rows[0].shape[1], device=here)
+    mask = torch.zeros(len(rows), n, dtype=torch.bool, device=here)
+    for i, row in enumerate(rows):
+        y[i, : len(row)], mask[i, : len(row)] = row.float(), True
+    return y.to(device), mask.to(device)

@@ -149,6 +149,9 @@ RECIPES: dict[str, Recipe] = {
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=runs.presence
     ),
+    "visual/drawings": Recipe(
+        summary="A model (--start) taught to read drawings by their parts; a quarter of an hour", train=runs.drawings
+    ),
     "visual/visdial": Recipe(
         summary="VisDial v1.0 as published, from its original files", train=runs.visdial, takes_start=False
     ),

@@ -220,6 +220,12 @@ def presence(run: Run) -> dict[str, Any]:
     return train_presence(run.data, run.out, start=run.start, report=run.report, device=run.device)
 
 
+def drawings(run: Run) -> dict[str, Any]:
+    from dialog.training.drawings import train_drawings
+
+    return train_drawings(run.data, run.out, start=run.start, seed=run.seed, report=run.report, device=run.device)
+
+
 def vision(run: Run) -> dict[str, Any]:
     from dialog.training.vision import VisionRecipe, train_vision
 

@@ -20,7 +20,7 @@ from dialog.corpora import MissingCorpus
 from dialog.corpora.derived.visual_examples import Asked, Talk
 from dialog.corpora.visdial import PictureDialogue, read
 from dialog.metrics import ndcg, retrieval_scores
-from dialog.pictures.bank import Bank, padded
+from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher
 from dialog.reading.seeing import see
 from dialog.reading.text_vectors import TextReader, batched

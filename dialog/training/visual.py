@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from dialog.corpora.derived.visual_examples import DRAWN, Talk, limited, load_talks
 from dialog.evaluation.visual_baselines import Priors
 from dialog.evaluation.visual_validation import accuracies, judging, predict, temperatures, validation_scores
-from dialog.pictures.bank import Bank, padded
+from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher, Batches
 from dialog.pictures.familiarity import Familiarity, picture_features
 from dialog.pictures.seqdialn import TWIN, VisualDialog, VisualModelConfig, blinded, eyes_version
+from dialog.reading.seeing import padded
 from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.averaging import Average
 from dialog.training.best import Best
@@ -280,8 +281,10 @@ def _train_one(
 
 
 def begin_with(network: SeqDialN, folder: Path) -> None:
-    """Gives the network the weights of the model in the folder, of the same shape."""
-    checkpoint.fill(network, checkpoint.read_weights(folder), folder, prefix="network.")
+    """Gives the network the weights of the model in the folder, of the same shape; what reads drawings by their parts is
+    trained apart (`visual/drawings`) and left where it is."""
+    tensors = {k: v for k, v in checkpoint.read_weights(folder).items() if not k.startswith("network.parts.")}
+    checkpoint.fill(network, tensors, folder, prefix="network.")
 
 
 def _started(recipe: VisualRecipe, start: Path | None) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -316,7 +319,7 @@ def filled_bank(
     start: Path | None = None,
 ) -> Bank:
     """The bank of `out` or of `start`, with whatever it still lacked added and kept in `out`."""
-    versions = {"eyes": eyes_version(eyes.name) or eyes.name, "reader": _text_version(reader)}
+    versions = {"eyes": eyes_version(eyes.name) or eyes.name, "reader": text_version(reader)}
     bank = Bank()
     for folder in (out, start):
         if folder is not None:
@@ -329,7 +332,7 @@ def filled_bank(
     return bank
 
 
-def _text_version(reader: TextReader) -> str:
+def text_version(reader: TextReader) -> str:
     """Of the text encoder's weights: another one's vectors would mean nothing."""
     digest = hashlib.sha256()
     for name, tensor in sorted(reader.encoder.state_dict().items()):

@@ -59,14 +59,22 @@ class SeqDialNConfig:
     n_decoder_layers: int = 1
     """LSTMs of the generative decoder (the paper: 2)."""
     dropout: float = 0.1
+    d_part: int = 0
+    """Width of the vectors of a drawing's parts, which have a fusion of their own; 0: drawings are seen like any other
+    picture. Not in the paper."""
+    n_part_layers: int = 2
+    """Co-attention layers of that fusion."""
+    n_tallies: int = 16
+    """Things it counts at once."""
 
     def __post_init__(self) -> None:
         widths = ("d_text", "d_region", "d_model", "n_heads", "d_answer", "n_fusion_layers", "n_reasoning_layers")
-        for name in (*widths, "n_memory", "n_decoder_layers"):
+        for name in (*widths, "n_memory", "n_decoder_layers", "n_part_layers", "n_tallies"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if min(self.d_sentence, self.n_text_layers, self.n_option_layers, self.n_words) < 0:
-            raise ValueError("d_sentence, n_text_layers, n_option_layers and n_words: expected 0 or more")
+        for name in ("d_sentence", "n_text_layers", "n_option_layers", "n_words", "d_part"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         if self.gist and not self.d_sentence:
             raise ValueError("gist needs sentence and whole-picture vectors: d_sentence is 0")
         if self.question_reads not in ("alone", "previous"):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import checkpoint
@@ -19,6 +20,7 @@ from models.device import Where
 from models.seqdialn.config import SeqDialNConfig
 from models.seqdialn.decoders import Discriminative, Generative
 from models.seqdialn.fusion import Fused, Fusion
+from models.seqdialn.parts import PartsFusion
 from models.seqdialn.reasoning import build_reasoning
 
 
@@ -33,7 +35,7 @@ class Texts(NamedTuple):
 
     def flat(self, rows: Tensor) -> "Texts":
         """The rows (N,) of the texts (B, T) counted through, as texts (N)."""
-        return Texts(*(None if part is None else part.flatten(0, 1)[rows] for part in self))  # type: ignore[arg-type]
+        return _rows(Texts(*(None if part is None else part.flatten(0, 1) for part in self)), rows)  # type: ignore[arg-type]
 
     def after(self, before: "Texts") -> "Texts":
         """These texts with the words of `before` in front of their own; padding stays on the right."""
@@ -52,6 +54,7 @@ class RegionStates(NamedTuple):
     v: Tensor  # (B, R, D)
     mask: Tensor  # (B, R)
     pooled: Tensor | None = None  # (B, D_sentence)
+    drawn: Tensor | None = None  # (B,) True where v are a drawing's parts; None: nowhere
 
 
 class EncodedRounds(NamedTuple):
@@ -84,6 +87,7 @@ class SeqDialN(nn.Module):
         super().__init__()
         self.config = config
         self.fusion = Fusion(config)
+        self.parts = PartsFusion(config) if config.d_part else None
         self.nothing = nn.Parameter(torch.zeros(config.d_model)) if config.learned_nothing else None
         self.reasoning = build_reasoning(config)
         self.join = nn.Linear(2 * config.d_model, config.d_answer)
@@ -94,6 +98,13 @@ class SeqDialN(nn.Module):
     def look(self, regions: Tensor, mask: Tensor, boxes: Tensor, pooled: Tensor | None = None) -> RegionStates:
         """Regions (B, R, D_region), mask (B, R), boxes (B, R, 4) and whole-picture vectors (B, D_sentence)."""
         return RegionStates(self.fusion.look(regions, mask, boxes), mask, pooled)
+
+    def look_at_parts(self, parts: Tensor, mask: Tensor) -> RegionStates:
+        """Of drawings: their parts (B, R, D_part) and mask (B, R)."""
+        if self.parts is None:
+            raise ValueError("this network has no eye for the parts of drawings: its d_part is 0")
+        drawn = torch.ones(len(parts), dtype=torch.bool, device=parts.device)
+        return RegionStates(self.parts.look(parts, mask), mask, None, drawn)
 
     def forward(self, pictures: RegionStates, history: Texts, questions: Texts, mask: Tensor) -> EncodedRounds:
         """All rounds of B dialogues in parallel: history items and questions (B, T, L), real rounds (B, T).
@@ -112,9 +123,21 @@ class SeqDialN(nn.Module):
 
     def fuse(self, pictures: RegionStates, texts: Texts) -> Fused:
         """The joint vectors (B, D) of one text a picture, texts (B, L)."""
-        v, mask, pooled = pictures
-        y: Fused = self.fusion(texts.words, texts.mask, v, mask, texts.sentence, pooled, texts.earlier)
+        v, mask, pooled, drawn = pictures
+        if drawn is None or self.parts is None:
+            y: Fused = self.fusion(texts.words, texts.mask, v, mask, texts.sentence, pooled, texts.earlier)
+        elif bool(drawn.all()):
+            y = self.parts(texts.words, texts.mask, v, mask, texts.earlier)
+        else:
+            y = self._fuse_both(pictures, texts, drawn)
         return y
+
+    def _fuse_both(self, pictures: RegionStates, texts: Texts, drawn: Tensor) -> Fused:
+        """`fuse` where some of the pictures are drawings and some are not."""
+        sides = [side.nonzero()[:, 0] for side in (~drawn, drawn)]
+        some = [self.fuse(_take(pictures, rows), _rows(texts, rows)) for rows in sides]
+        back = torch.cat(sides).argsort()
+        return Fused(*(torch.cat(halves)[back] for halves in zip(*some, strict=True)))
 
     def step(self, pictures: RegionStates, item: Texts, question: Texts, state: LiveState) -> Step:
         """One new round, the same numbers as `forward`: two fusions (of the history item just completed and of the
@@ -175,6 +198,28 @@ class SeqDialN(nn.Module):
         return checkpoint.load(folder, cls, SeqDialNConfig, device=device)
 
 
+def side_by_side(seen: RegionStates, drawn: RegionStates, where: Tensor) -> RegionStates:
+    """One batch of pictures seen by their regions and of drawings seen by their parts, `where` (B,) True of the latter.
+    What of a drawing is known as a whole is left out."""
+    order = torch.cat([(~where).nonzero()[:, 0], where.nonzero()[:, 0]]).argsort()
+    width = max(seen.v.shape[1], drawn.v.shape[1])
+    v, mask = (
+        torch.cat([F.pad(a, (*[0, 0] * (a.dim() - 2), 0, width - a.shape[1])) for a in pair])[order]
+        for pair in ((seen.v, drawn.v), (seen.mask, drawn.mask))
+    )
+    pooled = seen.pooled
+    if pooled is not None:
+        pooled = torch.cat([pooled, pooled.new_zeros(len(drawn.v), pooled.shape[1])])[order]
+    return RegionStates(v, mask, pooled, where)
+
+
 def _take(pictures: RegionStates, rows: Tensor) -> RegionStates:
-    pooled = None if pictures.pooled is None else pictures.pooled[rows]
-    return RegionStates(pictures.v[rows], pictures.mask[rows], pooled)
+    """Some of the pictures; those that are all photographs, or have no whole-picture vectors, say so."""
+    v, mask, pooled, drawn = (None if part is None else part[rows] for part in pictures)
+    assert v is not None  # every picture has regions
+    assert mask is not None
+    return RegionStates(v, mask, pooled, drawn if drawn is not None and bool(drawn.any()) else None)
+
+
+def _rows(texts: Texts, rows: Tensor) -> Texts:
+    return Texts(*(None if part is None else part[rows] for part in texts))  # type: ignore[arg-type]

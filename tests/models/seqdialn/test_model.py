@@ -9,7 +9,8 @@ from torch import Tensor
 
 from models.mixers import MIXERS
 from models.seqdialn.config import SeqDialNConfig
-from models.seqdialn.model import EncodedRounds, LiveState, RegionStates, SeqDialN, Texts
+from models.seqdialn.model import EncodedRounds, LiveState, RegionStates, SeqDialN, Texts, side_by_side
+from models.seqdialn.parts import Tally
 
 E, R, W, L = 12, 5, 10, 6  # token width, regions, region width, tokens
 
@@ -269,3 +270,47 @@ def test_where_nothing_was_said_before_the_picture_is_not_fused_with_it() -> Non
 def test_a_gist_without_whole_vectors_is_refused() -> None:
     with pytest.raises(ValueError, match="gist"):
         build(gist=True, d_sentence=0)
+
+
+PARTS: dict[str, Any] = OURS | {"d_part": 9, "n_tallies": 3}
+
+
+def test_a_drawing_is_seen_by_its_parts_and_in_any_company() -> None:
+    model, some = build(**PARTS), texts(3, 2)
+    drawn = torch.tensor([True, False, True])
+    parts, there = torch.randn(2, 7, 9, dtype=torch.float64), torch.ones(2, 7, dtype=torch.bool)
+    there[1, 4:] = False
+    photographs = {k: v[1:2] for k, v in picture(3).items()}
+    seen, apart = model.look(**photographs), model.look_at_parts(parts, there)
+    real = rounds([2, 2, 1])
+    together = model(side_by_side(seen, apart, drawn), some, some, real)
+    for i, alone, length in ((0, _row(apart, 0), 2), (1, seen, 2), (2, _row(apart, 1), 1)):
+        own = Texts(*(None if part is None else part[i : i + 1, :length] for part in some))  # type: ignore[arg-type]
+        expected = model(alone, own, own, rounds([length]))
+        torch.testing.assert_close(together.z[i, :length], expected.z[0])
+        n = expected.p_regions.shape[-1]
+        torch.testing.assert_close(together.p_regions[i, :length, :n], expected.p_regions[0])
+        assert not together.p_regions[i, :length, n:].any()
+
+
+def _row(states: RegionStates, i: int) -> RegionStates:
+    n = int(states.mask[i].sum())
+    return RegionStates(states.v[i : i + 1, :n], states.mask[i : i + 1, :n], None, torch.ones(1, dtype=torch.bool))
+
+
+def test_a_tally_tells_two_from_three_where_a_mean_cannot() -> None:
+    tally = Tally(4, 1).double()
+    with torch.no_grad():
+        for name, p in tally.named_parameters():
+            p.zero_()
+            if name == "gates.2.bias":
+                p.fill_(50.0)
+        tally.out.weight[0, 2] = 1.0  # how near to two
+    v = torch.randn(1, 1, 4, dtype=torch.float64).expand(1, 5, 4)
+    mask = torch.arange(5) < torch.tensor([[1], [2], [3]])
+    assert tally(v.expand(3, 5, 4), mask)[:, 0].tolist() == pytest.approx([0, 1, 0])
+
+
+def test_a_network_without_an_eye_for_parts_says_so() -> None:
+    with pytest.raises(ValueError, match="its d_part is 0"):
+        build().look_at_parts(torch.zeros(1, 2, 9), torch.ones(1, 2, dtype=torch.bool))
