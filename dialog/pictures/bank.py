@@ -39,14 +39,13 @@ class Bank:
     ) -> None:
         """Adds the pictures that are not there yet. ValueError names one that is nowhere in the data."""
         wanted = [key for key in dict.fromkeys(keys) if key not in self.pictures]
-        done, waiting = 0, list[tuple[Key, Image.Image]]()
-        for found in _opened(data, wanted):
+        waiting = list[tuple[Key, Image.Image]]()
+        for done, found in enumerate(_opened(data, wanted)):
             if waiting and (len(waiting) == BATCH or waiting[0][0][0] != found[0][0]):
                 self._encode(waiting, eyes)
                 if report:
                     report(done, len(wanted))
             waiting.append(found)
-            done += 1
         self._encode(waiting, eyes)
 
     def take_apart(self, data: Path, keys: Iterable[Key], d_region: int) -> None:

@@ -68,8 +68,8 @@ class Batches:
     ) -> None:
         """About `n_rounds` a batch; `repeat` says how often an epoch goes through a collection, where not once, and
         `chained` how often through chains besides. `drawn`: of which kinds of rounds about a picture how many.
-        `balanced`: of a drawing's questions those sooner whose answer is the rarer. A dialogue of independent rounds has
-        at most `most` of them."""
+        `balanced`: of a drawing's questions those sooner whose answer is the rarer. `most`: rounds of a dialogue whose
+        rounds are independent."""
         self._weights = rarer(talks) if balanced else {}
         self.n_rounds, self.seed, self._drawn, self._most = n_rounds, seed, drawn, most
         times = dict(repeat)

@@ -28,6 +28,8 @@ COVERED = 0.9
 LEAST_AREA = 0.0003
 """Of the picture, the smallest part there is; and never below LEAST_PIXELS."""
 LEAST_PIXELS = 8
+LEAST_PARTS = 4
+"""A shape or two on a ground are seen well as they are: what parts are for is several things and where they lie."""
 MOST_PARTS = 64
 """A page of text, a map or a photograph has more, and is no such drawing."""
 NEAR = 2
@@ -73,7 +75,7 @@ def taken_apart(picture: "Image") -> Drawing | None:
     if palette is None or labels is None:
         return None
     places, found = _patches(labels, len(palette))
-    if not 2 <= len(found) <= MOST_PARTS:
+    if not LEAST_PARTS <= len(found) <= MOST_PARTS:
         return None
     boxes = [box for box, _ in found]
     around = [_around(places, i, box, mask) for i, (box, mask) in enumerate(found)]
@@ -111,8 +113,10 @@ def _palette(pixels: Pixels) -> Pixels | None:
 
 
 def _labelled(pixels: Pixels, palette: Pixels) -> Pixels | None:
-    """The colour's place of every pixel (H, W); None where too many are of no colour of the palette. A pixel between two
-    colours goes to the nearer of its neighbours'."""
+    """The colour's place of every pixel (H, W); None where too many are of no colour of the palette.
+
+    A pixel between two colours goes to the nearer of its neighbours'.
+    """
     labels = np.full(pixels.shape[:2], -1)
     for i, colour in reversed(list(enumerate(palette))):
         labels[_most(pixels - colour) <= ALIKE] = i
@@ -134,7 +138,8 @@ def _labelled(pixels: Pixels, palette: Pixels) -> Pixels | None:
 def _most(difference: Pixels) -> Pixels:
     """The largest absolute difference of the three channels, (..., 3) to (...,)."""
     red, green, blue = np.abs(np.moveaxis(difference, -1, 0))
-    return np.maximum(np.maximum(red, green), blue)
+    most: Pixels = np.maximum(np.maximum(red, green), blue)
+    return most
 
 
 def _patches(labels: Pixels, n_colours: int) -> tuple[Pixels, list[tuple[tuple[int, int, int, int], Pixels]]]:
@@ -162,7 +167,6 @@ def _around(places: Pixels, own: int, box: tuple[int, int, int, int], mask: Pixe
     x0, y0, x1, y1 = box
     rim = np.pad(mask, NEAR)
     rim = ndimage.binary_dilation(rim, iterations=NEAR) & ~rim
-    height, width = places.shape
     top, left = max(0, y0 - NEAR), max(0, x0 - NEAR)
     there = places[top : y1 + NEAR, left : x1 + NEAR]
     rim = rim[top - y0 + NEAR :, left - x0 + NEAR :][: there.shape[0], : there.shape[1]]

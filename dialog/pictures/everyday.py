@@ -15,7 +15,16 @@ from torch import Tensor
 from dialog.pictures.colours import COLOURS, apart, shares, within
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
-from dialog.pictures.names import COCO, canonical, coco_classes, coco_names, everyday, imagenet_classes, imagenet_names, kinds_of
+from dialog.pictures.names import (
+    COCO,
+    canonical,
+    coco_classes,
+    coco_names,
+    everyday,
+    imagenet_classes,
+    imagenet_names,
+    kinds_of,
+)
 from dialog.pictures.questions import Asked
 from dialog.pictures.reply import Reasoned, Reply, ranked, softmax, yes_or_no
 from dialog.pictures.vocabulary import (
@@ -140,7 +149,9 @@ class Everyday:
     def _coloured(self, asked: Asked, colour: str, evidence: Evidence, reasoned: Reasoned) -> Reply:
         """Whether a thing is of a colour: what colour it is, is measured and not guessed from the sentence."""
         noun = canonical(asked.claim.split()[-3]) if len(asked.claim.split()) >= 3 else ""
-        p = self._colours(replace(asked, noun="" if noun in ("it", "this", "that") else noun), evidence, reasoned)[colour]
+        p = self._colours(replace(asked, noun="" if noun in ("it", "this", "that") else noun), evidence, reasoned)[
+            colour
+        ]
         p = p / (p + (1 - p) / ODDS_OF_A_COLOUR)
         return yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
 

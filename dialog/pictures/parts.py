@@ -154,9 +154,7 @@ def _content(held: Sequence[_Seen]) -> list[float]:
     by_colour = [sum(s.colour == c for s in held) for c in range(len(COLOURS))]
     by_kind = [sum(s.kind == k for s in held) for k in range(len(KINDS))]
     counts = [x for n in (*by_colour, *by_kind) for x in (n / MOST_OF_A_COLOUR, *_reaches(n, MOST_OF_A_COLOUR))]
-    ends = [
-        _one_of(end(held, key=lambda s: s.part.box[3]).colour if held else -1, len(COLOURS)) for end in (max, min)
-    ]
+    ends = [_one_of(end(held, key=lambda s: s.part.box[3]).colour if held else -1, len(COLOURS)) for end in (max, min)]
     return [
         *_one_of(len(held), MOST_COUNTED + 1), *counts,
         *_one_of(sum(n > 0 for n in by_colour) - 1, MOST_OF_A_COLOUR), *ends[0], *ends[1],
@@ -176,4 +174,3 @@ def _gap(one: Part, other: Part) -> int:
     """Pixels between two boxes, 0 where they touch or overlap."""
     a, b = one.box, other.box
     return max(0, max(a[0], b[0]) - min(a[2], b[2]), max(a[1], b[1]) - min(a[3], b[3]))
-

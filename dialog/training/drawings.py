@@ -17,7 +17,7 @@ from dialog.evaluation.visual_validation import accuracies, predict
 from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher, Batches
 from dialog.pictures.parts import D_PART
-from dialog.pictures.seqdialn import DRAWINGS, VisualDialog
+from dialog.pictures.seqdialn import VisualDialog
 from dialog.training.averaging import Average
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual import text_version
@@ -25,14 +25,16 @@ from models.catalogue import VISUAL, path_of
 from models.device import Where
 from models.seqdialn.model import SeqDialN
 
-STEPS = 1000
-ROUNDS = 160
+COLLECTION = "nlvr"
+"""Of several things a drawing; easy-VQA's are of one."""
+STEPS = 600
+ROUNDS = 96
 """Of a batch."""
 LR = 2e-3
 DECAY = 0.99
 """Of the running mean of the weights, which is what is kept."""
-DRAWN = {"scene": 24, "easyvqa": 3}
-"""Of a drawing's rounds, how many an epoch takes: shapes by themselves are soon learned."""
+DRAWN = {"scene": 24}
+"""Of the statements made about a scene, how many an epoch takes."""
 
 
 class DrawingTraining(nn.Module):
@@ -55,7 +57,9 @@ class DrawingTraining(nn.Module):
         if step:
             self.average.update(self.network.parts.state_dict(), step)
         encoded, rounds = self.batcher.encode(self.dialog, talks)
-        listed = torch.tensor([self.place.get(r.answer, -1) for t in talks for r in t.rounds], device=self.dialog.device)
+        listed = torch.tensor(
+            [self.place.get(r.answer, -1) for t in talks for r in t.rounds], device=self.dialog.device
+        )
         scores = self.network.discriminative(encoded.z[rounds], self.dialog.options).float()
         return F.cross_entropy(scores, listed, ignore_index=-1)
 
@@ -76,7 +80,9 @@ def train_drawings(
     """
     old = VisualDialog.load(path_of(str(start or VISUAL)), device=device)
     dialog = with_eye(old, seed)
-    parts = {part: drawings(load_talks(data, part)) for part in ("train", "validation")}
+    parts = {
+        part: [t for t in load_talks(data, part) if t.collection == COLLECTION] for part in ("train", "validation")
+    }
     bank = Bank(exact=True)
     version = {"eyes": "", "reader": text_version(dialog.reader)}
     bank.fill_from(out, **version)
@@ -113,8 +119,3 @@ def with_eye(dialog: VisualDialog, seed: int) -> VisualDialog:
     return VisualDialog(
         dialog.name, "training", config, network, dialog.options, dialog.eyes, dialog.reader, dialog.familiarity
     )
-
-
-def drawings(talks: Sequence[Talk]) -> list[Talk]:
-    """Those about collections that are drawn."""
-    return [t for t in talks if t.collection in DRAWINGS]

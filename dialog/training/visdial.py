@@ -22,7 +22,7 @@ from dialog.corpora.visdial import PictureDialogue, read
 from dialog.metrics import ndcg, retrieval_scores
 from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher
-from dialog.reading.seeing import see
+from dialog.reading.seeing import padded, see
 from dialog.reading.text_vectors import TextReader, batched
 from dialog.training.loop import Progress, Schedule, finish, run
 from models.catalogue import EYES

@@ -281,8 +281,10 @@ def _train_one(
 
 
 def begin_with(network: SeqDialN, folder: Path) -> None:
-    """Gives the network the weights of the model in the folder, of the same shape; what reads drawings by their parts is
-    trained apart (`visual/drawings`) and left where it is."""
+    """Gives the network the weights of the model in the folder, of the same shape.
+
+    What reads drawings by their parts is trained apart (`visual/drawings`) and left out.
+    """
     tensors = {k: v for k, v in checkpoint.read_weights(folder).items() if not k.startswith("network.parts.")}
     checkpoint.fill(network, tensors, folder, prefix="network.")
 

@@ -25,7 +25,7 @@ def shapes(drawing: Drawing) -> list[tuple[str, str]]:
 
 
 def three_boxes() -> Image.Image:
-    """A disc on the left edge of the first, two stacked squares a pixel apart in the second, a triangle in the third."""
+    """A disc on the left edge of the first, two squares a pixel apart in the second, a triangle in the third."""
     picture = Image.new("RGB", (400, 100), (128, 128, 128))
     draw = ImageDraw.Draw(picture)
     for x in (0, 150, 300):

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dialog.pictures.answers import NOT_KNOWN, Answer
+from dialog.pictures.everyday import Everyday
 from dialog.pictures.evidence import N_CLAIM, N_FEATURES, Presence
 from dialog.pictures.match import BANK, TEXTS
 from dialog.pictures.names import IMAGENET
@@ -18,6 +22,7 @@ from dialog.pictures.questions import read
 from dialog.pictures.referring import antecedent, resolved
 from dialog.pictures.seqdialn import RECOGNISED, VisualDialog
 from dialog.reading.seeing import see
+from models.detector.model import YoloTiny
 from tests.dialog.tiny_visual import make_visual, picture
 
 WORDS = ("dog", "man", "running", "sitting", "red", "beach", "hat")
@@ -184,3 +189,26 @@ def test_a_drawing_is_left_to_the_reasoner(dialog: VisualDialog) -> None:
     look = dialog.look(Image.new("RGB", (40, 40), "red"))._replace(evidence=None, drawn=True)
     answer, _ = dialog.ask(dialog.start(look), "what shape is it?")
     assert answer.text in dialog.config.answers
+
+
+@pytest.mark.parametrize("question", ["is the dog {}?", "is it {}?", "isn't the dog {}?"])
+def test_whether_a_thing_is_of_a_colour_is_told_by_its_pixels(dialog: VisualDialog, question: str) -> None:
+    look = dialog.look(Image.new("RGB", (80, 60), (220, 20, 20)))
+    said = {c: dialog.ask(dialog.start(look), question.format(c))[0].answers[0].text for c in ("red", "green")}
+    expected = ("no", "yes") if question.startswith("isn't") else ("yes", "no")
+    assert (said["red"], said["green"]) == expected
+
+
+def test_what_the_detector_is_sure_of_is_a_name_for_the_picture(dialog: VisualDialog) -> None:
+    everyday = dialog.everyday
+    assert everyday is not None
+    evidence = dialog.look(picture(0, (80, 60))).evidence
+    assert evidence is not None
+    boxed = evidence._replace(
+        labels=torch.tensor([0, 1]), p=torch.tensor([0.9, 0.95]), boxes=torch.tensor([[0.1, 0.1, 0.5, 0.5]] * 2)
+    )
+    detector = SimpleNamespace(config=SimpleNamespace(labels=("cell phone", "person")))
+    witness = copy(everyday.witness)
+    witness.detector = cast("YoloTiny", detector)
+    named = Everyday(witness, everyday.presence)._boxed(boxed)
+    assert named == {"phone": pytest.approx(0.9)}

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import random
+import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
@@ -156,6 +157,20 @@ def test_evaluate_prints_every_score_with_what_needs_no_picture(data: Path, trai
     assert 0 <= result["diagnostics"]["unlike_training"]["roc"] <= 1
     assert result["n"] == sum(result["metrics"][k] for k in result["metrics"] if k.endswith("_n") and "judged" not in k)
     json.dumps(result)
+
+
+def test_a_folder_with_only_a_test_part_is_scored_beside_the_same_priors(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(data, tmp_path / "only")
+    for file in (tmp_path / "only").rglob("*.jsonl.gz"):
+        with gzip.open(file, "rt") as old:
+            rows = [json.loads(line) for line in old]
+        table(file.parent, file.name.removesuffix(".jsonl.gz"), [r for r in rows if r.get("split", "test") == "test"])
+    whole, only = (evaluate_visual([folder], trained) for folder in (data, tmp_path / "only"))
+    assert only["metrics"].keys() == whole["metrics"].keys()
+    for who in ("question_type", "majority"):
+        assert only["baselines"][who] == pytest.approx(whole["baselines"][who])
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
