@@ -18,6 +18,7 @@ from dialog.pictures.seqdialn import VisualDialog
 from dialog.training.drawings import train_drawings
 from tests.dialog.tiny_visual import make_visual, picture
 
+
 def drawing(n: int, colour: str, shift: int) -> Image.Image:
     """So many squares of a colour on white."""
     whole = Image.new("RGB", (90, 80), "white")
