@@ -14,7 +14,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "in
 """Words for a value nobody has. An infinity is no measurement either."""
 YES = frozenset({"1", "1.0", "true", "yes", "y", "t", "failed", "failure", "fail", "dead", "broken", "defect", "event"})
 NO = frozenset({"0", "0.0", "false", "no", "n", "f", "ok", "alive", "censored", "running", "healthy", "good", "normal"})
-SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 """Units of time that can be turned into one another. Others (`cycle`) only count."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")

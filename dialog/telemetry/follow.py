@@ -29,6 +29,12 @@ def follow(
     A file that shrank was begun anew and is read from its start. Raises UnreadableTable for a file that is no plain
     UTF-8 csv, or has a column an instant, to which rows cannot be added.
     """
+    with path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            raise UnreadableTable(
+                f"{path}: parquet is written as a whole and never appended to, so it cannot be followed; follow a csv, "
+                "or watch it again without --follow when it is written anew"
+            )
     began: dict[str, datetime] = {}
     layout, delimiter, at, n_rows = None, ",", 0, 0
     while True:
@@ -47,7 +53,7 @@ def follow(
             wait(every)
             continue
         if layout is None:
-            if piece.startswith((b"PAR1", b"\x1f\x8b", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff")):
+            if piece.startswith((b"\x1f\x8b", b"PK\x03\x04", b"\xff\xfe", b"\xfe\xff")):
                 raise UnreadableTable(f"{path}: only a plain UTF-8 csv can be followed")
             reading = read_fleet(
                 Source(io.BytesIO(piece), path.stem, path.name),

@@ -119,7 +119,7 @@ def layout_of(
         if (
             found == "long"
             and "unit" not in roles
-            and (named := _naming(names, rows, texts, roles.get("time"))) is not None
+            and (named := _naming(names, rows, texts, roles.get("time"), comma)) is not None
         ):
             roles["unit"] = named
             notes = [f"units were told apart by the column {names[named]}"]
@@ -129,7 +129,10 @@ def layout_of(
             notes.append("no column for the unit; every row was taken to be of one and the same")
     if "time" not in roles and found in ("long", "units"):
         notes.append("no column for the time; rows were counted")
-    dated, unit = _time(names, rows, roles, found, measured, time_unit)
+    dated, unit = _time(names, rows, roles, found, measured, time_unit, comma)
+    if unit == UNTOLD and "time" in roles and (since := _since_1970([row[roles["time"]] for row in rows], comma)):
+        unit = since
+        notes.append(f"the times were taken to be {_SINCE[since]} since 1970")
     if unit == UNTOLD:
         notes.append("nobody told the unit of the times; say it with a column such as time_h, or a time unit")
     return Layout(
@@ -202,13 +205,16 @@ def _measured(
     return tuple(measured), texts
 
 
-def _naming(names: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[str], time: int | None) -> int | None:
+def _naming(
+    names: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[str], time: int | None, comma: bool
+) -> int | None:
     """The column of words that names units, where nobody says which: time goes on within each of its words, and goes
     back from one to another."""
     if time is None:
         return None
     try:
-        clock = [x if (x := as_number(row[time])) is not None else as_instant(row[time]) for row in rows]
+        cells = [row[time] for row in rows]
+        clock = [x if (x := as_number(cell, comma=comma)) is not None else as_instant(cell) for cell in cells]
     except ValueError:
         return None
     if all(a < b for a, b in pairwise(clock)):
@@ -232,6 +238,7 @@ def _time(
     shape: Shape,
     measured: Sequence[tuple[str, int]],
     given: str | None,
+    comma: bool,
 ) -> tuple[bool, str]:
     """Whether times are instants, and in which unit they count."""
     if shape == "times":
@@ -241,7 +248,7 @@ def _time(
         return False, given or "cycle"
     i = roles["time"]
     cells = [row[i] for row in rows]
-    if sum(as_number(cell) is not None for cell in cells) * 2 >= len(cells):
+    if sum(as_number(cell, comma=comma) is not None for cell in cells) * 2 >= len(cells):
         return False, given or _unit_of(_plain(names[i])) or UNTOLD
     try:
         instants = [as_instant(cell) for cell in cells]
@@ -253,6 +260,19 @@ def _time(
             "2025-12-31 23:59"
         )
     return True, given or "h"
+
+
+_SINCE = {"s": "seconds", "ms": "milliseconds"}
+_FROM, _TO = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100, in seconds
+
+
+def _since_1970(cells: Sequence[Any], comma: bool) -> str | None:
+    """The unit of numbers that are all moments of this century, as clocks of computers count; else None."""
+    times = [x for x in (as_number(cell, comma=comma) for cell in cells) if x is not None and not math.isnan(x)]
+    for unit, each in (("s", 1.0), ("ms", 1e3)):
+        if times and _FROM * each <= min(times) and max(times) <= _TO * each:
+            return unit
+    return None
 
 
 def _instant_in(name: str) -> tuple[float, bool]:

@@ -22,6 +22,7 @@ from models.maintenance.features import Features, Read, UnitSoFar
 from models.maintenance.forecaster import ForecastState
 from models.maintenance.life import LifeState
 from models.maintenance.model import Limit, MaintenanceModel
+from models.maintenance.stepping import Stepper
 from models.maintenance.survival import lived_by
 from models.mixers.base import apart, joined, leaves
 
@@ -108,6 +109,7 @@ class Watcher:
         self._watched = 0 if c.limit is None else c.channels.index(c.limit.channel)
         self._ends = np.array([0.0, *c.life.edges])
         self._new = self._fresh()
+        self._stepper = Stepper.of(self.model)
 
     @classmethod
     def load(cls, model: str | Path = TELEMETRY, *, device: Where = None) -> "Watcher":
@@ -175,8 +177,22 @@ class Watcher:
         read, after = self._features.read(times, values, state.features)
         return _Unit(samples, times, values, read, after, {why: n for why, n in told.items() if n}, state)
 
+    def _step(self, unit: _Unit, stepper: Stepper) -> None:
+        """One sample of one unit."""
+        at, state = unit.at, unit.state
+        values = unit.read.values[at].astype(np.float32)
+        said = stepper.step(unit.read.features[at], values, state.forecast, state.life)
+        self._notice(unit, slice(at, at + 1), said.forecast, torch.from_numpy(values[None]))
+        unit.forecasts.append(said.forecast)
+        unit.curves.append(said.curve.astype(np.float64))
+        unit.state = replace(unit.state, forecast=said.forecast_state, life=said.life_state)
+        unit.at = at + 1
+
     def _pass(self, units: Sequence[_Unit], steps: int, every: bool) -> None:
         """The networks over the next steps of several units."""
+        if len(units) == 1 and len(units[0].times) == 1 and self._stepper is not None:
+            self._step(units[0], self._stepper)
+            return
         where = device_of(self.model)
         parts = [slice(unit.at, min(unit.at + steps, len(unit.times))) for unit in units]
         lengths = [part.stop - part.start for part in parts]

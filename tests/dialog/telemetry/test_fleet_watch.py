@@ -156,6 +156,9 @@ def test_what_cannot_be_followed_is_said(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"\x1f\x8b packed\n")
     with pytest.raises(UnreadableTable, match="plain UTF-8 csv"):
         next(follow(tmp_path / "b.csv"))
+    (tmp_path / "d.parquet").write_bytes(b"PAR1 without a line")
+    with pytest.raises(UnreadableTable, match="parquet is written as a whole"):
+        next(follow(tmp_path / "d.parquet"))
     (tmp_path / "c.csv").write_text("")
     with pytest.raises(UnreadableTable, match="no whole line"):
         next(follow(tmp_path / "c.csv"))

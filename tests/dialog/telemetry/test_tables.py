@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dialog.telemetry.cells import as_instant, as_number
+from dialog.telemetry.fleet_watch import factor
 from dialog.telemetry.layout import UnreadableTable
 from dialog.telemetry.tables import AFTER_FAILURE, NO_TIME, NO_UNIT, NOT_AFTER, TEXT, UNEVEN, Reading, read_fleet
 
@@ -147,6 +148,23 @@ def test_columns_and_channels_may_be_told() -> None:
         read(text, channels=["p3"])
     with pytest.raises(UnreadableTable, match="no column 'who'"):
         read(text, columns={"unit": "who"})
+
+
+def test_decimal_commas_may_stand_in_the_times_too() -> None:
+    comma = read("unit;time_h;current\na;0,0;1,0\na;0,5;1,1\nb;0,0;5\nb;1,5;6\n").fleet
+    assert [one.times.tolist() for one in comma] == [[0.0, 0.5], [0.0, 1.5]]
+    named = read("pump;time_h;current\nx;0,0;1,0\nx;0,5;1,1\ny;0,0;5\ny;1,5;6\n").fleet
+    assert [one.unit for one in named] == ["x", "y"]
+
+
+@pytest.mark.parametrize(("each", "unit"), [(1, "s"), (1000, "ms")])
+def test_the_clock_of_a_computer_is_known_by_its_numbers(each: int, unit: str) -> None:
+    rows = "".join(f"a,{(1_770_000_000 + 3600 * i) * each},{i}\n" for i in range(4))
+    found = read(f"unit,timestamp,current\n{rows}")
+    assert found.fleet.time_unit == unit
+    assert any("since 1970" in note for note in found.notes)
+    assert factor(unit, "h") * np.diff(found.fleet.series[0].times)[0] == pytest.approx(1.0)
+    assert read(f"unit,timestamp,current\n{rows}", time_unit="h").fleet.time_unit == "h"  # what is told is obeyed
 
 
 def test_parquet_holds_what_csv_holds(tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ def fill(visit: Visit) -> None:
     visit.tab("Batch")
     visit.upload("chat.txt", b"Ann: hi\n" * 20, "#rp-batch-upload")
     page.wait_for_selector("#rp-batches :text('Done')")
+    visit.tab("Fleet")
+    visit.upload("fleet.csv", _fleet(), "#rp-fleet-upload")
+    page.wait_for_selector("#rp-fleet table")
+
+
+def _fleet() -> bytes:
+    """Three units, one of which rises, one with a text in it."""
+    rows = [f"{u},{5 * i},{100 + i * (u == 'ill')},{'broken' if u == 'odd' and i == 7 else 60}" for u in
+            ("ill", "well", "odd") for i in range(40)]  # fmt: skip
+    return "\n".join(["unit,time_h,current,temperature", *rows]).encode()
 
 
 def _png() -> bytes:
