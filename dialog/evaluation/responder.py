@@ -18,7 +18,6 @@ from dialog.evaluation.ngrams import NGrams
 from dialog.replies.port import whole
 from dialog.replies.turns import Turn, as_tokens, turns_of
 from dialog.replies.writer import WritingResponder
-from models.catalogue import WRITER
 from models.device import Where
 from models.responder.pieces import Pieces
 
@@ -43,7 +42,7 @@ class _Loss(NamedTuple):
 
 def evaluate_responder(
     data: Sequence[Path],
-    model: str | Path = WRITER,
+    model: str | Path | None = None,
     *,
     corpora: Path | None = None,
     device: Where = None,
@@ -57,8 +56,10 @@ def evaluate_responder(
     foreseen once. `told_` knows how each message feels, where the file says. `distinct_1` and `distinct_2`: of a
     hundred words or pairs of them in replies to the files' conversations, how many are different, and beside it
     people's own. With `corpora`, the folder of the sets the model was taught, a 5-gram learns their train parts whole.
-    ValueError where there is nothing to read.
+    ValueError where there is nothing to read, or no model is named: none of them is shipped.
     """
+    if model is None:
+        raise ValueError("expected --model FOLDER, a writer that `rapport train responder/lm` made")
     responder = WritingResponder.load(model, device=device)
     pieces, begun = responder.pieces, time.perf_counter()
     files = {path: [turns_of(c.utterances, emotions_of(_corpus(path))) for c in read(path)] for path in data}

@@ -12,9 +12,10 @@ LANGUAGE_MODEL = "lm:"
 def open_responder(name: str = REPLY, *, network: bool = False, device: Where = None) -> Responder:
     """The responder of that name.
 
-    A shipped one or its folder (`reply/built-in`, `responder/lm`); `lm:FOLDER` or `lm:HUB-NAME`, a causal language
-    model of transformers; `https://HOST/v1#MODEL`, a service that speaks OpenAI's chat completions. `network` lets a
-    hub name be fetched. ValueError says what is wrong with the name, or missing.
+    A shipped one or its folder (`reply/built-in`), or a writer's (`rapport train responder/lm`); `lm:FOLDER` or
+    `lm:HUB-NAME`, a causal language model of transformers, or what `rapport linearise` made of one;
+    `https://HOST/v1#MODEL`, a service that speaks OpenAI's chat completions. `network` lets a hub name be fetched.
+    ValueError says what is wrong with the name, or missing.
     """
     if name.startswith(LANGUAGE_MODEL):
         from dialog.replies.language_model import LanguageModelResponder

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dialog.conversation import Conversation
 from dialog.replies.turns import as_tokens, turns_of
+from dialog.replies.writer import WritingResponder
 from models.catalogue import CONFIG_FILE
 from models.checkpoint import CheckpointError, read_json
 from models.config import KEY
@@ -21,6 +22,7 @@ from models.decoder.model import Decoder
 from models.decoder.pretrained import read_pretrained
 from models.device import Where, choose_device
 from models.responder.pieces import DIALOGUE, END, TOKENIZER_FILE, UNKNOWN, Pieces
+from models.responder.writer import WriterConfig
 
 _TOLD = ("tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "tokenizer.model")
 _TEMPLATE = (
@@ -47,8 +49,8 @@ def open_decoder(folder: Path | str, *, device: Where = None) -> Decoder:
         return Decoder.load(folder, device=device)
     if isinstance(told, dict) and "model_type" in told:
         return read_pretrained(folder).to(choose_device(device))
-    from dialog.replies.writer import WritingResponder
-
+    if not isinstance(told, dict) or told.get(KEY) != WriterConfig.__name__:
+        raise CheckpointError(f"{folder} holds no decoder: expected one of transformers, a writer, or a converted one")
     writer = WritingResponder.load(folder, device=device)
     return from_token_model(
         writer.model, context=writer.config.context, ends=(writer.pieces.end,), origin=f"writer {folder.name}"

@@ -11,7 +11,7 @@ from dialog.replies.drawing import drawn, would_repeat
 from dialog.replies.port import Piece
 from dialog.replies.turns import as_tokens, turns_of
 from models import checkpoint
-from models.catalogue import WRITER, path_of
+from models.catalogue import path_of
 from models.device import Where, choose_device
 from models.responder.pieces import Pieces
 from models.responder.writer import WriterConfig
@@ -23,7 +23,7 @@ class WritingResponder:
 
     Drawn by a seed that counts the replies that would not do, as `LanguageModelResponder` does.
 
-    responder = WritingResponder.load()
+    responder = WritingResponder.load("writer")
     whole(responder.reply(conversation))
     """
 
@@ -36,7 +36,7 @@ class WritingResponder:
         self.device = model.embedding.weight.device
 
     @classmethod
-    def load(cls, name: str | Path = WRITER, *, device: Where = None) -> Self:
+    def load(cls, name: str | Path, *, device: Where = None) -> Self:
         """A shipped model by name, or a folder that holds one; ValueError says what is missing."""
         folder = path_of(str(name))
         config, tensors = checkpoint.read(folder, WriterConfig)

@@ -98,7 +98,11 @@ def train_language(
 
     model.train()
     schedule = Schedule(
-        steps=recipe.steps, lr=recipe.lr, lr_new=recipe.lr, weight_decay=recipe.weight_decay, save_every=25
+        steps=recipe.steps,
+        lr=recipe.lr,
+        lr_new=recipe.lr,
+        weight_decay=recipe.weight_decay,
+        save_every=min(25, max(1, recipe.steps // 2)),
     )
     run(model, [], loss_at, schedule, out, seed, report)
     model.eval()

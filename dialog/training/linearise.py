@@ -133,7 +133,8 @@ def train_linearised(
         if name == "tuning":
             torch.manual_seed(seed)
             make_low_rank(student, ("query", "key", "value"), recipe.rank, recipe.alpha)
-        schedule = Schedule(steps=steps, lr=lr, lr_new=lr, warm_up=0.1, weight_decay=0.0, save_every=25)
+        often = min(25, max(1, steps // 2))
+        schedule = Schedule(steps=steps, lr=lr, lr_new=lr, warm_up=0.1, weight_decay=0.0, save_every=often)
         run(student, [], loss_at, schedule, folder / name, seed, _shifted(report, before, total))
         before += steps
     merge(student)

@@ -31,47 +31,46 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sums:
-    """Arithmetic on facts: the value of a name, or, in one question of five, the sum of two names' values modulo m.
+class Facts:
+    """Facts to be looked up: every name has a value and points at another name, a token a fact.
 
-    A row gives every name a value, a token each, and then asks: (ask, -, x) wants x's value, (add, y, x) the sum. To
-    look one value up takes one layer of attention; the sum needs the other name's value besides, which a single layer
-    cannot ask for.
+    A row tells them all and then asks: (value, x) wants x's value, (link, x) the name that x points at, and in one
+    question of five (via, x) the value of the name that x points at. A single layer of attention can look up what
+    belongs to a name it has before it, and no more: the last kind takes a second look.
     """
 
     names: int = 6
-    modulus: int = 7
+    values: int = 7
     questions: int = 8
     hard: float = 0.2
     batch: int = 64
 
     @property
     def n_tokens(self) -> int:
-        return self.names * self.modulus + self.names + 3
+        return self.names * (self.values + self.names) + self.values + self.names + 3
 
     def draw(self, seed: int) -> Asked:
-        """A batch. Tokens: facts, then names, then `ask`, `add` and the blank; an answer is the value itself."""
+        """A batch. Tokens: facts of values, facts of links, then values, names, and the three kinds of question."""
         generator = torch.Generator().manual_seed(seed)
-        n, m, b, q = self.names, self.modulus, self.batch, self.questions
-        values = torch.randint(m, (b, n), generator=generator)
-        order = torch.rand(b, n, generator=generator).argsort(1)
-        facts = order * m + values.gather(1, order)
-        pair = torch.rand(b, q, n, generator=generator).argsort(2)[:, :, :2]  # two different names
-        hard = torch.rand(b, q, generator=generator) < self.hard
-        first, ask, add, blank = n * m, n * m + n, n * m + n + 1, n * m + n + 2
-        x, y = pair.unbind(-1)
-        asked = torch.stack([torch.where(hard, add, ask), torch.where(hard, first + y, blank), first + x], -1)
-        answer = values.gather(1, x)
-        answer = torch.where(hard, (answer + values.gather(1, y)) % m, answer)
-        labels = torch.full((b, q, 3), -100)
-        labels[..., 2] = answer
-        marked = torch.zeros(b, q, 3, dtype=torch.bool)
-        marked[..., 2] = hard
-        front = torch.full((b, n), -100)
+        n, m, b, q = self.names, self.values, self.batch, self.questions
+        value = torch.randint(m, (b, n), generator=generator)
+        link = (torch.arange(n) + torch.randint(1, n, (b, n), generator=generator)) % n  # to another one
+        told = torch.cat([torch.arange(n) * m + value, n * m + torch.arange(n) * n + link], 1)
+        facts = told.gather(1, torch.rand(b, 2 * n, generator=generator).argsort(1))
+        x = torch.randint(n, (b, q), generator=generator)
+        kind = torch.where(
+            torch.rand(b, q, generator=generator) < self.hard, 2, torch.randint(2, (b, q), generator=generator)
+        )
+        first = n * (m + n)  # of the values' own tokens; names and kinds follow
+        to = link.gather(1, x)
+        answers = torch.stack([first + value.gather(1, x), first + m + to, first + value.gather(1, to)], -1)
+        answer = answers.gather(2, kind[..., None])
+        asked = torch.stack([first + m + n + kind, first + m + x], -1)
+        labels = torch.cat([torch.full_like(answer, -100), answer], -1).flatten(1)
+        hard = torch.stack([torch.zeros_like(kind), kind], -1).flatten(1) == 2
+        front = torch.full((b, 2 * n), -100)
         return Asked(
-            torch.cat([facts, asked.flatten(1)], 1),
-            torch.cat([front, labels.flatten(1)], 1),
-            torch.cat([front > 0, marked.flatten(1)], 1),
+            torch.cat([facts, asked.flatten(1)], 1), torch.cat([front, labels], 1), torch.cat([front > 0, hard], 1)
         )
 
 
@@ -80,9 +79,9 @@ class ThinkingRecipe:
     """Of the authors' two stages: the loss of the first is that of what comes next on the sums of logits, the second's
     a weighed cross-entropy on who goes on."""
 
-    base: int = 600
+    base: int = 400
     """Steps of the decoder alone."""
-    passes: int = 600
+    passes: int = 400
     """Steps of the first stage, and of what is compared with it."""
     decider: int = 200
     lr: float = 3e-3
@@ -142,10 +141,9 @@ def train_decider(
 
     def loss_at(seed: int) -> Tensor:
         asked = draw(seed)
-        wanted = asked.labels != -100
-        again = model(asked.tokens, policy="never")[0].again[wanted]
+        again = model(asked.tokens, policy="never")[0].again
         return F.binary_cross_entropy_with_logits(
-            again, labels(asked)[wanted].to(again.dtype), pos_weight=again.new_tensor(weight)
+            again, labels(asked).to(again.dtype), pos_weight=again.new_tensor(weight)
         )
 
     _train(model, list(model.decider.parameters()), loss_at, steps, lr, seed, report)
@@ -203,8 +201,8 @@ def train_thinking(
     return Compared(reference, decoder.eval(), always.eval(), selective.eval())
 
 
-def small(task: Sums, threshold: float = 0.5) -> ThinkingConfig:
-    """Think-at-Hard over a decoder of one layer for the sums."""
+def small(task: Facts, threshold: float = 0.5) -> ThinkingConfig:
+    """Think-at-Hard over a decoder of one layer for the questions."""
     return ThinkingConfig(
         decoder=one_layer(task.n_tokens),
         rank=16,
@@ -215,7 +213,7 @@ def small(task: Sums, threshold: float = 0.5) -> ThinkingConfig:
     )
 
 
-def of_test(task: Sums, n: int = 256) -> Asked:
+def of_test(task: Facts, n: int = 256) -> Asked:
     """Rows that no training drew."""
     return replace(task, batch=n).draw(2**40)
 

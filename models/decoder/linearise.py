@@ -42,8 +42,7 @@ def linearised(
         one if near and one.window is not None else _converted(one, method, window, branches)
         for one in map(_attention, decoder.config.mixers)
     )
-    origin = f"{decoder.config.origin}, {method}, window {window or (64 if method == 'liger' else 128)}"
-    new = Decoder(replace(decoder.config, mixers=mixers, origin=origin))
+    new = Decoder(replace(decoder.config, mixers=mixers, origin=f"{decoder.config.origin}, {method}"))
     new.to(decoder.embedding.weight.device)
     with torch.no_grad():
         old = decoder.state_dict()

@@ -42,7 +42,7 @@ def bench(
         str | None, typer.Option(help="kernels, serve, linearise: the ops, the rows whose names contain this.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 600]")
+        int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 400]")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="of all but emotion, annotate, pointer: times a row is measured.")

@@ -59,11 +59,11 @@ def talk(*texts):
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(data, tmp_path):
-    recipe = replace(RECIPE, steps=26)
+    recipe = replace(RECIPE, steps=4)
     train_language(recipe, data, tmp_path / "whole", device="cpu")
 
     def late(progress):
-        if progress.step == 25:
+        if progress.step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -141,6 +141,8 @@ def test_it_is_measured_beside_a_5_gram_and_people(data, folder):
     assert told["baselines"]["five_gram"]["perplexity"] < 300, "better than a guess among all pieces"
     assert 0 < told["metrics"]["distinct_1"] <= 100
     assert "told_perplexity" in told["metrics"]
+    with pytest.raises(ValueError, match="--model FOLDER"):
+        evaluate_responder([path])
 
 
 @pytest.mark.parametrize("length", [1, 2, 9, 10, 13, 14, 40])

@@ -22,6 +22,8 @@ from models.decoder.linearise import linearised
 from models.decoder.model import Decoder
 from models.responder.pieces import Pieces
 from models.responder.writer import WriterConfig, writer_network
+from models.thinking.config import ThinkingConfig
+from models.thinking.model import ThinkAtHard
 from models.token_model import TokenModel
 
 RECIPE = LineariseRecipe(method="liger", window=4, length=24, batch=2, steps=3, matching=3, rank=2)
@@ -92,11 +94,11 @@ def test_what_was_inherited_and_not_trained_is_the_teachers(writer, data, tmp_pa
 
 
 def test_a_run_that_was_cut_off_after_its_first_stage_goes_on(writer, data, tmp_path):
-    recipe = replace(RECIPE, method="lizard", length=8, batch=1, steps=26, matching=2)
+    recipe = replace(RECIPE, method="lizard", length=8, batch=1, steps=4, matching=2)
     linearise(recipe, writer, [data], tmp_path / "whole", device="cpu")
 
     def late(progress):
-        if progress.step == 27:
+        if progress.step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -127,6 +129,9 @@ def test_matching_learns_to_say_what_attention_said(writer, data):
 def test_what_is_no_decoder_and_what_is_too_little_is_refused(tmp_path, writer, data):
     with pytest.raises(CheckpointError, match="cannot read"):
         linearise(RECIPE, tmp_path, [data], tmp_path / "out", device="cpu")
+    (tmp_path / "config.json").write_text('{"config": "EmotionModelConfig"}')
+    with pytest.raises(CheckpointError, match="holds no decoder"):
+        linearise(RECIPE, tmp_path, [data], tmp_path / "out", device="cpu")
     few = tmp_path / "few.jsonl"
     few.write_text('{"id": 1, "utterances": [{"speaker": "A", "text": "x"}]}\n' * 2)
     with pytest.raises(ValueError, match="do not fill a row"):
@@ -144,3 +149,13 @@ def test_the_bench_has_a_row_a_conversion_and_rows_of_decoding(writer, data, mon
     assert by_name["liger, decoding at 40"]["state_bytes"] == by_name["liger, decoding at 4"]["state_bytes"]
     with pytest.raises(ValueError, match="--model FOLDER"):
         bench.measure()
+
+
+def test_a_writer_may_think_again(writer):
+    decoder = open_decoder(writer, device="cpu")
+    model = ThinkAtHard.of(decoder, ThinkingConfig(decoder=decoder.config, rank=2, decider_blocks=1)).eval()
+    tokens = torch.randint(300, (2, 12))
+    with torch.no_grad():
+        once, twice = (model(tokens, policy=p)[0] for p in ("never", "always"))
+        torch.testing.assert_close(once.logits, decoder(tokens)[0])
+    assert not torch.allclose(once.logits, twice.logits)

@@ -4,7 +4,7 @@ import torch
 from dialog.bench import thinking
 from dialog.training.thinking import (
     Asked,
-    Sums,
+    Facts,
     ThinkingRecipe,
     of_test,
     one_layer,
@@ -18,22 +18,24 @@ from dialog.training.thinking import (
 from models.decoder.model import Decoder
 from models.thinking.model import ThinkAtHard
 
-TASK = Sums(names=3, modulus=3, questions=4, batch=8)
+TASK = Facts(names=3, values=3, questions=4, batch=8)
 
 
 def test_questions_are_answered_by_the_facts_before_them():
-    task = Sums(batch=40, hard=0.5)
-    asked, n, m = task.draw(1), task.names, task.modulus
+    task = Facts(batch=40, hard=0.5)
+    asked, n, m = task.draw(1), task.names, task.values
+    first = n * (m + n)
     assert int(asked.tokens.max()) < task.n_tokens
     for tokens, labels, hard in zip(*(z.tolist() for z in asked), strict=True):
-        value = {t // m: t % m for t in tokens[:n]}
-        assert len(value) == n
-        for at in range(n, len(tokens), 3):
-            kind, other, name = (t - n * m for t in tokens[at : at + 3])
-            assert (kind == n + 1) == hard[at + 2]
-            expected = value[name] + (value[other] if hard[at + 2] else 0)
-            assert labels[at : at + 3] == [-100, -100, expected % m]
-            assert other != name
+        value = {t // m: t % m for t in tokens[: 2 * n] if t < n * m}
+        link = {(t - n * m) // n: (t - n * m) % n for t in tokens[: 2 * n] if t >= n * m}
+        assert len(value) == len(link) == n
+        assert all(x != y for x, y in link.items())
+        for at in range(2 * n, len(tokens), 2):
+            kind, x = tokens[at] - first - m - n, tokens[at + 1] - first - m
+            expected = (first + value[x], first + m + link[x], first + value[link[x]])[kind]
+            assert labels[at : at + 2] == [-100, expected]
+            assert hard[at : at + 2] == [False, kind == 2]
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():
