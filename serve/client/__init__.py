@@ -1,4 +1,4 @@
-"""A typed client of the service: conversations, chats, batches and pictures, for programs that wait and others.
+"""A typed client of the service: conversations, chats, batches, recordings and pictures, for programs of any kind.
 
 It needs httpx, orjson and tenacity, and is the distribution `rapport-client` too: so it imports its own files by their
 place, and nothing else of ours but through `conversation` and `answers`.
@@ -22,6 +22,7 @@ from .things import (
     Correction,
     Edit,
     EmotionsAnswer,
+    Envelope,
     FleetModel,
     HealthNow,
     KeptUnit,
@@ -29,6 +30,9 @@ from .things import (
     Message,
     Mode,
     Model,
+    RecordedSpeaker,
+    RecordedUtterance,
+    Recording,
     Reply,
     Round,
     State,
@@ -59,6 +63,7 @@ __all__ = [
     "Correction",
     "Edit",
     "EmotionsAnswer",
+    "Envelope",
     "FleetModel",
     "HealthNow",
     "KeptUnit",
@@ -68,6 +73,9 @@ __all__ = [
     "Mode",
     "Model",
     "Prediction",
+    "RecordedSpeaker",
+    "RecordedUtterance",
+    "Recording",
     "Reply",
     "Round",
     "ServiceError",

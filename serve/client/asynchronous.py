@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self, TypeVar
 
 import httpx
 
-from . import batch_calls, calls, picture_calls, reply_calls, telemetry_calls
+from . import batch_calls, calls, picture_calls, recording_calls, reply_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .client import LIMITS_SECONDS, answer_of, headers_of, settings
 from .conversation import Conversation
@@ -25,6 +25,7 @@ from .things import (
     ChatSummary,
     Correction,
     EmotionsAnswer,
+    Envelope,
     FleetModel,
     HealthNow,
     KeptUnit,
@@ -32,6 +33,7 @@ from .things import (
     Message,
     Mode,
     Model,
+    Recording,
     Reply,
     Round,
     State,
@@ -204,10 +206,7 @@ class AsyncClient:
 
     async def save_batch(self, batch_id: str, path: str | Path) -> None:
         """As Client.save_batch."""
-        async with self._stream(f"/batches/{batch_id}/output") as response:
-            with await asyncio.to_thread(Path(path).open, "wb") as file:
-                async for piece in response.aiter_bytes(batch_calls.CHUNK):
-                    await asyncio.to_thread(file.write, piece)
+        await self._save(f"/batches/{batch_id}/output", path)
 
     async def delete_batch(self, batch_id: str) -> None:
         """As Client.delete_batch."""
@@ -245,6 +244,88 @@ class AsyncClient:
     ) -> VisualAnswer:
         """As Client.answer."""
         return await self._do(await asyncio.to_thread(picture_calls.answer, picture, question, rounds, caption))
+
+    async def start_recording(
+        self,
+        sound: str | Path,
+        *,
+        filename: str | None = None,
+        speakers: int | None = None,
+        channels: recording_calls.Channels = "found",
+        recogniser: str | None = None,
+        language: str | None = None,
+        model: str | None = None,
+        label_set: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Recording:
+        """As Client.start_recording."""
+        begun = recording_calls.start(
+            sound,
+            filename=filename,
+            speakers=speakers,
+            channels=channels,
+            recogniser=recogniser,
+            language=language,
+            model=model,
+            label_set=label_set,
+        )
+        with await asyncio.to_thread(Path(sound).open, "rb") as file:
+            return await self._once(begun, {}, _pieces(file, progress))
+
+    async def recording(self, recording_id: str) -> Recording:
+        """As Client.recording."""
+        return await self._do_all(recording_calls.look(recording_id))
+
+    def recordings(
+        self,
+        *,
+        state: State | None = None,
+        filename: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
+    ) -> AsyncIterator[Recording]:
+        """As Client.recordings."""
+        return self._go_through(recording_calls.listed(state=state, filename=filename, since=since, before=before))
+
+    async def follow_recording(self, recording_id: str, *, every: float = 1.0) -> AsyncIterator[Recording]:
+        """As Client.follow_recording."""
+        known = None
+        while known is None or not known.ended:
+            if known is not None:
+                await asyncio.sleep(every)
+            if (found := await self.recording(recording_id)) != known:
+                known = found
+                yield found
+
+    async def envelope(self, recording_id: str) -> Envelope:
+        """As Client.envelope."""
+        return await self._do(recording_calls.envelope(recording_id))
+
+    async def save_sound(self, recording_id: str, path: str | Path) -> None:
+        """As Client.save_sound."""
+        await self._save(f"/recordings/{recording_id}/sound", path)
+
+    async def save_voice(self, recording_id: str, n: int, path: str | Path) -> None:
+        """As Client.save_voice."""
+        await self._save(f"/recordings/{recording_id}/voices/{n}", path)
+
+    async def save_recording(self, recording_id: str, path: str | Path, *, to: str = "jsonl") -> None:
+        """As Client.save_recording."""
+        await self._save(f"/recordings/{recording_id}/output?to={to}", path)
+
+    async def edit_utterance(
+        self, recording_id: str, n: int, *, text: str | None = None, speaker: str | None = None
+    ) -> Recording:
+        """As Client.edit_utterance."""
+        return await self._do(recording_calls.edit(recording_id, n, text=text, speaker=speaker))
+
+    async def name_speaker(self, recording_id: str, n: int, name: str) -> Recording:
+        """As Client.name_speaker."""
+        return await self._do(recording_calls.rename(recording_id, n, name))
+
+    async def delete_recording(self, recording_id: str) -> None:
+        """As Client.delete_recording."""
+        await self._do(calls.delete(f"/recordings/{recording_id}"))
 
     async def fleet_model(self) -> FleetModel:
         """As Client.fleet_model."""
@@ -415,6 +496,13 @@ class AsyncClient:
             raise silence(self._http.base_url, error) from error
         return answer_of(call, response)
 
+    async def _save(self, found: str, path: str | Path) -> None:
+        """Writes what is found there to a file."""
+        async with self._stream(found) as response:
+            with await asyncio.to_thread(Path(path).open, "wb") as file:
+                async for piece in response.aiter_bytes(batch_calls.CHUNK):
+                    await asyncio.to_thread(file.write, piece)
+
     @asynccontextmanager
     async def _stream(
         self, path: str, *, method: str = "GET", content: bytes | None = None
@@ -430,6 +518,7 @@ class AsyncClient:
             raise silence(self._http.base_url, error) from error
 
 
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(file.read, batch_calls.CHUNK):
+async def _pieces(file: BinaryIO, progress: Callable[[float], None] | None = None) -> AsyncIterator[bytes]:
+    pieces = batch_calls.pieces(file, progress)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
         yield piece

@@ -1,6 +1,7 @@
 """The calls about batches."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,10 +47,13 @@ def listed(*, state: State | None, filename: str | None, since: str | None, befo
     return Pages(path="/batches", name="batches", read=_batch, asked=asked)
 
 
-def pieces(file: BinaryIO) -> Iterator[bytes]:
-    """A file, as it is sent."""
+def pieces(file: BinaryIO, progress: Callable[[float], None] | None = None) -> Iterator[bytes]:
+    """A file, as it is sent; `progress` is told the share of it."""
+    size = max(1, os.fstat(file.fileno()).st_size)
     while piece := file.read(CHUNK):
         yield piece
+        if progress is not None:
+            progress(min(1.0, file.tell() / size))
 
 
 def _batch(value: Mapping[str, Any]) -> Batch:

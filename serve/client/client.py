@@ -3,7 +3,7 @@
 import ssl
 import time
 import uuid
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import orjson
 
-from . import batch_calls, calls, picture_calls, reply_calls, telemetry_calls
+from . import batch_calls, calls, picture_calls, recording_calls, reply_calls, telemetry_calls
 from .calls import Call, Pages, Steps
 from .conversation import Conversation
 from .errors import ServiceError, problem_of, silence
@@ -25,6 +25,7 @@ from .things import (
     ChatSummary,
     Correction,
     EmotionsAnswer,
+    Envelope,
     FleetModel,
     HealthNow,
     KeptUnit,
@@ -32,6 +33,7 @@ from .things import (
     Message,
     Mode,
     Model,
+    Recording,
     Reply,
     Round,
     State,
@@ -223,9 +225,7 @@ class Client:
 
     def save_batch(self, batch_id: str, path: str | Path) -> None:
         """Writes the labelled log to a file. ServiceError 409 while there is none."""
-        with self._stream(f"/batches/{batch_id}/output") as response, Path(path).open("wb") as file:
-            for piece in response.iter_bytes(batch_calls.CHUNK):
-                file.write(piece)
+        self._save(f"/batches/{batch_id}/output", path)
 
     def delete_batch(self, batch_id: str) -> None:
         """Stops it and deletes the log and what was made of it. ServiceError 404 where there is none any more."""
@@ -263,6 +263,90 @@ class Client:
     ) -> VisualAnswer:
         """The answer to one question after `rounds` of (question, answer); the service keeps nothing."""
         return self._do(picture_calls.answer(picture, question, rounds, caption))
+
+    def start_recording(
+        self,
+        sound: str | Path,
+        *,
+        filename: str | None = None,
+        speakers: int | None = None,
+        channels: recording_calls.Channels = "found",
+        recogniser: str | None = None,
+        language: str | None = None,
+        model: str | None = None,
+        label_set: str | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Recording:
+        """Uploads a recording to be listened to. It is read piece by piece, and `progress` is told the share that is
+        sent; tried once only. `speakers` is how many people speak in it, where that is known."""
+        begun = recording_calls.start(
+            sound,
+            filename=filename,
+            speakers=speakers,
+            channels=channels,
+            recogniser=recogniser,
+            language=language,
+            model=model,
+            label_set=label_set,
+        )
+        with Path(sound).open("rb") as file:
+            return self._once(begun, {}, batch_calls.pieces(file, progress))
+
+    def recording(self, recording_id: str) -> Recording:
+        """How far it is, who speaks in it, and all that is said."""
+        return self._do_all(recording_calls.look(recording_id))
+
+    def recordings(
+        self,
+        *,
+        state: State | None = None,
+        filename: str | None = None,
+        since: str | None = None,
+        before: str | None = None,
+    ) -> Iterator[Recording]:
+        """All recordings of this key: those in a state, with a text in their file's name."""
+        return self._go_through(recording_calls.listed(state=state, filename=filename, since=since, before=before))
+
+    def follow_recording(self, recording_id: str, *, every: float = 1.0) -> Iterator[Recording]:
+        """The recording as it is, and again whenever it is further, until it has ended."""
+        known = None
+        while known is None or not known.ended:
+            if known is not None:
+                time.sleep(every)
+            if (found := self.recording(recording_id)) != known:
+                known = found
+                yield found
+
+    def envelope(self, recording_id: str) -> Envelope:
+        """How loud it is. ServiceError 409 before it was listened to."""
+        return self._do(recording_calls.envelope(recording_id))
+
+    def save_sound(self, recording_id: str, path: str | Path) -> None:
+        """Writes all of it to a wave file."""
+        self._save(f"/recordings/{recording_id}/sound", path)
+
+    def save_voice(self, recording_id: str, n: int, path: str | Path) -> None:
+        """Writes speaker n alone, at the times at which he speaks, to a wave file."""
+        self._save(f"/recordings/{recording_id}/voices/{n}", path)
+
+    def save_recording(self, recording_id: str, path: str | Path, *, to: str = "jsonl") -> None:
+        """Writes the labelled conversation to a file. ServiceError 409 while there is none."""
+        self._save(f"/recordings/{recording_id}/output?to={to}", path)
+
+    def edit_utterance(
+        self, recording_id: str, n: int, *, text: str | None = None, speaker: str | None = None
+    ) -> Recording:
+        """The recording with other words or another speaker in utterance n, labelled anew; None leaves what stands
+        there. A long one is labelled in the background."""
+        return self._do(recording_calls.edit(recording_id, n, text=text, speaker=speaker))
+
+    def name_speaker(self, recording_id: str, n: int, name: str) -> Recording:
+        """The recording with another name for a speaker; that of another one makes both the same."""
+        return self._do(recording_calls.rename(recording_id, n, name))
+
+    def delete_recording(self, recording_id: str) -> None:
+        """Stops it and deletes its sound and all that was heard. ServiceError 404 where there is none any more."""
+        self._do(calls.delete(f"/recordings/{recording_id}"))
 
     def fleet_model(self) -> FleetModel:
         """Which model watches fleets: its channels and its unit of time."""
@@ -430,6 +514,12 @@ class Client:
         except httpx.HTTPError as error:
             raise silence(self._http.base_url, error) from error
         return answer_of(call, response)
+
+    def _save(self, found: str, path: str | Path) -> None:
+        """Writes what is found there to a file."""
+        with self._stream(found) as response, Path(path).open("wb") as file:
+            for piece in response.iter_bytes(batch_calls.CHUNK):
+                file.write(piece)
 
     @contextmanager
     def _stream(self, path: str, *, method: str = "GET", content: bytes | None = None) -> Iterator[httpx.Response]:

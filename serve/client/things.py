@@ -209,6 +209,81 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedSpeaker:
+    """Somebody who speaks in a recording, counted from 0, for so many seconds in so many stretches."""
+
+    n: int
+    name: str
+    seconds: float
+    utterances: int
+    voice: str
+    """Where he can be heard alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecordedUtterance:
+    """A stretch of one speaker, from `starts` to `ends` in seconds. Without words there is no prediction."""
+
+    n: int
+    time: str
+    end: str
+    starts: float
+    ends: float
+    speaker: str
+    text: str
+    confidence: float | None
+    edited: bool
+    """Whether a person has changed words or speaker."""
+    prediction: Prediction | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """A recording that the service listens to in the background. Times are UTC; in a list nothing is told of what is
+    said in it."""
+
+    id: str
+    created: str
+    touched: str
+    state: State
+    filename: str
+    bytes: int
+    speakers_asked: int | None
+    channels: Literal["found", "speakers", "mixed"]
+    recogniser: str
+    language: str | None
+    model: str
+    model_version: str | None
+    started: str | None
+    finished: str | None
+    fraction: float
+    ahead: int
+    """How many recordings will be begun before this one."""
+    seconds: float | None
+    """How long it is; None before it was listened to."""
+    error: str | None
+    warnings: tuple[Caveat, ...] = ()
+    speakers: tuple[RecordedSpeaker, ...] = ()
+    total: int = 0
+    utterances: tuple[RecordedUtterance, ...] = ()
+    sound: str | None = None
+    """Where it can be heard."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it by itself."""
+        return self.state in ("done", "failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """The loudest sample of a recording in each of so many stretches of equal length, 0 to 1."""
+
+    seconds: float
+    peaks: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
     """A question and its answer. `n` counts from 0."""
 
