@@ -68,7 +68,7 @@ class _Network:
         a: Single = np.exp(np.tanh(some @ self._keys + _apply(self._query, now)) @ self._score)
         found: Single = (a / a.sum()) @ some
         hidden = _apply(self._hidden, np.concatenate([found, now], dtype=np.float32))
-        active: Single = hidden / (1.0 + np.exp(-hidden))
+        active = np.asarray(hidden / (1.0 + np.exp(-hidden)), np.float32)
         y = _apply(self._head, active)
         layers = ((torch.from_numpy(h[None]),),)
         after = BackboneState((RecurrentState(layers, held.attention, held.found),))
