@@ -154,5 +154,5 @@ def _token_of(header: str) -> str | None:
 
 
 def _unknown(detail: str) -> Refusal:
-    challenge = 'Bearer realm="rapport", Basic realm="rapport", charset="UTF-8"'
-    return Refusal(401, "no-key", detail, headers={"WWW-Authenticate": challenge})
+    challenges = ('Bearer realm="rapport"', 'Basic realm="rapport", charset="UTF-8"')
+    return Refusal(401, "no-key", detail, challenges=challenges)

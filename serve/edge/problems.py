@@ -36,7 +36,7 @@ class Problem(BaseModel):
 class Refusal(Exception):
     """Raise it anywhere under a route: the answer is a problem+json with this status.
 
-    kind is the last part of the problem's `type`; retry_after is in seconds.
+    kind is the last part of the problem's `type`; retry_after is in seconds; challenges are ways to say who one is.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Refusal(Exception):
         limit: str | None = None,
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
+        challenges: Iterable[str] = (),
     ) -> None:
         super().__init__(f"{status} {kind}")
         self.status = status
@@ -59,6 +60,7 @@ class Refusal(Exception):
         self.faults_left_out = faults_left_out
         self.limit = limit
         self.headers = dict(headers or {})
+        self.challenges = tuple(challenges)
         if retry_after is not None:
             self.headers["Retry-After"] = str(max(1, round(retry_after)))
 
@@ -77,7 +79,10 @@ class Refusal(Exception):
             body["errors_left_out"] = self.faults_left_out
         if self.limit:
             body["limit"] = self.limit
-        return Response(orjson.dumps(body), self.status, self.headers, media_type=MEDIA_TYPE)
+        answer = Response(orjson.dumps(body), self.status, self.headers, media_type=MEDIA_TYPE)
+        for challenge in self.challenges:  # in a header each: Chromium reads the first of a header, and no other
+            answer.headers.append("WWW-Authenticate", challenge)
+        return answer
 
 
 def phrase(status: int) -> str:
