@@ -158,10 +158,11 @@ class Routing(SequenceMixer[RoutingState]):
         """
         batch, heads = q.shape[:2]
         asked = torch.cat([q.new_zeros(batch, heads, order.shape[-1] - q.shape[2], q.shape[3]), q], 2)
-        rows = (take_along(asked, order[..., None], 2), keys, values)
-        apart = (z.flatten(0, 1)[:, None] for z in rows)  # a head has clusters of its own, as a row has
+        asked = take_along(asked, order[..., None], 2)
+        # A head has clusters of its own, as a row has.
+        asked, keys, values = (z.flatten(0, 1)[:, None] for z in (asked, keys, values))
         pattern = Pattern(window=self.config.window - 1, only="same")
-        o = attention(*apart, pattern, Structure(ids=kind.flatten(0, 1)))
+        o = attention(asked, keys, values, pattern, Structure(ids=kind.flatten(0, 1)))
         return take_along(o[:, 0].unflatten(0, (batch, heads)), mine[..., None], 2)
 
     def _by_hand(self, q: Tensor, keys: Tensor, values: Tensor, mine: Tensor, kind: Tensor, named: Tensor) -> Tensor:
@@ -173,7 +174,8 @@ class Routing(SequenceMixer[RoutingState]):
         near_k, near_v = (take_along(z, near[..., None], 2) for z in (keys, values))
         scores = (q * near_k).sum(-1) * q.shape[-1] ** -0.5
         weights = scores.masked_fill(~visible, -torch.inf).softmax(-1).nan_to_num(0.0)
-        return (weights[..., None] * near_v).sum(-2, keepdim=True)
+        o: Tensor = (weights[..., None] * near_v).sum(-2, keepdim=True)
+        return o
 
     @torch.no_grad()
     def _means(self, q: Tensor, cluster: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
