@@ -19,6 +19,8 @@ TELEMETRY = "telemetry/lasers"
 """The fleet that is watched where no model is named: simulated lasers."""
 VOICES = "speech/voices"
 """The network that tells voices apart."""
+VOICEPRINTS = "speech/voiceprints"
+"""The network that knows one voice from another."""
 EYES = "efficientnet-lite2"
 """The picture encoder that is built in; what we taught it is shipped as vision/efficientnet-lite2."""
 

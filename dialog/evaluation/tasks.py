@@ -11,6 +11,7 @@ from dialog.evaluation.emotion import evaluate_emotion
 from dialog.evaluation.recall import evaluate_recall
 from dialog.evaluation.reply import evaluate_reply
 from dialog.evaluation.responder import evaluate_responder
+from dialog.evaluation.speakers import evaluate_speakers
 from dialog.evaluation.speech import evaluate_speech
 from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.visual import evaluate_visual
@@ -23,6 +24,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "recall": evaluate_recall,
     "reply": evaluate_reply,
     "responder": evaluate_responder,
+    "speakers": evaluate_speakers,
     "speech": evaluate_speech,
     "telemetry": evaluate_telemetry,
     "visual": evaluate_visual,

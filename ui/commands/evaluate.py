@@ -14,15 +14,15 @@ def evaluate(
         str,
         typer.Argument(
             metavar="TASK",
-            help="What to measure: behaviour, causes, correction, emotion, recall, reply, responder, speech, "
-            "telemetry, visual.",
+            help="What to measure: behaviour, causes, correction, emotion, recall, reply, responder, "
+            "speakers, speech, telemetry, visual.",
         ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             "--data",
-            help="Labelled conversations, jsonl(.gz); visual, speech, telemetry: a folder; recall: none.",
+            help="Labelled conversations, jsonl(.gz); visual, speakers, speech, telemetry: a folder; recall: none.",
         ),
     ] = None,
     model: Annotated[
@@ -50,7 +50,7 @@ def evaluate(
     part: Annotated[
         str | None,
         typer.Option(
-            help="speech: our train, validation or test voices; telemetry: service, engines, or a set of lasers."
+            help="speakers, speech: our train, validation or test voices; telemetry: service, engines, a set of lasers."
         ),
     ] = None,
     corpora: Annotated[

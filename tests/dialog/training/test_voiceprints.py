@@ -3,21 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dialog.training.voice_sets import VoiceSets
-from dialog.training.voiceprints import (
-    Prototypes,
-    Stretches,
-    VoiceprintRecipe,
-    equal_error_rate,
-    error_rate_of,
-    train_voiceprints,
-)
+from dialog.training.voiceprints import Prototypes, Stretches, VoiceprintRecipe, train_voiceprints
 from models import checkpoint
 from models.voiceprint import Voiceprint, VoiceprintConfig
 from tests.dialog.voices import write_recordings, write_voices
@@ -61,20 +51,3 @@ def test_prototypes_reward_prints_that_lie_by_their_voice() -> None:
     mixed = torch.eye(5).repeat(3, 1).reshape(5, 3, 5)  # neighbours are of other voices
     loss = Prototypes()
     assert loss(apart) < 0.01 < loss(mixed)
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.lists(st.floats(-1, 1), min_size=1, max_size=30))
-def test_an_equal_error_rate_is_between_none_and_all(same: list[float], different: list[float]) -> None:
-    assert 0 <= equal_error_rate(np.array(same), np.array(different)) <= 1
-
-
-def test_equal_error_rates_of_known_scores() -> None:
-    assert equal_error_rate(np.array([0.8, 0.9]), np.array([0.1, 0.2])) == 0
-    assert equal_error_rate(np.array([0.1, 0.2]), np.array([0.8, 0.9])) == 1
-    assert equal_error_rate(np.array([0.2, 0.6, 0.7, 0.8]), np.array([0.1, 0.3, 0.4, 0.65])) == 0.25
-
-
-def test_prints_are_compared_by_their_directions() -> None:
-    prints = np.array([[1.0, 0], [5.0, 0.1], [0, 2.0], [0.1, 9.0]])
-    assert error_rate_of(prints, np.array([0, 0, 1, 1])) == 0
-    assert error_rate_of(prints, np.array([0, 1, 0, 1])) > 0.4
