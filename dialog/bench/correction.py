@@ -7,21 +7,18 @@ clean text as the better of them.
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from dialog.bench.timing import suite
-from dialog.correction.corrector import Correction, Edit, TextCorrector, applied
-from dialog.correction.pieces import in_case_of, pieces
-from dialog.evaluation.correction import Mend, clean_scores, mistyped_messages, slip_scores
+from dialog.correction.corrector import TextCorrector
+from dialog.evaluation.correction import clean_scores, mistyped_messages, slip_scores
+from dialog.evaluation.spellers import LOWERED, Mend, looser, there
 from models.catalogue import CORRECTION
 from models.device import Where
 
 RATE = 0.15
-LOWERED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""By how much both margins are lowered, to change as much clean text as a peer does."""
 MESSAGES = 300
 
 
@@ -36,7 +33,7 @@ def measure(
     corrector = TextCorrector.load(model, device=device)
     texts = _texts(data, messages)
     slips = list(mistyped_messages(texts, RATE))
-    peers = {name: made() for name, made in PEERS.items() if _there(name)}
+    peers = there()
     ours = _row("ours", corrector.correct, slips, texts)
     rows = [{**ours, "margin": corrector.config.margin}]
     spoilt = []
@@ -53,17 +50,10 @@ def _at_their_rate(
     corrector: TextCorrector, slips: Sequence[Any], texts: Sequence[str], spoilt: float
 ) -> dict[str, Any]:
     """Ours at the lowest margins at which it spoils no more clean words than that, in per cent."""
-    config = corrector.config
     found: dict[str, Any] = {}
     for less in LOWERED:
-        margin, margin_known = config.margin - less, config.margin_known - less
-        loose = TextCorrector(
-            corrector.name,
-            replace(config, margin=margin, margin_known=margin_known),
-            corrector.network,
-            corrector.lexicon,
-        )
-        row = _row("ours, as much spoilt", loose.correct, slips, texts) | {"margin": margin}
+        loose = looser(corrector, less)
+        row = _row("ours, as much spoilt", loose.correct, slips, texts) | {"margin": loose.config.margin}
         if found and row["false_change_rate"] > spoilt:
             break
         found = row
@@ -99,48 +89,3 @@ def _texts(data: Path | None, n: int) -> list[str]:
     if not texts:
         raise ValueError(f"{data}: no message of three words or more")
     return random.Random(0).sample(texts, min(n, len(texts)))
-
-
-def _there(name: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec({"pyspellchecker": "spellchecker"}.get(name, name)) is not None
-
-
-def _by_word(correct: Callable[[str], str | None]) -> Mend:
-    def mend(text: str) -> Correction:
-        edits = []
-        for p in pieces(text):
-            if p.kind == "word":
-                best = correct(p.text.lower())
-                if best and best != p.text.lower():
-                    edits.append(Edit(p.start, p.end, p.text, in_case_of(p.text, best), 1.0))
-        return Correction(text, applied(text, edits), tuple(edits))
-
-    return mend
-
-
-def _pyspellchecker() -> Mend:
-    from spellchecker import SpellChecker
-
-    checker = SpellChecker()
-    return _by_word(lambda word: word if word in checker else checker.correction(word))
-
-
-def _symspellpy() -> Mend:
-    import importlib.resources
-
-    from symspellpy import SymSpell, Verbosity
-
-    checker = SymSpell(max_dictionary_edit_distance=2)
-    words = importlib.resources.files("symspellpy") / "frequency_dictionary_en_82_765.txt"
-    checker.load_dictionary(str(words), 0, 1)
-
-    def correct(word: str) -> str | None:
-        found = checker.lookup(word, Verbosity.TOP, max_edit_distance=2)
-        return found[0].term if found else None
-
-    return _by_word(correct)
-
-
-PEERS: dict[str, Callable[[], Mend]] = {"pyspellchecker": _pyspellchecker, "symspellpy": _symspellpy}

@@ -22,6 +22,7 @@ from dialog.correction.corrector import Correction, Edit, TextCorrector, applied
 from dialog.correction.lexicon import Lexicon
 from dialog.correction.pieces import in_case_of, pieces
 from dialog.evaluation.mistyped import mistype
+from dialog.evaluation.spellers import LOWERED, Mend, looser, there
 from dialog.metrics import share_interval
 from models.catalogue import CORRECTION
 from models.device import Where
@@ -49,9 +50,6 @@ class Slip(NamedTuple):
     typed: str
     meant: str
     hit: frozenset[int]
-
-
-Mend = Callable[[str], Correction]
 
 
 def evaluate_correction(
@@ -95,6 +93,8 @@ def evaluate_correction(
         for name, mend in mends.items():
             baselines[name] |= {f"pairs_{k}": v for k, v in slip_scores(mend, slips).items()}
         metrics["pairs_n"] = len(slips)
+        for name, scores in beside_spellers(corrector, slips).items():
+            baselines.setdefault(name, {}).update({f"pairs_{k}": v for k, v in scores.items()})
         tell()
     if files.tweets:
         metrics |= tweet_scores(corrector.correct, files.tweets)
@@ -109,6 +109,20 @@ def evaluate_correction(
         "metrics": metrics,
         "baselines": baselines,
     }
+
+
+def beside_spellers(corrector: TextCorrector, slips: Sequence[Slip]) -> dict[str, dict[str, float]]:
+    """What the correctors people use make of slips, and ours with the lowest margins at which it spoils no more than
+    each of them (`ours_as_...`)."""
+    loose = [slip_scores(looser(corrector, less).correct, slips) for less in LOWERED]
+    found: dict[str, dict[str, float]] = {}
+    for name, mend in (there() | {"nearest": nearest(corrector.lexicon)}).items():
+        scores = slip_scores(mend, slips)
+        fair = [s for s in loose if s["false_change_rate"] <= scores["false_change_rate"]]
+        found[name] = scores
+        if fair:
+            found[f"ours_as_{name}"] = max(fair, key=lambda s: s["repair_rate"])
+    return found
 
 
 def read_files(data: Sequence[Path]) -> Files:
