@@ -13,7 +13,7 @@ import gradio as gr
 
 from dialog.telemetry.report import FLEET_CSS
 from serve.client import Client
-from ui.page import about_tab, batch_tab, chat_answer, chat_tab, conversation_tab, fleet_tab, picture_tab
+from ui.page import about_tab, batch_tab, chat_answer, chat_tab, conversation_tab, fleet_tab, picture_tab, recording_tab
 from ui.page.glyphs import sprite
 from ui.page.limits import largest_file
 from ui.page.templates import render as fill
@@ -63,7 +63,7 @@ _HEADERS = {
     b"content-security-policy": _POLICY.encode(),
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
-    b"permissions-policy": b"camera=(self), microphone=(), geolocation=()",
+    b"permissions-policy": b"camera=(self), microphone=(self), geolocation=()",
 }
 
 
@@ -150,6 +150,8 @@ def build_page(client: Client) -> gr.Blocks:
                 conversation_tab.build(client, conversation)
             with gr.Tab("Batch", id="batch"):
                 batch_tab.build(page, client)
+            with gr.Tab("Recording", id="recording"):
+                recording_tab.build(page, client)
             with gr.Tab("Fleet", id="fleet") as fleet:
                 fleet_tab.build(fleet, client)
             with gr.Tab("About", id="about"):
@@ -184,7 +186,10 @@ def mount_page(
         max_file_size=largest_file(page_bytes),
         favicon_path=str(ASSETS / "favicon.svg"),
         theme=theme(),
-        css_paths=[*(ASSETS / name for name in ("page.css", "chat.css", "picture.css", "fleet.css")), FLEET_CSS],
+        css_paths=[
+            *(ASSETS / name for name in ("page.css", "chat.css", "picture.css", "fleet.css", "recording.css")),
+            FLEET_CSS,
+        ],
         head=_HEAD.format(shell=(ASSETS / "shell.js").read_text("utf-8")),
     )
     return mounted

@@ -76,7 +76,7 @@ def test_axe_finds_nothing_on_any_tab_wide_and_narrow_light_and_dark(visit: Visi
         page.set_viewport_size({"width": width, "height": height})
         for colours in ("light", "dark"):
             page.emulate_media(color_scheme=colours, reduced_motion="reduce")
-            for name in ("Chat", "Picture", "Conversation", "Batch", "Fleet", "About"):
+            for name in ("Chat", "Picture", "Conversation", "Batch", "Recording", "Fleet", "About"):
                 visit.tab(name)
                 page.wait_for_timeout(150)
                 found += [f"{name}, {size}, {colours}: {fault}" for fault in faults(page)]

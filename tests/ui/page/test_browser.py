@@ -512,7 +512,7 @@ def test_it_fits_a_narrow_screen(visit: Visit) -> None:
     visit.say("A" * 200 + " is a long word, " + "and these are many " * 20)
     for width in (768, 360):
         visit.page.set_viewport_size({"width": width, "height": 780})
-        for name in ("Chat", "Picture", "Conversation", "Batch", "Fleet", "About"):
+        for name in ("Chat", "Picture", "Conversation", "Batch", "Recording", "Fleet", "About"):
             visit.tab(name)
             visit.page.wait_for_timeout(100)
             document = "document.documentElement"
