@@ -23,7 +23,7 @@ from serve.batches.schemas import BatchesAsked, BatchesReply, BatchOptions, Batc
 from serve.batches.table import StoredBatch, TooManyBatches
 from serve.batches.worker import folder_of, output_of
 from serve.edge import logs
-from serve.edge.keys import owner_of
+from serve.edge.keys import owner_of, owners_of
 from serve.edge.limits import Limits
 from serve.edge.multipart import safe_name, unpack, with_fields
 from serve.edge.paging import expect_own
@@ -105,7 +105,7 @@ def batch_routes(
 
     async def found(request: Request, batch_id: str) -> StoredBatch:
         batch = await storage.do(lambda db: batch_table.get(db, batch_id), writes=False)
-        if batch is None or batch.owner != owner_of(request.scope):
+        if batch is None or batch.owner not in owners_of(request.scope):
             raise not_found("batch")
         return batch
 

@@ -140,6 +140,13 @@ def owner_of(scope: Scope) -> str:
     return Headers(scope=scope).get(OWNER_HEADER, NOBODY)
 
 
+def owners_of(scope: Scope) -> frozenset[str]:
+    """Whose things a request may find by their ids: its own key's, and to read them the page's too, which are its
+    visitors' with keys of their own and go by ids that nobody else has."""
+    owner = owner_of(scope)
+    return frozenset({owner, PAGE} if owner != NOBODY and scope["method"] in ("GET", "HEAD") else {owner})
+
+
 def _token_of(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or the password of Basic, which browsers ask people for."""
     kind, _, rest = header.strip().partition(" ")

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -43,25 +43,25 @@ class Recordings:
         self._limits = limits
         self._folder = folder_of(storage)
 
-    async def get(self, recording_id: str, owner: str) -> StoredRecording:
+    async def get(self, recording_id: str, owners: Collection[str]) -> StoredRecording:
         """The recording."""
         recording = await self._storage.do(lambda db: table.get(db, recording_id), writes=False)
-        if recording is None or recording.owner != owner:
+        if recording is None or recording.owner not in owners:
             raise not_found("recording")
         return recording
 
-    async def heard(self, recording_id: str, owner: str) -> StoredRecording:
+    async def heard(self, recording_id: str, owners: Collection[str]) -> StoredRecording:
         """The same once it was listened to. Refusal 409 before."""
-        recording = await self.get(recording_id, owner)
+        recording = await self.get(recording_id, owners)
         if recording.state == "failed":
             raise Refusal(409, "recording-failed", f"the recording has failed: {recording.error}")
         if recording.seconds is None:
             raise _not_done(recording)
         return recording
 
-    async def done(self, recording_id: str, owner: str) -> StoredRecording:
+    async def done(self, recording_id: str, owners: Collection[str]) -> StoredRecording:
         """The same once it is labelled. Refusal 409 before."""
-        recording = await self.heard(recording_id, owner)
+        recording = await self.heard(recording_id, owners)
         if recording.state != "done":
             raise _not_done(recording)
         return recording
@@ -105,13 +105,13 @@ class Recordings:
                 raise not_found("recording") from None
         return path
 
-    async def change(self, recording_id: str, owner: str, change: Change) -> StoredRecording:
+    async def change(self, recording_id: str, owners: Collection[str], change: Change) -> StoredRecording:
         """The recording after a change, labelled anew: at once, or where that would take long in the background.
 
         Refusal 404, 409 while it is not done, and what the labeller raises; then nothing has changed.
         """
         for _ in range(_TRIES):
-            recording = await self.done(recording_id, owner)
+            recording = await self.done(recording_id, owners)
             if (after := await self._changed(recording, change)) is not None:
                 await asyncio.to_thread(shutil.rmtree, self._folder / recording_id / _VOICES, ignore_errors=True)
                 return after
@@ -135,9 +135,9 @@ class Recordings:
         # What stood there before is in no log of the database's either.
         return await self._storage.do(keep, erases=True)
 
-    async def delete(self, recording_id: str, owner: str) -> None:
+    async def delete(self, recording_id: str, owners: Collection[str]) -> None:
         """Deletes it and all there is of it, for good."""
-        recording = await self.get(recording_id, owner)
+        recording = await self.get(recording_id, owners)
         if not await self._storage.do(lambda db: table.delete(db, recording_id), erases=True):
             raise not_found("recording")
         if recording.state != "running":  # else its worker still writes there, and removes everything itself

@@ -17,7 +17,7 @@ from dialog.formats import WRITERS
 from dialog.speech.transcript import clock
 from serve.config import RecordingsConfig
 from serve.edge import logs
-from serve.edge.keys import owner_of
+from serve.edge.keys import owner_of, owners_of
 from serve.edge.limits import Limits
 from serve.edge.openapi import body
 from serve.edge.paging import expect_own
@@ -180,7 +180,7 @@ def recording_routes(
     ) -> Response:
         """How far it is (`queued`, `running`, `done` or `failed`), who speaks in it, and a page of what is said, with
         labels once it is done."""
-        recording = await recordings.get(recording_id, owner_of(request.scope))
+        recording = await recordings.get(recording_id, owners_of(request.scope))
         return await told(request, recording, after=after, limit=limit)
 
     @router.get(
@@ -192,7 +192,7 @@ def recording_routes(
     )
     async def envelope(request: Request, recording_id: RecordingId) -> Response:
         """What a picture of the recording is drawn from, once it was listened to; 409 before."""
-        recording = await recordings.heard(recording_id, owner_of(request.scope))
+        recording = await recordings.heard(recording_id, owners_of(request.scope))
         peaks = [round(peak / 255, 3) for peak in await recordings.envelope(recording)]
         return reply(request, {"seconds": recording.seconds, "peaks": peaks})
 
@@ -205,7 +205,7 @@ def recording_routes(
     )
     async def sound(request: Request, recording_id: RecordingId) -> Response:
         """All of it, once it was listened to; 409 before. Parts of it by the header Range."""
-        recording = await recordings.heard(recording_id, owner_of(request.scope))
+        recording = await recordings.heard(recording_id, owners_of(request.scope))
         return heard(sound_of(storage, recording.id), Path(recording.filename).stem)
 
     @router.get(
@@ -218,7 +218,7 @@ def recording_routes(
     async def voice(request: Request, recording_id: RecordingId, n: Number) -> Response:
         """What speaker `n` says, at the times at which he says it, and silence between. Where two talk at once, both
         can be heard."""
-        recording = await recordings.heard(recording_id, owner_of(request.scope))
+        recording = await recordings.heard(recording_id, owners_of(request.scope))
         try:
             path = await recordings.voice(recording, n)
         except OSError as error:
@@ -246,7 +246,7 @@ def recording_routes(
         to: Annotated[OutputFormat, Query(description="The format")] = "jsonl",
     ) -> Response:
         """What was said, as `rapport annotate` writes it, once the state is `done`; 409 before."""
-        recording = await recordings.done(recording_id, owner_of(request.scope))
+        recording = await recordings.done(recording_id, owners_of(request.scope))
         parts = await recordings.parts(recording)
         name = f"{Path(recording.filename).stem}-emotions.{WRITERS[to].ending}"
         headers = {
@@ -276,7 +276,7 @@ def recording_routes(
         if speaker is not None:
             _expect_name(speaker, "/speaker", limits)
         change = said_otherwise(n, text, speaker)
-        return await told(request, await recordings.change(recording_id, owner_of(request.scope), change))
+        return await told(request, await recordings.change(recording_id, owners_of(request.scope), change))
 
     @router.patch(
         "/{recording_id}/speakers/{n}",
@@ -293,7 +293,7 @@ def recording_routes(
         called = str(asked.name)
         refuse_long(_lengths(None, "/name", called), limits)
         _expect_name(called, "/name", limits)
-        return await told(request, await recordings.change(recording_id, owner_of(request.scope), renamed(n, called)))
+        return await told(request, await recordings.change(recording_id, owners_of(request.scope), renamed(n, called)))
 
     @router.delete(
         "/{recording_id}",
@@ -305,7 +305,7 @@ def recording_routes(
     )
     async def forget(request: Request, recording_id: RecordingId) -> Response:
         """Stops it, if it is under way, and deletes the sound and all that was heard in it."""
-        await recordings.delete(recording_id, owner_of(request.scope))
+        await recordings.delete(recording_id, owners_of(request.scope))
         return Response(status_code=204)
 
     return router

@@ -33,7 +33,8 @@ ANN, ANNS = new_key("ann")
 BO, BOS = new_key("bo")
 READER, READERS = new_key("reader", scopes=("read",))
 SLOW, SLOWS = new_key("slow", per_minute=2)
-ALL = Keys(keys=(ANNS, BOS, READERS, SLOWS), required=True)
+SHOWN, PAGES = new_key(PAGE)
+ALL = Keys(keys=(ANNS, BOS, READERS, SLOWS, PAGES), required=True)
 TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]}
 
 
@@ -94,6 +95,19 @@ async def test_each_key_sees_its_own_chats_and_batches(api: httpx.AsyncClient) -
     forged = {**bearer(BO), OWNER_HEADER: "ann", "x-rapport-front": "1"}
     chat = (await api.post("/chats", json={}, headers=bearer(ANN))).json()["id"]
     assert (await api.get(f"/chats/{chat}", headers=forged)).status_code == 404
+
+
+async def test_a_visitor_with_a_key_follows_the_links_of_the_page_and_changes_nothing_by_them(
+    api: httpx.AsyncClient,
+) -> None:
+    batch = (await api.post("/batches", content=b"Ann: great\n", headers=bearer(SHOWN))).json()["id"]
+    basic = base64.b64encode(f"whoever:{BO}".encode()).decode()
+    for asks in (bearer(BO), {"authorization": f"Basic {basic}"}):
+        assert (await api.get(f"/batches/{batch}", headers=asks)).status_code == 200
+        assert (await api.delete(f"/batches/{batch}", headers=asks)).status_code == 404
+        assert (await api.get("/batches", headers=asks)).json()["batches"] == []
+    mine = (await api.post("/batches", content=b"Ann: great\n", headers=bearer(ANN))).json()["id"]
+    assert (await api.get(f"/batches/{mine}", headers=bearer(SHOWN))).status_code == 404
 
 
 async def test_a_key_that_may_only_read_labels_and_makes_nothing(api: httpx.AsyncClient) -> None:

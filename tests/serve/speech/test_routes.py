@@ -14,7 +14,7 @@ import soundfile
 
 from dialog.formats import WRITERS
 from dialog.speech.sound import RATE
-from serve.edge.keys import Keys, new_key
+from serve.edge.keys import PAGE, Keys, new_key
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal, unavailable
 from serve.emotion.deployment import Taggers
@@ -418,6 +418,16 @@ async def test_each_key_sees_its_own(make_api: Make, make_worker: Make, wav: byt
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:rapport:problem:wrong-scope")
         api.headers.update(mine)
         assert [r["id"] for r in (await api.get("/recordings")).json()["recordings"]] == [begun]
+
+
+async def test_a_visitor_with_a_key_hears_what_the_page_has_sent(make_api: Make, wav: bytes) -> None:
+    (page, pages), (bo, visitors) = new_key(PAGE), new_key("bo")
+    async with client_of(make_api(recordings=CONFIG, keys=Keys(keys=(pages, visitors), required=True))) as api:
+        shown = (await api.post("/recordings", content=wav, headers={"authorization": f"Bearer {page}"})).json()["id"]
+        asks = {"authorization": f"Bearer {bo}"}
+        assert (await api.get(f"/recordings/{shown}", headers=asks)).status_code == 200
+        assert (await api.get(f"/recordings/{shown}/sound", headers=asks)).status_code == 409  # not heard yet
+        assert (await api.delete(f"/recordings/{shown}", headers=asks)).status_code == 404
 
 
 async def test_where_others_can_reach_the_service_it_lists_nothing(make_api: Make) -> None:
