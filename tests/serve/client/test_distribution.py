@@ -16,6 +16,7 @@ from serve import client as whole
 from serve.batches.schemas import BatchFailure, BatchOut, CallbackOut
 from serve.batches.worker import Worker
 from serve.client import things
+from serve.config import BatchesConfig
 from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
 from tests.dialog.tiny_visual import make_visual, picture
@@ -124,7 +125,7 @@ def test_a_batch_has_the_fields_that_the_service_tells(kind: Any, told: Any) -> 
 def served(tmp_path: Path) -> Iterator[Served]:
     eyes = make_visual(tmp_path / "eyes", familiar=True)
     served = Served(tmp_path, engine=str(eyes))
-    worker = Worker(served.storage, LocalLabeller(Taggers(TAGGER)), LIMITS)
+    worker = Worker(served.storage, LocalLabeller(Taggers(TAGGER)), LIMITS, BatchesConfig())
     worker.start()
     yield served
     worker.stop()

@@ -20,7 +20,7 @@ from serve.edge.compression import Inflater, takes_gzip
 from serve.edge.door import Door
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
-from serve.edge.spool import LOG_HEADER, Spool
+from serve.edge.spool import LOG_HEADER, UPLOADS, Spool
 
 LIMITS = Limits(body_bytes=100_000, log_bytes=200_000)
 GZIP = {"content-encoding": "gzip"}
@@ -79,7 +79,7 @@ async def test_a_bomb_and_a_damaged_body_are_refused(coding: str, body: bytes, s
 async def test_a_compressed_log_lies_uncompressed_on_the_disk_and_a_bomb_nowhere(tmp_path: Path) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         name = Request(scope).headers[LOG_HEADER]
-        await Response((tmp_path / "uploads" / name).read_bytes())(scope, receive, send)
+        await Response((tmp_path / UPLOADS / name).read_bytes())(scope, receive, send)
 
     async with asking(Door(app, LIMITS, spool=Spool(tmp_path, LIMITS))) as client:
         fine = await client.post("/batches", content=gzip.compress(b"Ann: hi\n" * 20_000), headers=GZIP)
@@ -87,7 +87,7 @@ async def test_a_compressed_log_lies_uncompressed_on_the_disk_and_a_bomb_nowhere
         cut = await client.post("/batches", content=gzip.compress(os.urandom(1_000))[:-9], headers=GZIP)
     assert fine.content == b"Ann: hi\n" * 20_000
     assert (bomb.status_code, bomb.json()["limit"], cut.status_code) == (413, "log_bytes", 400)
-    assert list((tmp_path / "uploads").iterdir()) == []
+    assert list((tmp_path / UPLOADS).iterdir()) == []
 
 
 @pytest.mark.parametrize(
