@@ -28,7 +28,8 @@ class _Chunked(torch.autograd.Function):
         with torch.autocast(kind, enabled=False):
             low, table, n = x.to(dtype), weight.to(dtype), len(x)
             total = torch.zeros((), dtype=wide, device=x.device)
-            d_x, d_weight = torch.empty_like(x), torch.zeros(weight.shape if wanted else (0,), dtype=wide).to(x.device)
+            d_x = torch.empty_like(x)
+            d_weight = torch.zeros(weight.shape if wanted else (0,), dtype=wide, device=x.device)
             for rows, label, out in zip(low.split(ROWS), labels.split(ROWS), d_x.split(ROWS), strict=True):
                 scores = F.linear(rows, table).to(wide)
                 log_z = scores.logsumexp(-1, keepdim=True)

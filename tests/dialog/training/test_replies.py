@@ -38,12 +38,11 @@ def data(tmp_path_factory):
     return folder.parent
 
 
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("trained") / "out"
-    scores = train_replies(RECIPE, data, out, device="cpu")
+@pytest.fixture
+def trained(data, tmp_path):
+    scores = train_replies(RECIPE, data, tmp_path / "out", device="cpu")
     assert 0 <= scores["dailydialog_hits_at_1_of_100"] <= 100
-    return out
+    return tmp_path / "out"
 
 
 def test_a_trained_responder_answers_with_what_was_said_and_is_measured(data, trained):
