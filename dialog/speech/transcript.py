@@ -6,14 +6,16 @@ where the recogniser gives one. What was sound and no words is counted in `left_
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.left_out import LeftOut
 from dialog.speech.activity import find_speech
 from dialog.speech.recognisers import Heard, Recogniser
 from dialog.speech.sound import Sound, read_sound
-from dialog.speech.voices import Turn, who_speaks
+
+if TYPE_CHECKING:
+    from dialog.speech.voices import Turn
 
 WORDLESS = "sound without words"
 _FOUND = 0.1  # of the work, roughly, until the words begin
@@ -113,8 +115,10 @@ def speaker_named(n: int) -> str:
     return f"Speaker {n + 1}"
 
 
-def _turns(sound: Sound, n_speakers: int | None) -> list[tuple[int, Turn]]:
+def _turns(sound: Sound, n_speakers: int | None) -> "list[tuple[int, Turn]]":
     """Channel and turn, in order of time. With a channel for each speaker the channel is the speaker."""
+    from dialog.speech.voices import Turn, who_speaks  # networks: a service that hears nothing yet holds none
+
     channels = sound.samples.shape[1]
     if channels == 1:
         return [(0, turn) for turn in who_speaks(sound, find_speech(sound), n_speakers=n_speakers)]

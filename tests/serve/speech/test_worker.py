@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -185,3 +187,8 @@ async def test_a_fault_of_ours_is_told_as_one_and_leaves_nothing(
 def test_a_service_needs_a_recogniser_to_choose_from() -> None:
     with pytest.raises(ValueError, match="at least one recogniser"):
         RecordingsConfig(recognisers={})
+
+
+def test_processes_that_hear_and_label_nothing_yet_hold_no_networks() -> None:
+    check = "import sys, serve.batches.deployment, serve.speech.deployment; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
