@@ -124,11 +124,14 @@ async def test_what_a_killed_worker_had_is_taken_over(
         await asyncio.to_thread(dead._threads[0].join)
         was = update(batches).values(state="running", holder=dead._keeper.holder, held_until=1.0)
         storage.do_now(lambda db: db.execute(was))
-    _, alive = start()
+    _, alive = start(deaf=not leads)
     if not leads:
+        # It has the batch, and does not end it before somebody else has a part.
+        assert await asyncio.to_thread(alive.asked.wait, 10)
         dead, labeller = start(deaf=True)
         assert await asyncio.to_thread(labeller.asked.wait, 10)
         killed(dead)
+        alive.deaf = False
     batch = await ended(api, begun["id"])
     assert (batch["state"], batch["conversations"], batch["failed"]) == ("done", N, 0)
     assert await output(api, begun["id"]) == [str(i) for i in range(N)]
