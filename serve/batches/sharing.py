@@ -20,11 +20,11 @@ from serve.batches.bell import Bell
 from serve.batches.keeper import Database, Keeper, Lease
 from serve.batches.leases import MOST_LOST
 from serve.batches.parts import NotMine, Stand, StoredPart
-from serve.batches.reasons import is_full, reason
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import Ended, Models, UnderWay
 from serve.database.tables import batch_parts
 from serve.edge import logs, metrics
+from serve.edge.reasons import is_full, reason
 from serve.emotion.deployment import Job, Labels, Turns
 
 C = TypeVar("C")

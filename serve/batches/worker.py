@@ -27,7 +27,6 @@ from serve.batches import table as batch_table
 from serve.batches.bell import Bell
 from serve.batches.caller import Caller
 from serve.batches.keeper import Keeper, Lease
-from serve.batches.reasons import reason
 from serve.batches.sharing import FOLDER, Helper, Sharing
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import TOLD_SECONDS, Ended, Models, ServiceTagger
@@ -37,6 +36,7 @@ from serve.database.tables import batches
 from serve.edge import logs
 from serve.edge.limits import Limits
 from serve.edge.problems import Refusal
+from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
 from serve.storage import BATCHES, Storage
 

@@ -23,6 +23,7 @@ from serve.edge.openapi import body
 from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, declared, disk_full, overloaded
 from serve.edge.reading import invalid, read, refuse_long
+from serve.edge.reasons import is_full
 from serve.edge.replies import reply
 from serve.edge.schemas import OneOf
 from serve.edge.spool import FILE_HEADER, LOG_HEADER, Spool
@@ -43,7 +44,6 @@ from serve.speech.schemas import (
 )
 from serve.speech.table import StoredPart, StoredRecording, TooManyRecordings
 from serve.speech.uploads import kept
-from serve.speech.work import is_full_disk
 from serve.speech.worker import folder_of, sound_of
 from serve.storage import Storage
 
@@ -128,7 +128,7 @@ def recording_routes(
                 kept, sent, kind, options, folder, choice=choice, config=config, owner=owner, limits=limits
             )
         except OSError as error:
-            if is_full_disk(error):
+            if is_full(error):
                 raise disk_full() from None
             raise
         try:
@@ -222,7 +222,7 @@ def recording_routes(
         try:
             path = await recordings.voice(recording, n)
         except OSError as error:
-            if is_full_disk(error):
+            if is_full(error):
                 raise disk_full() from None
             raise
         return heard(path, f"{Path(recording.filename).stem}-{recording.names[n]}")

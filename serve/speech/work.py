@@ -1,7 +1,6 @@
 """Work beside the requests: one process at a time does it, waits for what is away, and may be told to end."""
 
 import contextlib
-import errno
 import shutil
 import threading
 import time
@@ -11,7 +10,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from dialog.annotation.output import NoSpace
 from serve.database.engine import AWAY
 from serve.edge.problems import Refusal
 from serve.storage import Storage
@@ -98,15 +96,3 @@ def remove(folder: Path, seconds: float = 2.0) -> None:
         if not folder.exists() or time.monotonic() > end:
             return
         time.sleep(0.05)
-
-
-def is_full_disk(error: BaseException) -> bool:
-    """Whether it says that there is no room."""
-    return isinstance(error, NoSpace) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
-
-
-def reason(error: Exception) -> str:
-    """What its sender may know of why work has failed."""
-    if is_full_disk(error):
-        return "the disk of the service is full"
-    return str(error) if isinstance(error, ValueError) else "a fault of the service; its log says more"

@@ -18,6 +18,7 @@ from dialog.speech.transcript import speaker_named
 from serve.config import RecordingsConfig
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
+from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
 from serve.speech import table
 from serve.speech.labels import labels_of, not_labelled, to_label
@@ -25,7 +26,7 @@ from serve.speech.listening import JOURNAL, SOUND, UPLOADED, Asked, Found, Liste
 from serve.speech.process import in_a_process
 from serve.speech.table import StoredPart, StoredRecording
 from serve.speech.tagging import NoModel, PatientTagger
-from serve.speech.work import TOLD_SECONDS, Ended, Patient, Run, alone_in, reason, remove
+from serve.speech.work import TOLD_SECONDS, Ended, Patient, Run, alone_in, remove
 from serve.storage import RECORDINGS, Storage
 
 _POLL_SECONDS = 0.3

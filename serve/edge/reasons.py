@@ -1,4 +1,4 @@
-"""What the sender of a batch may know of what went wrong with it."""
+"""What the sender of a log or a recording may know of what went wrong with it."""
 
 import errno
 
@@ -6,7 +6,7 @@ from dialog.annotation.output import NoSpace
 from serve.edge.problems import Refusal
 
 
-def is_full(error: Exception) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether a disk is full, ours or the database's."""
     if isinstance(error, Refusal):
         return error.status == 507
