@@ -11,7 +11,7 @@ import tempfile
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -87,7 +87,7 @@ class Summary:
 
 
 def annotate(
-    inputs: Sequence[str | Path | BinaryIO],
+    inputs: Sequence[str | Path | BinaryIO | Iterable[Item]],
     out: str | Path | BinaryIO,
     *,
     tagger: Tagger,
@@ -103,7 +103,8 @@ def annotate(
 ) -> Summary:
     """Labels every conversation of the inputs and writes them to `out`, in order; says how it went.
 
-    `out` is a path, or an open binary stream that is written at the end and cannot be resumed. `options` go to the
+    An input is a path, an open binary stream, or items that come from elsewhere, each when it is asked for. `out` is a
+    path, or an open binary stream that is written at the end and cannot be resumed. `options` go to the
     format's writer (`{"guard": False}` for csv), `columns` and `encoding` are those of `formats.read`. Conversations
     are tagged together until they hold `batch_utterances`; where a batch fails each is tried alone. Ctrl-C ends it
     early with `interrupted` set and the journal kept.
@@ -312,20 +313,29 @@ def _read_all(
     sizes = [0 if _is_stream(given) else Path(given).stat().st_size for given in inputs]
     before, total = 0, sum(sizes)
     for number, (given, size) in enumerate(zip(inputs, sizes, strict=True)):
-        source = Source.open(given)
-        source.columns, source.encoding = told.columns, told.encoding
-        try:
-            for item in read_source(source, told.format):
-                if isinstance(item, Conversation) and item.error is not None:
-                    item = replace(item, error=None)  # an earlier run's; this one tries again
-                item = anonymiser(item) if anonymiser else item
-                if isinstance(item, Conversation):
-                    item = names.apart(item, number)
-                yield item, (before + size * source.fraction) / total if total else 0.0
-        finally:
-            if not _is_stream(given):
-                source.close()
+        for item, share in _read(given, told):
+            if isinstance(item, Conversation) and item.error is not None:
+                item = replace(item, error=None)  # an earlier run's; this one tries again
+            item = anonymiser(item) if anonymiser else item
+            if isinstance(item, Conversation):
+                item = names.apart(item, number)
+            yield item, (before + size * share) / total if total else 0.0
         before += size
+
+
+def _read(given: Any, told: _Told) -> Iterator[tuple[Item, float]]:
+    """Every item of one input, and how much of it has been read by then."""
+    if _is_stream(given) and not hasattr(given, "read"):
+        yield from ((item, 0.0) for item in given)
+        return
+    source = Source.open(given)
+    source.columns, source.encoding = told.columns, told.encoding
+    try:
+        for item in read_source(source, told.format):
+            yield item, source.fraction
+    finally:
+        if not _is_stream(given):
+            source.close()
 
 
 def _key(item: Item, version: str) -> str:

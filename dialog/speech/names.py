@@ -1,6 +1,10 @@
-"""What recordings are called: known without loading what reads them."""
+"""What recordings are called, and how they may be taken: known without loading what reads them."""
 
 from pathlib import Path
+from typing import Literal
+
+Channels = Literal["found", "speakers", "mixed"]
+"""What two channels are: found out by listening, a speaker each, or one recording twice."""
 
 ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a", ".mp4", ".aac", ".webm")
 """Names of files that are taken for recordings."""

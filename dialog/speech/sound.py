@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import soundfile
@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from dialog.conversation import Caveat
-from dialog.speech.names import CONVERTED
+from dialog.speech.names import CONVERTED, Channels
 
 RATE = 16_000
 """Samples a second of everything behind this file: what recognisers expect."""
 LONGEST_S = 12 * 3600.0
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 MOST_CHANNELS = 16
-
-Channels = Literal["found", "speakers", "mixed"]
-"""What two channels are: found out by listening, a speaker each, or one recording twice."""
 
 _PART_S, _AROUND_S = 20, 1  # whole seconds, so that both rates count whole samples
 _CLIPPED = 0.999

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats.left_out import LeftOut
 from dialog.speech.activity import find_speech
+from dialog.speech.names import Channels
 from dialog.speech.recognisers import Heard, Recogniser
 from dialog.speech.sound import Sound, read_sound
 
@@ -78,17 +79,19 @@ def transcribe(
     recogniser: Recogniser,
     *,
     n_speakers: int | None = None,
+    channels: Channels = "found",
     progress: Callable[[float], None] | None = None,
 ) -> Conversation:
     """The conversation in a recording: a file, or samples that were read. Speakers are `Speaker 1` and so on.
 
-    n_speakers: how many there are; None finds it. progress is told the share of the work that is done, 0 to 1. Where
+    n_speakers: how many there are; None finds it. channels: what the two of a file are (`read_sound`). progress is told
+    the share of the work that is done, 0 to 1. Where
     nobody speaks it has no utterances and says so in a warning. Raises NotSound or OSError for a file that cannot be
     read, ValueError for fewer than one speaker, and OSError where the recogniser is a service that fails.
     """
     if n_speakers is not None and n_speakers < 1:
         raise ValueError(f"{n_speakers} speakers, expected at least 1")
-    sound = recording if isinstance(recording, Sound) else read_sound(recording)
+    sound = recording if isinstance(recording, Sound) else read_sound(recording, channels=channels)
     parts = parts_of(sound, recogniser, n_speakers=n_speakers, progress=progress)
     left_out = LeftOut()
     for part in parts:

@@ -20,8 +20,9 @@ import orjson
 from numpy.typing import NDArray
 
 from dialog.conversation import Caveat
+from dialog.speech.names import Channels
 from dialog.speech.recognisers import Heard, NoRecogniser, Recogniser
-from dialog.speech.sound import Channels, NotSound, read_sound
+from dialog.speech.sound import NotSound, read_sound
 from dialog.speech.transcript import Part, caveats, parts_of
 from serve.config import imported
 from serve.edge import logs

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dialog.speech.sound import Channels
+from dialog.speech.names import Channels
 from serve.edge.paging import Next, Paged
 from serve.edge.schemas import CaveatOut, Closed, Label, Name
 from serve.emotion.schemas import PredictionOut

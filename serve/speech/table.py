@@ -12,7 +12,7 @@ from sqlalchemy import delete as deleting
 from sqlalchemy.sql.elements import ColumnElement
 
 from dialog.conversation import Caveat
-from dialog.speech.sound import Channels
+from dialog.speech.names import Channels
 from serve.database.engine import alone
 from serve.database.tables import recording_parts as parts
 from serve.database.tables import recordings

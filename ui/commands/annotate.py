@@ -1,7 +1,7 @@
 """`rapport annotate`: whole logs, labelled."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from models.catalogue import EMOTION
-from ui.commands.options import AsJson, Device, ModelName
-from ui.commands.transcribe import RECOGNISER, RecogniserName, Speakers, as_log
+from ui.commands.options import AsJson, Device, ModelName, refuse
+from ui.commands.transcribe import (
+    CHANNELS,
+    RECOGNISER,
+    ChannelsName,
+    Language,
+    Listener,
+    Listening,
+    RecogniserName,
+    Speakers,
+)
 
 if TYPE_CHECKING:
     from dialog.emotion.port import Tagger
+    from dialog.formats import Item
 
 FAILURES_SHOWN = 20
 
@@ -42,7 +52,9 @@ def annotate(
         str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")
     ] = "local",
     speakers: Speakers = None,
+    channels: ChannelsName = CHANNELS,
     recogniser: RecogniserName = RECOGNISER,
+    language: Language = None,
     model: ModelName = EMOTION,
     device: Device = None,
     as_json: AsJson = False,
@@ -62,17 +74,21 @@ def annotate(
         raise ValueError("--json and -o - would both write to stdout; choose one")
     start = pick(engine, {"local": _local_tagger, "ray": _ray_tagger}, "engine")
     ending = Path(out).suffix.lstrip(".").lower()
-    given: list[Path | BinaryIO] = [sys.stdin.buffer if i == "-" else Path(i) for i in inputs]
-    if out != "-" and any(is_recording(i) and Path(i).resolve() == Path(out).resolve() for i in inputs):
+    recordings = [is_recording(i) and input_format == "auto" for i in inputs]
+    if out != "-" and any(
+        r and Path(i).resolve() == Path(out).resolve() for i, r in zip(inputs, recordings, strict=True)
+    ):
         raise ValueError(f"{out} is an input and the output at once")
-    if input_format == "auto" and any(is_recording(i) for i in inputs):
-        with progress("Listening") as bar:
-            given = [
-                as_log(i, recogniser, speakers, bar.at) if is_recording(i) else log
-                for i, log in zip(inputs, given, strict=True)
-            ]
+    how = Listening(recogniser=recogniser, language=language, speakers=speakers, channels=channels)
+    if not any(recordings):
+        refuse(how.asked(), "a log that is no recording")
+    listener = Listener(how) if any(recordings) else None
     with progress("Loading the model") as bar, start(model, causes, device) as (tagger, n_workers):
         bar.describe("Labelling")
+        given: list[Path | BinaryIO | Iterable[Item]] = [
+            listener.when_asked(i, bar) if listener and recording else sys.stdin.buffer if i == "-" else Path(i)
+            for i, recording in zip(inputs, recordings, strict=True)
+        ]
         summary = annotate_logs(
             given,
             sys.stdout.buffer if out == "-" else Path(out),

@@ -1,20 +1,33 @@
 """`rapport transcribe`: recordings as conversations, and what `annotate` makes of a recording among its logs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from dialog.speech.names import Channels
 from ui.commands.options import AsJson
 
 if TYPE_CHECKING:
+    from dialog.conversation import Conversation
     from dialog.formats import Item
+    from ui.commands.terminal import Bar
 
 RECOGNISER = "pocketsphinx"
+CHANNELS = "found"
 
 Speakers = Annotated[
     int | None, typer.Option("--speakers", min=1, help="How many people speak in a recording.  [default: found]")
+]
+ChannelsName = Annotated[
+    str,
+    typer.Option(
+        "--channels",
+        metavar="|".join(get_args(Channels)),
+        help="What two channels are: found out by listening, a speaker each, or one recording twice.",
+    ),
 ]
 RecogniserName = Annotated[
     str,
@@ -24,6 +37,29 @@ RecogniserName = Annotated[
         help="Who hears the words: pocketsphinx, whisper:FOLDER, or an http(s) address of a transcription service.",
     ),
 ]
+Language = Annotated[
+    str | None,
+    typer.Option(metavar="CODE", help="What is spoken, such as de.  [default: left to the recogniser]"),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listening:
+    """How recordings are to be listened to. ValueError for channels that are none of the three."""
+
+    recogniser: str = RECOGNISER
+    language: str | None = None
+    speakers: int | None = None
+    channels: str = CHANNELS
+
+    def __post_init__(self) -> None:
+        from ui.commands.terminal import pick
+
+        pick(self.channels, dict.fromkeys(get_args(Channels)), "kind of channels")
+
+    def asked(self) -> list[str]:
+        """The options that somebody gave: all that differ from what they are by default."""
+        return [field.name for field in fields(self) if getattr(self, field.name) != field.default]
 
 
 def transcribe(
@@ -31,7 +67,9 @@ def transcribe(
     out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
     to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
     speakers: Speakers = None,
+    channels: ChannelsName = CHANNELS,
     recogniser: RecogniserName = RECOGNISER,
+    language: Language = None,
     as_json: AsJson = False,
 ) -> int:
     """Make conversations of recordings: who spoke when, in which words."""
@@ -50,68 +88,86 @@ def transcribe(
     pick(name, WRITERS, "output format")
     if any(Path(given).resolve() == Path(out).resolve() for given in inputs):
         raise ValueError(f"{out} is an input and the output at once")
-    with progress("Listening") as bar:
-        items = heard(inputs, recogniser, speakers, bar.at)
+    how = Listening(recogniser=recogniser, language=language, speakers=speakers, channels=channels)
+    listener = Listener(how)
+    items: list[Item] = []
+    try:
+        with progress("Listening") as bar:
+            for n, given in enumerate(inputs):
+
+                def told(share: float, n: int = n, shown: str = Path(given).name) -> None:
+                    bar.at((n + share) / len(inputs), shown)
+
+                items.append(listener.hear(given, told))
+    except KeyboardInterrupt:
+        complain("interrupted; nothing was written")
+        return 130
     if out == "-":
         write(items, sys.stdout.buffer, name)
         sys.stdout.buffer.flush()
     else:
         write_whole(Path(out), lambda file: write(items, file, name))
-    failed = [item for item in items if item.error is not None]
-    for item in failed:
-        complain(f"{item.id}: {item.error}")
+    failures = [{"id": item.id, "error": item.error} for item in items if item.error is not None]
+    for failure in failures:
+        complain(f"{failure['id']}: {failure['error']}")
     done = [item for item in items if isinstance(item, Conversation) and item.error is None]
     for conversation in done:
         for warning in conversation.warnings:
             note(f"rapport: {conversation.id}: {warning}")
     n_utterances = sum(len(conversation.utterances) for conversation in done)
-    code = 0 if not failed else 2 if done else 1
+    code = 0 if not failures else 2 if done else 1
     if as_json:
-        told = [
-            {"id": c.id, "seconds": c.extra["seconds"], "utterances": len(c.utterances), "speakers": list(c.speakers)}
-            for c in done
-        ]
-        write_json({"recordings": told, "failed": len(failed), "recogniser": recogniser, "out": out, "exit_code": code})
+        write_json(
+            {
+                "recordings": [_told(conversation) for conversation in done],
+                "failed": len(failures),
+                "failures": failures,
+                "recogniser": recogniser,
+                "out": out,
+                "exit_code": code,
+            }
+        )
     said = f"{number(n_utterances, 'message')} in {number(len(done), 'recording')}"
-    note(f"rapport: {said}{f', {len(failed):,} failed' if failed else ''} -> {out}")
+    note(f"rapport: {said}{f', {len(failures):,} failed' if failures else ''} -> {out}")
     return code
 
 
-def heard(
-    inputs: list[str], recogniser: str, speakers: int | None, progress: Callable[[float, str], None]
-) -> "list[Item]":
-    """The conversation of each recording; an Unreadable for one that cannot be read or heard."""
-    from dialog.formats import Unreadable
-    from dialog.speech.recognisers import recogniser_of
-    from dialog.speech.sound import NotSound
-    from dialog.speech.transcript import transcribe as conversation_of
+def _told(conversation: "Conversation") -> dict[str, Any]:
+    return {
+        "id": conversation.id,
+        "seconds": conversation.extra["seconds"],
+        "utterances": len(conversation.utterances),
+        "speakers": list(conversation.speakers),
+        "warnings": list(conversation.warnings),
+    }
 
-    port = recogniser_of(recogniser)
-    items: list[Item] = []
-    for n, given in enumerate(inputs):
-        shown = Path(given).name
 
-        def told(share: float, n: int = n, shown: str = shown) -> None:
-            progress((n + share) / len(inputs), shown)
+class Listener:
+    """Hears recordings as somebody asked, all by one recogniser. NoRecogniser where there is nobody to hear words."""
 
+    def __init__(self, how: Listening) -> None:
+        from dialog.speech.recognisers import recogniser_of
+
+        self._how = how
+        self._port = recogniser_of(how.recogniser, language=how.language)
+
+    def hear(self, recording: str, progress: Callable[[float], None]) -> "Item":
+        """The conversation of a recording; an Unreadable for one that cannot be read or heard."""
+        from dialog.formats import Unreadable
+        from dialog.speech.sound import NotSound
+        from dialog.speech.transcript import transcribe as conversation_of
+
+        path, channels = Path(recording), cast(Channels, self._how.channels)
         try:
-            items.append(conversation_of(Path(given), port, n_speakers=speakers, progress=told))
+            return conversation_of(
+                path, self._port, n_speakers=self._how.speakers, channels=channels, progress=progress
+            )
         except (NotSound, OSError) as error:
-            reason = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-            items.append(Unreadable.at(0, reason, source=Path(given).stem))
-    return items
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return Unreadable.at(0, reason, source=path.stem)
 
-
-def as_log(recording: str, recogniser: str, speakers: int | None, progress: Callable[[float, str], None]) -> BinaryIO:
-    """A recording as the log that `annotate` reads. ValueError where it cannot be read or heard."""
-    import io
-
-    from dialog.formats import write
-
-    [item] = heard([recording], recogniser, speakers, progress)
-    if item.error is not None:
-        raise ValueError(f"{recording}: {item.error}")
-    file = io.BytesIO()
-    write([item], file, "jsonl")
-    file.seek(0)
-    return file
+    def when_asked(self, recording: str, bar: "Bar") -> "Iterator[Item]":
+        """The same once it is its turn among other logs."""
+        bar.describe("Listening")
+        yield self.hear(recording, lambda share: bar.at(share, Path(recording).name))
+        bar.describe("Labelling")
