@@ -94,7 +94,7 @@ def create_api(
     telemetry: Telemetry | None = None,
     mender: Mender | None = None,
     recordings: RecordingsConfig | None = None,
-) -> ASGIApp:
+) -> Door:
     """The app, behind its own door. What is too large for the memory goes to the folder of the storage. `may_call` are
     the hosts that may be told when a batch has ended; `mender` corrects what was typed, by default in this process;
     `recordings` says who hears words."""

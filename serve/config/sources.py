@@ -25,7 +25,7 @@ def written_in(file: str | Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnusableConfig(f"{path} is not YAML: {error}") from None
+        raise UnusableConfig(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
         raise UnusableConfig(f"{path}: expected settings by name, got {type(value).__name__}")
     return value

@@ -87,6 +87,11 @@ class Door:
         self._under_way = 0
         self._arriving: Counter[str] = Counter()
 
+    @property
+    def under_way(self) -> int:
+        """Requests for the API that are not answered to their end yet."""
+        return self._under_way
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # nothing of ours speaks it, and nothing here would be asked for its key
             await send({"type": "websocket.close", "code": 1008})
@@ -379,4 +384,6 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _stopping(headers: Mapping[str, str] | None = None) -> Refusal:
-    return Refusal(503, "stopping", "the service is stopping", retry_after=5, headers=headers)
+    # Whoever keeps this connection would come back to us, and not to the service that takes our place.
+    told = {**(headers or {}), "Connection": "close"}
+    return Refusal(503, "stopping", "the service is stopping", retry_after=5, headers=told)

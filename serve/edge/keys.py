@@ -123,9 +123,11 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     try:
         found = TypeAdapter(tuple[Key, ...]).validate_python(yaml.safe_load(path.read_text("utf-8")) or ())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"the keys in {path} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise ValueError(f"the keys in {path} cannot be read: {why}") from None
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        told = error.errors(include_input=False)
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'expected a list of keys'}: {e['msg']}" for e in told)
         raise ValueError(f"{path}: {faults}") from None
     names = [key.name for key in found]
     if twice := sorted({name for name in names if names.count(name) > 1 or name == PAGE}):

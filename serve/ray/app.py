@@ -17,9 +17,9 @@ from serve.api import create_api
 from serve.batches.deployment import batches_deployment
 from serve.config import AppConfig, UnusableConfig
 from serve.correction.deployment import RemoteMender, correction_deployment
-from serve.edge import logs, metrics
-from serve.edge.door import API_PREFIX, READY
-from serve.edge.drain import STOPPING, UNDER_WAY_HEADER, Drain
+from serve.edge import drain, logs, metrics
+from serve.edge.door import API_PREFIX, READY, Door
+from serve.edge.drain import DRAIN_VARIABLE, UNDER_WAY_HEADER, Drain, stopping_file
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import CALLS, emotion_deployment
 from serve.emotion.labeller import RemoteLabeller
@@ -65,12 +65,21 @@ class Api:
         self._storage = Storage(folder / DATABASE, url=config.database_url)
         metrics.Written.begin(folder / metrics.FOLDER)
         Retention(self._storage, config.keep).start()
+        # A cluster that was there before us knows nothing of our file.
+        file = os.environ.get(DRAIN_VARIABLE) if config.ray.address is None else None
+        self._drain = Drain(Path(file) if file else None)
+        self._door: Door | None = None
+
+    def stop_taking(self) -> int:
+        """Takes no new work from now on; how much is under way."""
+        self._drain.begin()
+        return 0 if self._door is None else self._door.under_way
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray Serve asks for the app once the replica stands, so that nothing of it travels between processes."""
         config = self._config
         choice = Choice.of(config)
-        return create_api(
+        self._door = create_api(
             self._labeller,
             self._viewer,
             self._answerer,
@@ -79,7 +88,7 @@ class Api:
             config.limits,
             may_list=config.is_private,
             metrics_folder=config.data_folder() / metrics.FOLDER,
-            drain=Drain(_stopping(config)),
+            drain=self._drain,
             keys=config.access.known_keys(is_private=config.is_private),
             access=config.door,
             may_call=config.callbacks.hosts,
@@ -87,6 +96,7 @@ class Api:
             mender=self._mender,
             recordings=config.recordings,
         )
+        return self._door
 
 
 def build_app(config: AppConfig) -> Any:
@@ -128,7 +138,7 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
     try:
         check(config)
         # Of a service that ended, or was killed while it stopped.
-        _stopping(config).unlink(missing_ok=True)
+        drain.forget(config.data_folder())
         metrics.forget(config.data_folder() / metrics.FOLDER)
         told.forget(config.data_folder() / metrics.FOLDER)
     except UnusableConfig as error:
@@ -148,7 +158,7 @@ def run(config: AppConfig, extra_apps: Mapping[str, Any] | None = None, *, ready
             _drain(config, at_once)
         service.stop.set()
         service.join(_STOP_SECONDS)
-    _stopping(config).unlink(missing_ok=True)
+    stopping_file(config.data_folder()).unlink(missing_ok=True)
     if service.is_alive():
         print(f"rapport: still not stopped after {_STOP_SECONDS:g} s; ending its processes", file=sys.stderr)
         kill_all()
@@ -285,25 +295,36 @@ def _asking(config: AppConfig, seconds: float) -> httpx.Client:
     return httpx.Client(base_url=base, timeout=seconds, headers=headers, trust_env=False, verify=config.tls.trust())
 
 
-def _stopping(config: AppConfig) -> Path:
-    return config.data_folder() / STOPPING
-
-
 def _drain(config: AppConfig, at_once: threading.Event) -> None:
     """Takes no new work from now on; returns when what was under way is done, after `drain_seconds`, or `at_once`."""
-    _stopping(config).touch()
+    stopping_file(config.data_folder()).touch()
     deadline = time.monotonic() + config.drain_seconds
     with _asking(config, 2.0) as client:
         while time.monotonic() < deadline and not at_once.is_set():
-            try:
-                under_way = client.get(API_PREFIX + READY).headers.get(UNDER_WAY_HEADER)
-            except httpx.HTTPError:
-                under_way = None
-            if under_way == "0":
+            under_way = _under_way(client) if config.ray.address is None else _under_way_on_the_cluster()
+            if under_way == 0:
                 return
             at_once.wait(0.1)
     if not at_once.is_set():
         print(f"rapport: after {config.drain_seconds:g} s some requests are not done yet", file=sys.stderr)
+
+
+def _under_way(client: httpx.Client) -> int | None:
+    """Requests that the door in front has let in, on one machine; None where it does not say."""
+    try:
+        return int(client.get(API_PREFIX + READY).headers.get(UNDER_WAY_HEADER, ""))
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def _under_way_on_the_cluster() -> int | None:
+    """Requests that all replicas of the API have let in; they take no more from now on. None where one does not say."""
+    try:
+        handle = ray_serve.get_deployment_handle("Api", "api")
+        told: list[int] = handle.broadcast("stop_taking").results(timeout_s=2.0)
+    except Exception:  # one is ended or begun just now, and Ray has no common error for that
+        return None
+    return sum(told)
 
 
 def _answers(client: httpx.Client, path: str) -> bool:

@@ -7,13 +7,19 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from serve.config import AppConfig, UnusableConfig
+from models.catalogue import UnknownModel, fault_of, path_of
+from serve.config import AppConfig, RepliesConfig, UnusableConfig, imported
 from serve.database.engine import described, url_of
 from serve.emotion.choice import TASK, Choice
 from serve.ray.tls import expect_usable
 from serve.storage import DATABASE, Storage
 
 _SECONDS = 3.0
+_NOT_OURS = ("transformers:", "openai:", "lm:", "http://", "https://")
+"""How engines begin that are loaded, or asked, by others' libraries."""
+_SETTINGS = b"\x04"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
+"""How a call of gRPC begins, which is what Ray speaks; whoever speaks it too answers with settings of his own."""
 _RAISED = re.compile(r"(?:ray\.exceptions\.)?[A-Za-z_][\w.]*(?:\(\w+\))?: \S")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -24,9 +30,11 @@ def check(config: AppConfig) -> None:
     expect_free(config.host, config.port)
     config.access.known_keys(is_private=config.is_private)
     expect_usable(config.tls)
+    _expect_imports(config)
     _expect_model(config)
+    _expect_other_models(config)
     _expect_database(folder / DATABASE, config.database_url)
-    _expect_gpus(config)
+    _expect_devices(config)
     if config.ray.address is not None:
         _expect_cluster(config.ray.address)
 
@@ -53,18 +61,53 @@ def reason(application: Any) -> str:
     return (told or [str(application.message)])[0].strip().partition("\n")[0]
 
 
+def _expect_imports(config: AppConfig) -> None:
+    """UnusableConfig for code of the operator's that is not there. Ours is, and takes seconds to import."""
+    for place in ("catalogue", "tagger", "replies.opener", "recordings.opener"):
+        part, _, name = place.rpartition(".")
+        group = getattr(config, part) if part else config
+        named = getattr(group, name)
+        if named == type(group).model_fields[name].default:
+            continue
+        try:
+            imported(named)
+        except (ImportError, AttributeError) as error:
+            raise UnusableConfig(f"{place} {named} cannot be used: {error}") from None
+
+
 def _expect_model(config: AppConfig) -> None:
+    ours = config.tagger == AppConfig.model_fields["tagger"].default  # of another's files we know nothing
     if Path(config.model).is_dir():
+        if ours:
+            _expect_whole(config.model)
         return
-    try:
-        choice = Choice.of(config)
-    except (ImportError, AttributeError) as error:
-        raise UnusableConfig(f"catalogue {config.catalogue} cannot be used: {error}") from None
-    known = sorted(name for name, card in choice.cards.items() if card.task == TASK and card.labels)
+    known = sorted(name for name, card in Choice.of(config).cards.items() if card.task == TASK and card.labels)
     if config.model not in known:
         raise UnusableConfig(
             f"there is no model {config.model}: expected a folder, or one of {', '.join(known) or 'none'}"
         )
+    if ours:
+        _expect_whole(config.model)
+
+
+def _expect_other_models(config: AppConfig) -> None:
+    """UnusableConfig for one of ours that is not there: it would be missed when it is first asked, and not before."""
+    named = [config.visual.engine, config.telemetry.model]
+    if config.replies.opener == RepliesConfig.model_fields["opener"].default:
+        named += config.replies.responders.values()
+    for model in named:
+        if not model.startswith(_NOT_OURS):
+            _expect_whole(model)
+
+
+def _expect_whole(model: str) -> None:
+    """UnusableConfig where the files of a model are not there, or damaged, as far as that shows without loading it."""
+    try:
+        fault = fault_of(path_of(model))
+    except UnknownModel as error:
+        raise UnusableConfig(str(error)) from None
+    if fault:
+        raise UnusableConfig(f"the model {model} cannot be used: {fault}")
 
 
 def _expect_database(path: Path, url: str | None) -> None:
@@ -80,24 +123,39 @@ def _expect_database(path: Path, url: str | None) -> None:
         raise UnusableConfig(f"the database {name} cannot be used: {why}") from None
 
 
-def _expect_gpus(config: AppConfig) -> None:
-    wanted = sum(part.gpus * part.replicas for part in (config.emotion, config.visual, config.replies))
-    if not wanted or config.ray.address is not None:
+def _expect_devices(config: AppConfig) -> None:
+    parts = (config.emotion, config.visual, config.replies)
+    wanted = sum(part.gpus * part.replicas for part in parts)
+    named = {part.device for part in parts} - {"auto", "cpu"}
+    if config.ray.address is not None or not (wanted or named):
         return
     import torch  # a second to load, and seldom needed here
+
+    from models.device import NoSuchDevice, choose_device
 
     if torch.cuda.device_count() < wanted:
         raise UnusableConfig(
             f"the configuration asks for {wanted:g} GPU(s), and this machine has {torch.cuda.device_count()}"
         )
+    try:
+        for device in sorted(named):
+            choose_device(device)
+    except NoSuchDevice as error:
+        raise UnusableConfig(str(error)) from None
 
 
 def _expect_cluster(address: str) -> None:
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not (host and port.isdigit()):  # `auto`, which Ray itself looks up at once
+    if address == "auto":  # which Ray itself looks up at once
         return
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        raise UnusableConfig(f"ray.address: expected auto, or host:port of a Ray cluster, got {address!r}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _SECONDS) as asked:
+            asked.sendall(_PREFACE)
+            answer = asked.recv(9)
     except OSError as error:
         why = error.strerror or "no answer"
         raise UnusableConfig(f"there is no Ray cluster at {address}: {why}") from None
+    if answer[3:4] != _SETTINGS:
+        raise UnusableConfig(f"there is no Ray cluster at {address}: something else listens there")

@@ -16,7 +16,7 @@ from serve.config import AppConfig
 from serve.edge import metrics
 from serve.edge.access import ACCESS_VARIABLE
 from serve.edge.door import LIMITS_VARIABLE, LOG_LEVEL_VARIABLE, LOGS_VARIABLE, SECRET_VARIABLE, SPOOL_VARIABLE
-from serve.edge.drain import DRAIN_VARIABLE, STOPPING
+from serve.edge.drain import DRAIN_VARIABLE, stopping_file
 from serve.edge.keys import KEYS_VARIABLE
 from serve.edge.metrics import METRICS_VARIABLE
 from serve.ray import within
@@ -110,7 +110,7 @@ def _environment(config: AppConfig) -> dict[str, str]:
         ACCESS_VARIABLE: config.door.model_dump_json(),
         METRICS_VARIABLE: str(folder / metrics.FOLDER),
         SPOOL_VARIABLE: str(folder),
-        DRAIN_VARIABLE: str(folder / STOPPING),
+        DRAIN_VARIABLE: str(stopping_file(folder)),
         LOGS_VARIABLE: str(folder / "logs"),
         LOG_LEVEL_VARIABLE: config.log_level,
         # Whom to believe is for our door to say; the server under it would believe whatever is on this machine.

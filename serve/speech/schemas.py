@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from dialog.speech.names import Channels
@@ -37,13 +37,18 @@ class RecordingsAsked(Paged):
     filename: str | None = Field(default=None, min_length=1, max_length=120, description="Only those with this in it")
 
 
+_NOT_BLANK: dict[str, JsonValue] = {"pattern": r"\S"}
+
+
 class PartPatch(Closed):
     """What is to be another in an utterance; what is not named stays."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     text: str = Field(default="", description="The words; none takes them away")
-    speaker: Name = Field(default="", description="A speaker of this recording by name, or a new one")
+    speaker: Name = Field(
+        default="", description="A speaker of this recording by name, or a new one", json_schema_extra=_NOT_BLANK
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -55,7 +60,7 @@ class PartPatch(Closed):
 class SpeakerPatch(Closed):
     """What a speaker is called from now on. The name of another one makes both the same."""
 
-    name: Name
+    name: Name = Field(json_schema_extra=_NOT_BLANK)
 
 
 class SpeakerOut(BaseModel):

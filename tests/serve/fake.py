@@ -163,6 +163,11 @@ def shipped() -> list[FakeCard]:
     ]
 
 
+def whole() -> list[FakeCard]:
+    """Those of them whose weights are there."""
+    return [card for card in shipped() if card.name != "emotion/missing"]
+
+
 class FakeResponder:
     """Says what the last message says, word by word; `nothing` has no answer, `broken` breaks off after a word.
 

@@ -20,9 +20,11 @@ def serve(
 ) -> int:
     """Start the web page and the REST service."""
     from serve.config import AppConfig
+    from serve.ray.checks import check
 
     watched = None if watch is None else {"on": watch}
     settings = AppConfig.load(config, host=host, port=port, data_dir=data_dir, model=model, watch=watched)
+    check(settings)  # what is in the way is said before Ray is imported, which takes seconds
     from ui.commands.service import serve_everything
 
     return serve_everything(settings)

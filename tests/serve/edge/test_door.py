@@ -1,6 +1,8 @@
 """What every request passes first."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serve.edge import logs
 from serve.edge.door import LIMITS_VARIABLE, LOGS_VARIABLE, SPOOL_VARIABLE, Door, for_proxy
-from serve.edge.drain import Drain
+from serve.edge.drain import Drain, forget, stopping_file
 from serve.edge.limits import Limits
 from serve.edge.spool import Spool
 
@@ -232,11 +234,28 @@ async def test_a_service_that_stops_finishes_what_runs_and_takes_nothing_new(tmp
         assert (ready.status_code, ready.headers["x-rapport-under-way"]) == (503, "1")
         assert (new.status_code, new.json()["type"]) == (503, "urn:rapport:problem:stopping")
         assert int(new.headers["retry-after"]) >= 1
+        assert new.headers["connection"] == "close"  # who comes again finds the service that takes our place
         assert (await client.get("/v1/health/live")).status_code == 200
         assert (await client.get("/")).status_code == 200
         go.set()
         assert (await running).status_code == 200
         assert (await client.get("/v1/health/ready")).headers["x-rapport-under-way"] == "0"
+
+
+def test_services_that_share_a_folder_do_not_stop_each_other(tmp_path: Path) -> None:
+    mine, host = stopping_file(tmp_path), socket.gethostname()
+    dead, other = tmp_path / f"stopping-{host}-0", tmp_path / f"stopping-{host}-{os.getppid()}"
+    elsewhere = tmp_path / "stopping-elsewhere-7"
+    for file in (mine, dead, other, elsewhere):
+        file.touch()
+    drain = Drain(mine)
+    assert drain.begun
+    forget(tmp_path)
+    assert [file.exists() for file in (mine, dead, other, elsewhere)] == [False, False, True, True]
+    told = Drain(mine)
+    assert not told.begun
+    told.begin()
+    assert told.begun
 
 
 async def test_every_refusal_at_the_door_has_a_line_in_the_log(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from serve.api import create_api
-from serve.config import AppConfig
+from serve.config import AppConfig, RecordingsConfig
 from serve.edge.access import Access
 from serve.edge.door import Door
 from serve.edge.drain import Drain
@@ -39,14 +39,22 @@ TURN = {"conversations": [{"utterances": [{"speaker": "Ann", "text": "great"}]}]
 class Served:
     """A server in a thread, and where it is."""
 
-    def __init__(self, folder: Path, *, engine: str = NO_ENGINE["engine"], keys: Keys | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        engine: str = NO_ENGINE["engine"],
+        keys: Keys | None = None,
+        catalogue: str = CATALOGUE,
+        recordings: RecordingsConfig | None = None,
+    ) -> None:
         parts: Any = {"visual": {"engine": engine, "threads": 1}, "replies": {"opener": OPENER}}
-        config = AppConfig(tagger=TAGGER, catalogue=CATALOGUE, data_dir=folder, **parts)
+        config = AppConfig(tagger=TAGGER, catalogue=catalogue, data_dir=folder, **parts)
         self.storage = Storage(folder / "test.sqlite")
         labeller, viewer = LocalLabeller(Taggers(TAGGER)), LocalViewer(Pictures(config))
-        api = create_api(
-            labeller, viewer, LocalAnswerer(Responders(config)), Choice.of(config), self.storage, LIMITS, keys=keys
-        )
+        answerer, choice = LocalAnswerer(Responders(config)), Choice.of(config)
+        given: dict[str, Any] = {"keys": keys, "recordings": recordings}
+        api = create_api(labeller, viewer, answerer, choice, self.storage, LIMITS, **given)
         self.stopping = folder / "stopping"
         spool = Spool(folder, LIMITS)
         access = Access(host="127.0.0.1")
