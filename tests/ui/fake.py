@@ -31,6 +31,7 @@ from serve.client import (
 from serve.edge.limits import Limits
 from tests.ui.fake_fleet import FleetInMemory
 from tests.ui.fake_pictures import PicturesInMemory
+from tests.ui.fake_recordings import RecordingsInMemory
 
 LABELS = LABEL_SETS["ekman"]
 WORDS = {
@@ -56,7 +57,7 @@ def predict(text: str) -> Prediction:
 
 
 @dataclass
-class MemoryClient(PicturesInMemory, FleetInMemory):
+class MemoryClient(RecordingsInMemory, PicturesInMemory, FleetInMemory):
     """Chats in a dict. `failing` is raised by the next calls instead of an answer, until it is None again."""
 
     chats: dict[str, Chat] = field(default_factory=dict)
@@ -79,6 +80,9 @@ class MemoryClient(PicturesInMemory, FleetInMemory):
         time.sleep(self.pause)
         if self.failing is not None:
             raise self.failing
+
+    def _predict(self, text: str) -> Prediction:
+        return predict(text)
 
     def _chat(self, chat_id: str) -> Chat:
         self._check()

@@ -51,7 +51,9 @@ _POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
-        "connect-src 'self'",
+        # What was spoken is heard again before it is sent: its player reads it out of the browser's memory.
+        "connect-src 'self' blob:",
+        "media-src 'self' blob:",
         "worker-src 'self' blob:",
         "object-src 'none'",
         "base-uri 'self'",
@@ -140,7 +142,7 @@ def build_page(client: Client) -> gr.Blocks:
     page = gr.Blocks(title="rapport", analytics_enabled=False, delete_cache=KEEP_UPLOADS, fill_width=True)
     with page:
         gr.HTML(fill("header.html.j2", sprite=sprite()), apply_default_css=False, elem_id="rp-top")
-        kept_picture = picture_tab.memory()
+        kept_picture, kept_batches, kept_recordings = picture_tab.memory(), batch_tab.memory(), recording_tab.memory()
         with gr.Tabs(elem_id="rp-tabs"):
             with gr.Tab("Chat", id="chat"):
                 chat_tab.build(client)
@@ -149,9 +151,9 @@ def build_page(client: Client) -> gr.Blocks:
             with gr.Tab("Conversation", id="conversation") as conversation:
                 conversation_tab.build(client, conversation)
             with gr.Tab("Batch", id="batch"):
-                batch_tab.build(page, client)
+                batch_tab.build(page, client, kept_batches)
             with gr.Tab("Recording", id="recording"):
-                recording_tab.build(page, client)
+                recording_tab.build(page, client, kept_recordings)
             with gr.Tab("Fleet", id="fleet") as fleet:
                 fleet_tab.build(fleet, client)
             with gr.Tab("About", id="about"):

@@ -160,10 +160,14 @@ element.addEventListener('click', event => {
 """
 
 
-def build(page: gr.Blocks, client: Client) -> None:
+def memory() -> gr.BrowserState:
+    """What the browser keeps. It stands outside the tabs: one that is not open is not there yet when a page loads."""
+    return gr.BrowserState(None, storage_key="rapport-batches", secret="rapport")
+
+
+def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
     """The tab's components and events, inside whatever block of the page is open."""
     state = gr.State(BatchesState())
-    kept = gr.BrowserState(None, storage_key="rapport-batches", secret="rapport")
     intro = gr.HTML(render.batch_intro(LARGEST_UPLOAD), apply_default_css=False)
     with gr.Row(elem_classes="rp-conversation-tools rp-batch-tools"):
         input_format = gr.Dropdown(

@@ -1,4 +1,4 @@
-"""A recording as it is shown: its wave with the speakers in colour, and a player for each voice."""
+"""A recording as it is shown: its wave with the speakers in colour, a player for each voice; and the list of all."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +8,11 @@ from markupsafe import Markup
 from serve.client import Envelope, Recording
 from ui.messages import ShownMessage, number
 from ui.page.people import Person
+from ui.page.render import size
 from ui.page.templates import render
 
+OTHER_FORMATS = {"parquet": "Parquet", "label-studio": "Label Studio"}
+"""What a browser fetches by itself, since it is no text or large; the other formats are behind buttons."""
 _WIDTH, _MIDDLE, _HIGH = 1000.0, 60.0, 56.0
 
 
@@ -25,6 +28,38 @@ def messages_of(recording: Recording) -> list[ShownMessage]:
         )
         for u in recording.utterances
     ]
+
+
+def listed(
+    found: Sequence[Recording], *, known: bool = True, shown: str | None = None, asked: str | None = None
+) -> Markup:
+    """Recordings with how far they are: `shown` is the one that is open, `asked` the one whose deletion is to be
+    confirmed."""
+    rows = [
+        {
+            "id": one.id,
+            "filename": one.filename,
+            "state": one.state,
+            "told": _told(one),
+            "created": one.created,
+            "when": one.created.replace("T", " ")[:16] + " UTC",
+            "percent": round(100 * one.fraction),
+            "shown": one.id == shown,
+            "asked": one.id == asked,
+        }
+        for one in found
+    ]
+    return render("recordings.html.j2", rows=rows, known=known)
+
+
+def _told(recording: Recording) -> str:
+    if recording.state == "queued":
+        return f"waiting; {recording.ahead} before it" if recording.ahead else "waiting; it is the next"
+    if recording.state == "running":
+        return f"listening, {recording.fraction:.0%}".replace("%", " %")
+    if recording.state == "failed":
+        return f"failed: {recording.error}"
+    return f"{clock(recording.seconds or 0.0)} long, {size(recording.bytes)}"
 
 
 def shown(recording: Recording, envelope: Envelope, people: Mapping[str, Person]) -> Markup:
@@ -64,6 +99,10 @@ def shown(recording: Recording, envelope: Envelope, people: Mapping[str, Person]
         stretches=stretches,
         voices=voices,
         sound=recording.sound or "",
+        others=[
+            (what, f"{(recording.sound or '').removesuffix('/sound')}/output?to={to}")
+            for to, what in OTHER_FORMATS.items()
+        ],
         length=clock(seconds),
     )
 

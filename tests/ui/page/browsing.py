@@ -1,5 +1,6 @@
 """A real browser on the page: what its tests have in common."""
 
+import mimetypes
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Visit:
         """Chooses a file for an upload button."""
         with self.page.expect_file_chooser() as chooser:
             self.page.click(button)
-        kind = "image/png" if name.endswith(".png") else "text/plain"
+        kind = mimetypes.guess_type(name)[0] or "text/plain"
         chooser.value.set_files({"name": name, "mimeType": kind, "buffer": content})
 
     def save(self, button: str) -> tuple[str, str]:

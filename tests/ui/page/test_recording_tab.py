@@ -9,8 +9,8 @@ import pytest
 from dialog.conversation import Caveat, Prediction
 from serve.client import Envelope, RecordedSpeaker, RecordedUtterance, Recording, ServiceError
 from ui.page.people import people_of
-from ui.page.recording_render import clock, messages_of, shown
-from ui.page.recording_tab import RecordingState, begin, correct, delete, look, save
+from ui.page.recording_render import clock, listed, messages_of, shown
+from ui.page.recording_state import RecordingState, begin, correct, delete, kept, look, restore, save, show
 
 JOY = Prediction(emotion="joy", probability=0.8, probabilities={"joy": 0.8, "fear": 0.2}, sentiment="positive")
 
@@ -41,7 +41,7 @@ class Service(SimpleNamespace):
     """A client that answers from memory; what is asked is kept."""
 
     def __init__(self, now: Any = None) -> None:
-        super().__init__(now=now or recording(), asked=[])
+        super().__init__(now=now or recording(), listed=(), asked=[])
 
     def limits(self) -> dict[str, float]:
         return {"recording_bytes": 1000}
@@ -50,7 +50,14 @@ class Service(SimpleNamespace):
         self.asked.append((path.name, how["speakers"]))
         return recording("queued", ahead=2)
 
+    def recordings(self) -> tuple[Recording, ...]:
+        if isinstance(self.listed, ServiceError):
+            raise self.listed
+        found: tuple[Recording, ...] = self.listed
+        return found
+
     def recording(self, recording_id: str) -> Recording:
+        self.asked.append(("look", recording_id))
         if isinstance(self.now, ServiceError):
             raise self.now
         found: Recording = self.now
@@ -61,6 +68,10 @@ class Service(SimpleNamespace):
 
     def edit_utterance(self, recording_id: str, n: int, **how: Any) -> Recording:
         self.asked.append((n, how))
+        return recording()
+
+    def name_speaker(self, recording_id: str, n: int, name: str) -> Recording:
+        self.asked.append(("name", n, name))
         return recording()
 
     def save_recording(self, recording_id: str, path: Path, *, to: str) -> None:
@@ -78,35 +89,70 @@ def sent(tmp_path: Path, content: bytes = b"RIFF") -> str:
 
 def test_a_recording_is_sent_followed_shown_and_deleted(tmp_path: Path) -> None:
     service: Any = Service(recording("running"))
+    service.listed = (recording("queued", ahead=2),)
     path = sent(tmp_path)
     state = begin(RecordingState(), path, 2, service)
     assert not Path(path).exists()  # the upload is deleted, whatever came of it
-    assert service.asked == [("call.wav", 2)]
+    assert service.asked[0] == ("call.wav", 2)
     assert state.waiting
-    assert "2 recordings before it" in state.notice
+    assert "2 before it" in listed(state.recordings)
+    service.listed = (recording("running"),)
     state = look(state, service)
-    assert 'value="40"' in state.notice
+    assert 'value="40"' in listed(state.recordings)
     service.now = recording(warnings=(Caveat("words-missing", "words are missing", (1,)),))
+    service.listed = (recording(utterances=(), speakers=()),)
     state = look(state, service)
-    assert state.done
+    assert (state.done, state.waiting) == (True, False)
     assert "stretch 2: words are missing" in state.notice
     assert save(state, "csv", service) == ("call-emotions.csv", "csv")
-    assert delete(state, service).recording is None
-    assert service.asked[-1] == "deleted"
+    service.listed = ()
+    state = delete(state, "r", service)
+    assert (state.recording, state.own, state.recordings) == (None, (), ())
+    assert "deleted" in service.asked
+    assert "No recording yet" in listed(state.recordings, known=state.known)
 
 
 def test_words_and_speakers_are_corrected_where_they_differ() -> None:
     service: Any = Service()
     state = look(RecordingState(recording=recording()), service)
-    for text, who, told in (
-        ("great", "Speaker 1", None),
-        ("I hate it", "Speaker 1", {"text": "I hate it", "speaker": None}),
-        ("great", "Ann", {"text": None, "speaker": "Ann"}),
+    for text, who, everywhere, told in (
+        ("great", "Speaker 1", False, []),
+        ("great", "Speaker 1", True, []),
+        ("I hate it", "Speaker 1", False, [(0, {"text": "I hate it", "speaker": None})]),
+        ("great", "Ann", False, [(0, {"text": None, "speaker": "Ann"})]),
+        ("great", "Ann", True, [("name", 0, "Ann")]),
+        ("hm", "Ann", True, [("name", 0, "Ann"), (0, {"text": "hm", "speaker": None})]),
     ):
         service.asked.clear()
-        after = correct(RecordingState(recording=state.recording, selected=0), text, who, service)
+        chosen = RecordingState(recording=state.recording, selected=0)
+        after = correct(chosen, text, who, service, everywhere=everywhere)
         assert after.selected is None
-        assert service.asked == ([] if told is None else [(0, told)])
+        assert service.asked == [*told, *([("look", "r")] if told else [])]
+
+
+def test_a_reload_brings_back_what_was_open_and_all_that_was_sent() -> None:
+    service: Any = Service()
+    service.listed = (recording(utterances=()),)
+    state = restore(kept(RecordingState(own=("r", "s"), recording=recording())), service)
+    assert (state.own, state.done) == (("r", "s"), True)
+    service.listed = ServiceError(403, "forbidden", "not listed")  # then what this browser remembers
+    service.asked.clear()
+    assert len(restore(kept(RecordingState(own=("r", "s"))), service).recordings) == 2
+    assert service.asked == [("look", "r"), ("look", "s")]
+    for strange in (None, "r", [], ["r"], [[1], {}]):
+        assert restore(strange, service).own == ()
+
+
+def test_of_several_one_is_shown_and_a_deletion_is_confirmed_first() -> None:
+    service: Any = Service(recording(utterances=(utterance(0, "Ann", "hi"),), total=1))
+    state = show(RecordingState(selected=1, leaf=2, asked="x"), "r", service)
+    assert (state.done, state.selected, state.leaf, state.asked) == (True, None, 0, None)
+    page = str(listed((recording(), recording("failed", id="s", error="no sound")), shown="r", asked="s"))
+    assert 'data-act="show"' not in page  # the one is shown, the other has failed
+    assert "failed: no sound" in page
+    assert page.count('data-act="delete"') == 1
+    service.now = ServiceError(404, "not-found", "gone")
+    assert "was deleted" in show(state, "r", service).notice
 
 
 @pytest.mark.parametrize(
@@ -135,7 +181,7 @@ def test_what_is_too_large_fails_or_is_gone_is_said(tmp_path: Path) -> None:
     assert "no sound in it" in state.notice
     assert save(state, "csv", service) == ("", "")
     service.now = ServiceError(404, "not-found", "gone")
-    assert "was deleted" in look(state, service).notice
+    assert "was deleted" in look(RecordingState(recording=recording("running")), service).notice
 
 
 def test_the_wave_has_each_speaker_in_colour_and_by_name_and_escapes_what_strangers_wrote() -> None:

@@ -1,0 +1,27 @@
+// The Recording tab in the browser: recordings and lines that are chosen, files that are dropped.
+const tab = element.closest('.tabitem') ?? document;
+tab.addEventListener('click', event => {
+  const act = event.target.closest('#rp-recs [data-act]');
+  if (act) { trigger('select', {recording: act.dataset.recording, act: act.dataset.act}); return; }
+  const leaf = event.target.closest('#rp-rec-table [data-leaf]');
+  if (leaf) { trigger('select', {leaf: Number(leaf.dataset.leaf)}); return; }
+  const row = event.target.closest('#rp-rec-table tr[data-n], #rp-rec-timeline [data-n]');
+  if (!row || String(getSelection())) return;
+  trigger('select', {n: Number(row.dataset.n)});
+});
+
+// A dropped file goes the way of an uploaded one.
+const give = files => {
+  const input = tab.querySelector('#rp-rec-upload input[type=file], input#rp-rec-upload, #rp-rec-upload ~ input[type=file]')
+    ?? tab.querySelector('input[type=file]');
+  if (!input || !files.length) return false;
+  const one = new DataTransfer();
+  one.items.add(files[0]);
+  input.files = one.files;
+  input.dispatchEvent(new Event('change', {bubbles: true}));
+  return true;
+};
+const over = on => tab.classList?.toggle('rp-dropping', on);
+tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
+tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
+tab.addEventListener('drop', event => { over(false); if (give(event.dataTransfer.files)) event.preventDefault(); }, true);
