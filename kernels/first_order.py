@@ -18,7 +18,7 @@ def keep_inputs(ctx: Any, inputs: tuple[Any, ...]) -> None:
 
     Under torch.func alone, so that a gradient of the gradient is noticed.
     """
-    ctx.given = tuple(z for z in inputs if isinstance(z, Tensor)) if _functional() else ()
+    ctx.given = tuple(z for z in inputs if isinstance(z, Tensor)) if functional() else ()
 
 
 def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,12 +33,12 @@ def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(backward)
     def run(ctx: Any, *gradients: Any) -> Any:
         # Under torch.func a graph of the gradient is always recorded, wanted or not: there the error waits in it.
-        functional = _functional()
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not functional:
+        under_func = functional()
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not under_func:
             raise SecondDerivative(_why(what))
         with torch.no_grad():
             found = backward(ctx, *gradients)
-        if not functional:
+        if not under_func:
             return found
         needed = [z for z in (*ctx.saved_tensors, *getattr(ctx, "given", ()), *gradients) if isinstance(z, Tensor)]
         there = [z for z in found if z is not None]
@@ -48,7 +48,7 @@ def first_order(backward: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _functional() -> bool:
+def functional() -> bool:
     """Whether torch.func is at work. A compiled graph cannot ask."""
     return not torch.compiler.is_compiling() and bool(get_interpreter_stack())
 

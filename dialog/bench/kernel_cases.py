@@ -19,7 +19,7 @@ from kernels.landmark import Blocks, landmark_attention
 from kernels.neural_memory import Fast, Gates, Rule, Squared, neural_memory
 from kernels.prefix_softmax import prefix_softmax
 from kernels.rat import chunk_attention, chunk_scan
-from kernels.rnn import dialog_gru, link, no_turns
+from kernels.rnn import dialog_gru, gru, highway, link, no_turns
 from kernels.scan import linear_scan
 from kernels.taps import taps
 from kernels.taylor import n_features, taylor_attention
@@ -79,6 +79,7 @@ def cases(size: Size) -> Iterator[Case]:
     yield from _recurrences(size)
     yield from _rat(size)
     yield from _memories(size)
+    yield from _networks(size)
     yield from _dialogues(size)
 
 
@@ -295,6 +296,46 @@ def _as(memory: Fast, x: Tensor) -> Fast:
     wide = torch.promote_types(x.dtype, torch.float32)
     weights, momentum, anchor = (tuple(z.to(wide) for z in part) for part in memory[:3])
     return Fast(weights, momentum, anchor, memory.phase)
+
+
+def _networks(s: Size) -> Iterator[Case]:
+    """Recurrences that no scan gives."""
+    width, depth = s.H * s.K, 3
+    start = torch.zeros(s.B, width, device=s.device)
+    recurrent, bias = recurrent_weights(s, 3), torch.zeros(width, device=s.device).requires_grad_()
+    peer = nn.GRU(width, width, batch_first=True).to(s.device)
+    x = torch.randn(s.B, s.T, width, device=s.device)
+    common: dict[str, Any] = {"shape": f"B={s.B} T={s.T} N={width} float32", "n_bytes": 4.0 * s.B * s.T * width * 4}
+    yield Case(
+        name="GRU's recurrence",
+        inputs=(s.randn(s.B, s.T, 3 * width, dtype=torch.float32), recurrent, bias),
+        ours=lambda backend: lambda u, w, b: gru(u, w, b, start, backend=_plain(backend)),
+        peers={"cuDNN GRU": lambda *_: peer(x)[0]} if s.device.type == "cuda" else {},
+        flops=6.0 * s.B * s.T * width * width,
+        **common,
+    )
+    layers = torch.stack([recurrent_weights(s, 2) for _ in range(depth)]).detach().requires_grad_()
+    biases = torch.zeros(depth - 1, 2 * width, device=s.device).requires_grad_()
+    yield Case(
+        name=f"highway of {depth} layers a step",
+        inputs=(s.randn(s.B, s.T, 2 * width, dtype=torch.float32), layers, biases),
+        ours=lambda backend: lambda u, w, b: highway(u, w, b, start, backend=_plain(backend)),
+        peers={},
+        flops=4.0 * depth * s.B * s.T * width * width,
+        **common,
+    )
+
+
+def _plain(backend: Backend) -> Backend:
+    """For ops without a kernel."""
+    return "torch" if backend == "triton" else backend
+
+
+def recurrent_weights(s: Size, n: int) -> Tensor:
+    """(n N, N), as long as a start keeps them: orthogonal blocks."""
+    width = s.H * s.K
+    blocks = [nn.init.orthogonal_(torch.empty(width, width)) for _ in range(n)]
+    return torch.cat(blocks).to(s.device).requires_grad_()
 
 
 def _dialogues(s: Size) -> Iterator[Case]:

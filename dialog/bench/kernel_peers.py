@@ -1,4 +1,4 @@
-"""On a CPU: three ops beside what anyone would write in PyTorch in their place, at several lengths."""
+"""On a CPU: four ops beside what anyone would write in PyTorch in their place, at several lengths."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dialog.bench.kernel_cases import Case, Size
+from dialog.bench.kernel_cases import Case, Run, Size, recurrent_weights
 from kernels.attention import Pattern, attention
+from kernels.backend import Backend
 from kernels.gla import gated_linear_attention
+from kernels.rnn import gru
 
 CHUNK = 64
 
@@ -46,6 +48,22 @@ def _at(s: Size) -> Iterator[Case]:
         ours=lambda backend: lambda q, k, v, f: gated_linear_attention(q, k, v, f, backend=backend)[0],
         beside={"plain chunks": plain_chunks},
         **common | {"inputs": (q, k, v, log_f)},
+    )
+    width = s.H * s.K
+    inputs = (s.randn(s.B, s.T, 3 * width), recurrent_weights(s, 3), s.randn(3 * width))
+    start = torch.zeros(s.B, width, device=s.device)
+    # PyTorch's loop reads inputs, ours what they say to the gates: an input is here what it says.
+    same, gates = torch.eye(3 * width, device=s.device), (torch.arange(3 * width, device=s.device) < 2 * width).float()
+
+    def ours(backend: Backend) -> Run:
+        return lambda u, w, b: gru(u @ same.to(u) + b * gates, w, b[2 * width :], start.to(u), backend=backend)
+
+    def pytorchs(u: Tensor, w: Tensor, b: Tensor) -> Tensor:
+        weights = [same.to(u), w, torch.zeros_like(b), b]
+        return torch.gru(u, start.to(u)[None], weights, True, 1, 0.0, False, False, True)[0]
+
+    yield Case(
+        name=f"GRU's recurrence, T = {s.T}", ours=ours, beside={"torch.gru": pytorchs}, **common | {"inputs": inputs}
     )
 
 

@@ -25,7 +25,7 @@ def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Siz
     """The object of `rapport bench kernels --json`.
 
     One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes; windows,
-    sigmoid and a gate a head also stand beside what PyTorch itself offers, at three lengths. On a GPU
+    sigmoid, a gate a head and a GRU also stand beside what PyTorch itself offers, at three lengths. On a GPU
     ours is the Triton kernel and the peer the quickest of: the PyTorch version under torch.compile, and the public
     kernels there are (SDPA, FlexAttention, cuDNN, flash-linear-attention where it is installed). Rows there carry
     bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kernels.landmark.far import Far
@@ -78,6 +77,7 @@ def _some(
     logits = torch.cat([mine.masked_fill(ahead, -torch.inf), marks.masked_fill(block >= own, -torch.inf)], -1)
     a = logits.softmax(-1)
     weights = scores.softmax(-1) * a[..., size:, None]  # (B, H, C, n, size)
-    weights = weights + F.one_hot(own, len(block)).to(q.dtype).mT * a[..., None, :size]
+    # Nothing stands there yet: a query's own block has no mark.
+    weights = weights.scatter(3, own[..., None].expand_as(mine[..., None, :]), a[..., None, :size])
     o: Tensor = weights.flatten(3) @ v
     return o

@@ -1,14 +1,15 @@
-"""The recurrence of a DialogGRU, and who listens to whom in it."""
+"""Recurrences that no scan can give: those of GRU, highway and Elman networks, and of a DialogGRU with its links."""
 
 import torch
 from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, as_given, choose
 from kernels.backend import named as asked_for
-from kernels.rnn import recurrence, reference
+from kernels.rnn import dialogue, reference
+from kernels.rnn.cells import elman, gru, highway
 from kernels.rnn.links import Links, Turns, link, no_turns
 
-__all__ = ["Links", "Turns", "dialog_gru", "link", "no_turns"]
+__all__ = ["Links", "Turns", "dialog_gru", "elman", "gru", "highway", "link", "no_turns"]
 
 
 def dialog_gru(
@@ -62,7 +63,7 @@ def dialog_gru(
         return triton_kernel.dialog_gru(*args)
     if chosen == "triton" and asked_for(backend) == "triton":
         raise BackendUnavailable(f"triton was asked for, but its DialogGRU takes float32, and this is {dtype}")
-    run = reference if chosen == "reference" else recurrence
+    run = reference if chosen == "reference" else dialogue
     with as_given(gates):
         y: Tensor = run.dialog_gru(*args)
         return y

@@ -1,11 +1,13 @@
 """The bidirectional recurrent network: one recurrence from the left, one from the right."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from kernels.rnn import elman, gru
 from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.elman import ElmanCell, ElmanConfig
@@ -44,6 +46,9 @@ CELLS: dict[str, tuple[type[RecurrentConfig], type[Cell]]] = {
     "lstm": (LSTMConfig, LSTMCell),
 }
 
+BESIDE: dict[str, Callable[..., Tensor]] = {"elman": elman, "gru": gru}
+"""The ops that run both directions side by side; PyTorch's own loop runs an LSTM's, one after the other."""
+
 
 class BRNNState(NamedTuple):
     """Nothing is carried on: a later token would change every earlier answer."""
@@ -75,8 +80,10 @@ class BRNN(SequenceMixer[BRNNState]):
     ) -> tuple[Tensor, BRNNState]:
         self.refuse_ids(ids)
         lengths = None if mask is None else mask.sum(1)
-        h = self._run(self.left, x, lengths)
-        z = self._from_the_right(x, lengths) if self.config.lookahead is None else self._ahead(x, lengths)
+        if self.config.lookahead is not None:
+            h, z = self._run(self.left, x, lengths), self._ahead(x, lengths)
+        else:
+            h, z = self._from_both_ends(x, lengths)
         y = self.out(torch.cat([h, z], -1).to(x.dtype))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
@@ -88,11 +95,19 @@ class BRNN(SequenceMixer[BRNNState]):
         zero = torch.zeros(len(x), cell.width, dtype=wide, device=x.device)
         return cell.run(x, (zero,) * cell.n_states, lengths)[0]
 
-    def _from_the_right(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        if lengths is None:
-            return self._run(self.right, x.flip(1), None).flip(1)
-        back = (lengths[:, None] - 1 - torch.arange(x.shape[1], device=x.device)).clamp(min=0)[..., None]  # (B, T, 1)
-        return take_along(self._run(self.right, take_along(x, back, 1), lengths), back, 1)
+    def _from_both_ends(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        back = x.shape[1] - 1 - torch.arange(x.shape[1], device=x.device)[None]
+        if lengths is not None:
+            back = (back + lengths[:, None] - x.shape[1]).clamp(min=0)
+        back = back[..., None]  # (B or 1, T, 1): a row backwards, within its own length
+        turned, beside = take_along(x, back, 1), BESIDE.get(self.config.cell)
+        if beside is not None and self.left.plain and self.left.quick(x):
+            weights = (torch.stack(pair) for pair in zip(self.left.weights(), self.right.weights(), strict=True))
+            u = torch.stack([self.left.inputs(x), self.right.inputs(turned)])
+            h, z = beside(u, *weights, u.new_zeros(2, len(x), self.left.width))
+        else:
+            h, z = self._run(self.left, x, lengths), self._run(self.right, turned, lengths)
+        return h, take_along(z, back, 1)
 
     def _ahead(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """For every token, the state after reading from `lookahead` tokens after it back to itself."""

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.attention import Pattern, Structure, attention
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
+from models.mixers.pieces import by_pieces
 from models.positions import rotary
 
 
@@ -114,6 +116,7 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         self.refuse_ids(ids)
         c = self.config
         batch, n_tokens, _ = x.shape
+        fresh = state is None and c.window is None
         state = self.initial_state(batch) if state is None else state
         lengths = None if mask is None else mask.sum(1)
         now = torch.arange(n_tokens, device=x.device)
@@ -123,29 +126,37 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         if c.positions == "rotary":
             q, k = rotary(q, positions), rotary(k, positions)
         k, v = torch.cat([state.k, k.to(state.k.dtype)], 1), torch.cat([state.v, v.to(state.v.dtype)], 1)
-        before = k.shape[1] - n_tokens
-        slot = torch.arange(k.shape[1], device=x.device) - before
-        distance = now[:, None] - slot
-        seen = (distance >= 0) if c.window is None else (distance >= 0) & (distance <= c.window)
-        seen = seen & (slot >= -state.position[:, None, None])  # (B, T, S)
-        y = self.out(self._attend(q.to(k.dtype), k, v, seen).flatten(2))
+        # Rows are right-aligned: what lies before a row's first key means nothing.
+        start = None if fresh else (k.shape[1] - n_tokens - state.position).clamp(min=0)
+        y = self.out(self._attend(q.to(k.dtype), k, v, start).flatten(2))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         slots = k.shape[1] if c.window is None else c.window
         k, v = (last(z, slots, n_tokens, lengths) for z in (k, v))
         return y, DiffQKVState(k, v, state.position + (n_tokens if lengths is None else lengths))
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None) -> Tensor:
         """(B, T, H, K). Keys and values are each repeated to the query heads: their groups differ."""
         c = self.config
-        q = q.transpose(1, 2)
         k = k.repeat_interleave(c.n_heads // c.n_key_heads, 2).transpose(1, 2)
         v = v.repeat_interleave(c.n_heads // c.n_value_heads, 2).transpose(1, 2)
         if self.training or c.selected_values is None or c.selected_values >= k.shape[2]:
-            o = F.scaled_dot_product_attention(q, k, v, attn_mask=seen[:, None], scale=c.d_head**-0.5)
-            return o.transpose(1, 2)
-        scores = (q @ k.transpose(-1, -2) * c.d_head**-0.5).masked_fill(~seen[:, None], -torch.inf)
-        weights, chosen = scores.softmax(-1).topk(c.selected_values, -1)
+            pattern = Pattern(window=c.window, scale=c.d_head**-0.5)
+            return attention(q.transpose(1, 2), k, v, pattern, Structure(start=start)).transpose(1, 2)
+        place = (torch.arange(q.shape[1], device=q.device) + k.shape[2] - q.shape[1]).expand(q.shape[:2])
+        start = torch.zeros_like(place[:, 0]) if start is None else start
+        row = len(q) * c.n_heads * k.shape[2]
+        return by_pieces(self._selected, [q, place], [k, v, start], row)[0]
+
+    def _selected(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, start: Tensor) -> tuple[Tensor]:
+        """Queries (B, t, H, d_key) at slots (B, t), each with the values it weighs most."""
+        c = self.config
+        slot, place = torch.arange(k.shape[2], device=k.device), place[..., None]
+        seen = (slot <= place) & (slot >= start[:, None, None])  # (B, t, S)
+        if c.window is not None:
+            seen = seen & (slot >= place - c.window)
+        scores = (q.transpose(1, 2) @ k.mT * c.d_head**-0.5).masked_fill(~seen[:, None], -torch.inf)
+        weights, chosen = scores.softmax(-1).topk(c.selected_values or 0, -1)
         if c.renormalise:
             weights = weights / weights.sum(-1, keepdim=True)
         sparse = torch.zeros_like(scores).scatter(-1, chosen, weights)
-        return (sparse @ v).transpose(1, 2)
+        return ((sparse @ v).transpose(1, 2),)

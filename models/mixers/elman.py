@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from models.mixers.recurrent import Cell, RecurrentConfig, RecurrentMixer, Vectors
+from kernels.rnn import elman
+from models.mixers.recurrent import Cell, RecurrentConfig, RecurrentMixer, Vectors, newest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +30,18 @@ class ElmanCell(Cell):
 
     def __init__(self, config: ElmanConfig, d_in: int) -> None:
         super().__init__(config, d_in, 1, 1)
+        self.plain = not config.layer_norm
         if config.contract:
             parametrize.register_parametrization(self.recurrent, "weight", AtMostOne())
 
     def forward(self, u: Tensor, state: Vectors) -> Vectors:
         return ((u + self.heard(state[0])).tanh(),)
+
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
+        if not self.plain:
+            return None
+        h = elman(self.inputs(x), self.recurrent.dense(), state[0])
+        return h, (newest(h, lengths, state[0]),)
 
     def walk(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         with parametrize.cached():  # R once, not at every step
@@ -41,7 +49,7 @@ class ElmanCell(Cell):
 
 
 class Elman(RecurrentMixer):
-    """Layers of `ElmanCell`, N n_layers numbers of state."""
+    """Layers of `ElmanCell`, N n_layers numbers of state. `kernels.rnn.elman` runs them, but for those with norms."""
 
     def __init__(self, config: ElmanConfig) -> None:
         super().__init__(config, ElmanCell)

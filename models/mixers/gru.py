@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.mixers.along import take_along
-from models.mixers.recurrent import BlockLinear, Cell, RecurrentConfig, RecurrentMixer, Vectors
+from kernels.rnn import gru
+from models.mixers.recurrent import BlockLinear, Cell, RecurrentConfig, RecurrentMixer, Vectors, newest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class GRUCell(Cell):
         super().__init__(config, d_in, 3, 2)
         self.candidate = BlockLinear(self.width, 1, config.n_heads)
         self.candidate_norm = nn.LayerNorm(self.width) if config.layer_norm else nn.Identity()
-        self.plain = config.reset_after and not config.layer_norm
+        self.plain = not config.layer_norm
         self.candidate_bias = nn.Parameter(torch.zeros(self.width)) if config.reset_after else None
         with torch.no_grad():
             self.inputs.bias.view(3, -1)[1] = 1.0
@@ -41,22 +41,26 @@ class GRUCell(Cell):
             heard = r * (self.candidate_norm(self.candidate(h)) + self.candidate_bias).to(h.dtype)
         return (torch.lerp((u_n + heard).tanh(), h, z),)
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        if not self.plain or self.candidate_bias is None:
-            return None
+    def weights(self) -> tuple[Tensor, ...]:
         recurrent = torch.cat([self.recurrent.dense(), self.candidate.dense()])
-        bias = torch.cat([self.candidate_bias.new_zeros(2 * self.width), self.candidate_bias])
-        weights = [self.inputs.weight, recurrent, self.inputs.bias, bias]
-        h, after = torch.gru(x, state[0][None], weights, True, 1, 0.0, self.training, False, True)
-        if lengths is None:
-            return h, (after[0],)
-        newest = take_along(h, (lengths - 1).clamp(min=0)[:, None, None], 1)[:, 0]
-        return h, (torch.where((lengths > 0)[:, None], newest, state[0]),)
+        return (recurrent,) if self.candidate_bias is None else (recurrent, self.candidate_bias)
+
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
+        if not self.plain:
+            return None
+        (start,), (recurrent, *bias) = state, self.weights()
+        if x.is_cuda and bias:
+            heard = torch.cat([bias[0].new_zeros(2 * self.width), bias[0]])
+            weights = [self.inputs.weight, recurrent, self.inputs.bias, heard]
+            h, _ = torch.gru(x, start[None], weights, True, 1, 0.0, self.training, False, True)
+        else:
+            h = gru(self.inputs(x), recurrent, bias[0] if bias else None, start)
+        return h, (newest(h, lengths, start),)
 
 
 class GRU(RecurrentMixer):
-    """Layers of `GRUCell`, N n_layers numbers of state. PyTorch's own loop runs those with reset after (cuDNN's on a
-    GPU), a loop over its step every other."""
+    """Layers of `GRUCell`, N n_layers numbers of state. `kernels.rnn.gru` runs them, cuDNN those with reset after on a
+    GPU, and a loop over its step those with norms."""
 
     def __init__(self, config: GRUConfig) -> None:
         super().__init__(config, GRUCell)

@@ -6,9 +6,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kernels.first_order import functional
 from kernels.landmark import Blocks, Far, landmark_attention
 from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
+from models.mixers.pieces import by_pieces
 from models.positions import rotary
 
 
@@ -112,9 +114,12 @@ class Landmark(SequenceMixer[LandmarkState]):
         if torch.compiler.is_compiling():  # and always past the last token, or whole blocks are a graph of their own
             room = n_tokens + c.size - slots % c.size
         k, v = _written(state.k, room, k, place), _written(state.v, room, v, place)
-        o = self._decode if n_tokens == 1 and self._retrieves else self._attend
-        marks = self._marks(k, place, state.marks)
-        y = self.out(o(q.to(k.dtype), k, v, marks, place, state.first).transpose(1, 2).flatten(2))
+        marks, q = self._marks(k, place, state.marks), q.to(k.dtype)
+        if n_tokens == 1 and self._retrieves:
+            o = self._decode(q, k, v, marks, place, state.first).transpose(1, 2)
+        else:
+            (o,) = by_pieces(self._attend, [q, place], [k, v, marks, state.first], batch * c.n_heads * k.shape[1])
+        y = self.out(o.flatten(2))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         position = state.position + (n_tokens if mask is None else mask.sum(1))
         if c.memory is None:
@@ -147,9 +152,13 @@ class Landmark(SequenceMixer[LandmarkState]):
     def _turned(self, z: Tensor, positions: Tensor) -> Tensor:
         return z if self.config.positions == "none" else rotary(z, positions)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, marks: Tensor, place: Tensor, first: Tensor) -> Tensor:
-        """(B, H, T, K), every query against all blocks."""
+    def _attend(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, marks: Tensor, first: Tensor) -> tuple[Tensor]:
+        """(B, T, H, K), every query against all blocks up to the last query's."""
         c = self.config
+        n_blocks = k.shape[1] // c.size
+        if q.shape[1] > 1 and place.numel() and not torch.compiler.is_compiling() and not functional():
+            n_blocks = int(place.max()) // c.size + 1
+        k, v, marks = k[:, : n_blocks * c.size], v[:, : n_blocks * c.size], marks[:, :n_blocks]
         block, slot = (torch.arange(n, device=q.device) for n in (marks.shape[1], k.shape[1]))
         begin = (first * c.size)[:, None]
         turned = self._turned(q, begin + place), self._turned(k, begin + slot)
@@ -171,7 +180,8 @@ class Landmark(SequenceMixer[LandmarkState]):
         if chosen is not None:
             kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, chosen, True)
             logits = logits.masked_fill(~kept, -torch.inf)
-        return landmark_attention(near_q, near_k, v.transpose(1, 2), logits, place, self.blocks, far)
+        o = landmark_attention(near_q, near_k, v.transpose(1, 2), logits, place, self.blocks, far)
+        return (o.transpose(1, 2),)
 
     def _chosen(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
         """The marks (B, H, T, n), and the numbers of the blocks that are looked into, (B, H, T, retrieve), best

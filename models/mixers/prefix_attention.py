@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.mixers.cache import last
+from models.mixers.window import window_attention
 from models.positions import rotary
 
 
@@ -42,17 +42,14 @@ class PrefixAttention(nn.Module):
         positions = state.position[:, None] + now
         q, k = rotary(q, positions), rotary(k, positions)
         k, v = torch.cat([state.k, k.to(state.k.dtype)], 1), torch.cat([state.v, v.to(state.v.dtype)], 1)
-        slot = torch.arange(self.window + n_tokens, device=x.device) - self.window  # of tokens: 0 .. T-1
-        distance = now[:, None] - slot
-        seen = (distance >= 0) & (distance <= self.window)
-        seen = seen & (slot >= -state.position[:, None, None])  # what lies before the first token means nothing
-        keys, values = k, v
+        prefix = None
         if self.prefix is not None:
-            _, prefix_k, prefix_v = self._heads(self.prefix[None]).expand(len(x), -1, -1, -1, -1).unbind(2)
-            keys, values = torch.cat([prefix_k, k], 1), torch.cat([prefix_v, v], 1)
-            seen = F.pad(seen, (len(self.prefix), 0), value=True)
-        q, keys, values = (z.transpose(1, 2) for z in (q.to(keys.dtype), keys, values))
-        o = F.scaled_dot_product_attention(q, keys, values, attn_mask=seen[:, None])
+            _, prefix_k, prefix_v = (z.transpose(1, 2).to(k.dtype) for z in self._heads(self.prefix[None]).unbind(2))
+            prefix = prefix_k, prefix_v
+        # What lies before the first token means nothing.
+        start = (self.window - state.position).clamp(min=0)
+        queries, keys, values = (z.transpose(1, 2) for z in (q.to(k.dtype), k, v))
+        o = window_attention(queries, keys, values, start, prefix=prefix)
         y = self.out(o.transpose(1, 2).flatten(2))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         seen_now = n_tokens if lengths is None else lengths

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.backend import choose
+from kernels.first_order import functional
+from models.mixers.along import take_along
 from models.mixers.attention import AttentionState
 from models.mixers.base import SequenceMixer
 from models.mixers.cell_op import known_as, walked
@@ -91,6 +93,8 @@ class Cell(nn.Module, ABC):
     """One layer's recurrence: `inputs` reads the whole sequence at once, `forward` takes one step."""
 
     n_states = 1
+    plain: bool
+    """Whether the op of such cells is the cell as configured."""
 
     def __init__(self, config: RecurrentConfig, d_in: int, n_inputs: int, n_recurrent: int) -> None:
         super().__init__()
@@ -115,15 +119,26 @@ class Cell(nn.Module, ABC):
         y: Tensor = self.recurrent_norm(self.recurrent(h)).to(h.dtype)
         return y
 
+    def weights(self) -> tuple[Tensor, ...]:
+        """Its recurrent matrix (n N, N), and what else its op wants beside the input's share and a state."""
+        return (self.recurrent.dense(),)
+
     def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        """What `run` answers, by a library's own loop; None if the cell as configured is not that library's."""
+        """What `run` answers, by an op or a library's own loop; None if there is none for the cell as configured."""
         return None
+
+    @staticmethod
+    def quick(x: Tensor) -> bool:
+        """Whether `fused` is wanted: not for one token, nor by torch.func, whom no loop written by hand answers."""
+        if choose(x) == "reference" or torch.compiler.is_compiling() or functional():
+            return False
+        return len(x) > 0 and x.shape[1] > 1 and x.dtype in (torch.float32, torch.float64)
 
     def run(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         """x (B, T, d_in) to h (B, T, N) in the states' dtype, and each row's state after its own last token.
 
-        A library's loop is taken where there is one; `use_backend("reference")` forbids it. A compiler takes all of it
-        as one op.
+        An op or a library's loop is taken where there is one; `use_backend("reference")` forbids it. A compiler takes
+        all of it as one op.
         """
         if torch.compiler.is_compiling():
             return walked(self, x, state, lengths)
@@ -132,7 +147,7 @@ class Cell(nn.Module, ABC):
     def walk(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         """`run` where nothing is compiled."""
         wide = state[0].dtype
-        if x.numel() and x.dtype == wide and choose(x) != "reference":
+        if x.dtype == wide and self.quick(x):
             done = self.fused(x, state, lengths)
             if done is not None:
                 return done
@@ -143,6 +158,14 @@ class Cell(nn.Module, ABC):
             state = after if lengths is None else keep(t < lengths, after, state)
             outputs.append(state[0])
         return (torch.stack(outputs, 1) if outputs else u[..., : self.width]), state
+
+
+def newest(h: Tensor, lengths: Tensor | None, start: Tensor) -> Tensor:
+    """Each row's state (B, N) after its own last token, of h (B, T, N); `start` where it has none."""
+    if lengths is None:
+        return h[:, -1]
+    last = take_along(h, (lengths - 1).clamp(min=0)[:, None, None], 1)[:, 0]
+    return torch.where((lengths > 0)[:, None], last, start)
 
 
 def keep(real: Tensor, after: Vectors, before: Vectors) -> Vectors:

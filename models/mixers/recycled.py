@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.grouped import GroupedConfig
+from models.mixers.pieces import by_pieces
 from models.positions import rotary
 
 
@@ -145,6 +146,10 @@ class Recycled(SequenceMixer[RecycledState]):
 
     def _full(self, q: Tensor, k: Tensor, v: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         """Full steps of queries q (B, N, H, K) at slots (B, N): answers (B, N, H, K), and slots (B, N, G, keep)."""
+        o, best = by_pieces(self._some_full, [q, at], [k, v], len(q) * self.config.n_heads * k.shape[1])
+        return o, best
+
+    def _some_full(self, q: Tensor, at: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         c = self.config
         q = q.unflatten(2, (c.kv_heads, -1))  # (B, N, G, R, K)
         slot = torch.arange(k.shape[1], device=k.device)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.mixers.recurrent import BlockLinear, Cell, RecurrentConfig, RecurrentMixer, Vectors
+from kernels.rnn import highway
+from models.mixers.recurrent import BlockLinear, Cell, RecurrentConfig, RecurrentMixer, Vectors, newest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,7 @@ class RHNCell(Cell):
     def __init__(self, config: RHNConfig, d_in: int) -> None:
         self.n_gates = 2 if config.coupled else 3
         super().__init__(config, d_in, self.n_gates, self.n_gates)
+        self.plain = not config.layer_norm
         deeper = range(config.depth - 1)
         self.deeper = nn.ModuleList(BlockLinear(self.width, self.n_gates, config.n_heads) for _ in deeper)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(self.n_gates * self.width)) for _ in deeper)
@@ -51,6 +53,15 @@ class RHNCell(Cell):
             s = self._highway(s, (norm(recurrent(s)) + bias).to(s.dtype))
         return (s,)
 
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
+        if not self.plain:
+            return None
+        u, (start,) = self.inputs(x), state
+        recurrent = torch.stack([layer.dense() for layer in (self.recurrent, *self.deeper)])
+        biases = torch.stack(list(self.biases)) if len(self.biases) else u.new_zeros(0, u.shape[-1])
+        h = highway(u, recurrent, biases, start)
+        return h, (newest(h, lengths, start),)
+
     def _highway(self, s: Tensor, logits: Tensor) -> Tensor:
         a, t, *carry = logits.chunk(self.n_gates, -1)
         t = t.sigmoid()
@@ -58,8 +69,11 @@ class RHNCell(Cell):
 
 
 class RHN(RecurrentMixer):
-    """Layers of `RHNCell`, N n_layers numbers of state. With `attention` and `join` it is the network that
-    Heidenreich et al. (2024) found best on high-dimensional chaos: recurrent highway, attention and gating."""
+    """Layers of `RHNCell`, N n_layers numbers of state, run by `kernels.rnn.highway` where there are no norms.
+
+    With `attention` and `join` it is the network that Heidenreich et al. (2024) found best on high-dimensional chaos:
+    recurrent highway, attention and gating.
+    """
 
     def __init__(self, config: RHNConfig) -> None:
         super().__init__(config, RHNCell)

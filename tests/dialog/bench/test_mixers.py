@@ -64,7 +64,7 @@ def test_the_kernels_suite_measures_every_op_forwards_and_backwards() -> None:
     for case in cases(SMALL):
         assert f"{case.name}, forward" in names
     assert sum("forward and backward" in name for name in names) >= 11
-    beside = {"SDPA with the same mask", "plain scores", "plain chunks"}
+    beside = {"SDPA with the same mask", "plain scores", "plain chunks", "torch.gru"}
     assert {row["peer"] for row in answer["rows"]} == {"the reference", *beside}
     for row in answer["rows"]:
         assert "error" not in row, row

@@ -64,10 +64,18 @@ def test_a_gru_is_pytorchs() -> None:
             torch.testing.assert_close(mixer(x)[0], peer(x)[0])
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("lstm", {}), ("gru", {}), ("gru", {"reset_after": False}), ("elman", {"contract": True}), ("rhn", {}),
+        ("rhn", {"coupled": False, "depth": 1}),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("n_heads", [1, 3])
-def test_pytorchs_loop_and_ours_agree_on_rows_of_every_length(name: str, n_heads: int) -> None:
-    mixer = random(build_mixer(name, d_model=WIDTH, n_heads=n_heads))
+def test_the_quick_loop_is_the_walk_step_by_step_on_rows_of_every_length(
+    name: str, fields: dict[str, Any], n_heads: int
+) -> None:
+    mixer = random(build_mixer(name, d_model=WIDTH, n_heads=n_heads, **fields))
     x = tokens(5)
     mask = torch.arange(TOKENS) < torch.tensor([4, 9, 0, 1, 9])[:, None]
     state = detach(mixer(x.flip(0))[1])
@@ -78,6 +86,18 @@ def test_pytorchs_loop_and_ours_agree_on_rows_of_every_length(name: str, n_heads
         gradients = torch.autograd.grad(y.square().sum() + sum(z.sum() for z in after.layers[0]), mixer.parameters())
         answers.append((y, after.layers, gradients))
     torch.testing.assert_close(answers[0], answers[1])
+
+
+@pytest.mark.parametrize("cell", ["elman", "gru", "lstm"])
+def test_directions_side_by_side_are_each_by_itself(cell: Any) -> None:
+    mixer = random(BRNN(BRNNConfig(d_model=WIDTH, cell=cell)))
+    x, mask = tokens(4), torch.arange(TOKENS) < torch.tensor([4, 9, 0, 1])[:, None]
+    results = []
+    for backend in ("reference", "torch"):
+        with use_backend(backend):  # type: ignore[arg-type]
+            y, _ = mixer(x, mask=mask)
+        results.append((y, torch.autograd.grad(y.square().sum(), mixer.parameters())))
+    torch.testing.assert_close(results[0], results[1])
 
 
 def test_a_gru_with_reset_before_is_the_original() -> None:
