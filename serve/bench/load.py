@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 PATH, CHATS = "/v1/emotions", "/v1/chats"
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -97,7 +98,7 @@ def _run(
 
 def _ask(connection: http.client.HTTPConnection, path: str, body: bytes) -> tuple[int, bytes]:
     try:
-        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        connection.request("POST", path, body, JSON)
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException):

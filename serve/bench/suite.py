@@ -31,6 +31,7 @@ from dialog.bench.timing import suite
 from dialog.conversation import Conversation, Utterance
 from dialog.emotion.tagger import EmotionTagger
 from models.catalogue import EMOTION
+from serve.bench.company import abandoned, beside
 from serve.bench.load import Load, ask_all, ask_at, talk
 from serve.edge.limits import Limits
 from serve.ray.processes import processor_seconds, resident_bytes
@@ -39,6 +40,7 @@ TOGETHER = 32
 """Conversations in one call of the peer, which is what the service has waiting when as many clients ask at once."""
 _MAIN = "import sys; from serve.ray.app import run; from serve.config import AppConfig; sys.exit(run(AppConfig.load()))"
 _OVERLOAD = 10
+_BESIDE, _LONG = 16, Limits().utterances_per_request
 
 
 def measure(
@@ -79,6 +81,12 @@ def measure(
             )
         name = f"live, {TOGETHER} chats at once"
         measured[name] = partial(_live, name, service, tagger, n_utterances, rounds)
+        for seed, (what, request) in enumerate((("a conversation", _one_long), ("many chats", _many)), start=10):
+            name = f"live, {_BESIDE} chats beside {what} of {_LONG:,} messages a request"
+            body = partial(request, seed)
+            measured[name] = partial(beside, name, service.port, partial(_talks, seed), body, rounds)
+        name = f"abandoned, a request of {_LONG:,} messages"
+        measured[name] = partial(abandoned, name, service.port, service.pid, partial(_many, 12), rounds)
         name = f"overload, {_OVERLOAD} times capacity, 100 messages a request"
         measured[name] = partial(_overload, name, service, seconds)
         rows = [row() for name, row in measured.items() if only is None or only in name]
@@ -113,6 +121,30 @@ def _hundreds(row: int, turn: int, n_utterances: int) -> list[list[Conversation]
             requests.append([])
         requests[-1].append(chat)
     return requests
+
+
+def _many(row: int, turn: int) -> bytes:
+    """A request of as many messages as are allowed, in many chats."""
+    chats = [chat for [chat] in _chats(row, turn, _LONG)]
+    over = sum(len(c.utterances) for c in chats) - _LONG
+    last = chats[-1]
+    return _body([*chats[:-1], Conversation(id=last.id, utterances=last.utterances[: len(last.utterances) - over])])
+
+
+def _one_long(row: int, turn: int) -> bytes:
+    """The same in one conversation."""
+    said = [u for [chat] in _chats(row, turn, _LONG) for u in chat.utterances]
+    return _body([Conversation(id="long", utterances=tuple(said[:_LONG]))])
+
+
+def _talks(row: int, turn: int) -> list[list[bytes]]:
+    """What is said in live chats."""
+    said = [u for [chat] in _chats(20 + row, turn, 20 * _BESIDE) for u in chat.utterances]
+    return [[_message(u) for u in said[i::_BESIDE]] for i in range(_BESIDE)]
+
+
+def _message(utterance: Utterance) -> bytes:
+    return orjson.dumps({"speaker": utterance.speaker, "text": utterance.text})
 
 
 def _throughput(
@@ -158,7 +190,7 @@ def _live(name: str, service: "_Service", tagger: EmotionTagger, n: int, rounds:
     for turn in range(-1, rounds):  # the first is for warmth
         said = [u for [chat] in _chats(8, turn + 1, n) for u in chat.utterances]
         chats = [said[i::TOGETHER] for i in range(TOGETHER)]
-        bodies = [[orjson.dumps({"speaker": u.speaker, "text": u.text}) for u in chat] for chat in chats]
+        bodies = [[_message(u) for u in chat] for chat in chats]
         before = processor_seconds(service.pid)
         load = talk(service.port, bodies)
         spent = processor_seconds(service.pid) - before

@@ -17,6 +17,7 @@ from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.emotion.port import EmotionEngine, EngineClass, LongTagger, Mode, Tagger, label_each
 from serve.config import AppConfig, imported
 from serve.edge import logs, metrics
+from serve.edge.settled import settle
 from serve.edge.threads import use_threads
 from serve.emotion.floor import Floor
 from serve.emotion.long import Heard, LongJob, Stopped, check_turn, followed
@@ -316,6 +317,7 @@ class Emotion(Models):
         logs.configure(f"emotion-{os.getpid()}", config.data_folder() / "logs", config.log_level)
         metrics.Written.begin(config.data_folder() / metrics.FOLDER)
         super().__init__(loaded(config))
+        settle()
 
 
 def taggers_of(config: AppConfig) -> Taggers:

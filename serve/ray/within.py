@@ -24,6 +24,7 @@ from serve.edge.access import ACCESS_VARIABLE, Access
 from serve.edge.door import API_PREFIX, for_proxy
 from serve.edge.keys import KEYS_VARIABLE, Keys
 from serve.edge.problems import Refusal
+from serve.edge.settled import settle
 from serve.emotion.choice import Choice
 from serve.emotion.deployment import loaded
 from serve.emotion.labeller import LocalLabeller
@@ -83,7 +84,9 @@ class Within:
 
     def _load(self) -> None:
         try:
-            self._api = _api(self._config, self._may_call)
+            api = _api(self._config, self._may_call)
+            settle()
+            self._api = api
         except Exception as error:  # told to whoever asks, and so to the service's own start
             logs.get().error("the API cannot start", **logs.about(error))
             self._fault = f"{type(error).__name__}: {error}"

@@ -92,8 +92,15 @@ class Running:
 
     def wait_until_ready(self, seconds: float = 180) -> None:
         """Until it says on its console that it is ready."""
+        self._wait_until_told("is ready", seconds)
+
+    def wait_until_starting(self, seconds: float = 180) -> None:
+        """Until it has been imported, and says that it starts."""
+        self._wait_until_told("is starting", seconds)
+
+    def _wait_until_told(self, what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while "is ready" not in self.log.read_text():
+        while what not in self.log.read_text():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)

@@ -1,5 +1,6 @@
 """The load test: what it counts, and in the long form a whole run of it."""
 
+import json
 import math
 import os
 import subprocess
@@ -13,7 +14,9 @@ from typing import ClassVar
 import pytest
 
 from serve.bench import suite as bench
+from serve.bench.company import beside
 from serve.bench.load import Load, ask_all, ask_at, talk
+from serve.edge.limits import Limits
 from serve.ray.processes import processor_seconds, resident_bytes
 
 
@@ -68,6 +71,22 @@ def test_chats_go_on_beside_one_another_and_each_in_its_order(port: int) -> None
     assert of[b"a"][0][0] != of[b"b"][0][0]
 
 
+def test_chats_are_timed_with_and_without_somebody_beside_them(port: int) -> None:
+    row = beside("x", port, lambda n: [[b"%d" % n] * 5] * 2, lambda n: b"long", rounds=1)
+    assert row["requests_beside"] > 0
+    assert row["p50_ms"] >= 20
+    assert row["peer_p50_ms"] >= 20
+    with pytest.raises(RuntimeError, match="refused what it should take"):
+        beside("x", port, lambda n: [[b"a"]], lambda n: b"no", rounds=1)
+
+
+def test_requests_are_as_large_as_is_allowed_and_no_larger() -> None:
+    for make in (bench._one_long, bench._many):
+        asked = json.loads(make(1, 0))["conversations"]
+        assert sum(len(c["utterances"]) for c in asked) == Limits().utterances_per_request
+    assert len(bench._talks(1, 0)) == 16
+
+
 def test_a_pace_is_kept_whatever_comes_back(port: int) -> None:
     load = ask_at(port, [b"yes", b"no"], per_second=50, seconds=0.4, threads=20)
     assert load.statuses == {200: 10, 429: 10}
@@ -104,8 +123,12 @@ def test_no_text_of_one_row_stands_in_another() -> None:
 @pytest.mark.slow
 def test_the_whole_of_it() -> None:
     result = bench.measure(n_utterances=300, rounds=1, seconds=3)
-    *throughput, overload = result["rows"]
+    *throughput, beside_one, beside_many, abandoned, overload = result["rows"]
     assert len(throughput) == 7
+    for row in (beside_one, beside_many):
+        assert row["requests_beside"] > 0
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+    assert 0 <= abandoned["ratio"] < 0.7
     assert all(row["ratio"] > 0 and row["p50_ms"] <= row["p99_ms"] for row in throughput)
     assert set(overload["statuses"]) <= {"200", "429"}
     assert overload["recovered_seconds"] < 5

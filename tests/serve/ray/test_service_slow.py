@@ -138,7 +138,8 @@ def test_a_batch_outlives_the_service_that_was_killed(tmp_path: Path, seconds: f
 def test_ctrl_c_at_any_moment_leaves_nothing_behind(tmp_path: Path, seed: int) -> None:
     service = Running(tmp_path)
     service.start()
-    time.sleep(4 + random.Random(seed).random() * 20)
+    service.wait_until_starting()  # until then Python is at its imports, and nobody has heard of signals
+    time.sleep(random.Random(seed).random() * 20)
     assert service.stop(random.Random(seed).choice([signal.SIGINT, signal.SIGTERM])) == 0
     assert service.left_over() == []
     assert list(Path("/tmp").glob(f"rapport-{service.process.pid}-*")) == []
