@@ -2,77 +2,32 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from dialog.conversation import Cause, Caveat, Conversation, Prediction, Tag
-from dialog.emotion.care import speaks_of_self_harm
+from dialog.conversation import Cause, Caveat, Conversation, Prediction
 from dialog.emotion.causes import CauseFinder, CausesState, WrongEncoder
+from dialog.emotion.config import EmotionModelConfig
 from dialog.emotion.live import LiveState, reach_of, restored
 from dialog.emotion.port import Mode
-from dialog.labels import SENTIMENT, UNSURE_BELOW
+from dialog.emotion.verdicts import Besides, Verdicts
 from dialog.language import FOREIGN
-from dialog.reading.batching import Layout, bucket, pad_rows
+from dialog.reading.batching import bucket, pad_rows
 from dialog.reading.encoding import PIECE, ConversationEncoder, encoder_hash
 from dialog.reading.shelf import Shelf
 from models import checkpoint
 from models.catalogue import CAUSES, EMOTION, UnknownModel, path_of
 from models.device import Where, choose_device, device_of
-from models.emotionic.config import EmotionICConfig
 from models.emotionic.model import EmotionIC
-from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
+from models.encoders.text import TextEncoder
 from models.mixers.base import apart, joined
 
 BATCH_UTTERANCES = 2048
 """Utterances of the context model in one batch, padding included."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EmotionModelConfig:
-    """config.json of an emotion model: everything its weights need to be used."""
-
-    labels: tuple[str, ...]
-    context: EmotionICConfig
-    layout: Layout
-    encoder: str = BUILT_IN
-    """The encoder the deltas were trained on: `minilm`, a folder, or a hub name."""
-    decoding: Literal["viterbi", "posterior"] = "posterior"
-    """How an offline label is chosen: the likeliest labelling, or each utterance's likeliest label. By validation."""
-    label_bias: tuple[float, ...] = ()
-    """Added to each label's log-probability when the posterior label is chosen, never to what is reported; none: empty.
-    A metric such as F1 without neutral is not served best by the likeliest label. By validation."""
-    temperature: float = 1.0
-    """Divides all scores before probabilities are read off, offline; found on validation."""
-    live_temperature: float = 1.0
-    """The same in live mode."""
-    tags: tuple[str, ...] = ()
-    """What the model may say beside the label, in the order of its outputs."""
-    tag_threshold: float = 0.3
-    """A tag is said from this probability on; by validation."""
-
-    def __post_init__(self) -> None:
-        if len(self.tags) != self.context.n_tags:
-            raise ValueError(f"{len(self.tags)} tags, but the context model has {self.context.n_tags}")
-        if not 0 < self.tag_threshold < 1:
-            raise ValueError(f"tag_threshold {self.tag_threshold}: expected more than 0 and less than 1")
-        if len(self.labels) != self.context.n_labels:
-            raise ValueError(f"{len(self.labels)} labels, but the context model has {self.context.n_labels}")
-        if self.label_bias and len(self.label_bias) != len(self.labels):
-            raise ValueError(f"{len(self.labels)} labels, but label_bias has {len(self.label_bias)}")
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels are not distinct: {', '.join(self.labels)}")
-
-
-class _Besides(NamedTuple):
-    """What is said of an utterance beside its label."""
-
-    tags: tuple[Tag, ...]
-    valence: float | None
-    arousal: float | None
 
 
 class EmotionTagger:
@@ -105,8 +60,7 @@ class EmotionTagger:
         }
         self.device = device_of(context)
         """Where the model runs; what comes in and goes out is on the CPU."""
-        self._bias = torch.tensor(config.label_bias or [0.0] * len(config.labels), device=self.device)
-        self._sentiment = {label: SENTIMENT[label] for label in config.labels if label in SENTIMENT}
+        self._verdicts = Verdicts(name, config, self.device)
 
     @classmethod
     def load(cls, name: str | Path = EMOTION, *, causes: bool | str | Path | None = None, device: Where = None) -> Self:
@@ -235,8 +189,12 @@ class EmotionTagger:
         )
         x, who = torch.stack(vectors).to(self.device), speaker_ids(speakers).to(self.device)
         p, after = self._tempered["live"].step(x, who, joined([state.model for state in states]))
-        values, labels, besides = p.tolist(), self._choose(p).tolist(), self._besides(x)
-        predictions = list(map(self._prediction, values, labels, besides))
+        values, labels, besides = (
+            p.tolist(),
+            self._verdicts.choose(p).tolist(),
+            self._verdicts.besides(*self.context.describe(x)),
+        )
+        predictions = list(map(self._verdicts.prediction, values, labels, besides))
         later: list[CausesState | None] = [None] * len(messages)
         if self.causes:
             before = [state.causes or self.causes.start() for state in states]
@@ -246,7 +204,7 @@ class EmotionTagger:
         alone = self.config.layout.alone
         return [
             (
-                self._with_text(predictions[i], texts[i], foreign=new[i].foreign),
+                self._verdicts.with_text(predictions[i], texts[i], foreign=new[i].foreign),
                 LiveState(
                     () if alone else tuple(windows[i]),
                     model,
@@ -318,11 +276,11 @@ class EmotionTagger:
                 foreign.extend(piece.foreign)
                 yield piece.vectors.to(self.device)
 
-        besides = list[_Besides]()
+        besides = list[Besides]()
 
         def described() -> Iterator[Tensor]:
             for piece in vectors():
-                besides.extend(self._besides(piece))
+                besides.extend(self._verdicts.besides(*self.context.describe(piece)))
                 yield piece
 
         emissions = self._tempered[mode].in_pieces(described(), speakers, live=live)
@@ -340,7 +298,8 @@ class EmotionTagger:
         x, mask = pad_rows([vectors for vectors, _ in rows], self.device)
         speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows], self.device)
         emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
-        flat = iter(self._besides(torch.cat([vectors for vectors, _ in rows]).to(self.device)))
+        together = torch.cat([vectors for vectors, _ in rows]).to(self.device)
+        flat = iter(self._verdicts.besides(*self.context.describe(together)))
         besides = [[next(flat) for _ in range(len(vectors))] for vectors, _ in rows]
         return self._read_off(emissions, speakers, mask, mode, besides)
 
@@ -350,75 +309,27 @@ class EmotionTagger:
         speakers: Tensor,
         mask: Tensor,
         mode: Mode,
-        besides: Sequence[Sequence["_Besides"]],
+        besides: Sequence[Sequence[Besides]],
     ) -> list[list[Prediction]]:
         """The predictions of each row's utterances, from emissions (B, N, L), speakers (B, N) and mask (B, N)."""
         model, live = self._tempered[mode], mode == "live"
         p = model.marginals(emissions, speakers, mask, live=live)
-        best = self._choose(p)
+        best = self._verdicts.choose(p)
         if not live and self.config.decoding == "viterbi":
             best = model.viterbi(emissions, speakers, mask)
         # One call for the whole batch: a call for every number costs more than finding the numbers.
         values, labels = p.tolist(), best.tolist()
         return [
-            [self._prediction(*one) for one in zip(values[b][:n], labels[b], besides[b], strict=False)]
+            [self._verdicts.prediction(*one) for one in zip(values[b][:n], labels[b], besides[b], strict=False)]
             for b, n in enumerate(mask.sum(1).tolist())
         ]
-
-    def _choose(self, p: Tensor) -> Tensor:
-        """The label of each row of probabilities (..., L)."""
-        return (p.clamp(min=1e-9).log() + self._bias).argmax(-1)
-
-    def _besides(self, vectors: Tensor) -> list["_Besides"]:
-        """What is said beside the label of each of the utterances with vectors (N, D)."""
-        tags, affect = self.context.describe(vectors)
-        rows = affect.tolist() if affect.shape[-1] else [(None, None)] * len(vectors)
-        said: list[tuple[Tag, ...]] = [()] * len(vectors)
-        likely = tags >= self.config.tag_threshold
-        for i in likely.any(-1).nonzero()[:, 0].tolist():
-            found = [(p, self.config.tags[k]) for k, p in enumerate(tags[i].tolist()) if likely[i, k]]
-            said[i] = tuple(Tag(tag=tag, probability=p) for p, tag in sorted(found, reverse=True))
-        return [_Besides(tag, *row) for tag, row in zip(said, rows, strict=True)]
-
-    def _prediction(self, values: Sequence[float], best: int, besides: "_Besides") -> Prediction:
-        if not all(0 <= v <= 1.0001 for v in values):
-            raise ValueError(f"model {self.name} gave no probabilities ({values}); its weights may be damaged")
-        emotion = self.labels[best]
-        second = max((i for i in range(len(values)) if i != best), key=values.__getitem__)
-        return Prediction(
-            emotion=emotion,
-            probability=values[best],
-            probabilities=dict(zip(self.labels, values, strict=True)),
-            sentiment=self._sentiment.get(emotion, "neutral"),
-            second=self.labels[second],
-            valence=besides.valence,
-            arousal=besides.arousal,
-            tags=besides.tags,
-            unsure=values[best] < UNSURE_BELOW,
-        )
-
-    def _with_text(self, prediction: Prediction, text: str, *, foreign: bool) -> Prediction:
-        """The prediction, knowing the text: one that the model cannot read gets no label, unless an emoji says it."""
-        care = speaks_of_self_harm(text)
-        if foreign and not has_emoji(text):
-            even = 1 / len(self.labels)
-            return Prediction(
-                emotion=None,
-                probability=even,
-                probabilities=dict.fromkeys(self.labels, even),
-                sentiment="neutral",
-                unsure=True,
-                care=care,
-                reason=FOREIGN,
-            )
-        return replace(prediction, care=True) if care else prediction
 
     def _finish(
         self, c: Conversation, truncated: Sequence[int], foreign: Sequence[int], predictions: list[Prediction]
     ) -> Conversation:
         unread = set(foreign)
         predictions = [
-            self._with_text(p, u.text, foreign=i in unread)
+            self._verdicts.with_text(p, u.text, foreign=i in unread)
             for i, (p, u) in enumerate(zip(predictions, c.utterances, strict=True))
         ]
         warnings = []

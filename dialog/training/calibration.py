@@ -12,8 +12,9 @@ from dialog.conversation import Conversation, Prediction
 from dialog.corpora import gold
 from dialog.corpora.ekman import TO_EKMAN
 from dialog.emotion.causes import NEUTRAL
+from dialog.emotion.config import EmotionModelConfig
 from dialog.emotion.port import Mode
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger
+from dialog.emotion.tagger import EmotionTagger
 from dialog.metrics import calibration_error, emotion_scores
 
 LIVE_SAMPLE = 200

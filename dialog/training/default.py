@@ -19,7 +19,8 @@ from torch import Tensor
 from dialog.conversation import Conversation
 from dialog.corpora import gold
 from dialog.corpora.ekman import TO_EKMAN
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.emotion.config import EmotionModelConfig
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.labels import TAGS
 from dialog.metrics import calibration_error
 from dialog.reading.batching import Packer, bucket, collate

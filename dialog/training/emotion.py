@@ -17,7 +17,8 @@ from dialog.conversation import Conversation, Utterance
 from dialog.corpora import gold
 from dialog.corpora.derived.strays import with_emoji, with_strangers
 from dialog.corpora.ekman import OWN_LABELS, TO_EKMAN
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.emotion.config import EmotionModelConfig
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS
 from dialog.reading.batching import DEFAULT_LAYOUT, Layout, Packed, Packer, bucket, collate, cut, pad_rows
 from dialog.training.calibration import Labelled, calibrate

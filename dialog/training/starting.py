@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dialog.emotion.tagger import EmotionModelConfig
+from dialog.emotion.config import EmotionModelConfig
 from models import checkpoint
 from models.catalogue import WEIGHTS_FILE
 from models.emotionic.model import EmotionIC

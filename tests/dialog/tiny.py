@@ -12,7 +12,7 @@ from torch import nn
 
 from dialog.conversation import Conversation, Utterance
 from dialog.emotion.causes import Calibration, CausesModelConfig
-from dialog.emotion.tagger import EmotionModelConfig
+from dialog.emotion.config import EmotionModelConfig
 from dialog.labels import LABEL_SETS
 from dialog.reading.batching import Layout
 from models import checkpoint

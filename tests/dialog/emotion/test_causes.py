@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from dialog.conversation import Cause, Conversation, Prediction
 from dialog.emotion.causes import STRETCH, Calibration, CauseFinder, CausesModelConfig, WrongEncoder
+from dialog.emotion.config import EmotionModelConfig
 from dialog.emotion.port import Mode
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.reading.encoding import encoder_hash
 from models.catalogue import UnknownModel, path_of
 from models.checkpoint import read_config

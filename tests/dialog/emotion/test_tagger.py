@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from dialog.conversation import Conversation, Prediction, Utterance
+from dialog.emotion.config import EmotionModelConfig
 from dialog.emotion.port import Mode
-from dialog.emotion.tagger import EmotionModelConfig, EmotionTagger, speaker_ids
+from dialog.emotion.tagger import EmotionTagger, speaker_ids
 from dialog.labels import LABEL_SETS, SENTIMENT
 from dialog.reading.batching import Layout
 from dialog.reading.encoding import ConversationEncoder
