@@ -1,10 +1,12 @@
 """Somebody at the port while the process that listens there is begun again: an answer instead of a refused connection.
 
 The kernel lets two processes of one user listen on a port where both say so, as Ray's proxy does. Whoever stands in
-looks ten times a second who listens, and does so himself only while nobody else does.
+looks ten times a second who listens, and does so himself only while nobody else does. Where that is somebody it shows
+in a few microseconds; the kernel's own list, which takes milliseconds, is read once a second.
 """
 
 import contextlib
+import itertools
 import socket
 import sys
 import threading
@@ -14,6 +16,8 @@ from pathlib import Path
 import orjson
 
 _LOOK_SECONDS = 0.1
+_LIST_EVERY = 10
+"""Looks."""
 _READ_SECONDS = 2.0
 _HEAD_BYTES = 64 * 1024
 _LISTENING = "0A"
@@ -37,18 +41,33 @@ class StandIn(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._stopping.is_set():
-                others = n_listening(self._address[1]) - (self._own is not None)
-                if self._own is None and others <= 0:
-                    self._begin()
-                elif self._own is not None and others > 0:
-                    self._end()
+            for look in itertools.count():
+                if self._stopping.is_set():
+                    break
+                if self._own is not None or look % _LIST_EVERY == 0 or not self._is_taken():
+                    self._change_places(n_listening(self._address[1]) - (self._own is not None))
                 if self._own is None:
                     self._stopping.wait(_LOOK_SECONDS)
                 else:
                     self._answer_next(_LOOK_SECONDS)
         finally:
             self._end()
+
+    def _change_places(self, others: int) -> None:
+        if self._own is None and others <= 0:
+            self._begin()
+        elif self._own is not None and others > 0:
+            self._end()
+
+    def _is_taken(self) -> bool:
+        """Whether somebody listens there for certain."""
+        with socket.socket(self._family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(self._address)
+            except OSError:
+                return True
+        return False
 
     def _begin(self) -> None:
         own = socket.socket(self._family, socket.SOCK_STREAM)
