@@ -236,7 +236,7 @@ def batch_routes(
     async def forget(request: Request, batch_id: BatchId) -> Response:
         """Stops it, if it runs, and deletes the log and what was made of it."""
         await found(request, batch_id)
-        if not await storage.do(lambda db: batch_table.delete(db, batch_id)):
+        if not await storage.do(lambda db: batch_table.delete(db, batch_id), erases=True):
             raise not_found("batch")
         # Whoever labels it may write there for a moment yet, and removes that himself.
         await asyncio.to_thread(shutil.rmtree, folder / batch_id, ignore_errors=True)
