@@ -6,8 +6,9 @@ answer; the gain over the blind model with its paired interval. What our own rul
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,10 @@ from dialog.evaluation.visual_baselines import Priors, lenient, roc_area
 from dialog.evaluation.visual_validation import PHOTOGRAPHED, Predicted, predict, said
 from dialog.metrics import calibration_error, mean_interval
 from dialog.pictures.bank import Bank
+from dialog.pictures.drawing import taken_apart
 from dialog.pictures.familiarity import picture_features
+from dialog.pictures.scene import Scene, read_scene
+from dialog.pictures.scene_answers import scene_answer
 from dialog.pictures.seqdialn import TWIN, SeqDialNLook, VisualDialog
 from dialog.reading.pictures import open_picture
 from models.catalogue import CONFIG_FILE, VISUAL, path_of
@@ -69,7 +73,7 @@ def evaluate_visual(
     bank.read([*(x for r in rounds for x in (r.question, r.answer)), *(row[1] for row in judged)], dialog.reader)
 
     alone = [Talk(t.collection, t.image, (r,)) for t in talks for r in t.rounds if r.kind in NAMES]
-    rows = predict(dialog, bank, alone)
+    rows, scenes = predict(dialog, bank, alone), _scenes(folder, alone)
     blind_rows = predict(blind, bank, alone) if blind else None
     train = [(r.question, r.answer, r.kind) for t in load_talks(folder, "train") for r in t.rounds]
     metrics, baselines = dict[str, Any](), dict[str, dict[str, Any]]()
@@ -82,7 +86,7 @@ def evaluate_visual(
         priors = Priors(known) if known else Priors.stored(dialog.config.priors, kind)
         mine = [rows[i] for i in places]
         answers = {
-            "model": [told(dialog, bank, r) for r in mine],
+            "model": [told(dialog, bank, r, scenes) for r in mine],
             "question_type": [priors.by_type(r.asked.question) for r in mine],
             "majority": [priors.majority] * len(mine),
         }
@@ -92,6 +96,9 @@ def evaluate_visual(
         for metric in measured:
             _score(f"{name}_{metric}", metric, mine, answers, near, metrics, baselines)
         metrics[f"{name}_n"] = len(mine)
+        if kind == "nlvr":
+            counted = [told_by_scene(scenes, r) is not None for r in mine]
+            metrics["nlvr_counted_out"] = 100 * float(np.mean(counted))
     real = [r for r in rows if r.asked.kind in PHOTOGRAPHED]
     metrics["ece"] = calibration_error(
         [_confidence(dialog, bank, r) for r in real], [told(dialog, bank, r) == r.asked.answer for r in real]
@@ -150,10 +157,20 @@ def _similarity(bank: Bank, dialog: VisualDialog) -> Callable[[str, str], float]
     return near
 
 
-def told(dialog: VisualDialog, bank: Bank, row: Predicted) -> str:
-    """What is said to a round: of a photograph's statement by the reasoner and the evidence together."""
+def told(dialog: VisualDialog, bank: Bank, row: Predicted, scenes: Mapping[str, Scene] = MappingProxyType({})) -> str:
+    """What is said to a round: of a photograph's statement by the reasoner and the evidence together, of a drawing's
+    what is counted out on its scene, where the statement can be read so."""
+    if (counted := told_by_scene(scenes, row)) is not None:
+        return counted
     p = _p_true(dialog, bank, row)
     return said(dialog, row) if p is None else "yes" if p >= 0.5 else "no"
+
+
+def told_by_scene(scenes: Mapping[str, Scene], row: Predicted) -> str | None:
+    """What is counted out on a drawing's scene; None where it has none or the statement is not read."""
+    scene = scenes.get(row.talk.image)
+    counted = None if scene is None else scene_answer(scene, row.asked.question)
+    return None if counted is None else counted.answers[0][0]
 
 
 def _p_true(dialog: VisualDialog, bank: Bank, row: Predicted) -> float | None:
@@ -164,6 +181,14 @@ def _p_true(dialog: VisualDialog, bank: Bank, row: Predicted) -> float | None:
     yes, no = (float(row.p[dialog.config.answers.index(a)]) for a in ("yes", "no"))
     evidence = dialog.everyday.witness.evidence_of(regions)
     return dialog.everyday.claim(evidence, row.asked.question, yes / max(1e-9, yes + no))
+
+
+def _scenes(folder: Path, talks: Sequence[Talk]) -> dict[str, Scene]:
+    """The scenes of NLVR's drawings."""
+    wanted = {t.image for t in talks if t.collection == "nlvr"}
+    pictures = read_pictures(folder, "nlvr") if wanted else ()
+    taken = ((key, taken_apart(open_picture(content))) for key, content in pictures if key in wanted)
+    return {key: read_scene(drawing) for key, drawing in taken if drawing is not None}
 
 
 def _confidence(dialog: VisualDialog, bank: Bank, row: Predicted) -> float:

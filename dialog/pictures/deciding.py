@@ -1,7 +1,7 @@
 """From what the reasoner and the evidence say to one answer: what is said, or that it is not known and why."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dialog.pictures.answers import UNSURE, Candidate, Thing
 from dialog.pictures.everyday import Everyday
@@ -9,6 +9,8 @@ from dialog.pictures.evidence import Evidence
 from dialog.pictures.questions import FOREIGN_QUESTION, NO_QUESTION, NOT_IN_PICTURES, NOT_READ, read
 from dialog.pictures.referring import resolved
 from dialog.pictures.reply import Reasoned, Reply
+from dialog.pictures.scene import Scene
+from dialog.pictures.scene_answers import scene_answer
 
 REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES, "text": NOT_READ}
 """Kinds of questions that no picture answers, and what is said of them."""
@@ -30,6 +32,8 @@ class Decided:
     things: tuple[Thing, ...] = ()
     retrieved: bool = False
     from_evidence: bool = field(default=False)
+    counted: bool = False
+    """Whether it was counted out on a scene."""
 
 
 def decide(
@@ -39,25 +43,34 @@ def decide(
     everyday: Everyday | None,
     evidence: Evidence | None,
     least: Callable[[str], float],
+    scene: Scene | None = None,
 ) -> Decided:
-    """The answer to a question. `reasoned` are the reasoner's probabilities, `least(answer)` how likely one of its
-    answers must be; without evidence the reasoner answers alone, and so it does what the evidence has no word on."""
+    """The answer to a question. What can be counted out on the `scene` of a drawing is; what the evidence has a word
+    on, it answers; all else the reasoner does. `reasoned` are its probabilities, `least(answer)` how likely one of its
+    answers must be."""
+    if scene is not None and (counted := scene_answer(scene, question)) is not None:
+        return replace(_decided(counted, unsure=False), counted=True)
     asked = read(question)
     best = sorted(reasoned.items(), key=lambda item: -item[1])[:5]
     own = tuple(Candidate(text, p) for text, p in best)
     if asked.kind in REFUSED:
         return Decided(answers=own, why=REFUSED[asked.kind])
+    held_to = evidence is not None or scene is not None
     reply: Reply | None = None
     if everyday is not None and evidence is not None:
         seen, known = evidence, everyday
         asked = resolved(asked, rounds, lambda person: known.subject(seen, person=person))
         reply = everyday.answer(asked, evidence, reasoned)
     if reply is None or not reply.answers:
-        enough = 0.0 if not own else max(least(own[0].text), 0.0 if evidence is None else LEAST["open"])
+        enough = 0.0 if not own else max(least(own[0].text), LEAST["open"] if held_to else 0.0)
         unsure = not own or (own[0].probability or 0.0) < enough
         return Decided(answers=own, why=UNSURE if unsure else "")
+    return _decided(reply, unsure=reply.answers[0][1] < LEAST.get(asked.kind, 0.3))
+
+
+def _decided(reply: Reply, *, unsure: bool) -> Decided:
+    """A reply as it is said."""
     answers = tuple(Candidate(text, p) for text, p in reply.answers)
-    unsure = reply.answers[0][1] < LEAST.get(asked.kind, 0.3)
     things = tuple(Thing(f.label, f.p, f.box) for f in reply.things)
     return Decided(
         answers=answers, why=UNSURE if unsure else "", things=things, retrieved=reply.retrieved, from_evidence=True

@@ -80,6 +80,16 @@ def described(drawing: Drawing) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows), boxes
 
 
+def colour_of(part: Part) -> str:
+    """The everyday name of a part's colour, of COLOURS."""
+    return COLOURS[_seen(part).colour]
+
+
+def kind_of(part: Part) -> str:
+    """What shape a part is of, of KINDS."""
+    return KINDS[_seen(part).kind]
+
+
 def _seen(part: Part) -> _Seen:
     rgb = torch.tensor(part.colour).mul(255).round().view(3, 1)
     extent = float(part.mask.mean())

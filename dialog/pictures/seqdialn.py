@@ -4,17 +4,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from dialog.pictures.answers import NOT_KNOWN, Answer, checked
 from dialog.pictures.deciding import decide
+from dialog.pictures.drawing import taken_apart
 from dialog.pictures.everyday import Everyday, open_everyday
 from dialog.pictures.evidence import Evidence
 from dialog.pictures.familiarity import Familiarity, is_blank, picture_features
 from dialog.pictures.parts import with_parts
+from dialog.pictures.scene import Scene, read_scene
 from dialog.reading.seeing import Encoding, PictureRegions, padded, see, stacked
 from dialog.reading.text_vectors import TextReader, batched, joined
 from models import checkpoint
@@ -92,6 +94,8 @@ class SeqDialNLook(NamedTuple):
     evidence: Evidence | None = None
     drawn: bool = False
     """Whether it is a drawing like those of training; evidence is of photographs."""
+    scene: Scene | None = None
+    """Of a drawing of several things: what there is of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class VisualState:
         v, _, pooled, by_parts = self.look.regions
         kept = {"v": v} | ({} if pooled is None else {"pooled": pooled})
         tensors = kept | {f"live.{i:03d}": leaf for i, leaf in enumerate(leaves(self.live))}
-        told = {
+        told: dict[str, Any] = {
             "version": self.version,
             "rounds": self.rounds,
             "caption": self.caption,
@@ -120,6 +124,8 @@ class VisualState:
         }
         if self.look.evidence is not None:
             tensors |= {f"evidence.{k}": v for k, v in self.look.evidence._asdict().items()}
+        if self.look.scene is not None:
+            told["scene"] = self.look.scene.to_list()
         return pack(tensors, told)
 
 
@@ -193,6 +199,8 @@ class VisualDialog:
         found = self.look_at(regions)
         if found.strangeness is not None and is_blank(picture):
             found = found._replace(strangeness=max(found.strangeness, BLANK))
+        if not self.config.blind and (drawing := taken_apart(picture)) is not None:
+            found = found._replace(scene=read_scene(drawing))
         if self.everyday is None or found.drawn:
             return found
         return found._replace(evidence=self.everyday.witness.evidence(picture, regions))
@@ -253,9 +261,11 @@ class VisualDialog:
             self.everyday,
             state.look.evidence,
             lambda _: self.config.least_probability,
+            state.look.scene,
         )
         strange = state.look.strangeness is not None and state.look.strangeness > 1
-        why = UNKNOWN_PICTURE if strange else decided.why
+        # What is counted out needs no likeness to what was learned from.
+        why = UNKNOWN_PICTURE if strange and not decided.counted else decided.why
         answer = Answer(
             text=NOT_KNOWN if why else decided.answers[0].text,
             answers=decided.answers,
@@ -279,6 +289,7 @@ class VisualDialog:
             strangeness, caption, version = told["strangeness"], str(told["caption"]), str(told["version"])
             drawn, by_parts, known = bool(told["drawn"]), bool(told["by_parts"]), checkpoint.part(tensors, "evidence.")
             evidence = Evidence(**known) if known else None
+            scene = Scene.of_list(told["scene"]) if told.get("scene") else None
             stored = [tensors[k] for k in sorted(tensors) if k.startswith("live.")]
             v = tensors["v"]
         except Exception as error:
@@ -290,7 +301,9 @@ class VisualDialog:
         parts = torch.ones(len(v), dtype=torch.bool, device=self.device) if by_parts else None
         states = RegionStates(v.to(self.device), mask, pooled, parts)
         live = rebuilt(self.network.initial_state(1), (leaf.to(self.device) for leaf in stored))
-        return VisualState(SeqDialNLook(states, boxes, strangeness, evidence, drawn), rounds, live, caption, version)
+        return VisualState(
+            SeqDialNLook(states, boxes, strangeness, evidence, drawn, scene), rounds, live, caption, version
+        )
 
     def probabilities(self, z: Tensor) -> Tensor:
         """Calibrated probabilities of every answer of the list, (B, A), for z (B, K)."""
