@@ -23,6 +23,8 @@ KINDS = ("rectangle", "round", "triangle", "other")
 N_BANDS = 4
 SIZES = (0.12, 0.17, 0.24, 0.34, 0.5)
 """Bounds between sizes: the square root of a part's share of the box it lies in."""
+DARK, PURE = 0.72, 0.1
+"""Of a colour's strongest and weakest channel: below the one it is dark, below the other it is of full strength."""
 MOST_COUNTED = 8
 MOST_OF_A_COLOUR = 4
 MOST_IN_ORDER = 5
@@ -81,8 +83,14 @@ def described(drawing: Drawing) -> tuple[Tensor, Tensor]:
 
 
 def colour_of(part: Part) -> str:
-    """The everyday name of a part's colour, of COLOURS."""
-    return COLOURS[_seen(part).colour]
+    """The everyday name of a part's colour, of COLOURS.
+
+    Of a photograph's pixels a dark red is red in the shade; paint of that colour is brown, and a dark pink is purple.
+    """
+    name, high = COLOURS[_seen(part).colour], max(part.colour)
+    if name == "pink" and high < DARK:
+        return "purple"
+    return "brown" if name == "red" and high < DARK and min(part.colour) > PURE else name
 
 
 def kind_of(part: Part) -> str:

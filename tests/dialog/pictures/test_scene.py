@@ -109,6 +109,14 @@ def test_questions_about_shapes(shapes: Scene, question: str, answer: str | None
     assert said(shapes, question) == answer
 
 
+@pytest.mark.parametrize("colour", ["purple", "brown", "pink", "red", "darkred", "orange", "gray"])
+def test_paint_goes_by_its_everyday_name(colour: str) -> None:
+    picture = Image.new("RGB", (200, 100), "white")
+    for x in (10, 55, 100, 145):
+        ImageDraw.Draw(picture).rectangle((x, 30, x + 30, 60), fill=colour)
+    assert {i.colour for i in scene_of(picture).items} == {colour.removeprefix("dark")}
+
+
 def test_what_was_counted_is_shown(shapes: Scene) -> None:
     reply = scene_answer(shapes, "how many red circles are there?")
     assert reply is not None
