@@ -12,9 +12,10 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from serve.batches import leases
-from serve.batches.leases import Waiting
+from serve.batches import turns
 from serve.batches.table import ALONE, StoredBatch
+from serve.batches.turns import Waiting
+from serve.database import leases
 from serve.database.engine import alone
 from serve.database.tables import batch_parts, batches
 
@@ -85,11 +86,11 @@ def free(db: Connection) -> list[Waiting]:
 def lease(db: Connection, holder: str, seconds: float) -> StoredPart | None:
     """The part whose turn it is, for so long the holder's. Where several ask at once, each gets another."""
     alone(db, ALONE)
-    for number in leases.in_turn(free(db), leases.last_turns(db))[:1]:
+    for number in turns.in_turn(free(db), turns.last_turns(db))[:1]:
         row = leases.take(db, batch_parts, number, holder, leases.clock(db), seconds)
         if row is not None:
             of = select(batches.c.number).where(batches.c.id == row.batch)
-            leases.served(db, db.execute(of).scalar_one())
+            turns.served(db, db.execute(of).scalar_one())
             return StoredPart(number=row.number, batch=row.batch, name=row.name, lost=row.lost)
     return None
 

@@ -17,11 +17,12 @@ from dialog.conversation import Caveat
 from dialog.emotion.port import Mode
 from serve.batches import parts
 from serve.batches.bell import Bell
-from serve.batches.keeper import Database, Keeper, Lease
-from serve.batches.leases import MOST_LOST
 from serve.batches.parts import NotMine, Stand, StoredPart
 from serve.batches.table import StoredBatch
-from serve.batches.tagger import Ended, Models, UnderWay
+from serve.batches.tagger import Models, UnderWay
+from serve.database.keeper import Database, Keeper, Lease
+from serve.database.leases import MOST_LOST
+from serve.database.patience import Ended
 from serve.database.tables import batch_parts
 from serve.edge import logs, metrics
 from serve.edge.reasons import is_full, reason

@@ -11,8 +11,9 @@ from sqlalchemy import Column, Connection, case, func, insert, select
 from sqlalchemy import delete as deleting
 from sqlalchemy.sql.elements import ColumnElement
 
-from serve.batches import leases
-from serve.batches.leases import Waiting
+from serve.batches import turns
+from serve.batches.turns import Waiting
+from serve.database import leases
 from serve.database.engine import alone
 from serve.database.tables import batch_parts, batches
 from serve.edge.paging import Paged, page_of
@@ -139,7 +140,7 @@ def queued(db: Connection) -> list[str]:
     """The ids of those that wait, in the order in which they will be begun: owners in turn, each one's oldest first."""
     wanted = select(batches.c.number, batches.c.owner, batches.c.id).where(batches.c.state == "queued")
     found = {number: (Waiting(number, owner), batch_id) for number, owner, batch_id in db.execute(wanted)}
-    order = leases.in_turn((waiting for waiting, _ in found.values()), leases.last_turns(db))
+    order = turns.in_turn((waiting for waiting, _ in found.values()), turns.last_turns(db))
     return [found[number][1] for number in order]
 
 
@@ -179,7 +180,7 @@ def claim(db: Connection, holder: str, seconds: float, most: int) -> StoredBatch
         number = db.execute(select(batches.c.number).where(batches.c.id == batch_id)).scalar_one()
         begun = {"state": "running", "started": func.coalesce(batches.c.started, now())}
         taken = leases.take(db, batches, number, holder, moment, seconds, **begun)
-        leases.served(db, number)
+        turns.served(db, number)
         return _batch(None if taken is None else taken._mapping)
     return None
 

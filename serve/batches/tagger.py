@@ -10,20 +10,14 @@ import orjson
 
 from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
+from serve.database.patience import TOLD_SECONDS, Ended
 from serve.edge import metrics
 from serve.edge.problems import Refusal
 from serve.emotion.deployment import JobAnswer, Labels, Turns
 from serve.emotion.labeller import Labeller
 from serve.emotion.long import LongJob, end_turn, take_turn
 
-TOLD_SECONDS = 0.5
-"""How often it is looked whether a batch need go on, and the database hears how far it is."""
 _LONGEST_PAUSE_SECONDS = 10.0
-
-
-class Ended(KeyboardInterrupt):
-    """The batch was deleted or is another worker's, the service stops, or no model answers. `annotate` keeps its
-    journal and returns."""
 
 
 class UnderWay(Protocol):

@@ -15,23 +15,23 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 
 from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.annotation.journal import BusyOutput
 from dialog.formats import WRITERS
-from serve.batches import leases
 from serve.batches import table as batch_table
 from serve.batches.bell import Bell
 from serve.batches.caller import Caller
-from serve.batches.keeper import Keeper, Lease
 from serve.batches.sharing import FOLDER, Helper, Sharing
 from serve.batches.table import StoredBatch
-from serve.batches.tagger import TOLD_SECONDS, Ended, Models, ServiceTagger
+from serve.batches.tagger import Models, ServiceTagger
 from serve.config import BatchesConfig
-from serve.database.engine import AWAY
+from serve.database import leases
+from serve.database.keeper import Keeper, Lease
+from serve.database.patience import PAUSE_SECONDS, TOLD_SECONDS, Ended, Patient, remove
 from serve.database.tables import batches
 from serve.edge import logs
 from serve.edge.limits import Limits
@@ -40,11 +40,7 @@ from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
 from serve.storage import BATCHES, Storage
 
-T = TypeVar("T")
-
 _POLL_SECONDS = 0.3
-_PAUSE_SECONDS = 1.0
-"""Between two tries where the database does not answer."""
 _TOGETHER = 512
 """Utterances labelled by one call; live requests run beside it."""
 _FAILURES_KEPT = 20
@@ -65,7 +61,7 @@ class Worker:
         caller: Caller | None = None,
     ) -> None:
         self._stopping, self._ended = threading.Event(), threading.Event()
-        self._storage = _Patient(storage, self._stopping)
+        self._storage = Patient(storage, self._stopping)
         self._most_running = limits.batches_running
         at_once = config.replicas * config.ongoing
         # With two parts for each of those who label, none of them waits long for the slowest.
@@ -133,7 +129,7 @@ class Worker:
                         self._bell.wait(rung, _POLL_SECONDS)
                 except Refusal as refusal:  # a full disk: there may be room again
                     logs.get().error("batches wait", kind=refusal.kind)
-                    self._stopping.wait(_PAUSE_SECONDS)
+                    self._stopping.wait(PAUSE_SECONDS)
 
     def _work(self) -> bool:
         """Does the batch whose turn it is. False where there is none."""
@@ -220,33 +216,14 @@ class Worker:
     def _let_go(self, batch: StoredBatch) -> None:
         """It is ours no more: another worker's, or deleted, and then its files are nobody's."""
         if not self._storage.do_now(lambda db: batch_table.exists(db, batch.id), writes=False):
-            _remove(self._folder / batch.id)
-
-
-class _Patient:
-    """The database, which may be held or away for as long as it likes: no log is lost for it."""
-
-    def __init__(self, storage: Storage, stopping: threading.Event) -> None:
-        self._storage = storage
-        self._stopping = stopping
-
-    def do_now(self, work: Callable[[Connection], T], *, writes: bool = True) -> T:
-        """What `work` gives of the database, once it answers. Raises Ended where the service stops before."""
-        while True:
-            try:
-                return self._storage.do_now(work, writes=writes)
-            except Refusal as refusal:
-                if refusal.kind not in AWAY:
-                    raise
-                if self._stopping.wait(_PAUSE_SECONDS):
-                    raise Ended from None
+            remove(self._folder / batch.id)
 
 
 class _Run:
     """One batch under way: tells the database how far it is, and raises Ended once it need not go on."""
 
     def __init__(
-        self, batch: StoredBatch, holder: str, lease: Lease, storage: _Patient, stopping: threading.Event
+        self, batch: StoredBatch, holder: str, lease: Lease, storage: Patient, stopping: threading.Event
     ) -> None:
         self._batch = batch
         self._holder = holder
@@ -291,16 +268,6 @@ class _Run:
         """Waits, unless the service stops."""
         self._stopping.wait(seconds)
         self.check()
-
-
-def _remove(folder: Path, seconds: float = 2.0) -> None:
-    """Whoever labels a part of what lies there may write for a moment yet."""
-    end = time.monotonic() + seconds
-    while True:
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists() or time.monotonic() > end:
-            return
-        time.sleep(0.05)
 
 
 def folder_of(storage: Storage) -> Path:

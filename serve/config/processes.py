@@ -138,8 +138,12 @@ class RepliesConfig(Part):
 
 
 class RecordingsConfig(Part):
-    """Who hears the words in recordings, each in a process of its own."""
+    """The workers that listen to recordings, each recording in a process of its own, and who hears the words."""
 
+    replicas: int = Field(default=1, ge=1)
+    """Processes that have recordings listened to. Where one is killed, another goes on with what it had."""
+    lease_seconds: float = Field(default=15.0, ge=1)
+    """A worker that has not been heard of for so long is thought dead, and its recording is taken over."""
     recognisers: dict[str, str] = Field(default_factory=lambda: {"pocketsphinx": "pocketsphinx"})
     """By the name they are asked for: `pocketsphinx`, `whisper:<folder or hub name>`, or the http(s) address of a
     transcription service, whose key is in RAPPORT_TRANSCRIPTION_KEY. The first is the default."""

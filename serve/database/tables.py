@@ -240,6 +240,7 @@ recordings = _table(
     Column("error", Words),
     _number("revision", 0),
     _empty("owner"),
+    *_lease(),
 )
 Index("recordings_of", recordings.c.owner, recordings.c.created, recordings.c.number)
 

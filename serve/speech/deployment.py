@@ -47,7 +47,7 @@ def recordings_deployment(config: AppConfig, options: dict[str, Any]) -> Any:
     return ray_serve.deployment(
         Recordings,
         name="Recordings",
-        num_replicas=1,
+        num_replicas=config.recordings.replicas,
         ray_actor_options=options,
         graceful_shutdown_timeout_s=1,
         graceful_shutdown_wait_loop_s=0.2,

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import orjson
 
+from serve.database.patience import TOLD_SECONDS
 from serve.edge import logs
 from serve.speech.listening import Asked, Found, Told, asked_as_json, read
-from serve.speech.work import TOLD_SECONDS
 
 _NICE = 5
 """How far it stands back behind whoever waits for an answer."""

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import orjson
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 from sqlalchemy import delete as deleting
 from sqlalchemy.sql.elements import ColumnElement
 
 from dialog.conversation import Caveat
 from dialog.speech.names import Channels
+from serve.database import leases
 from serve.database.engine import alone
 from serve.database.tables import recording_parts as parts
 from serve.database.tables import recordings
@@ -54,6 +55,12 @@ class StoredRecording:
     """How often it was changed."""
     owner: str = ""
     """The name of the key that sent it, which alone may see it."""
+    number: int = 0
+    """Of its row."""
+    holder: str | None = None
+    """The worker that has it, which alone may write while it does."""
+    lost: int = 0
+    """How often whoever had it did not come back, since it last went on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +84,7 @@ _NEW = (
     *("state", "owner"),
 )
 """What is known of a recording when it comes, and kept as it is."""
-_COLUMNS = tuple(c for c in recordings.c if c.name not in ("number", "envelope"))
+_COLUMNS = tuple(c for c in recordings.c if c.name not in ("envelope", "held_until"))
 
 
 class TooManyRecordings(Exception):
@@ -156,8 +163,7 @@ def listed(
     where: list[ColumnElement[bool]] = [] if state is None else [recordings.c.state == state]
     if filename is not None:
         where.append(recordings.c.filename.icontains(filename, autoescape=True))
-    columns = (*_COLUMNS, recordings.c.number)
-    page = page_of(db, recordings, owner, asked, columns=columns, tie="number", where=where)
+    page = page_of(db, recordings, owner, asked, columns=_COLUMNS, tie="number", where=where)
     return [_recording(row) for row in page.rows], page.next
 
 
@@ -180,31 +186,47 @@ def queued(db: Connection) -> list[str]:
     return found
 
 
-def claim(db: Connection) -> StoredRecording | None:
-    """The recording whose turn it is, from now on running. Where several processes ask at once, each gets another."""
+def claimable(db: Connection, moment: float, most: int) -> list[str]:
+    """The ids of those that may be begun, or gone on with, now, the next one first: those whose holder has not been
+    heard of, and of those that wait as many as leave `most` running."""
+    left = select(recordings.c.id).where(recordings.c.state == "running", leases.is_free(recordings, moment))
+    running = select(func.count()).select_from(recordings).where(recordings.c.state == "running")
+    found = [*db.execute(left.order_by(recordings.c.number)).scalars()]
+    room = most - db.execute(running).scalar_one()
+    return found + (queued(db)[:room] if room > 0 else [])
+
+
+def claim(db: Connection, holder: str, seconds: float, most: int) -> StoredRecording | None:
+    """The recording whose turn it is, from now on running and for so long the holder's. Where several ask at once, each
+    gets another, and never more than `most` run."""
     alone(db, "recordings")
-    for recording_id in queued(db)[:1]:
-        # Its owner's turn is counted from now, even where it was begun before and its process was killed.
-        db.execute(_one(recording_id).values(state="running", started=now()))
-        return get(db, recording_id)
+    moment = leases.clock(db)
+    for recording_id in claimable(db, moment, most)[:1]:
+        number = db.execute(select(recordings.c.number).where(recordings.c.id == recording_id)).scalar_one()
+        # Its owner's turn is counted from now, even where it was begun before and its worker was killed.
+        if leases.take(db, recordings, number, holder, moment, seconds, state="running", started=now()) is not None:
+            return get(db, recording_id)
     return None
 
 
-def queue_again(db: Connection, recording_id: str | None = None) -> None:
-    """Recordings that were running when their worker was killed, or one that is not to go on now, wait again."""
-    which = recordings.c.state == "running" if recording_id is None else recordings.c.id == recording_id
-    db.execute(update(recordings).where(which).values(state="queued"))
+def queue_again(db: Connection, recording: StoredRecording) -> bool:
+    """It is not to go on now, and waits again. False where it is another's, or has been deleted."""
+    return _write(db, recording, {"state": "queued", **leases.FREED})
 
 
-def advance(db: Connection, recording_id: str, fraction: float) -> bool:
-    """Keeps how far it is, which never goes back. False where the recording has been deleted."""
-    farther = case((recordings.c.fraction < fraction, fraction), else_=recordings.c.fraction)
-    return db.execute(_one(recording_id).values(fraction=farther)).rowcount > 0
+def advance(db: Connection, recording: StoredRecording, fraction: float) -> bool:
+    """Keeps how far it is, which never goes back. False where it is another's, or has been deleted."""
+    farther = recordings.c.fraction < fraction
+    told = {
+        "fraction": case((farther, fraction), else_=recordings.c.fraction),
+        "lost": case((farther, 0), else_=recordings.c.lost),
+    }
+    return _write(db, recording, told)
 
 
 def heard(
     db: Connection,
-    recording_id: str,
+    recording: StoredRecording,
     found: Sequence[StoredPart],
     *,
     seconds: float,
@@ -212,13 +234,13 @@ def heard(
     names: Sequence[str],
     warnings: Sequence[Caveat],
 ) -> bool:
-    """Keeps what was heard in it. False where it has been deleted."""
+    """Keeps what was heard in it. False where it is another's, or has been deleted."""
     told = {"seconds": seconds, "envelope": envelope, "names": _json(names), "warnings": _caveats_out(warnings)}
-    if not db.execute(_one(recording_id).values(told)).rowcount:
+    if not _write(db, recording, told):
         return False
-    db.execute(deleting(parts).where(parts.c.recording == recording_id))
+    db.execute(deleting(parts).where(parts.c.recording == recording.id))
     if found:
-        db.execute(insert(parts), [{**_row(part), "recording": recording_id} for part in found])
+        db.execute(insert(parts), [{**_row(part), "recording": recording.id} for part in found])
     return True
 
 
@@ -229,8 +251,8 @@ def labelled(
     warnings: Sequence[Caveat],
     model_version: str | None,
 ) -> bool:
-    """Keeps the labels of its parts, of those that have one, and that it is done. False where it was changed or deleted
-    meanwhile."""
+    """Keeps the labels of its parts, of those that have one, and that it is done. False where it is another's, or was
+    changed or deleted meanwhile."""
     moment = now()
     told = {
         "state": "done",
@@ -239,9 +261,10 @@ def labelled(
         "finished": func.coalesce(recordings.c.finished, moment),
         "label_warnings": _caveats_out(warnings),
         "model_version": model_version,
+        **leases.FREED,
+        "lost": 0,
     }
-    same = _one(recording.id).where(recordings.c.revision == recording.revision)
-    if not db.execute(same.values(told)).rowcount:
+    if not _write(db, recording, told, recordings.c.revision == recording.revision):
         return False
     db.execute(update(parts).where(parts.c.recording == recording.id).values(prediction=None))
     if predictions:
@@ -256,20 +279,21 @@ def edit(
 ) -> StoredRecording | None:
     """Puts these parts in the place of those with their numbers, under these names of speakers; `queue`: it waits to be
     labelled. None where the recording is no longer as it says."""
-    same = _one(recording.id).where(recordings.c.revision == recording.revision, recordings.c.state == "done")
+    same = (recordings.c.revision == recording.revision, recordings.c.state == "done")
     told: dict[str, Any] = {"names": _json(names), "revision": recording.revision + 1, "touched": now()}
     told |= {"state": "queued", "fraction": 0} if queue else {}
-    if not db.execute(same.values(told)).rowcount:
+    if not _write(db, recording, told, *same):
         return None
     for part in after:
         db.execute(update(parts).where(parts.c.recording == recording.id, parts.c.n == part.n).values(_row(part)))
     return get(db, recording.id)
 
 
-def failed(db: Connection, recording_id: str, error: str) -> None:
-    """It has failed, and why."""
+def failed(db: Connection, recording: StoredRecording, error: str) -> bool:
+    """It has failed, and why. False where it is another's, or has been deleted."""
     moment = now()
-    db.execute(_one(recording_id).values(state="failed", error=error, finished=moment, touched=moment))
+    told = {"state": "failed", "error": error, "finished": moment, "touched": moment, **leases.FREED}
+    return _write(db, recording, told)
 
 
 def parts_of(db: Connection, recording_id: str, after: int = 0, limit: int | None = None) -> list[StoredPart]:
@@ -309,8 +333,10 @@ def delete(db: Connection, recording_id: str) -> bool:
     return db.execute(deleting(recordings).where(recordings.c.id == recording_id)).rowcount > 0
 
 
-def _one(recording_id: str) -> Update:
-    return update(recordings).where(recordings.c.id == recording_id)
+def _write(db: Connection, recording: StoredRecording, told: Mapping[str, Any], *where: ColumnElement[bool]) -> bool:
+    """Keeps something of it where it is its holder's still, or nobody's as it was, and all else is so."""
+    mine = (recordings.c.id == recording.id, recordings.c.holder == recording.holder)
+    return db.execute(update(recordings).where(*mine, *where).values(told)).rowcount > 0
 
 
 def _row(part: StoredPart) -> dict[str, Any]:
@@ -335,4 +361,4 @@ def _recording(row: Mapping[Any, Any]) -> StoredRecording:
         "warnings": _caveats(row["warnings"]),
         "label_warnings": _caveats(row["label_warnings"]),
     }
-    return StoredRecording(**{**{str(k): value for k, value in row.items() if k != "number"}, **read})
+    return StoredRecording(**{**{str(k): value for k, value in row.items()}, **read})

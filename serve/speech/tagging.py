@@ -6,12 +6,13 @@ from concurrent.futures import CancelledError, wait
 from typing import Any, TypeVar
 
 from dialog.conversation import Conversation
+from serve.database.patience import TOLD_SECONDS, Ended
 from serve.edge import metrics
 from serve.edge.problems import Refusal
 from serve.emotion.deployment import JobAnswer
 from serve.emotion.labeller import Labeller
 from serve.speech.labels import job_of
-from serve.speech.work import TOLD_SECONDS, Ended, Run
+from serve.speech.run import Run
 
 T = TypeVar("T")
 

@@ -30,12 +30,15 @@ class Stretch(NamedTuple):
 
 def write_sound(samples: NDArray[np.int16], path: Path) -> None:
     """(n, C) samples as a wave file, which is there whole or not at all."""
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(_header(*samples.shape))
-        for start in range(0, len(samples), _PART):
-            file.write(np.ascontiguousarray(samples[start : start + _PART], "<i2").tobytes())
-    os.replace(fresh, path)
+    fresh = path.with_suffix(f".{uuid.uuid4().hex}")
+    try:
+        with fresh.open("wb") as file:
+            file.write(_header(*samples.shape))
+            for start in range(0, len(samples), _PART):
+                file.write(np.ascontiguousarray(samples[start : start + _PART], "<i2").tobytes())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def read_samples(path: Path) -> NDArray[np.int16]:

@@ -1,8 +1,8 @@
 """Does recordings: listens to them, one after the other in the order of their owners' turns, and labels the words.
 
-A recording that was under way when this process was killed is queued again at the next start, and goes on with the word
-it had reached. Everything about one lies in a folder called after its id: what was sent until it has been listened to,
-then its sound and the voices that somebody asked for.
+A recording is leased in the database, so that several workers may share it and a folder. Where one is not heard of any
+more, another goes on with the word that was reached. Everything about a recording lies in a folder called after its id:
+what was sent until it has been listened to, then its sound and the voices that somebody asked for.
 """
 
 import asyncio
@@ -10,23 +10,29 @@ import contextlib
 import shutil
 import threading
 import time
+import uuid
 from functools import partial
 from pathlib import Path
 
 from dialog.conversation import Caveat
 from dialog.speech.transcript import speaker_named
 from serve.config import RecordingsConfig
+from serve.database import leases
+from serve.database.keeper import Keeper, Lease
+from serve.database.patience import Ended, Patient, remove
+from serve.database.tables import recordings
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
+from serve.edge.problems import Refusal
 from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
 from serve.speech import table
 from serve.speech.labels import labels_of, not_labelled, to_label
-from serve.speech.listening import JOURNAL, SOUND, UPLOADED, Asked, Found, Listen
+from serve.speech.listening import SOUND, UPLOADED, Asked, Found, Listen
 from serve.speech.process import in_a_process
+from serve.speech.run import Run
 from serve.speech.table import StoredPart, StoredRecording
 from serve.speech.tagging import NoModel, PatientTagger
-from serve.speech.work import TOLD_SECONDS, Ended, Patient, Run, alone_in, remove
 from serve.storage import RECORDINGS, Storage
 
 _POLL_SECONDS = 0.3
@@ -35,7 +41,7 @@ _HEARD = 0.95  # of the work, roughly, until the words are labelled
 
 
 class RecordingWorker:
-    """Threads that do recordings until `stop`. One process at a time works in a folder; others wait for it to end."""
+    """Threads that do recordings until `stop`. Any number of workers may share a database and a folder."""
 
     def __init__(
         self,
@@ -47,31 +53,36 @@ class RecordingWorker:
         listen: Listen | None = None,
     ) -> None:
         """`listen` hears what is in a recording: by default a process for each."""
-        self._stopping = threading.Event()
+        self._stopping, self._ended = threading.Event(), threading.Event()
         self._storage = Patient(storage, self._stopping)
+        self._most_running = limits.recordings_running
         self._config = config
         self._listen = listen or partial(in_a_process, threads=config.threads)
         self._folder = folder_of(storage)
         self._loop = asyncio.new_event_loop()
         self._tagger = PatientTagger(labeller, self._loop)
+        self._keeper = Keeper(storage, uuid.uuid4().hex, config.lease_seconds)
         self._calls = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
+        self._keeping = threading.Thread(target=self._keeper.work, args=(self._ended,), name="leases", daemon=True)
+        self._sweeping = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         self._threads = [
             threading.Thread(target=self._work, name=f"recordings-{i}", daemon=True)
             for i in range(limits.recordings_running)
         ]
-        self._begin = threading.Thread(target=self._begin_work, name="recordings", daemon=True)
 
     def start(self) -> None:
         """Begins, in the background."""
-        self._calls.start()
-        self._begin.start()
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for thread in (self._calls, self._keeping, self._sweeping, *self._threads):
+            thread.start()
 
     def stop(self, seconds: float = 5.0) -> None:
         """Ends the threads; a recording that is under way is queued again."""
         self._stopping.set()
-        for thread in (self._begin, *self._threads):
-            if thread.ident is not None:
-                thread.join(seconds)
+        for thread in self._threads:
+            thread.join(seconds)
+        self._ended.set()
+        self._keeping.join(seconds)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._calls.join(seconds)
 
@@ -80,56 +91,73 @@ class RecordingWorker:
         """Whether a thread has ended by itself."""
         return not self._stopping.is_set() and any(t.ident is not None and not t.is_alive() for t in self._threads)
 
-    def _begin_work(self) -> None:
-        with alone_in(self._folder, self._stopping) as ours:
-            if not ours:
-                return
-            with contextlib.suppress(Ended):
-                self._storage.do_now(table.queue_again)
-                self._sweep()
-            for thread in self._threads:
-                thread.start()
-            self._stopping.wait()
-            for thread in self._threads:
-                thread.join()
-
     def _sweep(self) -> None:
-        """Removes the folders of recordings that were deleted while nobody was there to do it."""
-        for path in self._folder.glob("?" * 32):
-            known = self._storage.do_now(partial(table.exists, recording_id=path.name), writes=False)
-            with contextlib.suppress(OSError):
-                if not known and time.time() - path.stat().st_mtime > _OLD_SECONDS:
-                    shutil.rmtree(path)
+        """Now and then removes the folders of recordings that were deleted while nobody was there to do it."""
+        while True:
+            for path in self._folder.glob("?" * 32):
+                with contextlib.suppress(OSError, Ended):
+                    known = self._storage.do_now(partial(table.exists, recording_id=path.name), writes=False)
+                    if not known and time.time() - path.stat().st_mtime > _OLD_SECONDS:
+                        shutil.rmtree(path)
+            if self._stopping.wait(_OLD_SECONDS):
+                return
 
     def _work(self) -> None:
         with contextlib.suppress(Ended):
-            while not self._stopping.wait(_POLL_SECONDS):
-                # Looking costs nothing; taking one would write to the disk each time.
-                if self._storage.do_now(table.queued, writes=False):
-                    recording = self._storage.do_now(table.claim)
-                    if recording is not None:
-                        self._do(recording)
+            while not self._stopping.is_set():
+                try:
+                    busy = self._next()
+                except Refusal as refusal:  # a full disk: there may be room again
+                    logs.get().error("recordings wait", kind=refusal.kind)
+                    busy = False
+                if not busy:
+                    self._stopping.wait(_POLL_SECONDS)
 
-    def _do(self, recording: StoredRecording) -> None:
-        run = _Run(recording, self._storage, self._stopping)
+    def _next(self) -> bool:
+        """Does the recording whose turn it is. False where there is none."""
+        holder, seconds, most = self._keeper.holder, self._keeper.seconds, self._most_running
+        # Looking costs nothing; taking one would write to the disk each time.
+        if not self._storage.do_now(lambda db: table.claimable(db, leases.clock(db), most), writes=False):
+            return False
+        recording = self._storage.do_now(lambda db: table.claim(db, holder, seconds, most))
+        if recording is None:
+            return False
+        with self._keeper.hold(recordings, recording.number) as lease:
+            self._do(recording, lease)
+        return True
+
+    def _do(self, recording: StoredRecording, lease: Lease) -> None:
+        run = Run(recording, lease, self._storage, self._stopping)
         folder = self._folder / recording.id
         try:
+            if recording.lost > leases.MOST_LOST:
+                self._fail(recording, "whoever listened to this ended in the middle of it, again and again")
+                return
             if recording.seconds is None:
                 recording = self._heard(recording, run, folder)
             self._label(recording, run)
         except Ended:
-            if self._stopping.is_set():
-                self._storage.do_now(lambda db: table.queue_again(db, recording.id))
-            else:  # it was deleted
-                remove(folder)
+            if not self._storage.do_now(lambda db: table.queue_again(db, recording)):
+                self._let_go(recording)
         except Exception as error:
             logs.get().error("recording failed", **logs.about(error))
-            # First the files: where the disk is full, the database needs their room.
-            shutil.rmtree(folder, ignore_errors=True)
-            why = reason(error)
-            self._storage.do_now(lambda db: table.failed(db, recording.id, why))
+            self._fail(recording, reason(error))
 
-    def _heard(self, recording: StoredRecording, run: "_Run", folder: Path) -> StoredRecording:
+    def _fail(self, recording: StoredRecording, why: str) -> None:
+        holder = self._keeper.holder
+        # First the files: where the disk is full, the database needs their room.
+        if self._storage.do_now(lambda db: leases.holds(db, recordings, recording.number, holder), writes=False):
+            shutil.rmtree(self._folder / recording.id, ignore_errors=True)
+            self._storage.do_now(lambda db: table.failed(db, recording, why))
+        else:
+            self._let_go(recording)
+
+    def _let_go(self, recording: StoredRecording) -> None:
+        """It is ours no more: another worker's, or deleted, and then its files are nobody's."""
+        if not self._storage.do_now(lambda db: table.exists(db, recording.id), writes=False):
+            remove(self._folder / recording.id)
+
+    def _heard(self, recording: StoredRecording, run: Run, folder: Path) -> StoredRecording:
         """The recording once it was listened to."""
         asked = Asked(
             filename=next((folder / UPLOADED).iterdir()).name,
@@ -145,7 +173,7 @@ class RecordingWorker:
         if not self._storage.do_now(
             lambda db: table.heard(
                 db,
-                recording.id,
+                recording,
                 _stored(found),
                 seconds=round(found.seconds, 3),
                 envelope=found.envelope,
@@ -157,13 +185,17 @@ class RecordingWorker:
         metrics.RECORDED_SECONDS.labels(recording.recogniser).inc(found.seconds)
         # What was sent is kept no longer than it is needed.
         shutil.rmtree(folder / UPLOADED, ignore_errors=True)
-        (folder / JOURNAL).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if (
+                path.is_file() and path.name != SOUND
+            ):  # the journal, and what somebody who was killed had begun to write
+                path.unlink(missing_ok=True)
         after = self._storage.do_now(lambda db: table.get(db, recording.id), writes=False)
-        if after is None:
+        if after is None or after.holder != recording.holder:
             raise Ended
         return after
 
-    def _label(self, recording: StoredRecording, run: "_Run") -> None:
+    def _label(self, recording: StoredRecording, run: Run) -> None:
         parts = self._storage.do_now(lambda db: table.parts_of(db, recording.id), writes=False)
         conversation = to_label(recording.names, parts)
         predictions: dict[int, str] = {}
@@ -179,25 +211,6 @@ class RecordingWorker:
         if not self._storage.do_now(lambda db: table.labelled(db, recording, predictions, warnings, version)):
             raise Ended
         logs.get().info("recording done", model=recording.model, utterances=len(predictions))
-
-
-class _Run(Run):
-    """One recording under way: tells the database how far it is."""
-
-    def __init__(self, recording: StoredRecording, storage: Patient, stopping: threading.Event) -> None:
-        super().__init__(storage, stopping, lambda db: table.exists(db, recording.id))
-        self._id = recording.id
-        self._told = 0.0
-
-    def at(self, fraction: float) -> None:
-        """So far it is."""
-        now = time.monotonic()
-        if now - self._told < TOLD_SECONDS:
-            return
-        self._told = now
-        if not self._storage.do_now(lambda db: table.advance(db, self._id, fraction)):
-            raise Ended
-        self.check()
 
 
 def _stored(found: Found) -> list[StoredPart]:

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Engine, delete, select, update
 
-from serve.batches import leases, parts
+from serve.batches import parts
 from serve.batches import table as batch_table
-from serve.batches.keeper import Keeper
-from serve.batches.leases import Waiting, in_turn
 from serve.batches.parts import NotMine, StoredPart
+from serve.batches.turns import Waiting, in_turn
+from serve.database import leases
 from serve.database.engine import engine_of, file_url
+from serve.database.keeper import Keeper
 from serve.database.schema import bring_up
 from serve.database.tables import batch_parts, batches
 from serve.storage import Storage

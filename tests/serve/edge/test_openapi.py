@@ -74,7 +74,7 @@ def _add_recording(db: Connection) -> None:
     """One that is done; of its sound there is nothing."""
     part = StoredPart(n=0, starts=0.0, ends=1.0, channel=0, speaker=0, text="great")
     recordings_table.add(db, RECORDING, 1)
-    recordings_table.heard(db, RECORDING.id, [part], seconds=1.0, envelope=bytes(10), names=["Speaker 1"], warnings=())
+    recordings_table.heard(db, RECORDING, [part], seconds=1.0, envelope=bytes(10), names=["Speaker 1"], warnings=())
     recordings_table.labelled(db, RECORDING, {}, (), "m@1")
 
 

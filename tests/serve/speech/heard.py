@@ -1,5 +1,6 @@
 """A recogniser for tests: it says how long a stretch was, or what the test wants, and may fail."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,11 +37,19 @@ class Failing(Counting):
         return super().hear(samples)
 
 
+class Slow(Counting):
+    """Takes a second for each stretch, so that something can happen to it meanwhile."""
+
+    def hear(self, samples: NDArray[np.float32]) -> Heard:
+        time.sleep(1.0)
+        return super().hear(samples)
+
+
 def open_recogniser(name: str, *, language: str | None = None) -> Any:
     """As dialog.speech.recognisers.recogniser_of."""
     if name == "missing":
         raise NoRecogniser("missing is not installed: pip install 'rapport[speech]'")
-    return Failing() if name == "failing" else Counting()
+    return {"failing": Failing, "slow": Slow}.get(name, Counting)()
 
 
 OPENER = "tests.serve.speech.heard:open_recogniser"

@@ -16,11 +16,12 @@ import pytest
 from sqlalchemy import update
 
 from serve.config import RecordingsConfig
+from serve.database import leases
+from serve.database.patience import Ended
 from serve.database.tables import recordings
 from serve.speech import table
 from serve.speech.listening import Asked, Found, read, written
 from serve.speech.process import Broken, Refused, in_a_process
-from serve.speech.work import Ended
 from serve.speech.worker import folder_of
 from serve.storage import Storage
 from tests.serve.speech.conftest import ended
@@ -34,8 +35,9 @@ async def begun(api: httpx.AsyncClient, wav: bytes) -> str:
 
 
 def killed_with_everything(storage: Storage) -> None:
-    """As if the service had been killed: nobody put the recording back into the queue."""
-    storage.do_now(lambda db: db.execute(update(recordings).values(state="running")))
+    """As if the service had been killed a while ago: nobody put the recording back into the queue."""
+    dead = {"state": "running", "holder": "dead", "held_until": time.time() - 1, "lost": 0}
+    storage.do_now(lambda db: db.execute(update(recordings).values(dead)))
 
 
 async def test_a_worker_that_stops_in_the_middle_goes_on_with_the_next_word(
@@ -106,8 +108,61 @@ async def test_two_workers_of_one_folder_do_not_do_the_same(
 ) -> None:
     make_worker()
     make_worker()
-    assert (await ended(api, await begun(api, wav)))["state"] == "done"
-    assert Counting.calls == 4
+    several = [await begun(api, wav) for _ in range(3)]
+    assert [(await ended(api, one))["state"] for one in several] == ["done"] * 3
+    assert Counting.calls == 12
+
+
+def claims(storage: Storage, *holders: str, most: int = 9) -> list[str | None]:
+    """What each of these workers gets."""
+    found = [storage.do_now(lambda db, h=holder: table.claim(db, h, 60.0, most)) for holder in holders]
+    return [None if one is None else one.id for one in found]
+
+
+def test_a_worker_that_is_not_heard_of_loses_what_it_had_and_may_write_nothing_more(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(leases, "clock", lambda _: now)
+    one, two = (table.new(name, 1, model="m", recogniser="r") for name in ("one", "two"))
+    for recording in (one, two):
+        storage.do_now(lambda db, r=recording: table.add(db, r, 9))
+    assert claims(storage, "a", "b", most=1) == [one.id, None]  # so many run at once, of all workers together
+    assert claims(storage, "b", "c") == [two.id, None]
+    old = storage.do_now(lambda db: table.get(db, one.id))
+    assert old is not None
+    assert storage.do_now(lambda db: table.advance(db, old, 0.3))
+    now += 61
+    assert claims(storage, "c") == [one.id]  # what has been begun goes before what waits
+    for write in (
+        lambda db: table.advance(db, old, 0.9),
+        lambda db: table.heard(db, old, [], seconds=1.0, envelope=b"", names=[], warnings=[]),
+        lambda db: table.labelled(db, old, {}, (), None),
+        lambda db: table.failed(db, old, "no"),
+        lambda db: table.queue_again(db, old),
+    ):
+        assert not storage.do_now(write)
+    new = storage.do_now(lambda db: table.get(db, one.id))
+    assert new is not None
+    assert (new.state, new.holder, new.fraction, new.lost) == ("running", "c", 0.3, 1)
+    assert storage.do_now(lambda db: table.advance(db, new, 0.4))
+    assert storage.do_now(lambda db: table.labelled(db, new, {}, (), None))
+    done = storage.do_now(lambda db: table.get(db, one.id))
+    assert done is not None
+    assert (done.state, done.holder, done.lost) == ("done", None, 0)
+
+
+async def test_what_ends_its_worker_again_and_again_is_given_up(
+    api: httpx.AsyncClient, make_worker: Make, wav: bytes, storage: Storage
+) -> None:
+    recording = await begun(api, wav)
+    killed_with_everything(storage)
+    storage.do_now(lambda db: db.execute(update(recordings).values(lost=leases.MOST_LOST)))
+    make_worker()
+    found = await ended(api, recording)
+    assert (found["state"], Counting.calls) == ("failed", 0)
+    assert "again and again" in found["error"]
+    assert not (folder_of(storage) / recording).exists()
 
 
 def test_owners_have_their_turns_and_each_ones_own_come_in_order(storage: Storage) -> None:
@@ -119,7 +174,7 @@ def test_owners_have_their_turns_and_each_ones_own_come_in_order(storage: Storag
     a1, a2, a3 = (add("a", f"a{n}") for n in range(3))
     b1 = add("b", "b1")
     assert storage.do_now(table.queued) == [a1, b1, a2, a3]
-    claimed = storage.do_now(table.claim)
+    claimed = storage.do_now(lambda db: table.claim(db, "x", 60, 1))
     assert claimed is not None
     assert claimed.id == a1
     assert storage.do_now(table.queued) == [b1, a2, a3]

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Table
 
-from serve.batches import leases
+from serve.database import leases
 from serve.edge import logs
 
 T = TypeVar("T")

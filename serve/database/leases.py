@@ -1,29 +1,21 @@
 """Leases: a piece of work is a worker's for some seconds, and longer as often as he says that he is still at it.
 
-Batches and their parts are leased alike. What a holder writes he writes where the row is still his, by a comparison in
-the same statement: so one who was thought dead, and comes back, changes nothing. `moment` is the time of the database
-in seconds, which is one for all its nodes; only SQLite, whose nodes are one machine, goes by that machine's clock.
+Batches, their parts and recordings are leased alike. What a holder writes he writes where the row is still his, by a
+comparison in the same statement: so one who was thought dead, and comes back, changes nothing. `moment` is the time of
+the database in seconds, which is one for all its nodes; only SQLite, whose nodes are one machine, goes by that
+machine's clock.
 """
 
 import time
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, func, or_, select, update
-
-from serve.database.tables import batches
 
 MOST_LOST = 3
 """So often a piece of work is taken over from one who did not come back; then it is thought to be what ends them."""
 FREED = {"holder": None, "held_until": None}
 """What is nobody's."""
-
-
-class Waiting(NamedTuple):
-    """A piece of work that waits, and whose it is."""
-
-    number: int
-    owner: str
 
 
 def clock(db: Connection) -> float:
@@ -67,27 +59,3 @@ def holds(db: Connection, table: Table, number: int, holder: str) -> bool:
     """Whether a row is still the holder's, which it stays until the transaction ends."""
     which = (table.c.number == number, table.c.holder == holder)
     return db.execute(select(table.c.number).where(*which).with_for_update()).first() is not None
-
-
-def last_turns(db: Connection) -> dict[str, int]:
-    """When each owner was last served, as a number that grows by one each time."""
-    found = db.execute(select(batches.c.owner, func.max(batches.c.turn).label("turn")).group_by(batches.c.owner))
-    return {row.owner: row.turn for row in found}
-
-
-def in_turn(waiting: Iterable[Waiting], last: Mapping[str, int]) -> list[int]:
-    """The order in which these are served: who was served longest ago is next, and of what is his the oldest."""
-    left, served = sorted(waiting), dict(last)
-    order = []
-    while left:
-        following = min(left, key=lambda one: (served.get(one.owner, 0), one.number))
-        left.remove(following)
-        served[following.owner] = max(served.values(), default=0) + 1
-        order.append(following.number)
-    return order
-
-
-def served(db: Connection, number: int) -> None:
-    """The owner of that batch has had a turn."""
-    turns = select(func.max(batches.c.turn) + 1).correlate(None).scalar_subquery()
-    db.execute(update(batches).where(batches.c.number == number).values(turn=turns))
