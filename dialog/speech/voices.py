@@ -27,6 +27,7 @@ ONE_BELOW = 0.33
 
 _CLUSTERED = 1500  # windows; the others go to the nearest speaker, so that hours stay quick
 _SHORTEST_S = 0.4
+_TOGETHER = 256  # windows in memory; those of hours would be gigabytes
 
 
 class Turn(NamedTuple):
@@ -50,7 +51,7 @@ def who_speaks(
     windows = [(i, start, end) for i, span in enumerate(spans) for start, end in _windows(span)]
     if n_speakers == 1 or len(windows) < (ENOUGH if n_speakers is None else 2):
         return tuple(Turn(s.start, s.end, 0) for s in spans)
-    prints = (voiceprints or shipped())([sound.part(start, end) for _, start, end in windows])
+    prints = _prints(sound, windows, voiceprints or shipped())
     labels = _clustered(prints, n_speakers)
     mine: list[list[tuple[float, float, int]]] = [[] for _ in spans]
     for (i, start, end), label in zip(windows, labels, strict=True):
@@ -58,6 +59,12 @@ def who_speaks(
     turns = [turn for span, found in zip(spans, mine, strict=True) for turn in _turns(span, found)]
     order = {speaker: n for n, speaker in enumerate(dict.fromkeys(t.speaker for t in turns))}
     return tuple(t._replace(speaker=order[t.speaker]) for t in turns)
+
+
+def _prints(sound: Sound, windows: Sequence[tuple[int, float, float]], voiceprints: Voiceprints) -> NDArray[np.float64]:
+    """(W, D) the voiceprints of windows, of which few are in memory at once."""
+    some = (windows[at : at + _TOGETHER] for at in range(0, len(windows), _TOGETHER))
+    return np.concatenate([voiceprints([sound.part(start, end) for _, start, end in few]) for few in some])
 
 
 def _windows(span: Span) -> list[tuple[float, float]]:

@@ -16,7 +16,6 @@ import pytest
 
 from dialog.conversation import Conversation
 from serve.batches import table as batch_table
-from serve.batches import worker as worker_module
 from serve.batches.worker import Worker, folder_of
 from serve.database.schema import NEWEST
 from serve.edge.problems import Refusal
@@ -135,7 +134,7 @@ async def test_a_database_that_is_away_for_a_while_loses_no_log(
         asked.set()
         raise Refusal(503, "database-unusable", "it has gone")
 
-    monkeypatch.setattr(worker_module, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("serve.database.patience.PAUSE_SECONDS", 0.05)
     gate.open.clear()
     make_worker(together=2)
     begun = (await api.post("/batches", content=LOG)).json()

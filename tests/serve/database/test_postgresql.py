@@ -9,13 +9,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import Connection, create_engine, delete
+from sqlalchemy import Connection, create_engine, delete, update
 
 from serve.batches import parts
 from serve.batches import table as batch_table
 from serve.database.engine import engine_of, url_of
-from serve.database.tables import chats
+from serve.database.tables import chats, recordings
 from serve.edge.problems import Refusal
+from serve.speech import table as recordings_table
 from serve.storage import Storage, StoredMessage
 from tests.serve.batches.test_leases import tried
 from tests.serve.chats.test_edits import (  # noqa: F401
@@ -110,6 +111,32 @@ def test_each_batch_and_each_part_is_one_nodes_in_the_order_of_their_turns(make_
             nodes[0].do_now(lambda db, one=one: parts.put(db, one, "x", [f"{one.id}{n}" for n in range(8)]))  # type: ignore[misc]
         list(threads.map(lease, nodes * 3))
     assert len(leased) == len(set(leased)) == 24
+
+
+def test_each_recording_is_one_nodes_and_another_takes_over_what_a_dead_one_had(
+    make_storage: Callable[[], Storage],
+) -> None:
+    nodes = [make_storage() for _ in range(2)]
+    made = [recordings_table.new(f"{n}.wav", 1, model="m", recogniser="r") for n in range(9)]
+    for one in made:
+        nodes[0].do_now(lambda db, one=one: recordings_table.add(db, one, 99))  # type: ignore[misc]
+
+    def claim(node: Storage, holder: str, most: int) -> list[str]:
+        found: list[str] = []
+        while (one := node.do_now(lambda db: recordings_table.claim(db, holder, 60.0, most))) is not None:
+            found.append(one.id)
+        return found
+
+    with ThreadPoolExecutor(6) as threads:
+        claimed = [one for some in threads.map(lambda node: claim(node, "x", 9), nodes * 3) for one in some]
+    assert sorted(claimed) == sorted(one.id for one in made)
+    nodes[0].do_now(lambda db: db.execute(update(recordings).values(held_until=0.0)))  # "x" is not heard of any more
+    assert claim(nodes[1], "y", 1) == [one.id for one in made]
+    dead = nodes[0].do_now(lambda db: recordings_table.get(db, made[0].id))
+    assert dead is not None
+    assert (dead.holder, dead.lost) == ("y", 1)
+    assert not nodes[0].do_now(lambda db: recordings_table.failed(db, replace(dead, holder="x"), "no"))
+    assert nodes[1].do_now(lambda db: recordings_table.failed(db, dead, "no"))
 
 
 def test_the_leases_of_postgresql_are_the_same(make_database: Callable[[], str]) -> None:
