@@ -6,6 +6,7 @@ was typed stays what emotions are read from.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -219,6 +220,13 @@ def _parts(found: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
             end = cuts[-1] if cuts else end
         yield found[start:end]
         start = end
+
+
+@lru_cache(maxsize=1)
+def shipped_lexicon() -> Lexicon:
+    """The words of the shipped corrector, without its network."""
+    _, tensors = checkpoint.read(path_of(CORRECTION), CorrectorModelConfig)
+    return lexicon_of(tensors)
 
 
 def tensors_of(lexicon: Lexicon) -> dict[str, Tensor]:

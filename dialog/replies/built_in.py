@@ -1,7 +1,8 @@
 """The default responder: of the replies people wrote, the one nearest to what was said among those that may answer it.
 
 Most of what one says to somebody who tells something answers a thousand other things too. So a reply that asks for more
-is given where it lies near enough, and otherwise the nearest of those that answer every message of that kind.
+is given where it lies near enough, and otherwise the nearest of those that answer every message of that kind. What
+it has to say for itself it says in words of its own.
 """
 
 import hashlib
@@ -15,27 +16,24 @@ import torch
 from torch import Tensor
 
 from dialog.conversation import Conversation, Utterance
+from dialog.correction.corrector import shipped_lexicon
+from dialog.labels import UNSURE_BELOW
 from dialog.language import unfamiliar
 from dialog.reading.text_vectors import TextReader
 from dialog.replies.bank import TEXTS, VECTORS, ReplyBank, Written
+from dialog.replies.frank import NO_COUNSELLOR, NOTHING_TO_SAY, own_words, unsaid
 from dialog.replies.kinds import ASKS, asks_anew, kinds_of
 from dialog.replies.pairs import messages_of
 from dialog.replies.port import Piece
 from models import checkpoint
 from models.catalogue import REPLY, path_of
 from models.device import Where, choose_device
-from models.encoders.text import BUILT_IN, TextEncoder
+from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
 from models.responder.config import TowersConfig
 from models.responder.model import ReplyTowers
 
 MAX_TOKENS = 48
 """Of one message; what is longer is cut."""
-NOTHING_TO_SAY = ("I don't know what to say to that.", "I don't know what to say to that either, I'm afraid.")
-"""What is said where no reply is near, the second where the first was just said."""
-NO_COUNSELLOR = (
-    "I'm a program, and cannot help with that. Please talk to somebody you trust, or call your emergency number."
-)
-"""What is said where a message may speak of self-harm."""
 _LOWER = 0.12
 """By so much less near may a question lie where no other reply is left."""
 _TOLD = frozenset({"good", "bad", "said"})
@@ -100,13 +98,14 @@ class BuiltInResponder:
         if not conversation.utterances:
             raise ValueError("a reply answers a message: the conversation has none")
         said = [u.text for u in conversation.utterances] + list(instead_of)
-        text, emotion = self._chosen(conversation.utterances, to_feel, said)
-        sure = text is not None
-        last_one = conversation.utterances[-1].prediction
-        if last_one is not None and last_one.care:
+        last_one = conversation.utterances[-1]
+        if last_one.prediction is not None and last_one.prediction.care:
             text, emotion, sure = NO_COUNSELLOR, None, False
-        elif text is None:
-            text = next((t for t in NOTHING_TO_SAY if t not in said[-2:]), NOTHING_TO_SAY[0])
+        elif frank := own_words(last_one.text, shipped_lexicon()):
+            text, emotion, sure = unsaid(frank, said), None, False
+        else:
+            chosen, emotion = self._chosen(conversation.utterances, to_feel, said)
+            text, sure = chosen or unsaid(NOTHING_TO_SAY, said[-2:]), chosen is not None
         *first, last = re.findall(r"\S+\s*", text)
         for word in first:
             yield Piece(word)
@@ -116,9 +115,11 @@ class BuiltInResponder:
         self, utterances: Sequence[Utterance], to_feel: str | None, said: Collection[str]
     ) -> tuple[str | None, str | None]:
         last = utterances[-1]
-        if not any(c.isalnum() for c in last.text) or unfamiliar([last.text]):
-            return None, None
         felt, sure = _felt(last)
+        if not any(c.isalnum() for c in last.text) and not (has_emoji(last.text) and _is_clear(felt, sure)):
+            return None, None
+        if unfamiliar([last.text]):
+            return None, None
         kinds = kinds_of(last.text, felt, sure)
         if not kinds:
             return None, None
@@ -157,6 +158,11 @@ def _felt(message: Utterance) -> tuple[str | None, float | None]:
     if message.prediction is None:
         return message.emotion, None
     return message.prediction.emotion, message.prediction.probability
+
+
+def _is_clear(felt: str | None, sure: float | None) -> bool:
+    """Whether a feeling is told so surely that no word is needed."""
+    return felt not in (None, "neutral") and (sure or 0.0) >= UNSURE_BELOW
 
 
 def _content_hash(folder: Path) -> str:
