@@ -192,9 +192,13 @@ def _spelled_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
 _EMOJI = re.compile("([\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55])(?:[\ufe0f\u200d\U0001f3fb-\U0001f3ff]|\\1)*")
 
 
+_READ_AS = dict.fromkeys("\u2764\u2665\u2763", "growing heart")
+"""Emoji whose names mislead: the red heart is Unicode's "heavy black heart", which reads as grief."""
+
+
 @lru_cache(maxsize=4096)
 def _emoji_name(emoji: str) -> str:
-    return unicodedata.name(emoji, "").lower()
+    return _READ_AS.get(emoji) or unicodedata.name(emoji, "").lower()
 
 
 def linear_layers(network: nn.Module) -> Iterator[tuple[str, nn.Linear]]:

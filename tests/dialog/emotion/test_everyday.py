@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from dialog.conversation import Conversation
+import pytest
+
+from dialog.conversation import Conversation, Utterance
 from dialog.emotion.tagger import EmotionTagger
 from dialog.evaluation.emotion import evaluate_emotion
 
@@ -23,3 +25,20 @@ def test_a_message_in_another_language_colours_none_of_its_neighbours() -> None:
     chat = Conversation.from_dict({"utterances": [{"speaker": s, "text": t} for s, t in said]})
     labels = [u.prediction.emotion for u in EmotionTagger.load().tag([chat])[0].utterances if u.prediction]
     assert labels[:2] == ["joy", "joy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted"),
+    [
+        ("❤️", {"joy"}),
+        ("❤️❤️❤️", {"joy"}),
+        ("ok ❤️", {"joy", "neutral"}),
+        ("💔", {"sadness"}),
+        ("I miss you ❤️", {"sadness"}),
+    ],
+)
+def test_the_heart_that_people_send_most_is_no_grief(text: str, accepted: set[str]) -> None:
+    chat = Conversation(id="heart", utterances=(Utterance(speaker="Ann", text=text),))
+    (read,) = EmotionTagger.load(causes=False).tag([chat])
+    assert read.utterances[0].prediction is not None
+    assert read.utterances[0].prediction.emotion in accepted

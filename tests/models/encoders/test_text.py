@@ -161,6 +161,7 @@ def test_emoji_are_said_in_words() -> None:
     assert spell_out_emoji("\N{CRYING FACE}" * 30).split() == ["crying", "face"]
     assert spell_out_emoji("\N{WAVING HAND SIGN}\U0001f3fd\ufe0f").split() == ["waving", "hand", "sign"]
     assert spell_out_emoji("你好é") == "你好é"
+    assert spell_out_emoji("\u2764\ufe0f\u2764\ufe0f").split() == ["growing", "heart"], "Unicode calls it black"
 
 
 def test_full_rank_deltas_bring_back_what_fine_tuning_changed(encoder: TextEncoder, folder: Path) -> None:
