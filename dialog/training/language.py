@@ -11,10 +11,12 @@ from torch import Tensor
 from dialog.labels import LABEL_SETS
 from dialog.training.card import write_card
 from dialog.training.language_data import PACKED, cut, labels_of, pack
+from dialog.training.language_start import meanings
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
 from models.decoder.model import Decoder
 from models.device import choose_device, mixed_precision
+from models.encoders.text import BUILT_IN, TextEncoder
 from models.responder.writer import Mixture, WriterConfig, writer_network
 from models.token_model import TokenModel
 
@@ -40,12 +42,14 @@ class LanguageRecipe:
     d_hidden: int = 640
     context: int = 256
     """Tokens a row."""
-    batch: int = 8
-    steps: int = 450
+    batch: int = 16
+    steps: int = 600
     lr: float = 3e-3
     weight_decay: float = 0.1
     unknown: float = 0.4
     """The share of emotions that are hidden."""
+    encoder: str | None = BUILT_IN
+    """Where the pieces' embeddings start, a text encoder; None is by chance."""
 
 
 def train_language(
@@ -81,7 +85,12 @@ def train_language(
     )
     torch.manual_seed(seed)
     where = choose_device(device)
-    model = TokenModel(network).to(where)
+    model = TokenModel(network)
+    if recipe.encoder is not None:
+        encoder = TextEncoder.load(recipe.encoder, device="cpu")
+        model.embedding.weight.data = meanings(packed.pieces, encoder, recipe.d_model, seed=seed)
+        model.head.weight = model.embedding.weight
+    model.to(where)
     rows = cut(packed.train, recipe.context)
     labels = labels_of(rows, packed.pieces)
     steps_an_epoch = max(1, len(rows) // recipe.batch)
@@ -104,7 +113,8 @@ def train_language(
         weight_decay=recipe.weight_decay,
         save_every=min(25, max(1, recipe.steps // 2)),
     )
-    run(model, [], loss_at, schedule, out, seed, report)
+    matrices = [p for name, p in model.backbone.named_parameters() if p.ndim == 2 and name.endswith("weight")]
+    run(model, [], loss_at, schedule, out, seed, report, matrices=matrices)
     model.eval()
     held = cut(packed.validation, recipe.context)
     scores = {

@@ -31,6 +31,7 @@ RECIPE = LanguageRecipe(
     context=32,
     batch=4,
     steps=6,
+    encoder=None,
 )
 
 

@@ -127,3 +127,25 @@ def test_new_weights_learn_at_their_own_rate_which_rises_and_falls(tmp_path: Pat
     assert max(rates) == pytest.approx(1e-2, rel=0.25)
     assert rates.index(max(rates)) in (4, 5)
     assert rates[-1] < rates[10] < rates[6]
+
+
+def test_muons_momentum_goes_on_too(tmp_path: Path) -> None:
+    def trained(folder: Path, kill_at: int | None = None) -> Problem:
+        problem = Problem()
+
+        def loss_at(step: int) -> Tensor:
+            if step == kill_at:
+                raise Killed
+            return problem.loss(step)
+
+        run(problem, [], loss_at, SCHEDULE, folder, 5, matrices=[problem.old.weight])
+        return problem
+
+    expected = trained(tmp_path / "whole")
+    with pytest.raises(Killed):
+        trained(tmp_path / "killed", 6)
+    got = trained(tmp_path / "killed")
+    plain, _ = train(tmp_path / "plain")
+    for name, p in got.state_dict().items():
+        assert torch.equal(p, expected.state_dict()[name]), name
+    assert not torch.equal(got.old.weight, plain.old.weight)
