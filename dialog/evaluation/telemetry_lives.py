@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from scipy.stats import CensoredData, weibull_min
 from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -11,6 +12,67 @@ from dialog.telemetry.series import Floats, Series
 
 WINDOW = 30
 """Samples of which the statistics are."""
+
+
+class StillSeen:
+    """How many units are still under observation at an age: Kaplan and Meier's estimate of the censoring, not of the
+    failures."""
+
+    def __init__(self, units: Sequence[Series]) -> None:
+        ages = np.array([(s.failure if s.failure is not None else s.times[-1]) - s.times[0] for s in units if len(s)])
+        censored = np.array([s.failure is None for s in units if len(s)])
+        order = np.lexsort((censored, ages))  # who fails at an age fails before anybody leaves at it
+        self._ages = ages[order]
+        at_risk = len(ages) - np.arange(len(ages))
+        self._share = np.concatenate([[1.0], np.cumprod(np.where(censored[order], 1.0 - 1.0 / at_risk, 1.0))])
+
+    def __call__(self, ages: Floats) -> Floats:
+        """The share seen just before those ages."""
+        return np.asarray(self._share[np.searchsorted(self._ages, ages, side="left")])
+
+
+def brier(told: Sequence[tuple[Series, NDArray[np.int64], Floats]], ends: Floats, seen: StillSeen) -> float:
+    """The mean over the span told of the squared error of survival curves: 0 is best, 0.25 a coin's.
+
+    told: a unit, places (m,) among its samples and the curves (m, K + 1) said there; units count alike. Who was seen to
+    fail or to live by an end is weighed by how seldom a unit is watched so long, and an end beyond what anybody was
+    watched for is not asked about   (Graf et al. 1999, eq. 3).
+    """
+    off, weight = np.zeros(len(ends) - 1), np.zeros(len(ends) - 1)
+    for series, places, curves in told:
+        if not len(places):
+            continue
+        left, age = series.remaining()[places][:, None], (series.times[places] - series.times[0])[:, None]
+        failed = (series.failure is not None) & (left <= ends[1:])
+        known = failed | (left > ends[1:])
+        here = np.maximum(seen(age), 1e-9)
+        share = seen(age + np.where(failed, left, ends[1:])) / here
+        asked = known & (seen(age + ends[1:]) / here > _SELDOM)
+        each = np.where(asked, 1.0 / np.maximum(share, _SELDOM), 0.0) / len(places)
+        off += (each * (~failed - curves[:, 1:]) ** 2).sum(0)
+        weight += each.sum(0)
+    asked_at = weight > 0
+    widths = np.diff(ends)[asked_at]
+    return float((off[asked_at] / weight[asked_at] * widths).sum() / widths.sum()) if asked_at.any() else float("nan")
+
+
+_SELDOM = 0.02
+"""Of units watched so long: with fewer left, a figure is of those few."""
+
+
+def mean_within(curves: Floats, ends: Floats, rest: Floats) -> Floats:
+    """(n,) the mean of lives that end within `rest` (n,), of survival curves (n, K + 1), straight between ends.
+
+    (integral of S to r, less r S(r)) / (1 - S(r)); where the curve leaves no such end, half of the rest.
+    """
+    lower, widths = ends[:-1], np.diff(ends)
+    part = ((rest[:, None] - lower) / widths).clip(0.0, 1.0)  # of each bin, what lies within the rest
+    start, drop = curves[:, :-1], curves[:, :-1] - curves[:, 1:]
+    last = curves[:, 0] - (drop * part).sum(1)
+    area = ((start - drop * part / 2) * widths * part).sum(1)
+    ended = curves[:, 0] - last
+    reach = np.minimum(rest, ends[-1])
+    return np.asarray(np.where(ended > 1e-9, (area - reach * last) / np.maximum(ended, 1e-9), np.maximum(rest, 0) / 2))
 
 
 class WeibullOnAge:
@@ -29,6 +91,11 @@ class WeibullOnAge:
         log_s = weibull_min.logsf(age[:, None] + self._grid, self._shape, scale=self._scale)
         alive = np.exp(log_s - log_s[:, :1])
         return np.asarray(np.trapezoid(alive, self._grid, axis=1))
+
+    def curves(self, age: Floats, ends: Floats) -> Floats:
+        """(n, K + 1) survival at ends (K + 1,) beyond ages (n,)."""
+        log_s = weibull_min.logsf(age[:, None] + ends, self._shape, scale=self._scale)
+        return np.asarray(np.exp(log_s - log_s[:, :1]))
 
 
 def window_statistics(series: Series, channels: Sequence[int], at: Sequence[int]) -> Floats:

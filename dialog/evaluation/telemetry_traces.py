@@ -4,11 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from dialog.telemetry.baselines import linear_left_at, power_left_at
 from dialog.telemetry.series import Fleet, Floats
 from dialog.telemetry.watcher import Samples, Trace, Watcher
+from models.maintenance.features import FeaturesConfig
 from models.maintenance.model import Limit, MaintenanceModel
+from models.maintenance.trees import HazardTrees, drifts
 
 M_OF_N = ((1, 1), (3, 5), (6, 8))
 DETECTORS = ("autoencoder", "ewma", "cusum")
@@ -23,6 +26,33 @@ def traced(model: MaintenanceModel, fleet: Fleet, **alarm: Any) -> list[Trace]:
         return watcher.trace([Samples(s.unit, s.times, s.values) for s in fleet])
     finally:
         model.config = before
+
+
+def without_trees(model: MaintenanceModel) -> MaintenanceModel:
+    """The same networks, which tell the remaining life alone."""
+    alone = MaintenanceModel(replace(model.config, life_by="network", trees=None)).eval()
+    alone.forecaster, alone.autoencoder, alone.life = model.forecaster, model.autoencoder, model.life
+    return alone
+
+
+@torch.inference_mode()
+def by_trees(trees: HazardTrees, features: FeaturesConfig, trace: Trace) -> Floats:
+    """(n, K + 1) the curves of the trees alone."""
+    curves: Floats = trees(drifts(features, torch.from_numpy(trace.read.features))).double().numpy()
+    return curves
+
+
+def curve_of(points: Floats, ends: Floats, band: tuple[float, float] | None = None) -> Floats:
+    """(n, K + 1) the survival at ends (K + 1,) of lives (n,), told for certain, or with 8 of 10 within `band` times
+    that life."""
+    if band is None:
+        return (points[:, None] > ends).astype(np.float64)
+    low, high = (np.minimum(points * share, 1e12)[:, None] for share in band)
+    middle = np.minimum(points, 1e12)[:, None]
+    x = np.concatenate([np.zeros_like(low), low, middle, high, high + (high - middle)], 1)
+    shares = np.array([1.0, 0.9, 0.5, 0.1, 0.0])
+    rows = [np.interp(ends, row, shares) for row in np.maximum.accumulate(x + np.arange(5) * 1e-9, 1)]
+    return np.stack(rows) if rows else np.zeros((0, len(ends)))
 
 
 def extrapolated(way: str, trace: Trace, values: Floats, watched: int, limit: Limit) -> Floats:

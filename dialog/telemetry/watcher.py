@@ -220,7 +220,7 @@ class Watcher:
             mask=mask,
             at=None if every or self._needs_all_forecasts else ends,
         )
-        curves, lives = self.model.life(x, state=life_states[0] if one else joined(life_states), mask=mask, at=ends)
+        curves, lives = self.model.lives(x, state=life_states[0] if one else joined(life_states), mask=mask, at=ends)
         forecasts, lives_at = forecasts.cpu(), curves.double().cpu().numpy()
         after_each: list[ForecastState] = [after] if one else apart(after, len(units))
         lives_each: list[LifeState] = [lives] if one else apart(lives, len(units))
@@ -293,7 +293,7 @@ class Watcher:
 
     def _left(self, curves: Floats, tail: Floats, unit: _Unit, picked: slice) -> Floats:
         """(m, 3) of the curves (m, K + 1), or of who else says it."""
-        if self.life_by == "network" or not len(curves):
+        if self.life_by not in ("linear", "power") or not len(curves):
             return lived_by(curves, self._ends, np.array([0.5, 0.1, 0.9]))
         assert self.limit is not None  # the config says so
         times, values = tail[:, 0], np.where(np.isfinite(tail[:, 1]), tail[:, 1], np.nan)

@@ -27,12 +27,13 @@ from dialog.training.maintenance import (
 )
 from dialog.training.telemetry_card import write_telemetry_card
 from dialog.training.telemetry_choices import choose_alarm, choose_life
+from dialog.training.telemetry_trees import learn_trees
 from models.device import Where
 from models.maintenance.autoencoder import AlarmConfig, AutoencoderConfig
 from models.maintenance.features import Features, FeaturesConfig, Level
 from models.maintenance.forecaster import ForecasterConfig
-from models.maintenance.life import LifeConfig
-from models.maintenance.model import Limit, MaintenanceConfig, MaintenanceModel, paper_chain
+from models.maintenance.life import LifeConfig, LifeNetwork
+from models.maintenance.model import LifeBy, Limit, MaintenanceConfig, MaintenanceModel, paper_chain
 
 
 class FleetTooSmall(ValueError):
@@ -66,6 +67,8 @@ class FleetRecipe:
     """Share of the units, by lot, on which alarms are set; the life network alone may learn from all."""
     life_on_all: bool = False
     limit: Limit | None = None
+    life_by: LifeBy | None = None
+    """Who tells the remaining life; None is whoever does it best on the units held out."""
     as_in_the_paper: bool = False
     """The paper's own chain, to compare with; whatever validation says, its network raises the alarms."""
     notes: str = field(default="", compare=False)
@@ -93,6 +96,7 @@ def fd001() -> FleetRecipe:
         life=Learning(steps=200, near=150.0),
         held_out=0.2,
         life_on_all=True,
+        life_by="network and trees",
         notes="Trained with `rapport train telemetry/fd001 --data ../shared/data --out OUT`. NASA's C-MAPSS turbofan\n"
         "engines (Saxena, Goebel, Simon and Eklund 2008), a work of the US government: themselves a simulation.",
     )
@@ -208,44 +212,47 @@ def train_fleet(
     model = MaintenanceModel(config)
     reader = Features(features)
     units, others = prepare(train, reader), prepare(held_out, reader)
-    plan = (recipe.life, recipe.forecast, recipe.normal)
-    total, folders = (
-        sum(part.steps for part in plan),
-        [out / "unfinished" / stage for stage in ("life", "forecast", "normal")],
-    )
+    compared_with = () if recipe.as_in_the_paper or recipe.life_by is not None else (recipe.life,)
+    plan = (recipe.life, *compared_with, recipe.forecast, recipe.normal)
+    total = sum(part.steps for part in plan)
+    folders = [out / "unfinished" / stage for stage in ("life", "regression", "forecast", "normal")]
+    done = 0
+
+    def told(part: Learning) -> Report:
+        nonlocal done
+        done += part.steps
+        return counted(report, done - part.steps, total)
+
     all_units = units + others if recipe.life_on_all else units
-    learn_life(model.life, all_units, recipe.life, folders[0], seed, counted(report, 0, total))
-    learn_forecast(
-        model.forecaster,
-        units,
-        features.interval,
-        recipe.forecast,
-        folders[1],
-        seed,
-        counted(report, recipe.life.steps, total),
-    )
+    learn_life(model.life, all_units, recipe.life, folders[0], seed, told(recipe.life))
+    regression = LifeNetwork(paper_chain(config).life) if compared_with else None
+    if regression is not None:
+        learn_life(regression, all_units, recipe.life, folders[1], seed, told(recipe.life))
+    learn_forecast(model.forecaster, units, features.interval, recipe.forecast, folders[2], seed, told(recipe.forecast))
     windows, _ = normal_windows(model.forecaster, model.autoencoder, units, features.burn_in)
-    learn_normal(
-        model.autoencoder,
-        windows,
-        recipe.normal,
-        folders[2],
-        seed,
-        counted(report, recipe.life.steps + recipe.forecast.steps, total),
-    )
+    learn_normal(model.autoencoder, windows, recipe.normal, folders[3], seed, told(recipe.normal))
     alarm, alarm_scores = choose_alarm(model, held_out, DETECTORS[:1] if recipe.as_in_the_paper else DETECTORS)
     model.config = replace(config, alarm=alarm)
-    life, life_scores = choose_life(model, held_out, in_training=recipe.life_on_all)
-    model.config = model.config if recipe.as_in_the_paper else replace(model.config, **life)
+    trees = None
+    if not recipe.as_in_the_paper and any(unit.series.failure is not None for unit in all_units):
+        trees = learn_trees(all_units, features, config.life.edges, near=recipe.life.near)
+    model, life_by, life_scores = choose_life(
+        model,
+        held_out,
+        regression=regression,
+        trees=trees,
+        told_by="network" if recipe.as_in_the_paper else recipe.life_by,
+    )
     model.save(out)
     scores = {
         "units": {"train": len(train), "held_out": len(held_out), "failed": fleet.n_failed},
         "parameters": model.n_parameters,
         "dropped": dropped,
         "detector": alarm.detector,
-        "life_by": model.config.life_by,
+        "life_by": life_by,
         "alarms": alarm_scores,
         "life": life_scores,
+        "life_learned_from_held_out": recipe.life_on_all,
     }
     write_telemetry_card(out, name, model.config, seed, scores, dropped, recipe.notes)
     tidy(folders)

@@ -34,7 +34,7 @@ def write_telemetry_card(
 Watches units of {len(config.channels)} channels: {", ".join(config.channels)}. It says quantiles of what is coming
 at {horizons} usual intervals ({step}), raises an alarm where {alarm.m} of {alarm.n} scores ({alarm.detector}) are above
 {alarm.threshold:.4g}, and tells the remaining life up to {config.life.edges[-1]:g} {config.time_unit}, by the
-{config.life_by}. {scores["parameters"]:,} parameters.
+{scores["life_by"]}. {scores["parameters"]:,} parameters.
 
 {notes}
 
@@ -43,8 +43,9 @@ Trained with seed {seed} on {units["train"]} units, {units["held_out"]} held out
 
 ## Held-out units
 
-These set the alarm and chose who tells the life; they are not test scores. RMSE is of the capped life in
-{config.time_unit}, every sample of every unit that failed.
+These set the alarm and chose who tells the life; they are not test scores. Brier is the mean squared error of the
+survival curve, of units that lived too, and chose. RMSE is of the capped life in {config.time_unit}, every sample of
+every unit that failed: of the mean, and of the mean given that it fails while units are watched.
 
 | | |
 |---|---|
@@ -61,9 +62,9 @@ These set the alarm and chose who tells the life; they are not test scores. RMSE
 
 def _rows(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
     alarms = [(f"alarms by {what}", row) for what, row in scores["alarms"].items() if isinstance(row, Mapping)]
-    lives = [(f"remaining life by {what}", {"rmse": v}) for what, v in scores["life"].items() if isinstance(v, float)]
-    if scores["life"].get("units_were_in_training"):
-        lives = [(f"{what} (the life network learned from these units too)", row) for what, row in lives]
+    lives = [(f"remaining life by {what}", row) for what, row in scores["life"].items()]
+    if scores["life_learned_from_held_out"]:
+        lives = [(f"{what} (learned from these units too)", row) for what, row in lives]
     return [*alarms, *lives]
 
 

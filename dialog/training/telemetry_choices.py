@@ -1,19 +1,25 @@
 """What held-out units decide: which detector and threshold raise an alarm, and who says how long is left."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from dialog.evaluation.telemetry_lives import StillSeen, brier, mean_within
 from dialog.evaluation.telemetry_scores import alarm_level, best_threshold, pr_area, rmse
-from dialog.evaluation.telemetry_traces import DETECTORS, M_OF_N, extrapolated, traced
-from dialog.telemetry.series import Fleet, Floats
+from dialog.evaluation.telemetry_traces import DETECTORS, M_OF_N, by_trees, curve_of, extrapolated, traced
+from dialog.telemetry.series import Fleet, Floats, Series
 from dialog.telemetry.watcher import Trace
 from models.maintenance.autoencoder import AlarmConfig
-from models.maintenance.model import MaintenanceModel
+from models.maintenance.life import LifeNetwork
+from models.maintenance.model import BY_TREES, LifeBy, MaintenanceModel
 from models.maintenance.survival import mean_life
+from models.maintenance.trees import HazardTrees
 
+Teller = LifeBy | Literal["regression"]
+"""Who may tell the remaining life; "regression" is the network with the paper's own head."""
 ENOUGH = 3
 """Failures, and units that lived, from which on a choice is made of them."""
 
@@ -51,37 +57,113 @@ def choose_alarm(
 
 
 def choose_life(
-    model: MaintenanceModel, held_out: Fleet, *, in_training: bool
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fields of the config that say who tells the remaining life, and the figures: RMSE of the capped life, every
-    sample of every unit that failed. Without a limit, or with too few failures, the network does."""
-    edges = model.life.edges.cpu().double()
-    cap = float(edges[-1])
-    units = [s for s in held_out if s.failure is not None and len(s) > 1]
-    if not units:
-        return {}, {"network": None}
-    traces = traced(model, held_out.of(units))
-    truth = np.concatenate([np.minimum(s.remaining(), cap) for s in units])
-    figures: dict[str, Any] = {
-        "network": rmse(np.concatenate([mean_life(torch.from_numpy(t.curves), edges).numpy() for t in traces]), truth),
-        "units_were_in_training": in_training,
-    }
-    chosen: dict[str, Any] = {}
+    model: MaintenanceModel,
+    held_out: Fleet,
+    *,
+    regression: LifeNetwork | None = None,
+    trees: HazardTrees | None = None,
+    told_by: LifeBy | None = None,
+) -> tuple[MaintenanceModel, Teller, dict[Teller, dict[str, float]]]:
+    """The model with whoever tells the remaining life best, who that is, and everybody's figures on the units held out.
+
+    Asked are the network, a `regression` as the paper has it, boosted trees, the mean of both curves, and where there
+    is a limit a straight line and a power law to it. Best is the least `brier`, since it counts units that lived as
+    well: who presumes that every unit fails has the least error on those that do. `told_by` is who tells it whatever
+    the figures, for units that were learned from; with fewer than ENOUGH failures it is the network.
+    """
+    ends = np.array([0.0, *model.config.life.edges])
+    units = [s for s in held_out if len(s) > 1]
+    n_failed = sum(s.failure is not None for s in units)
+    curves: dict[Teller, list[Floats]] = {}
+    bands: dict[Teller, tuple[float, float]] = {}
+    if n_failed:
+        curves, bands = _curves(model, held_out.of(units), ends, regression, trees)
+    figures: dict[Teller, dict[str, float]] = {who: _life_figures(units, told, ends) for who, told in curves.items()}
+    best: Teller = told_by or "network"
+    if told_by is None and n_failed >= ENOUGH:
+        best = min(figures, key=lambda who: np.nan_to_num(figures[who]["brier"], nan=np.inf))
+    return _telling(model, best, regression, trees, bands.get(best)), best, figures
+
+
+def _curves(
+    model: MaintenanceModel,
+    held_out: Fleet,
+    ends: Floats,
+    regression: LifeNetwork | None,
+    trees: HazardTrees | None,
+) -> tuple[dict[Teller, list[Floats]], dict[Teller, tuple[float, float]]]:
+    """By who tells it the survival curves (n, K + 1) of each unit, and the bands of the extrapolations."""
+    traces = traced(model, held_out)
+    curves: dict[Teller, list[Floats]] = {"network": [t.curves for t in traces]}
+    bands: dict[Teller, tuple[float, float]] = {}
+    if regression is not None:
+        curves["regression"] = [t.curves for t in traced(_telling(model, "regression", regression, None), held_out)]
+    if trees is not None:
+        curves["trees"] = [by_trees(trees, model.config.features, t) for t in traces]
+        both = zip(curves["network"], curves["trees"], strict=True)
+        curves["network and trees"] = [(one + other) / 2 for one, other in both]
     limit = model.config.limit
-    if limit is not None and len(units) >= ENOUGH:
+    if limit is not None:
         watched = model.config.channels.index(limit.channel)
-        best = figures["network"]
-        for way in ("linear", "power"):
-            said = np.concatenate(
-                [extrapolated(way, t, s.values, watched, limit) for t, s in zip(traces, units, strict=True)]
-            )
-            figures[way] = rmse(np.minimum(said, cap), truth)
-            if figures[way] < best:
-                best = figures[way]
-                known = (said > 0) & (said < cap) & (truth < cap)
-                low, high = np.quantile(truth[known] / said[known], (0.1, 0.9)) if known.sum() >= 10 else (0.5, 2.0)
-                chosen = {"life_by": way, "life_band": (min(1.0, float(low)), max(1.0, float(high)))}
-    return chosen, figures
+        ways: tuple[LifeBy, ...] = ("linear", "power")
+        for way in ways:
+            said = [extrapolated(way, t, s.values, watched, limit) for t, s in zip(traces, held_out, strict=True)]
+            bands[way] = _band(said, held_out, float(ends[-1]))
+            curves[way] = [curve_of(points, ends, bands[way]) for points in said]
+    return curves, bands
+
+
+def _band(said: Sequence[Floats], held_out: Fleet, cap: float) -> tuple[float, float]:
+    """Where 8 of 10 of the lives lie that ended, as shares of what an extrapolation said."""
+    failed = [i for i, s in enumerate(held_out) if s.failure is not None]
+    points = np.concatenate([said[i] for i in failed])
+    truth = np.concatenate([held_out.series[i].remaining() for i in failed])
+    known = (points > 0) & (points < cap) & (truth < cap)
+    low, high = np.quantile(truth[known] / points[known], (0.1, 0.9)) if known.sum() >= 10 else (0.5, 2.0)
+    return min(1.0, float(low)), max(1.0, float(high))
+
+
+def _life_figures(units: Sequence[Series], curves: Sequence[Floats], ends: Floats) -> dict[str, float]:
+    """`brier` of all units; `rmse` of the mean life, capped, at every sample of those that failed; the same given that
+    it ends before the longest time that a unit was watched."""
+    longest = max(float(s.times[-1] - s.times[0]) for s in units)
+    asked, said, given, truth = [], [], [], []
+    for s, told in zip(units, curves, strict=True):
+        at = np.unique(np.linspace(0, len(s) - 1, min(len(s), 60)).astype(int))
+        asked.append((s, at, told[at]))
+        if s.failure is not None:
+            said.append(mean_life(torch.from_numpy(told), torch.from_numpy(ends[1:])).numpy())
+            given.append(mean_within(told, ends, longest - (s.times - s.times[0])))
+            truth.append(np.minimum(s.remaining(), ends[-1]))
+    return {
+        "brier": brier(asked, ends, StillSeen(units)),
+        "rmse": rmse(np.concatenate(said), np.concatenate(truth)),
+        "rmse_given_failure": rmse(np.concatenate(given), np.concatenate(truth)),
+    }
+
+
+def _telling(
+    model: MaintenanceModel,
+    who: Teller,
+    regression: LifeNetwork | None,
+    trees: HazardTrees | None,
+    band: tuple[float, float] | None = None,
+) -> MaintenanceModel:
+    """The same stages with the life told by somebody."""
+    config = model.config
+    if who == "regression" and regression is not None:
+        config = replace(config, life=regression.config)
+    elif who != "regression" and who in BY_TREES and trees is not None:
+        config = replace(config, life_by=who, trees=trees.config)
+    elif who != "regression" and band is not None:
+        config = replace(config, life_by=who, life_band=band)
+    found = MaintenanceModel(config).eval()
+    found.forecaster, found.autoencoder, found.life = model.forecaster, model.autoencoder, model.life
+    if config.life != model.config.life and regression is not None:
+        found.life = regression
+    if config.trees is not None:
+        found.trees = trees
+    return found
 
 
 def _burnt_in(model: MaintenanceModel, trace: Trace, levels: Floats) -> Floats:

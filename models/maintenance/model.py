@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models import checkpoint
 from models.device import Where
 from models.maintenance.autoencoder import AlarmConfig, AutoencoderConfig, ConvAutoencoder
 from models.maintenance.features import FeaturesConfig
 from models.maintenance.forecaster import Forecaster, ForecasterConfig
-from models.maintenance.life import LifeConfig, LifeNetwork
+from models.maintenance.life import LifeConfig, LifeNetwork, LifeState
+from models.maintenance.trees import HazardTrees, TreesConfig, drifts, n_inputs
+
+LifeBy = Literal["network", "trees", "network and trees", "linear", "power"]
+BY_TREES: tuple[LifeBy, ...] = ("trees", "network and trees")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,10 +42,12 @@ class MaintenanceConfig:
     life: LifeConfig
     alarm: AlarmConfig = field(default_factory=AlarmConfig)
     limit: Limit | None = None
-    life_by: Literal["network", "linear", "power"] = "network"
-    """Who says how long is left: the network, or an extrapolation to the limit where that was better on validation."""
+    life_by: LifeBy = "network"
+    """Who says how long is left, as validation chose: the network, boosted trees, the mean of both curves, or an
+    extrapolation to the limit."""
     life_band: tuple[float, float] = (0.5, 2.0)
     """Of an extrapolation: the interval's ends as shares of what it says."""
+    trees: TreesConfig | None = None
 
     def __post_init__(self) -> None:
         n, f = len(self.channels), self.features.n_features
@@ -54,8 +60,18 @@ class MaintenanceConfig:
             )
         if self.limit is not None and self.limit.channel not in self.channels:
             raise ValueError(f"the limit is of {self.limit.channel!r}, which is none of {', '.join(self.channels)}")
-        if self.limit is None and self.life_by != "network":
+        if self.limit is None and self.life_by in ("linear", "power"):
             raise ValueError(f"life_by {self.life_by!r} needs a limit")
+        if (self.trees is not None) != (self.life_by in BY_TREES):
+            raise ValueError(f"life_by {self.life_by!r} and trees {self.trees}: expected trees where they are asked")
+        if self.trees is not None and (self.trees.n_inputs, self.trees.n_bins) != (
+            n_inputs(self.features),
+            len(self.life.edges),
+        ):
+            raise ValueError(
+                f"trees of {self.trees.n_inputs} inputs and {self.trees.n_bins} bins: expected "
+                f"{n_inputs(self.features)} and {len(self.life.edges)}"
+            )
 
 
 def paper_chain(config: MaintenanceConfig) -> MaintenanceConfig:
@@ -70,11 +86,12 @@ def paper_chain(config: MaintenanceConfig) -> MaintenanceConfig:
         life=replace(config.life, mixer="gru", head="regression", n_members=1),
         alarm=replace(config.alarm, detector="autoencoder"),
         life_by="network",
+        trees=None,
     )
 
 
 class MaintenanceModel(nn.Module):
-    """Forecaster, autoencoder and life network side by side; each reads by itself."""
+    """Forecaster, autoencoder and life network side by side, and trees where those are asked; each reads by itself."""
 
     def __init__(self, config: MaintenanceConfig) -> None:
         super().__init__()
@@ -82,6 +99,22 @@ class MaintenanceModel(nn.Module):
         self.forecaster = Forecaster(config.forecaster)
         self.autoencoder = ConvAutoencoder(config.autoencoder)
         self.life = LifeNetwork(config.life)
+        self.trees = None if config.trees is None else HazardTrees(config.trees)
+
+    def lives(
+        self, x: Tensor, *, state: LifeState | None = None, mask: Tensor | None = None, at: Tensor | None = None
+    ) -> tuple[Tensor, LifeState]:
+        """features (B, T, F) to the survival curve S (B, P, K + 1) of whoever tells it, at the steps `at` (B, P) or at
+        all; an extrapolation has none, and the network's stands for it."""
+        curves, state = self.life(x, state=state, mask=mask, at=at)
+        return self.with_trees(curves, x if at is None else x.take_along_dim(at[..., None], 1)), state
+
+    def with_trees(self, curves: Tensor, x: Tensor) -> Tensor:
+        """The network's curves (..., K + 1) at features (..., F) and what the trees say there, as `life_by` has it."""
+        if self.trees is None:
+            return curves
+        told: Tensor = self.trees(drifts(self.config.features, x))
+        return told if self.config.life_by == "trees" else (curves + told) / 2
 
     @property
     def n_parameters(self) -> int:

@@ -84,6 +84,7 @@ class Stepper:
         self._forecaster = _Network(model.forecaster)
         self._members = [_Network(member) for member in model.life.members]  # type: ignore[arg-type]
         self._shape = (len(c.forecaster.horizons), c.forecaster.n_channels, 3)
+        self._with_trees = model.with_trees
 
     @classmethod
     def of(cls, model: MaintenanceModel) -> "Stepper | None":
@@ -111,10 +112,9 @@ class Stepper:
                 logits, own_mixed, own_recent = network.step(x, own_mixed, own_recent)
                 curves.append(np.exp(-np.cumsum(_softplus(logits))))
                 members.append((own_mixed, own_recent))
-        curve = np.concatenate([np.ones(1, np.float32), np.mean(curves, 0)])[None]
-        return Stepped(
-            torch.from_numpy(quantiles[None]), curve, ForecastState(mixed, recent), LifeState(tuple(members))
-        )
+        curve = torch.from_numpy(np.concatenate([np.ones(1, np.float32), np.mean(curves, 0)])[None])
+        told = self._with_trees(curve, torch.from_numpy(x[None])).numpy()
+        return Stepped(torch.from_numpy(quantiles[None]), told, ForecastState(mixed, recent), LifeState(tuple(members)))
 
 
 _EPS = float(torch.finfo(torch.float32).eps)

@@ -9,7 +9,7 @@ import pytest
 from dialog.evaluation import telemetry_lasers
 from dialog.evaluation.tasks import TASKS
 from dialog.evaluation.telemetry import evaluate_telemetry
-from dialog.evaluation.telemetry_lives import BoostedTrees, WeibullOnAge
+from dialog.evaluation.telemetry_lives import BoostedTrees, StillSeen, WeibullOnAge, brier, mean_within
 from dialog.evaluation.telemetry_scores import (
     alarm_level,
     best_threshold,
@@ -135,3 +135,45 @@ def test_the_lasers_are_told_by_everybody(monkeypatch: pytest.MonkeyPatch) -> No
     assert baselines["oracle"]["life_rmse"] < metrics["life_rmse"]
     assert set(result["sets"]) == {"in family", "other"}
     json.dumps(result, allow_nan=False)
+
+
+def test_who_is_still_watched_is_what_is_left_after_the_censored() -> None:
+    def unit(name: str, age: float, failed: bool) -> Series:
+        return Series(name, np.array([0.0, age]), np.zeros((2, 1)), age if failed else None)
+
+    seen = StillSeen([unit("a", 1.0, False), unit("b", 2.0, True), unit("c", 3.0, False), unit("d", 4.0, True)])
+    ages = np.array([0.5, 1.0, 1.5, 2.5, 3.5, 9.0])
+    np.testing.assert_allclose(seen(ages), [1.0, 1.0, 0.75, 0.75, 0.375, 0.375])
+
+
+def test_the_true_curve_has_the_least_error_though_most_are_censored() -> None:
+    rng = np.random.default_rng(0)
+    ends, units = np.array([0.0, 10.0, 20.0, 30.0]), []
+    for i in range(3000):
+        life, until = float(rng.exponential(20.0)), float(rng.uniform(5.0, 60.0))
+        units.append(
+            Series(str(i), np.array([0.0, min(life, until)]), np.zeros((2, 1)), life if life < until else None)
+        )
+    seen = StillSeen(units)
+
+    def error(mean: float) -> float:
+        curve = np.exp(-ends / mean)[None]
+        return brier([(unit, np.array([0]), curve) for unit in units], ends, seen)
+
+    right = error(20.0)
+    s = np.exp(-ends[1:] / 20.0)
+    assert right == pytest.approx(float((s * (1 - s)).mean()), abs=0.01)  # as if nobody had been censored
+    assert right < min(error(mean) for mean in (10.0, 15.0, 27.0, 60.0))
+
+
+def test_a_mean_within_a_span_is_that_of_what_ends_there() -> None:
+    ends = np.array([0.0, 10.0, 40.0, 100.0])
+    curves = np.array([[1.0, 0.7, 0.4, 0.3], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
+    rng = np.random.default_rng(0)
+    lives = np.interp(rng.random(200_000), 1 - curves[0], ends, right=np.inf)  # drawn from the curve
+    for rest in (5.0, 25.0, 70.0, 500.0):
+        by_hand = lives[lives <= rest].mean()
+        said = mean_within(curves, ends, np.full(3, rest))
+        assert said[0] == pytest.approx(by_hand, rel=0.02)
+        assert said[1] == rest / 2  # nothing ends: nothing is known
+    assert mean_within(curves, ends, np.zeros(3)).tolist() == [0.0, 0.0, 0.0]

@@ -60,7 +60,7 @@ def test_a_fleet_becomes_a_folder_that_watches(tmp_path: Path) -> None:
 def test_a_fleet_without_failures_or_without_lots_can_be_learned(tmp_path: Path) -> None:
     lived = fleet().of([Series(s.unit, s.times, s.values) for s in fleet()])
     scores = train_fleet(lived, tmp_path, recipe=replace(QUICK, mixer="min_rnn"))
-    assert scores["life"] == {"network": None}
+    assert (scores["life"], scores["life_by"]) == ({}, "network")
     assert scores["detector"] == "autoencoder"
 
 
