@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dialog.evaluation.telemetry_card import tell_test
 from dialog.evaluation.telemetry_engines import cmapss_folder, evaluate_engines
 from dialog.evaluation.telemetry_lasers import evaluate_lasers
-from dialog.evaluation.telemetry_service import evaluate_service
+from dialog.evaluation.telemetry_service import OWN, evaluate_service
 from dialog.telemetry.simulator import frozen
 from dialog.telemetry.watcher import Watcher
-from models.catalogue import TELEMETRY
+from models import checkpoint
+from models.catalogue import TELEMETRY, path_of
 from models.device import Where
 
 ENGINES = "telemetry/fd001"
@@ -26,16 +28,20 @@ def evaluate_telemetry(
     model: str | None = None,
     *,
     part: str | None = None,
+    seeds: Path | None = None,
+    card: bool = False,
     device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The object of `rapport evaluate telemetry --json`.
 
-    Whole: every simulated set of lasers, those of the families learned among the metrics and all under "sets"; with
-    `data`, a folder with C-MAPSS FD001 (`telemetry/cmapss` or a folder above it), its engines too, and then, unless a
-    model is named, the lasers. A `part` alone is "engines", "service" (what watches our own) or one set of lasers. A
-    figure there is none of (a delay without a hit) is None. ValueError for a folder without engines, for a model of
-    other channels and for a part there is not.
+    Whole: every simulated set of lasers, those of the families learned among the metrics and all under "sets"; the
+    services, under "service"; with `data`, a folder with C-MAPSS FD001 (`telemetry/cmapss` or a folder above it), its
+    engines too, under "engines" and among the metrics. A `model` named is asked about lasers where it has a limit, else
+    about the engines. A `part` alone is "engines", "service" (what watches our own) or one set of lasers. `seeds` is a
+    folder of models of the engines that differ by the seed they were trained with; `card` writes what was measured
+    into the models' scores.json and card.md. A figure there is none of (a delay without a hit) is None. ValueError for
+    a folder without engines, for a model of other channels and for a part there is not.
     """
     start = time.perf_counter()
     folders = [(path, cmapss_folder(path)) for path in data]
@@ -44,28 +50,38 @@ def evaluate_telemetry(
     known = (ENGINES_PART, SERVICE_PART, *frozen()["test"])
     if part is not None and part not in known:
         raise ValueError(f"part {part!r}: expected one of {', '.join(known)}")
-    if part == ENGINES_PART and not folders:
+    if (part == ENGINES_PART or seeds is not None) and not folders:
         raise ValueError("the engines are read from files: expected --data FOLDER")
+    whole = part is None and model is None
     result: dict[str, Any] = {"metrics": {}, "baselines": {}, "n": 0}
     models = []
-    if part == SERVICE_PART:
-        result = evaluate_service(model, progress)
-        models.append(model or "line and chart")
-    for _, folder in folders if part in (None, ENGINES_PART) else ():
-        assert folder is not None
-        models.append(model or ENGINES)
-        result = evaluate_engines(Watcher.load(models[-1], device=device), folder)
-    if part not in (ENGINES_PART, SERVICE_PART) and not (folders and model is not None and part is None):
-        models.append(model or TELEMETRY)
-        watcher = Watcher.load(models[-1], device=device)
+    named = None if model is None or part == SERVICE_PART else Watcher.load(model, device=device)
+    if folders and (whole or part == ENGINES_PART or (part is None and named is not None and named.limit is None)):
+        watcher = named or Watcher.load(ENGINES, device=device)
+        engines = evaluate_engines(watcher, folders[0][1] or folders[0][0], _others(seeds))
+        models.append(watcher.name)
+        result |= {"engines": engines} | {k: engines[k] for k in ("metrics", "baselines", "n")}
+        if card:
+            tell_test(path_of(watcher.name), {"FD001": engines | {"command": _command(data, model, part)}})
+    if whole or part not in (None, ENGINES_PART, SERVICE_PART) or (part is None and not models):
+        watcher = named or Watcher.load(TELEMETRY, device=device)
         if watcher.limit is None:
             raise ValueError(f"{watcher.name} has no limit, so it knows no lasers: expected {TELEMETRY} or its like")
+        models.append(watcher.name)
         sets = evaluate_lasers(watcher, None if part is None else [part], progress)
         family = sets[part or FAMILY]
-        result["metrics"] |= family["metrics"]
+        baselines = {**result["baselines"]}
         for name, row in family["baselines"].items():
-            result["baselines"].setdefault(name, {}).update(row)
+            baselines[name] = baselines.get(name, {}) | row
+        result |= {"metrics": result["metrics"] | family["metrics"], "baselines": baselines}
         result |= {"n": result["n"] + family["n"], "deviations": family["deviations"], "sets": sets}
+        if card:
+            command = _command((), model, part)
+            tell_test(path_of(watcher.name), {k: v | {"command": command} for k, v in sets.items()})
+    if whole or part == SERVICE_PART:
+        service = evaluate_service(model, progress)
+        models.append(model or OWN)
+        result = result | {"service": service} if whole else service
     told = {
         "task": "telemetry",
         "model": " and ".join(models),
@@ -74,8 +90,25 @@ def evaluate_telemetry(
         "seconds": time.perf_counter() - start,
         **result,
     }
-    whole: dict[str, Any] = _without_nan(told)
-    return whole
+    answer: dict[str, Any] = _without_nan(told)
+    return answer
+
+
+def _others(seeds: Path | None) -> dict[str, Watcher]:
+    """The models in a folder, by the names of theirs."""
+    if seeds is None:
+        return {}
+    found = {path.name: Watcher.load(path) for path in sorted(seeds.iterdir()) if checkpoint.is_model(path)}
+    if not found:
+        raise ValueError(f"{seeds} holds no trained models: expected one a folder, as {seeds / '0'}")
+    return found
+
+
+def _command(data: Sequence[Path], model: str | None, part: str | None) -> str:
+    """What was asked for, so that anybody can ask again."""
+    said = [*(("--data", str(path)) for path in data), *((("--model", model),) if model else ())]
+    said += [("--part", f'"{part}"')] if part else []
+    return " ".join(["rapport evaluate telemetry", *(word for pair in said for word in pair)])
 
 
 def _without_nan(value: Any) -> Any:

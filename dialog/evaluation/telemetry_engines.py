@@ -1,5 +1,6 @@
 """C-MAPSS FD001: how many cycles each test engine has left when it is last seen."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 
 from dialog.evaluation.telemetry_lives import BoostedTrees, WeibullOnAge
-from dialog.evaluation.telemetry_scores import interval_coverage, phm08, rmse
+from dialog.evaluation.telemetry_scores import interval_coverage, phm08, rmse, spread
 from dialog.telemetry.cmapss import Engines, read_cmapss
 from dialog.telemetry.series import Fleet, Floats
 from dialog.telemetry.watcher import Samples, Trace, Watcher
@@ -24,13 +25,19 @@ def cmapss_folder(path: Path) -> Path | None:
     return None
 
 
-def evaluate_engines(watcher: Watcher, folder: Path) -> dict[str, Any]:
+def evaluate_engines(watcher: Watcher, folder: Path, seeds: Mapping[str, Watcher] | None = None) -> dict[str, Any]:
     """{"metrics", "baselines", "n"} of FD001's test engines, the prediction at each one's last cycle.
 
     `cmapss_fd001_rmse` has the truth capped at 125 cycles as the target is, `..._uncapped` the truth as published.
-    The prediction is the mean of the capped life.
+    The prediction is the mean of the capped life. `seeds` are models trained alike with other seeds: each one's figures
+    stand under "seeds", and `..._seeds_mean` and `..._seeds_sd` are of their RMSE.
     """
     engines = read_cmapss(folder)
+    each = {
+        name: _figures(mean_left(other, last_traces(other, engines.test)), engines.remaining)
+        for name, other in (seeds or {}).items()
+    }
+    told = spread([row["cmapss_fd001_rmse"] for row in each.values()]) if each else {}
     traces = last_traces(watcher, engines.test)
     said = mean_left(watcher, traces)
     low, high = np.array([t.left[-1, 1:] for t in traces]).T
@@ -39,7 +46,9 @@ def evaluate_engines(watcher: Watcher, folder: Path) -> dict[str, Any]:
         "cmapss_fd001_coverage": 100 * interval_coverage(low, high, capped),
         "cmapss_fd001_parameters": watcher.model.n_parameters,
     }
-    return {"metrics": metrics, "baselines": _baselines(watcher, engines), "n": len(traces)}
+    metrics |= {f"cmapss_fd001_rmse_seeds_{name}": value for name, value in told.items()}
+    found = {"metrics": metrics, "baselines": _baselines(watcher, engines), "n": len(traces)}
+    return found | ({"seeds": each} if each else {})
 
 
 def last_traces(watcher: Watcher, fleet: Fleet) -> list[Trace]:

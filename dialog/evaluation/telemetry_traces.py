@@ -47,7 +47,7 @@ def curve_of(points: Floats, ends: Floats, band: tuple[float, float] | None = No
     that life."""
     if band is None:
         return (points[:, None] > ends).astype(np.float64)
-    low, high = (np.minimum(points * share, 1e12)[:, None] for share in band)
+    low, high = (share * np.minimum(points, 1e12)[:, None] for share in band)
     middle = np.minimum(points, 1e12)[:, None]
     x = np.concatenate([np.zeros_like(low), low, middle, high, high + (high - middle)], 1)
     shares = np.array([1.0, 0.9, 0.5, 0.1, 0.0])

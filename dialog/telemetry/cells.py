@@ -18,13 +18,20 @@ SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 """Units of time that can be turned into one another. Others (`cycle`) only count."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+# Thousands are told apart only where a decimal sign follows: `1.234` alone is a number a little above one.
+_GROUPS_THEN_COMMA = re.compile(r"[+-]?\d{1,3}(?:[.'’\s]\d{3})+,\d+")
+_GROUPS_THEN_POINT = re.compile(r"[+-]?\d{1,3}(?:[,'’\s]\d{3})+\.\d+")
+_NO_DIGIT = re.compile(r"[^\d+-]")
 _DAY_FIRST = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(.*)")
 _SLASHED = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 _PLACES = re.compile(r"(\d{2}:\d{2}:\d{2})[.,](\d+)")
 
 
 def as_number(cell: Any, *, comma: bool = False) -> float | None:
-    """The number; NaN where there is none; None for a text. comma: `3,14` is a number."""
+    """The number; NaN where there is none; None for a text. comma: `3,14` is a number.
+
+    `1.234,5` and `1,234.5` are one, and so it is with spaces or apostrophes between the thousands.
+    """
     if cell is None:
         return math.nan
     if isinstance(cell, bool | int | float | np.number):
@@ -35,6 +42,9 @@ def as_number(cell: Any, *, comma: bool = False) -> float | None:
         return math.nan
     if comma and _DECIMAL_COMMA.fullmatch(text):
         text = text.replace(",", ".")
+    elif (comma and _GROUPS_THEN_COMMA.fullmatch(text)) or _GROUPS_THEN_POINT.fullmatch(text):
+        whole, fraction = text[: (at := max(text.rfind(","), text.rfind(".")))], text[at + 1 :]
+        text = f"{_NO_DIGIT.sub('', whole)}.{fraction}"
     try:
         value = float(text)
     except ValueError:

@@ -116,6 +116,11 @@ def layout_of(
             notes.append(f"left out, since their cells are no numbers: {', '.join(texts)[:200]}")
         if not measured:
             raise UnreadableTable(f"no column holds measurements; {_there(names)}")
+        if not roles and any(as_number(name, comma=comma) is not None for name, _ in measured):
+            raise UnreadableTable(
+                f"the first line holds numbers ({_there(names).removeprefix('there are ')}) where names of columns are "
+                "expected; add a line such as unit,time_h,current"
+            )
         if (
             found == "long"
             and "unit" not in roles

@@ -37,7 +37,7 @@ def _csv(source: Source) -> tuple[tuple[str, ...], Iterator[Row], bool]:
     if sample[0].lower().startswith("sep=") and len(sample[0]) == 5:
         delimiter, skip = sample[0][4], 1
     else:
-        delimiter, skip = delimiter_of(sample[0]), 0
+        delimiter, skip = _after_title(sample)
 
     def lines() -> Iterator[str]:
         for line in source.lines():
@@ -67,6 +67,18 @@ def _csv(source: Source) -> tuple[tuple[str, ...], Iterator[Row], bool]:
     width = len(names)
     trimmed = (row[:width] if len(row) > width and not any(c.strip() for c in row[width:]) else row for row in every)
     return names, trimmed, delimiter != ","
+
+
+def _after_title(lines: Sequence[str]) -> tuple[str, int]:
+    """What stands between the cells of the header, and how many rows stand above it: a title fills one cell of its."""
+    above = 0
+    for line in lines:
+        delimiter = delimiter_of(line)
+        filled = sum(bool(cell.strip()) for cell in next(csv.reader([line], delimiter=delimiter), []))
+        if filled > 1:
+            return delimiter, above
+        above += filled
+    return delimiter_of(lines[0]), 0
 
 
 def delimiter_of(header: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dialog.evaluation.telemetry_card import write_telemetry_card
 from dialog.evaluation.telemetry_service import service_fleet
 from dialog.evaluation.telemetry_traces import DETECTORS
 from dialog.telemetry.cmapss import read_cmapss
@@ -25,7 +26,6 @@ from dialog.training.maintenance import (
     prepare,
     tidy,
 )
-from dialog.training.telemetry_card import write_telemetry_card
 from dialog.training.telemetry_choices import choose_alarm, choose_life
 from dialog.training.telemetry_trees import learn_trees
 from models.device import Where
@@ -96,7 +96,7 @@ def fd001() -> FleetRecipe:
         life=Learning(steps=200, near=150.0),
         held_out=0.2,
         life_on_all=True,
-        life_by="network and trees",
+        life_by="trees",
         notes="Trained with `rapport train telemetry/fd001 --data ../shared/data --out OUT`. NASA's C-MAPSS turbofan\n"
         "engines (Saxena, Goebel, Simon and Eklund 2008), a work of the US government: themselves a simulation.",
     )
@@ -213,9 +213,9 @@ def train_fleet(
     reader = Features(features)
     units, others = prepare(train, reader), prepare(held_out, reader)
     compared_with = () if recipe.as_in_the_paper or recipe.life_by is not None else (recipe.life,)
-    plan = (recipe.life, *compared_with, recipe.forecast, recipe.normal)
+    plan = (recipe.life, recipe.forecast, recipe.normal, *compared_with)
     total = sum(part.steps for part in plan)
-    folders = [out / "unfinished" / stage for stage in ("life", "regression", "forecast", "normal")]
+    folders = [out / "unfinished" / stage for stage in ("life", "forecast", "normal", "regression")]
     done = 0
 
     def told(part: Learning) -> Report:
@@ -225,12 +225,12 @@ def train_fleet(
 
     all_units = units + others if recipe.life_on_all else units
     learn_life(model.life, all_units, recipe.life, folders[0], seed, told(recipe.life))
+    learn_forecast(model.forecaster, units, features.interval, recipe.forecast, folders[1], seed, told(recipe.forecast))
+    windows, _ = normal_windows(model.forecaster, model.autoencoder, units, features.burn_in)
+    learn_normal(model.autoencoder, windows, recipe.normal, folders[2], seed, told(recipe.normal))
     regression = LifeNetwork(paper_chain(config).life) if compared_with else None
     if regression is not None:
-        learn_life(regression, all_units, recipe.life, folders[1], seed, told(recipe.life))
-    learn_forecast(model.forecaster, units, features.interval, recipe.forecast, folders[2], seed, told(recipe.forecast))
-    windows, _ = normal_windows(model.forecaster, model.autoencoder, units, features.burn_in)
-    learn_normal(model.autoencoder, windows, recipe.normal, folders[3], seed, told(recipe.normal))
+        learn_life(regression, all_units, recipe.life, folders[3], seed, told(recipe.life))
     alarm, alarm_scores = choose_alarm(model, held_out, DETECTORS[:1] if recipe.as_in_the_paper else DETECTORS)
     model.config = replace(config, alarm=alarm)
     trees = None
@@ -245,6 +245,9 @@ def train_fleet(
     )
     model.save(out)
     scores = {
+        "name": name,
+        "seed": seed,
+        "notes": recipe.notes,
         "units": {"train": len(train), "held_out": len(held_out), "failed": fleet.n_failed},
         "parameters": model.n_parameters,
         "dropped": dropped,
@@ -254,7 +257,7 @@ def train_fleet(
         "life": life_scores,
         "life_learned_from_held_out": recipe.life_on_all,
     }
-    write_telemetry_card(out, name, model.config, seed, scores, dropped, recipe.notes)
+    write_telemetry_card(out, model.config, scores)
     tidy(folders)
     if (out / "unfinished").is_dir():
         (out / "unfinished").rmdir()

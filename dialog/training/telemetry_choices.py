@@ -12,6 +12,7 @@ from dialog.evaluation.telemetry_scores import alarm_level, best_threshold, pr_a
 from dialog.evaluation.telemetry_traces import DETECTORS, M_OF_N, by_trees, curve_of, extrapolated, traced
 from dialog.telemetry.series import Fleet, Floats, Series
 from dialog.telemetry.watcher import Trace
+from dialog.training.telemetry_trees import first
 from models.maintenance.autoencoder import AlarmConfig
 from models.maintenance.life import LifeNetwork
 from models.maintenance.model import BY_TREES, LifeBy, MaintenanceModel
@@ -77,12 +78,28 @@ def choose_life(
     curves: dict[Teller, list[Floats]] = {}
     bands: dict[Teller, tuple[float, float]] = {}
     if n_failed:
+        trees = trees if trees is None or told_by is not None else _cut(model, held_out.of(units), ends, trees)
         curves, bands = _curves(model, held_out.of(units), ends, regression, trees)
-    figures: dict[Teller, dict[str, float]] = {who: _life_figures(units, told, ends) for who, told in curves.items()}
+    burn_in = model.config.features.burn_in
+    figures: dict[Teller, dict[str, float]] = {
+        who: _life_figures(units, told, ends, burn_in) for who, told in curves.items()
+    }
     best: Teller = told_by or "network"
     if told_by is None and n_failed >= ENOUGH:
         best = min(figures, key=lambda who: np.nan_to_num(figures[who]["brier"], nan=np.inf))
     return _telling(model, best, regression, trees, bands.get(best)), best, figures
+
+
+def _cut(model: MaintenanceModel, held_out: Fleet, ends: Floats, trees: HazardTrees) -> HazardTrees:
+    """As many of the trees as do best: with more they know the units that they learned from."""
+    traces = traced(model, held_out)
+    fewer = [first(trees, n) for n in (25, 50, 100) if n < trees.config.n_trees]
+
+    def off(some: HazardTrees) -> float:
+        curves = [by_trees(some, model.config.features, t) for t in traces]
+        return _life_figures(held_out.series, curves, ends, model.config.features.burn_in)["brier"]
+
+    return min([*fewer, trees], key=lambda some: np.nan_to_num(off(some), nan=np.inf))
 
 
 def _curves(
@@ -123,22 +140,26 @@ def _band(said: Sequence[Floats], held_out: Fleet, cap: float) -> tuple[float, f
     return min(1.0, float(low)), max(1.0, float(high))
 
 
-def _life_figures(units: Sequence[Series], curves: Sequence[Floats], ends: Floats) -> dict[str, float]:
-    """`brier` of all units; `rmse` of the mean life, capped, at every sample of those that failed; the same given that
-    it ends before the longest time that a unit was watched."""
+def _life_figures(units: Sequence[Series], curves: Sequence[Floats], ends: Floats, burn_in: int) -> dict[str, float]:
+    """After the burn-in: `brier` of all units; `rmse` of the mean life, capped, at every sample of those that failed;
+    the same given that it ends before the longest time that a unit was watched."""
     longest = max(float(s.times[-1] - s.times[0]) for s in units)
     asked, said, given, truth = [], [], [], []
     for s, told in zip(units, curves, strict=True):
-        at = np.unique(np.linspace(0, len(s) - 1, min(len(s), 60)).astype(int))
+        if len(s) <= burn_in:
+            continue
+        at = np.unique(np.linspace(burn_in, len(s) - 1, min(len(s) - burn_in, 60)).astype(int))
         asked.append((s, at, told[at]))
         if s.failure is not None:
-            said.append(mean_life(torch.from_numpy(told), torch.from_numpy(ends[1:])).numpy())
-            given.append(mean_within(told, ends, longest - (s.times - s.times[0])))
-            truth.append(np.minimum(s.remaining(), ends[-1]))
+            said.append(mean_life(torch.from_numpy(told), torch.from_numpy(ends[1:])).numpy()[burn_in:])
+            given.append(mean_within(told, ends, longest - (s.times - s.times[0]))[burn_in:])
+            truth.append(np.minimum(s.remaining(), ends[-1])[burn_in:])
+    some = [np.concatenate([*part, np.zeros(0)]) for part in (said, given, truth)]
+    known = len(some[0]) > 0
     return {
         "brier": brier(asked, ends, StillSeen(units)),
-        "rmse": rmse(np.concatenate(said), np.concatenate(truth)),
-        "rmse_given_failure": rmse(np.concatenate(given), np.concatenate(truth)),
+        "rmse": rmse(some[0], some[2]) if known else float("nan"),
+        "rmse_given_failure": rmse(some[1], some[2]) if known else float("nan"),
     }
 
 

@@ -64,13 +64,11 @@ class MaintenanceConfig:
             raise ValueError(f"life_by {self.life_by!r} needs a limit")
         if (self.trees is not None) != (self.life_by in BY_TREES):
             raise ValueError(f"life_by {self.life_by!r} and trees {self.trees}: expected trees where they are asked")
-        if self.trees is not None and (self.trees.n_inputs, self.trees.n_bins) != (
-            n_inputs(self.features),
-            len(self.life.edges),
-        ):
+        fitting = n_inputs(self.features), len(self.life.edges)
+        if self.trees is not None and (self.trees.n_inputs, self.trees.n_bins) != fitting:
             raise ValueError(
-                f"trees of {self.trees.n_inputs} inputs and {self.trees.n_bins} bins: expected "
-                f"{n_inputs(self.features)} and {len(self.life.edges)}"
+                f"trees of {self.trees.n_inputs} inputs and {self.trees.n_bins} bins: expected {fitting[0]} and "
+                f"{fitting[1]}"
             )
 
 

@@ -28,7 +28,7 @@ class TreesConfig:
 
 
 class HazardTrees(nn.Module):
-    """Inputs (..., I) of a sample to the survival curve of its remaining life, S (..., K + 1).
+    """`drifts` (..., I) of a sample to the survival curve of its remaining life, S (..., K + 1).
 
     logit h_k = b + sum over trees of f(x, k), where f is the value of the leaf that x and the bin's number lead to: a
     leaf is reached where every split on its way agrees, which is one product of matrices a tree (Nakandala et al.
@@ -83,14 +83,19 @@ def _agreeing(left: Tensor, counted: Tensor, ways: Tensor) -> Tensor:
 
 
 def drifts(config: FeaturesConfig, x: Tensor) -> Tensor:
-    """Features (..., F) with how far each mean of a channel lies off the next slower one (..., F + S C): trees split on
-    one number at a time and cannot take a difference themselves."""
+    """Features (..., F) with how far each mean of a channel lies off the next slower one, (..., F + S C).
+
+    That is the channel's slope, told with less noise than by a line through its last samples; trees split on one number
+    at a time and cannot take a difference themselves.
+    """
     c, s = config.n_channels, len(config.smooth)
-    means = x[..., 2 * c + 1 : (2 + s) * c + 1].unflatten(-1, (s, c)) if s else x[..., :0].unflatten(-1, (0, c))
+    if not s:
+        return x
+    means = x[..., 2 * c + 1 : (2 + s) * c + 1].unflatten(-1, (s, c))
     levels = torch.cat([x[..., None, :c], means], -2)  # (..., S + 1, C)
     return torch.cat([x, (levels[..., :-1, :] - levels[..., 1:, :]).flatten(-2)], -1)
 
 
 def n_inputs(config: FeaturesConfig) -> int:
-    """How many `drifts` makes of a sample."""
+    """How many numbers `drifts` makes of a sample."""
     return config.n_features + len(config.smooth) * config.n_channels

@@ -56,6 +56,13 @@ def evaluate(
     corpora: Annotated[
         Path | None, typer.Option(help="responder: the folder of the sets it was taught, for a 5-gram beside it.")
     ] = None,
+    seeds: Annotated[
+        Path | None,
+        typer.Option(help="telemetry: a folder of models of FD001 that differ by their seed: mean and spread."),
+    ] = None,
+    card: Annotated[
+        bool | None, typer.Option("--card", help="telemetry: write the figures into scores.json and card.md too.")
+    ] = None,
     details: Annotated[
         bool | None, typer.Option("--details", help="behaviour: with --json, also what was read wrongly, by metric.")
     ] = None,

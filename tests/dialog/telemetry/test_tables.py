@@ -185,3 +185,40 @@ def test_numbers_and_instants() -> None:
     assert as_instant("1970-01-01T01:00:00+01:00") == 0
     assert as_instant("1970-01-01 00:00:00,250") == 0.25
     assert math.isnan(as_instant("tomorrow"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "comma", "value"),
+    [
+        ("1.234,5", True, 1234.5),
+        ("-12.345.678,25", True, -12345678.25),
+        ("1\u00a0234,5", True, 1234.5),
+        ("1'234.5", False, 1234.5),
+        ("1,234.5", False, 1234.5),
+        ("1,234.5", True, 1234.5),
+        ("1.234", True, 1.234),  # nobody can know
+        ("1.23,4", True, None),
+        ("1.234,5", False, None),
+        ("12,34.5", False, None),
+    ],
+)
+def test_thousands_may_be_set_apart_where_a_decimal_sign_follows(cell: str, comma: bool, value: float | None) -> None:
+    assert as_number(cell, comma=comma) == value
+
+
+def test_a_title_above_the_header_is_passed_over() -> None:
+    table = "unit;time_h;current\na;0;1.001,5\na;1;1.002,5\n"
+    for title in ("Halle 3;;\n;;\n", "Halle 3, alle Anlagen;;\n", "Export\n\n"):
+        (one,) = read(title + table).fleet
+        assert one.values[:, 0].tolist() == [1001.5, 1002.5]
+    assert read("x\n1\n2\n").fleet.channels == ("x",)  # a table of one column has no title
+
+
+@pytest.mark.parametrize("text", ["a,0,1.5\na,1,1.6\n", "0;1,5\n1;1,6\n"])
+def test_a_table_without_names_is_not_read_as_if_its_first_line_were_names(text: str) -> None:
+    with pytest.raises(UnreadableTable, match="first line holds numbers"):
+        read(text)
+
+
+def test_columns_called_by_numbers_are_channels_where_the_others_are_known() -> None:
+    assert read("unit,time,0,1\na,0,1,2\na,1,1,2\n", shape="long").fleet.channels == ("0", "1")

@@ -10,8 +10,9 @@ from models.maintenance.autoencoder import AutoencoderConfig
 from models.maintenance.features import FeaturesConfig
 from models.maintenance.forecaster import ForecasterConfig
 from models.maintenance.life import LifeConfig
-from models.maintenance.model import MaintenanceConfig, MaintenanceModel, paper_chain
+from models.maintenance.model import LifeBy, MaintenanceConfig, MaintenanceModel, paper_chain
 from models.maintenance.stepping import Stepper
+from models.maintenance.trees import TreesConfig
 from models.mixers.base import leaves
 
 
@@ -56,6 +57,28 @@ def test_a_stream_of_steps_says_what_the_networks_say(members: int, window: int)
             for a, b in zip(leaves(own), leaves(its), strict=True):
                 assert (a.shape, a.dtype) == (b.shape, b.dtype)
                 torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("life_by", ["trees", "network and trees"])
+def test_trees_are_heard_in_a_step_as_they_are_in_a_stretch(life_by: LifeBy) -> None:
+    torch.manual_seed(0)
+    plain = config()
+    trees = TreesConfig(n_inputs=plain.features.n_features, n_bins=3, n_trees=4, n_leaves=3)
+    model = MaintenanceModel(replace(plain, life_by=life_by, trees=trees)).eval()
+    assert model.trees is not None
+    model.trees.ways.copy_(torch.tensor([[1, 1], [1, -1], [-1, 0]]))
+    model.trees.inputs.random_(0, plain.features.n_features + 1)
+    model.trees.values.normal_()
+    stepper = Stepper.of(model)
+    assert stepper is not None
+    x = torch.randn(7, plain.features.n_features)
+    whole, _ = model.lives(x[None])
+    state, forecast = model.life.initial_state(1), model.forecaster.initial_state(1)
+    for t in range(7):
+        told = stepper.step(x[t].numpy(), np.zeros(2, np.float32), forecast, state)
+        np.testing.assert_allclose(told.curve, whole[:, t].numpy(), rtol=1e-4, atol=1e-4)
+        state, forecast = told.life_state, told.forecast_state
 
 
 def test_there_is_none_for_another_mixer_or_head_or_precision() -> None:

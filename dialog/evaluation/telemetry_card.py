@@ -1,10 +1,11 @@
 """card.md and scores.json of a fleet's model."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models import checkpoint
 from models.maintenance.model import MaintenanceConfig
 
 LIMITS = """\
@@ -14,31 +15,25 @@ alone decide where a failure can hurt somebody."""
 
 
 def write_telemetry_card(
-    folder: Path,
-    name: str,
-    config: MaintenanceConfig,
-    seed: int,
-    scores: Mapping[str, Any],
-    dropped: Sequence[str],
-    notes: str,
-    test: Mapping[str, Any] | None = None,
+    folder: Path, config: MaintenanceConfig, scores: Mapping[str, Any], test: Mapping[str, Any] | None = None
 ) -> None:
-    """`test`, once known, is by part what `rapport evaluate telemetry` says, with its "command" and "notes"."""
+    """Of a fleet just learned; `tell_test` adds what `rapport evaluate telemetry` says."""
     units, alarm = scores["units"], config.alarm
     lines = [f"| {what} | {_figures(row)} |" for what, row in _rows(scores)]
-    left_out = f" Never changing, or not asked for, and so not read: {', '.join(dropped)}." if dropped else ""
+    left_out = ", ".join(scores["dropped"])
+    left_out = f" Never changing, or not asked for, and so not read: {left_out}." if left_out else ""
     horizons, step = ", ".join(map(str, config.forecaster.horizons)), f"{config.features.interval:g} {config.time_unit}"
     text = f"""\
-# {name}
+# {scores["name"]}
 
 Watches units of {len(config.channels)} channels: {", ".join(config.channels)}. It says quantiles of what is coming
 at {horizons} usual intervals ({step}), raises an alarm where {alarm.m} of {alarm.n} scores ({alarm.detector}) are above
 {alarm.threshold:.4g}, and tells the remaining life up to {config.life.edges[-1]:g} {config.time_unit}, by the
 {scores["life_by"]}. {scores["parameters"]:,} parameters.
 
-{notes}
+{scores["notes"]}
 
-Trained with seed {seed} on {units["train"]} units, {units["held_out"]} held out,
+Trained with seed {scores["seed"]} on {units["train"]} units, {units["held_out"]} held out,
 {units["failed"]} of all failed.{left_out}
 
 ## Held-out units
@@ -58,6 +53,17 @@ every unit that failed: of the mean, and of the mean given that it fails while u
     (folder / "card.md").write_text(text.replace("\n\n\n", "\n\n"), encoding="utf-8")
     whole = {"validation": dict(scores)} | ({"test": dict(test)} if test else {})
     (folder / "scores.json").write_text(json.dumps(whole, indent=2, allow_nan=True) + "\n", encoding="utf-8")
+
+
+def tell_test(folder: Path, test: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds parts of a test to a trained folder's scores.json and card.md, each {"metrics", "baselines", "n",
+    "command"}; parts told before and not again stay. Raises CheckpointError for a folder that tells of no training."""
+    path = folder / "scores.json"
+    told = checkpoint.read_json(path)
+    if not isinstance(told, dict) or "name" not in told.get("validation", {}):
+        raise checkpoint.CheckpointError(f"{path} does not say how the model was trained; train it anew")
+    config = checkpoint.read_config(folder, MaintenanceConfig)
+    write_telemetry_card(folder, config, told["validation"], {**told.get("test", {}), **test})
 
 
 def _rows(scores: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -81,8 +87,8 @@ def _test(test: Mapping[str, Any] | None) -> str:
         parts += [f"| {metric.replace('_', ' ')} | {_one(value)} |" for metric, value in part["metrics"].items()]
         for baseline, row in part.get("baselines", {}).items():
             parts.append(f"| {baseline} | {_figures(row)} |")
-        for told in part.get("notes", ()):
-            parts += ["", told]
+        for seed, row in part.get("seeds", {}).items():
+            parts.append(f"| seed {seed} | {_figures(row)} |")
     return "\n".join([*parts, ""]) if parts else ""
 
 
