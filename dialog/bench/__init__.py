@@ -81,6 +81,12 @@ def _linearise(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _review(**options: Any) -> dict[str, Any]:
+    from dialog.bench.review.suite import measure
+
+    return measure(**options)
+
+
 def _thinking(**options: Any) -> dict[str, Any]:
     from dialog.bench.thinking import measure
 
@@ -100,6 +106,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "speech": _speech,
     "correction": _correction,
     "linearise": _linearise,
+    "review": _review,
     "thinking": _thinking,
 }
 """By name. What a suite needs is imported when it runs."""
@@ -128,6 +135,7 @@ TAKES: dict[str, dict[str, str]] = {
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},
     "correction": {"model": "model", "data": "data", "repeats": "messages", "device": "device"},
+    "review": {"data": "data", "only": "only", "repeats": "repeats", "keep": "keep"},
     "thinking": {"steps": "steps", "repeats": "repeats"},
     "linearise": {
         "model": "model",

@@ -6,8 +6,9 @@ the same but for its second layer's mixer, and is trained on fresh examples.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,13 @@ def _wide(T: int, N: int) -> Task:
 
 
 def _hidden(T: int) -> Task:
-    return Task(T=T, N=2, V=2048, a=1.0, filler=True)
+    return Task(T=T, N=2, V=1024, a=1.0, filler=True)
 
 
 TIERS: dict[str, Tier] = {
+    "brief": Tier(
+        train=(Task(T=32, N=4, V=64),), test=(Task(T=32, N=4, V=64),), steps=300, batch=32, n_test=512, every=150
+    ),
     "smoke": Tier(train=(Task(T=64, N=4),), test=(Task(T=64, N=4),), steps=500),
     "rank": Tier(train=(Task(T=64, N=16),), test=(Task(T=64, N=16),), steps=2_500),
     "standard": Tier(
@@ -115,12 +119,12 @@ TIERS: dict[str, Tier] = {
         every=1_000,
     ),
     "needle": Tier(
-        train=(_hidden(64),), test=tuple(_hidden(n) for n in (64, 128, 256, 1024)), steps=1_000, n_test=256, every=500
+        train=(_hidden(32),), test=tuple(_hidden(n) for n in (32, 64, 128, 512)), steps=400, n_test=256, every=400
     ),
     "hard": Tier(train=(Task(T=1024, N=256, V=8192, a=1.0),), test=(Task(T=1024, N=256, V=8192, a=1.0),), steps=25_000),
 }
-"""smoke and rank are for a CPU, a minute or a few a mixer; standard and hard for a GPU. needle is trained short and
-tested at 1, 2, 4 and 16 times the length too: two pairs, then noise, and both asked for anywhere in it."""
+"""brief, smoke and rank are for a CPU, seconds, a minute or a few a mixer; standard and hard for a GPU. needle is
+trained short and asked at 1, 2, 4 and 16 times the length: two pairs, then noise, and both asked for anywhere in it."""
 
 COMPARED: dict[str, tuple[str, Mapping[str, Any]]] = {
     "softmax": ("softmax", {"n_heads": 1, "positions": "none"}),
@@ -139,15 +143,16 @@ COMPARED: dict[str, tuple[str, Mapping[str, Any]]] = {
 """The sheet's rows: a name, a mixer and its fields. Any other mixer goes by its own name with its defaults."""
 
 
-def recall_config(name: str, n_tokens: int, width: int = WIDTH) -> TokenModelConfig:
-    """The model compared: a gated convolution of width 3, then the mixer; no feed-forward, one tied head.
+def recall_config(name: str, n_tokens: int, width: int = WIDTH, **changed: Any) -> TokenModelConfig:
+    """The model compared: a gated convolution of width 3, then the mixer, some fields of it `changed`; no
+    feed-forward, one tied head.
 
     The convolution is there for every mixer: without a shift no key gets onto the value that follows it.
     """
     mixer, fields = COMPARED.get(name, (name, {}))
     if mixer not in MIXERS:
         raise ValueError(f"there is no mixer {name!r}; there are {', '.join(sorted({*COMPARED, *MIXERS}))}")
-    config = MIXERS[mixer][0](d_model=width, **fields)
+    config = MIXERS[mixer][0](d_model=width, **{**fields, **changed})
     if not MIXERS[mixer][1](config).streams or MIXERS[mixer][1](config).takes_ids:
         raise ValueError(f"{name!r} sees later tokens or needs ids, and recall is asked of neither")
     layers = (GatedConvConfig(d_model=width, width=3), config)
@@ -155,17 +160,53 @@ def recall_config(name: str, n_tokens: int, width: int = WIDTH) -> TokenModelCon
     return TokenModelConfig(n_tokens=n_tokens, backbone=backbone)
 
 
-def recall_model(name: str, n_tokens: int, width: int = WIDTH) -> TokenModel:
-    """The model of `recall_config`, its linear maps all started as PyTorch starts them, biases as the mixers say.
+def recall_model(name: str, n_tokens: int, width: int = WIDTH, **changed: Any) -> TokenModel:
+    """The model of `recall_config`, its linear maps started alike."""
+    model = TokenModel(recall_config(name, n_tokens, width, **changed))
+    start_alike(model.backbone)
+    return model
+
+
+def start_alike(module: nn.Module) -> None:
+    """Starts all linear maps of it as PyTorch does; biases stay as the mixers say.
 
     The N(0, 0.02) that some papers give is for models of 1,000 and more channels. At width 64 it is a quarter of what
     the others start with: such a mixer then spends the budget on a plateau, and its start is compared, not the mixer.
     """
-    model = TokenModel(recall_config(name, n_tokens, width))
-    for module in model.backbone.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5))
-    return model
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.kaiming_uniform_(part.weight, a=math.sqrt(5))
+
+
+def fitting(
+    model: nn.Module,
+    loss: Callable[[], Tensor],
+    steps: int,
+    *,
+    learning_rate: float = 3e-3,
+    warm_up: int | None = None,
+) -> Iterator[int]:
+    """Takes one step after another to less `loss`, which draws its own batch, and tells each once it is taken, from 1.
+
+    AdamW with weight decay 0.1, a warm-up of so many steps (a tenth, if none is given), then a cosine down to 0;
+    gradients clipped at 1.
+    """
+    warm = max(1, steps // 10) if warm_up is None else warm_up
+    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.1)
+
+    def rate(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    for step in range(1, steps + 1):
+        optimiser.zero_grad(set_to_none=True)
+        loss().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        yield step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,34 +231,26 @@ def train_recall(
     learning_rate: float = 3e-3,
     device: Where = None,
     progress: OnProgress | None = None,
+    **changed: Any,
 ) -> Trained:
     """A model trained until it is right nearly always, or for all the tier's steps.
 
-    AdamW with weight decay 0.1, 100 steps of warm-up and a cosine down to 0, gradients clipped at 1; fresh examples at
-    every step. Without a `device` it runs on a card where there is one.
+    As `fitting` does, with 100 steps of warm-up and fresh examples at every step. Without a `device` it runs on a card
+    where there is one.
     """
     torch.manual_seed(seed)
     where = choose_device(device)
-    model = recall_model(name, max(task.V for task in tier.train + tier.test), width).to(where)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.1)
-    warm_up = min(100, tier.steps // 5 + 1)
+    model = recall_model(name, max(task.V for task in tier.train + tier.test), width, **changed).to(where)
+    tasks, seeds = cycle(tier.train), (_seed(seed, step) for step in count(1))
 
-    def rate(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, tier.steps - warm_up)))
+    def loss() -> Tensor:
+        inputs, labels = next(tasks).draw(tier.batch, next(seeds))
+        return model.loss(inputs.to(where), labels.to(where))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     best: tuple[float, dict[str, float], int] = (-1.0, {}, 0)
     step, start = 0, time.perf_counter()
-    for step in range(1, tier.steps + 1):
-        task = tier.train[(step - 1) % len(tier.train)]
-        inputs, labels = task.draw(tier.batch, _seed(seed, step))
-        optimiser.zero_grad(set_to_none=True)
-        model.loss(inputs.to(where), labels.to(where)).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+    warm_up = min(100, tier.steps // 5 + 1)
+    for step in fitting(model, loss, tier.steps, learning_rate=learning_rate, warm_up=warm_up):
         if progress:
             progress(step, tier.steps)
         if step % tier.every == 0 or step == tier.steps:

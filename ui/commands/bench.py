@@ -22,7 +22,9 @@ def bench(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="emotion, annotate, correction, linearise: conversations; pointer: trained models."),
+        typer.Option(
+            help="emotion, annotate, correction, linearise: conversations; pointer: trained models; review: the data."
+        ),
     ] = None,
     mixer: Annotated[list[str] | None, typer.Option(help="mixers: this one alone; may be repeated.")] = None,
     length: Annotated[list[int] | None, typer.Option(help="mixers: tokens a sequence; may be repeated.")] = None,
@@ -36,10 +38,10 @@ def bench(
         list[str] | None, typer.Option(help="mixers: recall at widths of equal parameters, or of equal state.")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="mixers: a file for the rows; what it has is not measured again.")
+        Path | None, typer.Option(help="mixers, review: a file for the rows; what it has is not measured again.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="kernels, serve, linearise: the ops, the rows whose names contain this.")
+        str | None, typer.Option(help="kernels, serve, linearise, review: the ops, the rows whose names contain this.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 400]")
