@@ -81,6 +81,12 @@ def _linearise(**options: Any) -> dict[str, Any]:
     return measure(**options)
 
 
+def _claims(**options: Any) -> dict[str, Any]:
+    from dialog.bench.claims.suite import measure
+
+    return measure(**options)
+
+
 def _review(**options: Any) -> dict[str, Any]:
     from dialog.bench.review.suite import measure
 
@@ -107,6 +113,7 @@ SUITES: dict[str, Callable[..., dict[str, Any]]] = {
     "correction": _correction,
     "linearise": _linearise,
     "review": _review,
+    "claims": _claims,
     "thinking": _thinking,
 }
 """By name. What a suite needs is imported when it runs."""
@@ -135,6 +142,7 @@ TAKES: dict[str, dict[str, str]] = {
     "visual": {"model": "model", "repeats": "repeats", "device": "device"},
     "speech": {"model": "model", "repeats": "repeats", "device": "device"},
     "correction": {"model": "model", "data": "data", "repeats": "messages", "device": "device"},
+    "claims": {"only": "only", "repeats": "repeats", "keep": "keep"},
     "review": {"data": "data", "only": "only", "repeats": "repeats", "keep": "keep"},
     "thinking": {"steps": "steps", "repeats": "repeats"},
     "linearise": {

@@ -150,12 +150,38 @@ def decoding() -> str:
 
 
 def needle() -> str:
-    """A row for each mixer trained on 64 tokens: per cent found in up to sixteen times as many."""
+    """A row for each mixer trained short: per cent found in up to sixteen times as many tokens."""
+    found = [row for row in run_of("needle")["rows"] if row.get("tier") == "needle"]
+    cells = [
+        [_RECALL_NAMES.get(row["variant"], row["variant"]), *map(_percent, row["by_task"].values())] for row in found
+    ]
+    lengths = [name.split("T=")[1].split()[0] for name in found[0]["by_task"]]
+    return table(["mixer", *(f"T={length}" for length in lengths)], cells) + "\n\n" + made_by(["needle"])
+
+
+def equal() -> str:
+    """A row for each mixer: width, state and recall at equal parameters, and at an equal state."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in run_of("equal")["rows"]:
+        if row.get("tier"):
+            found.setdefault(row["variant"], {})[row["equal"]] = row
     cells = []
-    for row in run_of("mixers")["rows"]:
-        if row.get("tier") == "needle":
-            cells.append([row["variant"], *(f"{value:.1f}" for value in row["by_task"].values())])
-    return table(["mixer", "T=64", "128", "256", "1,024"], cells) + "\n\n" + made_by(["mixers"])
+    for variant, by in found.items():
+        line = [_RECALL_NAMES.get(variant, variant)]
+        for what, size in (("parameters", "parameters"), ("state", "state_floats")):
+            row = by.get(what)
+            line += [f"{row['d_model']}", f"{row[size]:,}", _percent(row["recall"])] if row else ["", "", ""]
+        cells.append(line)
+    head = [
+        "mixer",
+        "width",
+        "parameters",
+        "recall at equal parameters",
+        "width",
+        "state, numbers",
+        "recall at equal state",
+    ]
+    return table(head, cells) + "\n\n" + made_by(["equal"])
 
 
 def instructions() -> str:
@@ -212,6 +238,10 @@ def _overload() -> str:
 
 def _pointed(metric: str, value: float) -> str:
     return f"length {value:.3f}" if metric == "length" else f"{metric} {value:.1f} %"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f}"
 
 
 def _short(value: float) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.docs import benches, configuration, corrections, scores, summary, telemetry
+from tests.docs import benches, configuration, corrections, reviews, scores, summary, telemetry
 
 ROOT = Path(__file__).parents[2]
 PARTS: dict[str, Callable[[], str]] = {
@@ -27,6 +27,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "growth": benches.growth,
     "decoding": benches.decoding,
     "needle": benches.needle,
+    "equal": benches.equal,
+    "review": reviews.review,
+    "review parts": reviews.review_parts,
+    "claims": reviews.claims,
     "feedforward": benches.feedforward,
     "kernels": benches.kernels,
     "instructions": benches.instructions,

@@ -38,10 +38,12 @@ def bench(
         list[str] | None, typer.Option(help="mixers: recall at widths of equal parameters, or of equal state.")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option(help="mixers, review: a file for the rows; what it has is not measured again.")
+        Path | None,
+        typer.Option(help="mixers, review, claims: a file for the rows; what it has is not measured again."),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="kernels, serve, linearise, review: the ops, the rows whose names contain this.")
+        str | None,
+        typer.Option(help="kernels, serve, linearise, review, claims: the ops, the rows whose names contain this."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 400]")

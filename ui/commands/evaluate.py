@@ -39,7 +39,7 @@ def evaluate(
         str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {EMOTION}]")
     ] = None,
     tier: Annotated[
-        str | None, typer.Option(help="recall: smoke, rank, needle, standard, hard.  [default: smoke]")
+        str | None, typer.Option(help="recall: brief, smoke, rank, needle, standard, hard.  [default: smoke]")
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")

@@ -13,7 +13,7 @@ from models.mixers.short_conv import GatedConvConfig
 from models.mixers.softmax import SoftmaxAttentionConfig
 from models.residual import ResidualKind
 
-WIDTHS = range(16, 129)
+WIDTHS = range(16, 129, 2)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

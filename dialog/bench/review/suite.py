@@ -37,7 +37,8 @@ def measure(
     part of their names. `keep` is a file for the rows: those it has are not measured again. On the processor.
     """
     chosen = tasks if tasks is not None else [Recall(), Forecast(), *([] if data is None else [Emotion(data=data)])]
-    steps = {task.name: task.steps for task in chosen}
+    # Emotion's too, so that a file may take it later.
+    steps = {Emotion.name: Emotion.steps} | {task.name: task.steps for task in chosen}
     kept = Kept(keep, {"suite": "review", "steps": steps, "threads": torch.get_num_threads()})
     rows: list[Row] = []
     for task in chosen:

@@ -86,7 +86,7 @@ def test_all_designs_have_nearly_the_same_number_of_parameters(task: Task) -> No
     for design in DESIGNS:
         width = suite.equal_width(task, design)
         sizes.append(n_parameters(Reader(design, width, task.embed(width), task.n_out)))
-    assert max(sizes) / min(sizes) < 1.05
+    assert max(sizes) / min(sizes) < 1.12
 
 
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
