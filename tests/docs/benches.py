@@ -159,31 +159,6 @@ def needle() -> str:
     return table(["mixer", *(f"T={length}" for length in lengths)], cells) + "\n\n" + made_by(["needle"])
 
 
-def equal() -> str:
-    """A row for each mixer: width, state and recall at equal parameters, and at an equal state."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in run_of("equal")["rows"]:
-        if row.get("tier"):
-            found.setdefault(row["variant"], {})[row["equal"]] = row
-    cells = []
-    for variant, by in found.items():
-        line = [_RECALL_NAMES.get(variant, variant)]
-        for what, size in (("parameters", "parameters"), ("state", "state_floats")):
-            row = by.get(what)
-            line += [f"{row['d_model']}", f"{row[size]:,}", _percent(row["recall"])] if row else ["", "", ""]
-        cells.append(line)
-    head = [
-        "mixer",
-        "width",
-        "parameters",
-        "recall at equal parameters",
-        "width",
-        "state, numbers",
-        "recall at equal state",
-    ]
-    return table(head, cells) + "\n\n" + made_by(["equal"])
-
-
 def instructions() -> str:
     """A row for each kernel compiled for sm_90: its first case in `tests/kernels/hopper.py`, in both precisions."""
     told = json.loads((RUNS.parent / "hopper.json").read_text(encoding="utf-8"))

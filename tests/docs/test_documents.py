@@ -99,10 +99,14 @@ def test_every_variable_is_named() -> None:
     assert sorted(name for name in used if name not in told) == []
 
 
+PART_OF = {"needle": "mixers"}
+"""Runs of a part of a suite, kept by themselves."""
+
+
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.json")), ids=lambda path: path.stem)
 def test_a_bench_run_says_what_it_is_where_and_when(path: Path) -> None:
     run = run_of(path.stem)
-    assert run["suite"] == path.stem
+    assert run["suite"] == PART_OF.get(path.stem, path.stem)
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", run["date"])
     assert run["device"]
     assert "rapport" in run["command"]
