@@ -29,12 +29,13 @@ def learn_trees(
     are at most so long, where a unit has any such. Raises ValueError where no sample of any unit can be asked.
     """
     ends = np.asarray(edges, np.float64)
-    each = max(8, MOST_SAMPLES // max(1, len(units)))
+    # As many of a unit as it has: with as many of each, those that failed early would be too large a part.
+    every = max(1, sum(len(unit.series) for unit in units) // MOST_SAMPLES)
     inputs, hit = [], []
     for unit in units:
         left, failed = unit.series.remaining(), unit.series.failure is not None
         places = np.arange(len(left)) if near is None or not (left <= near).any() else np.flatnonzero(left <= near)
-        places = places[np.unique(np.linspace(0, len(places) - 1, min(each, len(places))).astype(int))]
+        places = places[::-1][::every][::-1]  # the last sample always
         at_risk, died = _at_risk(left[places], ends, failed)
         x = drifts(config, unit.features[places]).numpy()
         which, bins = np.nonzero(at_risk)
