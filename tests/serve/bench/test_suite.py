@@ -121,6 +121,7 @@ def test_no_text_of_one_row_stands_in_another() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_whole_of_it() -> None:
     result = bench.measure(n_utterances=300, rounds=1, seconds=3)
     *throughput, beside_one, beside_many, abandoned, overload = result["rows"]
