@@ -189,11 +189,7 @@ class EmotionTagger:
         )
         x, who = torch.stack(vectors).to(self.device), speaker_ids(speakers).to(self.device)
         p, after = self._tempered["live"].step(x, who, joined([state.model for state in states]))
-        values, labels, besides = (
-            p.tolist(),
-            self._verdicts.choose(p).tolist(),
-            self._verdicts.besides(*self.context.describe(x)),
-        )
+        values, labels, besides = p.tolist(), self._verdicts.choose(p).tolist(), self._besides(x)
         predictions = list(map(self._verdicts.prediction, values, labels, besides))
         later: list[CausesState | None] = [None] * len(messages)
         if self.causes:
@@ -280,7 +276,7 @@ class EmotionTagger:
 
         def described() -> Iterator[Tensor]:
             for piece in vectors():
-                besides.extend(self._verdicts.besides(*self.context.describe(piece)))
+                besides.extend(self._besides(piece))
                 yield piece
 
         emissions = self._tempered[mode].in_pieces(described(), speakers, live=live)
@@ -298,8 +294,7 @@ class EmotionTagger:
         x, mask = pad_rows([vectors for vectors, _ in rows], self.device)
         speakers, _ = pad_rows([speaker_ids([u.speaker for u in c.utterances]) for _, c in rows], self.device)
         emissions = self._tempered[mode](x, speakers, mask, live=mode == "live")
-        together = torch.cat([vectors for vectors, _ in rows]).to(self.device)
-        flat = iter(self._verdicts.besides(*self.context.describe(together)))
+        flat = iter(self._besides(torch.cat([vectors for vectors, _ in rows]).to(self.device)))
         besides = [[next(flat) for _ in range(len(vectors))] for vectors, _ in rows]
         return self._read_off(emissions, speakers, mask, mode, besides)
 
@@ -323,6 +318,10 @@ class EmotionTagger:
             [self._verdicts.prediction(*one) for one in zip(values[b][:n], labels[b], besides[b], strict=False)]
             for b, n in enumerate(mask.sum(1).tolist())
         ]
+
+    def _besides(self, vectors: Tensor) -> list[Besides]:
+        """What is said beside the label of each of the utterances with vectors (N, D)."""
+        return self._verdicts.besides(*self.context.describe(vectors))
 
     def _finish(
         self, c: Conversation, truncated: Sequence[int], foreign: Sequence[int], predictions: list[Prediction]

@@ -30,9 +30,7 @@ def traced(model: MaintenanceModel, fleet: Fleet, **alarm: Any) -> list[Trace]:
 
 def without_trees(model: MaintenanceModel) -> MaintenanceModel:
     """The same networks, which tell the remaining life alone."""
-    alone = MaintenanceModel(replace(model.config, life_by="network", trees=None)).eval()
-    alone.forecaster, alone.autoencoder, alone.life = model.forecaster, model.autoencoder, model.life
-    return alone
+    return model.under(replace(model.config, life_by="network", trees=None))
 
 
 @torch.inference_mode()

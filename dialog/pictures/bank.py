@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from dialog.corpora.pictures import read_pictures
+from dialog.pictures.drawing import taken_apart
 from dialog.pictures.parts import D_PART, with_parts
 from dialog.reading.seeing import Encoding, PictureRegions, see
 from dialog.reading.text_vectors import TextReader, TextVectors
@@ -53,7 +54,7 @@ class Bank:
         `d_region` is empty."""
         nothing = PictureRegions(torch.zeros(1, d_region), torch.tensor([[0.0, 0.0, 1.0, 1.0]]), None)
         for key, picture in _opened(data, [key for key in dict.fromkeys(keys) if key not in self.pictures]):
-            found = with_parts(nothing, picture)
+            found = with_parts(nothing, taken_apart(picture))
             if found.parts is not None:
                 self.pictures[key] = found
 
@@ -130,7 +131,7 @@ class Bank:
             pooled = None if regions.pooled is None else regions.pooled.half()
             told = (None if x is None else x.half() for x in (regions.words, regions.classes))
             kept = PictureRegions(regions.vectors.half(), regions.boxes.half(), pooled, *told)
-            self.pictures[key] = with_parts(kept, opened[key])
+            self.pictures[key] = with_parts(kept, taken_apart(opened[key]))
         waiting.clear()
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from dialog.pictures.colours import COLOURS, shares
-from dialog.pictures.drawing import NEAR, Drawing, Part, Pixels, taken_apart
+from dialog.pictures.drawing import NEAR, Drawing, Part, Pixels
 from dialog.reading.seeing import PictureRegions
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 KINDS = ("rectangle", "round", "triangle", "other")
 N_BANDS = 4
@@ -47,9 +47,8 @@ class _Seen(NamedTuple):
     bands: list[float]
 
 
-def with_parts(regions: PictureRegions, picture: "Image") -> PictureRegions:
+def with_parts(regions: PictureRegions, drawing: Drawing | None) -> PictureRegions:
     """The regions with the parts of the picture beside them, where it is a drawing that comes apart."""
-    drawing = taken_apart(picture)
     if drawing is None:
         return regions
     parts, boxes = described(drawing)

@@ -194,12 +194,13 @@ class VisualDialog:
     def look(self, picture: "Image") -> SeqDialNLook:
         """The picture, once for all rounds."""
         regions = see(self.eyes, [picture])[0]
+        drawing = taken_apart(picture)
         if self.network.parts is not None:
-            regions = with_parts(regions, picture)
+            regions = with_parts(regions, drawing)
         found = self.look_at(regions)
         if found.strangeness is not None and is_blank(picture):
             found = found._replace(strangeness=max(found.strangeness, BLANK))
-        if not self.config.blind and (drawing := taken_apart(picture)) is not None:
+        if drawing is not None and not self.config.blind:
             found = found._replace(scene=read_scene(drawing))
         if self.everyday is None or found.drawn:
             return found

@@ -85,9 +85,9 @@ def transcribe(
     """The conversation in a recording: a file, or samples that were read. Speakers are `Speaker 1` and so on.
 
     n_speakers: how many there are; None finds it. channels: what the two of a file are (`read_sound`). progress is told
-    the share of the work that is done, 0 to 1. Where
-    nobody speaks it has no utterances and says so in a warning. Raises NotSound or OSError for a file that cannot be
-    read, ValueError for fewer than one speaker, and OSError where the recogniser is a service that fails.
+    the share of the work that is done, 0 to 1. Where nobody speaks it has no utterances and says so in a warning.
+    Raises NotSound or OSError for a file that cannot be read, ValueError for fewer than one speaker, and OSError where
+    the recogniser is a service that fails.
     """
     if n_speakers is not None and n_speakers < 1:
         raise ValueError(f"{n_speakers} speakers, expected at least 1")

@@ -171,20 +171,13 @@ def _telling(
     band: tuple[float, float] | None = None,
 ) -> MaintenanceModel:
     """The same stages with the life told by somebody."""
-    config = model.config
-    if who == "regression" and regression is not None:
-        config = replace(config, life=regression.config)
-    elif who != "regression" and who in BY_TREES and trees is not None:
-        config = replace(config, life_by=who, trees=trees.config)
-    elif who != "regression" and band is not None:
-        config = replace(config, life_by=who, life_band=band)
-    found = MaintenanceModel(config).eval()
-    found.forecaster, found.autoencoder, found.life = model.forecaster, model.autoencoder, model.life
-    if config.life != model.config.life and regression is not None:
-        found.life = regression
-    if config.trees is not None:
-        found.trees = trees
-    return found
+    if who == "regression":
+        return (
+            model if regression is None else model.under(replace(model.config, life=regression.config), life=regression)
+        )
+    if who in BY_TREES and trees is not None:
+        return model.under(replace(model.config, life_by=who, trees=trees.config), trees=trees)
+    return model if band is None else model.under(replace(model.config, life_by=who, life_band=band))
 
 
 def _burnt_in(model: MaintenanceModel, trace: Trace, levels: Floats) -> Floats:

@@ -99,20 +99,34 @@ class MaintenanceModel(nn.Module):
         self.life = LifeNetwork(config.life)
         self.trees = None if config.trees is None else HazardTrees(config.trees)
 
+    def under(
+        self, config: MaintenanceConfig, *, life: LifeNetwork | None = None, trees: HazardTrees | None = None
+    ) -> "MaintenanceModel":
+        """The same networks under another config, for evaluation; another life network, or trees, where given."""
+        found = MaintenanceModel(config).eval()
+        found.forecaster, found.autoencoder = self.forecaster, self.autoencoder
+        found.life, found.trees = life or self.life, trees
+        return found
+
     def lives(
         self, x: Tensor, *, state: LifeState | None = None, mask: Tensor | None = None, at: Tensor | None = None
     ) -> tuple[Tensor, LifeState]:
         """features (B, T, F) to the survival curve S (B, P, K + 1) of whoever tells it, at the steps `at` (B, P) or at
         all; an extrapolation has none, and the network's stands for it."""
+        here = x if at is None else x.take_along_dim(at[..., None], 1)
+        if self.trees is not None and self.config.life_by == "trees":  # the network would be asked for nothing
+            return self.with_trees(None, here), self.life.initial_state(len(x)) if state is None else state
         curves, state = self.life(x, state=state, mask=mask, at=at)
-        return self.with_trees(curves, x if at is None else x.take_along_dim(at[..., None], 1)), state
+        return self.with_trees(curves, here), state
 
-    def with_trees(self, curves: Tensor, x: Tensor) -> Tensor:
-        """The network's curves (..., K + 1) at features (..., F) and what the trees say there, as `life_by` has it."""
+    def with_trees(self, curves: Tensor | None, x: Tensor) -> Tensor:
+        """The network's curves (..., K + 1) at features (..., F) and what the trees say there, as `life_by` has it; no
+        curves where the trees tell it alone."""
         if self.trees is None:
+            assert curves is not None
             return curves
         told: Tensor = self.trees(drifts(self.config.features, x))
-        return told if self.config.life_by == "trees" else (curves + told) / 2
+        return told if curves is None or self.config.life_by == "trees" else (curves + told) / 2
 
     @property
     def n_parameters(self) -> int:

@@ -82,7 +82,9 @@ class Stepper:
     def __init__(self, model: MaintenanceModel) -> None:
         c = model.config
         self._forecaster = _Network(model.forecaster)
-        self._members = [_Network(member) for member in model.life.members]  # type: ignore[arg-type]
+        # Where trees tell the life alone nobody asks the network.
+        asked = [] if c.life_by == "trees" else list(model.life.members)
+        self._members = [_Network(member) for member in asked]  # type: ignore[arg-type]
         self._shape = (len(c.forecaster.horizons), c.forecaster.n_channels, 3)
         self._with_trees = model.with_trees
 
@@ -106,15 +108,20 @@ class Stepper:
             low, off, high = np.moveaxis(y.reshape(self._shape), -1, 0)
             median = values + off
             quantiles = np.stack([median - _softplus(low - 1.0), median, median + _softplus(high - 1.0)], -1)
-            curves: list[Single] = []
-            members: list[tuple[BackboneState, Recent]] = []
-            for network, (own_mixed, own_recent) in zip(self._members, life.members, strict=True):
-                logits, own_mixed, own_recent = network.step(x, own_mixed, own_recent)
-                curves.append(np.exp(-np.cumsum(_softplus(logits))))
-                members.append((own_mixed, own_recent))
-        curve = torch.from_numpy(np.concatenate([np.ones(1, np.float32), np.mean(curves, 0)])[None])
+            curve, after = self._life(x, life) if self._members else (None, life)
         told = self._with_trees(curve, torch.from_numpy(x[None])).numpy()
-        return Stepped(torch.from_numpy(quantiles[None]), told, ForecastState(mixed, recent), LifeState(tuple(members)))
+        return Stepped(torch.from_numpy(quantiles[None]), told, ForecastState(mixed, recent), after)
+
+    def _life(self, x: Single, life: LifeState) -> tuple[Tensor, LifeState]:
+        """The mean of the members' survival curves (1, K + 1), and their states."""
+        curves: list[Single] = []
+        members: list[tuple[BackboneState, Recent]] = []
+        for network, (own_mixed, own_recent) in zip(self._members, life.members, strict=True):
+            logits, own_mixed, own_recent = network.step(x, own_mixed, own_recent)
+            curves.append(np.exp(-np.cumsum(_softplus(logits))))
+            members.append((own_mixed, own_recent))
+        curve = np.concatenate([np.ones(1, np.float32), np.mean(curves, 0)])[None]
+        return torch.from_numpy(curve), LifeState(tuple(members))
 
 
 _EPS = float(torch.finfo(torch.float32).eps)

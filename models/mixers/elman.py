@@ -37,9 +37,7 @@ class ElmanCell(Cell):
     def forward(self, u: Tensor, state: Vectors) -> Vectors:
         return ((u + self.heard(state[0])).tanh(),)
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        if not self.plain:
-            return None
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         h = elman(self.inputs(x), self.recurrent.dense(), state[0])
         return h, (newest(h, lengths, state[0]),)
 

@@ -45,9 +45,7 @@ class GRUCell(Cell):
         recurrent = torch.cat([self.recurrent.dense(), self.candidate.dense()])
         return (recurrent,) if self.candidate_bias is None else (recurrent, self.candidate_bias)
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        if not self.plain:
-            return None
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         (start,), (recurrent, *bias) = state, self.weights()
         if x.is_cuda and bias:
             heard = torch.cat([bias[0].new_zeros(2 * self.width), bias[0]])

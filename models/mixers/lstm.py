@@ -66,9 +66,7 @@ class LSTMCell(Cell):
         logits = parts[name]
         return (logits + self.peepholes[name] * c if hasattr(self, "peepholes") else logits).sigmoid()
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        if not self.plain:
-            return None
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         weights = [self.inputs.weight, self.recurrent.dense(), self.inputs.bias, torch.zeros_like(self.inputs.bias)]
         if lengths is None:
             h, *after = torch.lstm(x, [z[None] for z in state], weights, True, 1, 0.0, self.training, False, True)

@@ -94,7 +94,7 @@ class Cell(nn.Module, ABC):
 
     n_states = 1
     plain: bool
-    """Whether the op of such cells is the cell as configured."""
+    """Whether `fused` is the cell as configured."""
 
     def __init__(self, config: RecurrentConfig, d_in: int, n_inputs: int, n_recurrent: int) -> None:
         super().__init__()
@@ -123,9 +123,9 @@ class Cell(nn.Module, ABC):
         """Its recurrent matrix (n N, N), and what else its op wants beside the input's share and a state."""
         return (self.recurrent.dense(),)
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        """What `run` answers, by an op or a library's own loop; None if there is none for the cell as configured."""
-        return None
+    @abstractmethod
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
+        """What `run` answers, by an op or a library's own loop; asked of a plain cell alone."""
 
     @staticmethod
     def quick(x: Tensor) -> bool:
@@ -147,10 +147,8 @@ class Cell(nn.Module, ABC):
     def walk(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         """`run` where nothing is compiled."""
         wide = state[0].dtype
-        if x.dtype == wide and self.quick(x):
-            done = self.fused(x, state, lengths)
-            if done is not None:
-                return done
+        if self.plain and x.dtype == wide and self.quick(x):
+            return self.fused(x, state, lengths)
         outputs = []
         u = self.input_norm(self.inputs(x)).to(wide)
         for t, u_t in enumerate(u.unbind(1)):

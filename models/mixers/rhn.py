@@ -53,9 +53,7 @@ class RHNCell(Cell):
             s = self._highway(s, (norm(recurrent(s)) + bias).to(s.dtype))
         return (s,)
 
-    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors] | None:
-        if not self.plain:
-            return None
+    def fused(self, x: Tensor, state: Vectors, lengths: Tensor | None) -> tuple[Tensor, Vectors]:
         u, (start,) = self.inputs(x), state
         recurrent = torch.stack([layer.dense() for layer in (self.recurrent, *self.deeper)])
         biases = torch.stack(list(self.biases)) if len(self.biases) else u.new_zeros(0, u.shape[-1])

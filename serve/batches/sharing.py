@@ -22,7 +22,7 @@ from serve.batches.table import StoredBatch
 from serve.batches.tagger import Models, UnderWay
 from serve.database.keeper import Database, Keeper, Lease
 from serve.database.leases import MOST_LOST
-from serve.database.patience import Ended
+from serve.database.patience import Ended, Held
 from serve.database.tables import batch_parts
 from serve.edge import logs, metrics
 from serve.edge.reasons import is_full, reason
@@ -207,23 +207,12 @@ class Helper:
         return "done", None
 
 
-class _PartRun:
+class _PartRun(Held):
     """A part under way."""
 
     def __init__(self, lease: Lease, stopping: threading.Event) -> None:
-        self._lease = lease
-        self._stopping = stopping
+        super().__init__(lease, stopping)
         self.fault: str | None = None
-
-    def check(self) -> None:
-        """Raises Ended where the service stops, or the part is ours no more."""
-        if self._stopping.is_set() or self._lease.lost.is_set():
-            raise Ended
-
-    def pause(self, seconds: float) -> None:
-        """Waits, unless the service stops."""
-        self._stopping.wait(seconds)
-        self.check()
 
 
 def stretches(things: Sequence[C], n: int, utterances: Callable[[C], Sized]) -> list[list[C]]:

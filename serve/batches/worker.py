@@ -31,7 +31,7 @@ from serve.batches.tagger import Models, ServiceTagger
 from serve.config import BatchesConfig
 from serve.database import leases
 from serve.database.keeper import Keeper, Lease
-from serve.database.patience import PAUSE_SECONDS, TOLD_SECONDS, Ended, Patient, remove
+from serve.database.patience import PAUSE_SECONDS, TOLD_SECONDS, Ended, Held, Patient, remove
 from serve.database.tables import batches
 from serve.edge import logs
 from serve.edge.limits import Limits
@@ -219,17 +219,16 @@ class Worker:
             remove(self._folder / batch.id)
 
 
-class _Run:
+class _Run(Held):
     """One batch under way: tells the database how far it is, and raises Ended once it need not go on."""
 
     def __init__(
         self, batch: StoredBatch, holder: str, lease: Lease, storage: Patient, stopping: threading.Event
     ) -> None:
+        super().__init__(lease, stopping)
         self._batch = batch
         self._holder = holder
-        self._lease = lease
         self._storage = storage
-        self._stopping = stopping
         self._told = self._looked = 0.0
         self.fault: str | None = None
 
@@ -256,18 +255,12 @@ class _Run:
 
     def check(self) -> None:
         """Raises Ended where the service stops, the batch was deleted, or is ours no more."""
-        if self._stopping.is_set() or self._lease.lost.is_set():
-            raise Ended
+        super().check()
         now = time.monotonic()
         if now - self._looked >= TOLD_SECONDS:
             self._looked = now
             if not self._storage.do_now(lambda db: batch_table.exists(db, self._batch.id), writes=False):
                 raise Ended
-
-    def pause(self, seconds: float) -> None:
-        """Waits, unless the service stops."""
-        self._stopping.wait(seconds)
-        self.check()
 
 
 def folder_of(storage: Storage) -> Path:

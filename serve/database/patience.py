@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from serve.database.engine import AWAY
-from serve.database.keeper import Database
+from serve.database.keeper import Database, Lease
 from serve.edge.problems import Refusal
 
 T = TypeVar("T")
@@ -43,6 +43,24 @@ class Patient:
                     raise
                 if self._stopping.wait(PAUSE_SECONDS):
                     raise Ended from None
+
+
+class Held:
+    """Leased work under way: it goes on as long as it is its worker's."""
+
+    def __init__(self, lease: Lease, stopping: threading.Event) -> None:
+        self._lease = lease
+        self._stopping = stopping
+
+    def check(self) -> None:
+        """Raises Ended where the service stops, or the work is another worker's."""
+        if self._stopping.is_set() or self._lease.lost.is_set():
+            raise Ended
+
+    def pause(self, seconds: float) -> None:
+        """Waits, unless the service stops."""
+        self._stopping.wait(seconds)
+        self.check()
 
 
 def remove(folder: Path, seconds: float = 2.0) -> None:

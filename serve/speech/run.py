@@ -4,19 +4,18 @@ import threading
 import time
 
 from serve.database.keeper import Lease
-from serve.database.patience import TOLD_SECONDS, Ended, Patient
+from serve.database.patience import TOLD_SECONDS, Ended, Held, Patient
 from serve.speech import table
 from serve.speech.table import StoredRecording
 
 
-class Run:
+class Run(Held):
     """One recording under way: tells the database how far it is, and raises Ended once it need not go on."""
 
     def __init__(self, recording: StoredRecording, lease: Lease, storage: Patient, stopping: threading.Event) -> None:
+        super().__init__(lease, stopping)
         self._recording = recording
-        self._lease = lease
         self._storage = storage
-        self._stopping = stopping
         self._told = 0.0
 
     def at(self, fraction: float) -> None:
@@ -31,12 +30,6 @@ class Run:
 
     def check(self) -> None:
         """Raises Ended where the service stops, or the recording is deleted or another worker's."""
-        if self._stopping.is_set() or self._lease.lost.is_set():
-            raise Ended
+        super().check()
         if not self._storage.do_now(lambda db: table.exists(db, self._recording.id), writes=False):
             raise Ended
-
-    def pause(self, seconds: float) -> None:
-        """Waits, unless the service stops."""
-        self._stopping.wait(seconds)
-        self.check()

@@ -186,9 +186,8 @@ class RecordingWorker:
         # What was sent is kept no longer than it is needed.
         shutil.rmtree(folder / UPLOADED, ignore_errors=True)
         for path in folder.iterdir():
-            if (
-                path.is_file() and path.name != SOUND
-            ):  # the journal, and what somebody who was killed had begun to write
+            # The journal, and what somebody who was killed had begun to write.
+            if path.is_file() and path.name != SOUND:
                 path.unlink(missing_ok=True)
         after = self._storage.do_now(lambda db: table.get(db, recording.id), writes=False)
         if after is None or after.holder != recording.holder:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,9 +15,9 @@ from serve.client import Client
 from ui.page import about_tab, batch_tab, chat_answer, chat_tab, conversation_tab, fleet_tab, picture_tab, recording_tab
 from ui.page.glyphs import sprite
 from ui.page.limits import largest_file
+from ui.page.scripts import ASSETS, script
 from ui.page.templates import render as fill
 
-ASSETS = Path(__file__).parent / "assets"
 MOST_WAITING = 64
 """Events waiting in the page's own queue; the next one is refused, and the page says so."""
 KEEP_UPLOADS = (600, 600)
@@ -192,7 +191,7 @@ def mount_page(
             *(ASSETS / name for name in ("page.css", "chat.css", "picture.css", "fleet.css", "recording.css")),
             FLEET_CSS,
         ],
-        head=_HEAD.format(shell=(ASSETS / "shell.js").read_text("utf-8")),
+        head=_HEAD.format(shell=script("shell.js")),
     )
     return mounted
 

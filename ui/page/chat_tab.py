@@ -8,7 +8,6 @@ function from what a browser asks to the pieces it shows, and holds nothing betw
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -20,14 +19,12 @@ from ui.page.chat_acts import Changed, Said, TooLong
 from ui.page.chat_view import ChatView, look
 from ui.page.limits import limits_of
 from ui.page.people import COLOURS
+from ui.page.scripts import script
 from ui.page.templates import render as fill
 
 LONGEST_NAME = 40
 """Signs as a reader counts them; the service may take fewer code points."""
 MAX_PEOPLE = 12
-_SCRIPTS = [
-    Path(__file__).parent / "assets" / name for name in ("chat.js", "assistant.js", "suggest.js", "chat_start.js")
-]
 _DELETED = "This chat was deleted."
 
 
@@ -235,7 +232,7 @@ def build(client: Client) -> None:
     gr.HTML(
         fill("chat.html.j2", colours=COLOURS, longest_name=LONGEST_NAME, max_people=MAX_PEOPLE),
         elem_id="rp-chat-tab",
-        js_on_load="\n".join(script.read_text("utf-8") for script in _SCRIPTS),
+        js_on_load=script("chat.js", "assistant.js", "suggest.js", "chat_start.js"),
         server_functions=[chat, suggest],
         apply_default_css=False,
     )

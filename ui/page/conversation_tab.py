@@ -5,7 +5,6 @@ What happens is in `conversation_state`; `build` wires it to components.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from ui.page import conversation_log, render
 from ui.page.conversation_run import batch_of, cancel, follow, run
 from ui.page.conversation_state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
 from ui.page.download import download_button
+from ui.page.scripts import script
 from ui.page.shelf import Shelf
 
 CHOICES = 500
@@ -26,7 +26,6 @@ MOST_KEPT = 100
 """Labelled logs in memory at once, of all visitors; the one that was asked for least lately goes first."""
 MOST_MESSAGES_KEPT = 300_000
 """In all of them together; a message with its label takes about 2 kB."""
-_SCRIPT = Path(__file__).parent / "assets" / "conversation.js"
 _ADDRESS = "(key) => { if (key) window.rapport.go('conversation', key, true); }"
 _ARRIVE = "(state, key) => [state, window.rapport.address().place]"
 
@@ -100,7 +99,7 @@ def build(client: Client, tab: gr.Tab) -> None:
                         notice=notice,
                         nothing="This log was dropped after an hour. Label it again to save it.",
                     )
-    acts = gr.HTML("", elem_id="rp-log-acts", js_on_load=_SCRIPT.read_text("utf-8"), apply_default_css=False)
+    acts = gr.HTML("", elem_id="rp-log-acts", js_on_load=script("drop.js", "conversation.js"), apply_default_css=False)
     key = gr.Textbox(visible=False)
 
     shown = [state, notice, stop, columns, said_in, said_by, written_in, result, chosen]

@@ -15,6 +15,7 @@ import gradio as gr
 from serve.client import Client, Round, ServiceError, VisualDialog
 from ui.page import picture_render, render
 from ui.page.limits import limits_of
+from ui.page.scripts import script
 
 
 @dataclass(slots=True)
@@ -154,9 +155,6 @@ def forget(state: PictureState, client: Client) -> PictureState:
 # The components
 
 
-_SCRIPT = Path(__file__).parent / "assets" / "picture.js"
-
-
 def memory() -> gr.BrowserState:
     """What the browser keeps. It stands outside the tabs: one that is not open is not there yet when a page loads."""
     return gr.BrowserState(None, storage_key="rapport-picture", secret="rapport")
@@ -198,7 +196,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             log = gr.HTML(
                 picture_render.rounds(None),
                 elem_id="rp-rounds",
-                js_on_load=_SCRIPT.read_text(encoding="utf-8"),
+                js_on_load=script("drop.js", "picture.js"),
                 apply_default_css=False,
             )
             notice = gr.HTML("", elem_id="rp-picture-notice", apply_default_css=False)

@@ -3,7 +3,6 @@ play alone; words and speakers corrected and labelled anew. What happens is in `
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -25,12 +24,12 @@ from ui.page.recording_state import (
     save,
     show,
 )
+from ui.page.scripts import script
 from ui.page.timeline import timeline
 
 _LOOK_SECONDS = 1.0
 _SPEAKERS = 8
 _ENDINGS = [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".webm"]
-_SCRIPT = Path(__file__).parent / "assets" / "recording.js"
 _INTRO = Markup(
     "<p>Upload or drop a call or a voice message: wav, flac, ogg or mp3 of up to 100 MB; m4a where the service has "
     "ffmpeg. It stays on the machine of the service until you delete it here. Words are heard roughly; correct them "
@@ -80,7 +79,7 @@ def build(page: gr.Blocks, client: Client, remembered: gr.BrowserState) -> None:
     listed = gr.HTML(
         recording_render.listed((), known=False),
         elem_id="rp-recs",
-        js_on_load=_SCRIPT.read_text("utf-8"),
+        js_on_load=script("drop.js", "recording.js"),
         apply_default_css=False,
     )
     with gr.Column(visible=False, elem_id="rp-rec-result") as result:

@@ -118,8 +118,8 @@ def test_a_part_says_which_edge_it_touches_and_what_stands_on_it() -> None:
 
 def test_a_photograph_has_no_parts_and_a_drawing_keeps_its_regions() -> None:
     regions = PictureRegions(torch.zeros(4, 3), torch.zeros(4, 4), None)
-    assert with_parts(regions, noise(40)) == regions
-    drawn = with_parts(regions, three_boxes())
+    assert with_parts(regions, taken_apart(noise(40))) == regions
+    drawn = with_parts(regions, taken_apart(three_boxes()))
     assert drawn.vectors is regions.vectors
     assert drawn.parts is not None
     assert drawn.part_boxes is not None

@@ -25,15 +25,7 @@ tab.addEventListener('keydown', event => {
 const give = files => {
   const input = tab.querySelector('#rp-upload input[type=file], input#rp-upload, #rp-upload ~ input[type=file]')
     ?? document.querySelector('.rp-conversation input[type=file]');
-  if (!input || !files.length) return false;
-  const one = new DataTransfer();
-  one.items.add(files[0]);
-  input.files = one.files;
-  input.dispatchEvent(new Event('change', {bubbles: true}));
-  return true;
+  return Boolean(input && files.length) && hand(input, files[0]);
 };
-const over = on => tab.classList?.toggle('rp-dropping', on);
-tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
-tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
-tab.addEventListener('drop', event => { over(false); if (give(event.dataTransfer.files)) event.preventDefault(); }, true);
+takeDrops(tab, give);
 tab.addEventListener('paste', event => { if (give(event.clipboardData.files)) event.preventDefault(); }, true);

@@ -22,23 +22,13 @@ const give = files => {
   const input = find('#rp-picture-upload input[type=file], input#rp-picture-upload, #rp-picture-upload ~ input[type=file]')
     ?? [...tab.querySelectorAll('input[type=file]')].find(one => !one.closest('#rp-camera'));
   const picture = [...files].find(file => file.type.startsWith('image/') || /\.(heic|heif|avif|tiff?|bmp)$/i.test(file.name));
-  if (!input || !picture) return false;
-  const one = new DataTransfer();
-  one.items.add(picture);
-  input.files = one.files;
-  input.dispatchEvent(new Event('change', {bubbles: true}));
-  return true;
+  return Boolean(input && picture) && hand(input, picture);
 };
-const over = on => tab.classList?.toggle('rp-dropping', on);
-tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
-tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
-tab.addEventListener('drop', event => {
-  over(false);
-  const files = event.dataTransfer.files;
-  if (!files.length) return;
-  event.preventDefault();
+takeDrops(tab, files => {
+  if (!files.length) return false;
   if (!give(files)) tell('This is not a picture we can read.', true);
-}, true);
+  return true;
+});
 document.addEventListener('paste', event => {
   if (find('#rp-question')?.offsetParent && give(event.clipboardData.files)) event.preventDefault();
 }, true);

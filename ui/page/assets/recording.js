@@ -10,18 +10,9 @@ tab.addEventListener('click', event => {
   trigger('select', {n: Number(row.dataset.n)});
 });
 
-// A dropped file goes the way of an uploaded one.
 const give = files => {
   const input = tab.querySelector('#rp-rec-upload input[type=file], input#rp-rec-upload, #rp-rec-upload ~ input[type=file]')
     ?? tab.querySelector('input[type=file]');
-  if (!input || !files.length) return false;
-  const one = new DataTransfer();
-  one.items.add(files[0]);
-  input.files = one.files;
-  input.dispatchEvent(new Event('change', {bubbles: true}));
-  return true;
+  return Boolean(input && files.length) && hand(input, files[0]);
 };
-const over = on => tab.classList?.toggle('rp-dropping', on);
-tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
-tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
-tab.addEventListener('drop', event => { over(false); if (give(event.dataTransfer.files)) event.preventDefault(); }, true);
+takeDrops(tab, give);

@@ -1,0 +1,15 @@
+// Files that are dropped on a tab go the way of uploaded ones. Stands before the scripts of the tabs that take them.
+const hand = (input, file) => {
+  const one = new DataTransfer();
+  one.items.add(file);
+  input.files = one.files;
+  input.dispatchEvent(new Event('change', {bubbles: true}));
+  return true;
+};
+// `dropped` is told what was dropped; true where it has taken it.
+const takeDrops = (tab, dropped) => {
+  const over = on => tab.classList?.toggle('rp-dropping', on);
+  tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
+  tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
+  tab.addEventListener('drop', event => { over(false); if (dropped(event.dataTransfer.files)) event.preventDefault(); }, true);
+};
