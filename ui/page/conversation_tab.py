@@ -118,7 +118,7 @@ def build(client: Client, tab: gr.Tab) -> None:
         drawn = shown_conversation(s)
         return [
             s,
-            s.notices,
+            s.notices or ("" if s.done or s.working else render.nothing_labelled()),
             gr.update(visible=s.working),
             gr.update(visible=bool(s.columns or s.encodings)),
             gr.update(choices=list(s.columns), value=s.columns[0] if s.columns else None, visible=bool(s.columns)),
