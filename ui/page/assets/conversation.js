@@ -19,8 +19,9 @@ tab.addEventListener('click', event => {
   if (!place.matches('tr')) tab.querySelector(`#rp-table tr[data-n="${place.dataset.n}"]`)?.scrollIntoView({block: 'center'});
   pick(Number(place.dataset.n));
 });
-tab.addEventListener('keydown', event => {
-  if (event.key === 'Escape' && tab.querySelector('#rp-log-details section')) pick(-1);
+// What was clicked may be drawn anew and lose the focus: the key is then pressed on the page, not in the tab.
+document.addEventListener('keydown', event => {
+  if (event.key === 'Escape' && tab.querySelector('#rp-log-details section')?.offsetParent) pick(-1);
 });
 const give = files => {
   const input = tab.querySelector('#rp-upload input[type=file], input#rp-upload, #rp-upload ~ input[type=file]')
