@@ -5,6 +5,7 @@ the features are a summary of its past already.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,18 @@ class HazardTrees(nn.Module):
         self.thresholds: Tensor
         self.ways: Tensor
         self.values: Tensor
+        for name in ("of_sample", "by_bin", "met"):  # `_fixed`, while nothing is written to the trees
+            self.register_buffer(name, None, persistent=False)
+        self.of_sample: Tensor
+        self.by_bin: Tensor
+        self.met: Tensor
+
+    def train(self, mode: bool = True) -> Self:
+        """In evaluation what no sample changes is worked out once, and not at every one."""
+        super().train(mode)
+        if not mode:
+            self.of_sample, self.by_bin, self.met = self._fixed()
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
@@ -59,16 +72,19 @@ class HazardTrees(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """(N, I) to the hazards' (N, K)."""
-        c = self.config
-        asks, ways = self.inputs.long(), self.ways.to(x.dtype)  # (T, J), (T, L, J)
-        of_bin = asks == c.n_inputs
-        bins = torch.arange(c.n_bins, device=x.device, dtype=x.dtype)
-        held = x[:, asks.clamp(max=c.n_inputs - 1).flatten()].unflatten(1, asks.shape)  # (N, T, J)
-        # What a sample says is the same for every bin, and what a bin says for every sample.
-        by_sample = _agreeing(held <= self.thresholds, ~of_bin, ways)  # (N, T, L)
-        by_bin = _agreeing(bins[:, None, None] <= self.thresholds, of_bin, ways)  # (K, T, L)
-        reached = by_sample[:, None] + by_bin == ways.abs().sum(-1)  # (N, K, T, L): one leaf a tree
+        asks = self.inputs.clamp(max=self.config.n_inputs - 1).long()
+        of_sample, by_bin, met = self._fixed() if self.training else (self.of_sample, self.by_bin, self.met)
+        held = x[:, asks.flatten()].unflatten(1, asks.shape)  # (N, T, J)
+        by_sample = _agreeing(held <= self.thresholds, of_sample, self.ways.to(x.dtype))  # (N, T, L)
+        reached = by_sample[:, None] + by_bin == met  # (N, K, T, L): one leaf a tree
         return self.bias + reached.flatten(2).to(x.dtype) @ self.values.flatten()
+
+    def _fixed(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Which splits ask a sample (T, J); what the bins say of them (K, T, L); how many each leaf has met (T, L)."""
+        of_bin, ways = self.inputs == self.config.n_inputs, self.ways.float()
+        bins = torch.arange(self.config.n_bins, device=ways.device)
+        by_bin = _agreeing(bins[:, None, None] <= self.thresholds, of_bin.float(), ways)
+        return (~of_bin).float(), by_bin, ways.abs().sum(-1)
 
 
 _AT_ONCE = 4_000_000
@@ -76,10 +92,9 @@ _AT_ONCE = 4_000_000
 
 
 def _agreeing(left: Tensor, counted: Tensor, ways: Tensor) -> Tensor:
-    """Of splits that go left or right (M, T, J), those counted (T, J): how many more agree with the way to each leaf
-    than do not, (M, T, L)."""
-    sides = torch.where(counted, torch.where(left, 1.0, -1.0), 0.0).to(ways.dtype)
-    return torch.einsum("mtj,tlj->mtl", sides, ways)
+    """Of splits that go left or right (M, T, J), those counted (T, J), 1 or 0: how many more agree with the way to each
+    leaf than do not, (M, T, L)."""
+    return torch.einsum("mtj,tlj->mtl", (2.0 * left.to(ways.dtype) - 1.0) * counted, ways)
 
 
 def drifts(config: FeaturesConfig, x: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from models import checkpoint
+from models.catalogue import path_of
 from models.maintenance import trees as module
 from models.maintenance.features import Features, FeaturesConfig
-from models.maintenance.model import MaintenanceConfig
+from models.maintenance.model import MaintenanceConfig, MaintenanceModel
 from models.maintenance.trees import HazardTrees, TreesConfig, drifts, n_inputs
 from tests.models.maintenance.test_stepping import config
 
@@ -41,6 +43,17 @@ def test_every_leaf_is_reached_as_by_a_walk(monkeypatch: pytest.MonkeyPatch) -> 
     assert curves.shape == (9, 4)
     assert (curves[:, 0] == 1).all()
     assert (np.diff(curves.numpy(), axis=1) <= 0).all()
+
+
+def test_what_is_worked_out_once_is_what_is_worked_out_every_time() -> None:
+    x = torch.randn(5, 2)
+    assert (grown().eval().logits(x) == grown().logits(x)).all()
+    shipped = checkpoint.load(path_of("telemetry/fd001"), MaintenanceModel, MaintenanceConfig, device="cpu").trees
+    assert shipped is not None
+    x = torch.randn(5, shipped.config.n_inputs)
+    once = shipped.logits(x)
+    assert once.std() > 0
+    torch.testing.assert_close(shipped.train().logits(x), once)
 
 
 def test_trees_that_do_not_fit_are_refused() -> None:
