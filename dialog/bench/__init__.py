@@ -150,6 +150,7 @@ TAKES: dict[str, dict[str, str]] = {
         "data": "data",
         "steps": "steps",
         "only": "only",
+        "keep": "keep",
         "repeats": "repeats",
         "device": "device",
     },

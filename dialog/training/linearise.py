@@ -27,6 +27,8 @@ from models.device import Where, choose_device, device_of, mixed_precision
 from models.low_rank import make_low_rank, merge
 
 Report = Callable[[Progress], None]
+SAVE_EVERY = 4
+"""Steps: of a large decoder one takes half a minute, and what is trained of it is small."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +135,7 @@ def train_linearised(
         if name == "tuning":
             torch.manual_seed(seed)
             make_low_rank(student, ("query", "key", "value"), recipe.rank, recipe.alpha)
-        often = min(25, max(1, steps // 2))
+        often = min(SAVE_EVERY, max(1, steps // 2))
         schedule = Schedule(steps=steps, lr=lr, lr_new=lr, warm_up=0.1, weight_decay=0.0, save_every=often)
         run(student, [], loss_at, schedule, folder / name, seed, _shifted(report, before, total))
         before += steps

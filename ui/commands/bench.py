@@ -39,7 +39,7 @@ def bench(
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(help="mixers, review, claims: a file for the rows; what it has is not measured again."),
+        typer.Option(help="mixers, linearise, review, claims: a file for the rows; what it has is not measured again."),
     ] = None,
     only: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,10 @@ from dialog.replies.port import whole
 from dialog.training.linearise import LineariseRecipe, linearise, match, rows_of
 from models import checkpoint
 from models.checkpoint import CheckpointError
+from models.decoder.config import DecoderConfig
 from models.decoder.linearise import linearised
 from models.decoder.model import Decoder
+from models.mixers.softmax import SoftmaxAttentionConfig
 from models.responder.pieces import Pieces
 from models.responder.writer import WriterConfig, writer_network
 from models.thinking.config import ThinkingConfig
@@ -149,6 +152,47 @@ def test_the_bench_has_a_row_a_conversion_and_rows_of_decoding(writer, data, mon
     assert by_name["liger, decoding at 40"]["state_bytes"] == by_name["liger, decoding at 4"]["state_bytes"]
     with pytest.raises(ValueError, match="--model FOLDER"):
         bench.measure()
+
+
+@pytest.fixture
+def sighted(tmp_path, llama):
+    """A decoder whose first layer looks at eight tokens alone, as Gemma 3's local layers look at few."""
+    near, far = (
+        SoftmaxAttentionConfig(d_model=16, n_heads=2, positions="rotary", causal=True, window=window)
+        for window in (8, None)
+    )
+    folder = tmp_path / "sighted"
+    Decoder(DecoderConfig(n_tokens=13, d_model=16, d_hidden=24, mixers=(near, far))).save(folder)
+    Texts(llama).copy_to(folder)
+    return folder
+
+
+def test_a_bench_that_was_cut_off_goes_on_from_what_is_kept(sighted, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "POSITIONS", (4, 12))
+    monkeypatch.setattr(bench, "LineariseRecipe", lambda **f: LineariseRecipe(**{**f, "length": 24, "rank": 2}))
+    monkeypatch.setattr(bench, "FAR", 12)
+    keep, told = tmp_path / "rows.jsonl", []
+    train = bench.train_linearised
+
+    def cut_off(*args):
+        def stop(progress):
+            told.append(progress.step)
+            if len(told) == 2:
+                raise KeyboardInterrupt
+
+        train(*args, report=stop)
+
+    measure = partial(bench.measure, sighted, data=data, steps=3, repeats=1, only="liger, far", keep=keep, device="cpu")
+    monkeypatch.setattr(bench, "train_linearised", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    rows = measure()["rows"]
+    assert told == [1, 2, 3], "the second step was saved when the run was cut off"
+    assert [row["name"] for row in rows][:2] == ["teacher", "liger, far layers"]
+    assert all({"recall_near", "recall_far", "recall_beyond"} <= set(row) for row in rows[:2])
+    assert measure()["rows"] == rows, "what is kept is not measured again"
+    assert told == [1, 2, 3]
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["sighted"], "no checkpoint is left"
 
 
 def test_a_writer_may_think_again(writer):
