@@ -18,17 +18,18 @@ from torch import Tensor
 from dialog.conversation import Conversation, Utterance
 from dialog.correction.corrector import shipped_lexicon
 from dialog.labels import UNSURE_BELOW
-from dialog.language import unfamiliar
 from dialog.reading.text_vectors import TextReader
+from dialog.replies.abroad import words_abroad
 from dialog.replies.bank import TEXTS, VECTORS, ReplyBank, Written
-from dialog.replies.frank import NO_COUNSELLOR, NOTHING_TO_SAY, own_words, unsaid
+from dialog.replies.distress import CARE, words_for
+from dialog.replies.frank import NOTHING_TO_SAY, own_words, unsaid
 from dialog.replies.kinds import ASKS, asks_anew, kinds_of
 from dialog.replies.pairs import messages_of
 from dialog.replies.port import Piece
 from models import checkpoint
 from models.catalogue import REPLY, path_of
 from models.device import Where, choose_device
-from models.encoders.text import BUILT_IN, TextEncoder, has_emoji
+from models.encoders.text import BUILT_IN, TextEncoder
 from models.responder.config import TowersConfig
 from models.responder.model import ReplyTowers
 
@@ -98,11 +99,8 @@ class BuiltInResponder:
         if not conversation.utterances:
             raise ValueError("a reply answers a message: the conversation has none")
         said = [u.text for u in conversation.utterances] + list(instead_of)
-        last_one = conversation.utterances[-1]
-        if last_one.prediction is not None and last_one.prediction.care:
-            text, emotion, sure = NO_COUNSELLOR, None, False
-        elif frank := own_words(last_one.text, shipped_lexicon()):
-            text, emotion, sure = unsaid(frank, said), None, False
+        if sentences := _own_words(conversation.utterances[-1]):
+            text, emotion, sure = unsaid(sentences, said), None, False
         else:
             chosen, emotion = self._chosen(conversation.utterances, to_feel, said)
             text, sure = chosen or unsaid(NOTHING_TO_SAY, said[-2:]), chosen is not None
@@ -115,13 +113,8 @@ class BuiltInResponder:
         self, utterances: Sequence[Utterance], to_feel: str | None, said: Collection[str]
     ) -> tuple[str | None, str | None]:
         last = utterances[-1]
-        felt, sure = _felt(last)
-        if not any(c.isalnum() for c in last.text) and not (has_emoji(last.text) and _is_clear(felt, sure)):
-            return None, None
-        if unfamiliar([last.text]):
-            return None, None
-        kinds = kinds_of(last.text, felt, sure)
-        if not kinds:
+        kinds = kinds_of(last.text, *_felt(last))
+        if not kinds or not any(c.isalnum() for c in last.text):
             return None, None
         context = self.context(utterances, to_feel)
         asked = self._asked(context, said, last.text) if kinds & _TOLD else None
@@ -160,9 +153,15 @@ def _felt(message: Utterance) -> tuple[str | None, float | None]:
     return message.prediction.emotion, message.prediction.probability
 
 
-def _is_clear(felt: str | None, sure: float | None) -> bool:
-    """Whether a feeling is told so surely that no word is needed."""
-    return felt not in (None, "neutral") and (sure or 0.0) >= UNSURE_BELOW
+def _own_words(message: Utterance) -> tuple[str, ...]:
+    """What the program says to it in words of its own, any of the sentences; none where a reply people wrote will do.
+    Despair goes before all else, and a language nobody here reads before what its letters might spell in English."""
+    felt, sure = _felt(message)
+    if message.prediction is not None and message.prediction.care:
+        return CARE
+    clear = felt if sure is None or sure >= UNSURE_BELOW else None
+    text = message.text
+    return words_for(text, clear) or words_abroad(text) or own_words(text, shipped_lexicon(), clear)
 
 
 def _content_hash(folder: Path) -> str:

@@ -15,7 +15,7 @@ from dialog.corpora import load_corpus
 from dialog.corpora.ekman import in_ekman
 from dialog.labels import LABEL_SETS
 from dialog.reading.text_vectors import TextReader
-from dialog.replies.bank import TEXTS, ReplyBank, Written
+from dialog.replies.bank import ReplyBank, Written
 from dialog.replies.built_in import MAX_TOKENS, BuiltInConfig
 from dialog.replies.fit import as_written, known_words, may_be_asked, may_be_said
 from dialog.replies.kinds import ASKS
@@ -24,7 +24,6 @@ from dialog.training.best import Best
 from dialog.training.card import write_card
 from dialog.training.loop import Progress, Schedule, finish, run
 from models import checkpoint
-from models.catalogue import REPLY, path_of
 from models.checkpoint import read_json
 from models.device import choose_device, mixed_precision
 from models.encoders.text import TextEncoder
@@ -33,6 +32,7 @@ from models.responder.model import ReplyTowers, contrastive_loss
 from models.tensors import read_file, read_note, write_file
 
 VECTORS = "texts.safetensors"
+GENERAL = Path(__file__).with_name("general_replies.json")
 LIMITS = """\
 English only. It says again what somebody once said to somebody else: it knows nothing of the world, looks nothing up,
 answers no question of fact, remembers nothing beyond four messages, and may contradict itself. Its filter is a list of
@@ -90,7 +90,7 @@ def train_replies(
     asked = {c: [p for one in some for p in pairs(one, n)] for c, some in train.items()}
     tried = {c: [p for one in some for p in pairs(one, n)] for c, some in held.items()}
     everything = [*asked.values(), *tried.values()]
-    general = _general()
+    general = general_replies()
     texts = list(dict.fromkeys(t for some in everything for p in some for t in (*p.messages, p.reply)))
     texts = list(dict.fromkeys([*texts, *(written.text for written in general)]))
     vectors = _vectors(texts, out / VECTORS, device, report)
@@ -227,12 +227,10 @@ def _vectors(texts: Sequence[str], path: Path, device: str | None, report: Calla
     return done
 
 
-def _general() -> list[Written]:
+def general_replies() -> list[Written]:
     """The replies that answer every message of a kind. They were chosen by hand, out of those that the train parts have
-    more than once, and stand in the shipped bank; nobody could say by a rule which they are."""
-    rows = read_json(path_of(REPLY) / TEXTS)
-    found = (Written(text, emotion, source, tuple(kinds)) for text, emotion, source, kinds in rows)
-    return [written for written in found if set(written.kinds) - {ASKS}]
+    more than once; nobody could say by a rule which they are."""
+    return [Written(text, emotion, source, tuple(kinds)) for text, emotion, source, kinds in read_json(GENERAL)]
 
 
 def _bank(

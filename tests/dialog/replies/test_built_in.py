@@ -4,7 +4,8 @@ import torch
 from dialog.conversation import Conversation, Prediction, Utterance
 from dialog.replies.bank import ReplyBank
 from dialog.replies.built_in import BuiltInResponder
-from dialog.replies.frank import NO_COUNSELLOR, NOTHING_TO_SAY
+from dialog.replies.distress import CARE
+from dialog.replies.frank import NOTHING_TO_SAY
 from dialog.replies.port import whole
 from models import checkpoint
 
@@ -52,7 +53,7 @@ def test_what_asks_for_a_fact_or_a_life_gets_no_made_up_answer(responder, text):
 
 def test_where_a_message_may_speak_of_self_harm_no_platitude_is_said(responder):
     said = whole(responder.reply(told("I want to end it.", "sadness", care=True)))
-    assert (said.text, said.sure) == (NO_COUNSELLOR, False)
+    assert (said.text, said.sure) == (CARE[0], False)
 
 
 def test_a_reply_comes_word_by_word_and_only_the_last_piece_ends_it(responder):
@@ -72,7 +73,7 @@ def test_no_reply_comes_twice_in_a_dialogue_nor_one_that_will_not_do(responder):
 
 @pytest.mark.parametrize(
     "text",
-    ["...", "!?", "Ich habe heute meinen Hund zum Arzt gebracht und bin sehr traurig"],
+    ["...", "!?", "Where is the station?"],
 )
 def test_where_nothing_is_near_it_says_so(responder, text):
     said = whole(responder.reply(talk(text)))

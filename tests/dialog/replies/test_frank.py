@@ -47,8 +47,8 @@ def test_what_only_a_program_can_answer_it_answers_in_its_own_words(text, senten
         "It hit me that I was alone",
         "She beat me at chess",
         "I can't draw",
-        "😭😭",
-        "42",
+        "😭😭 all day",
+        "42 of them",
     ],
 )
 def test_what_people_can_answer_is_left_to_what_people_wrote(text):
