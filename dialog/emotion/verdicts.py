@@ -12,7 +12,7 @@ from dialog.emotion.care import speaks_of_self_harm
 from dialog.emotion.config import EmotionModelConfig
 from dialog.labels import SENTIMENT, UNSURE_BELOW
 from dialog.language import FOREIGN
-from models.encoders.text import has_emoji
+from models.encoders.faces import has_face
 
 
 class Besides(NamedTuple):
@@ -66,7 +66,7 @@ class Verdicts:
     def with_text(self, prediction: Prediction, text: str, *, foreign: bool) -> Prediction:
         """The prediction, knowing the text: one that the model cannot read gets no label, unless an emoji says it."""
         care = speaks_of_self_harm(text)
-        if foreign and not has_emoji(text):
+        if foreign and not has_face(text):
             even = 1 / len(self._labels)
             return Prediction(
                 emotion=None,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from dialog.correction.lexicon import Lexicon
 from dialog.correction.pieces import Piece, pieces
-from models.encoders.text import has_emoji
+from models.encoders.faces import has_face
 
 NOTHING_TO_SAY = ("I don't know what to say to that.", "I don't know what to say to that either, I'm afraid.")
 """What is said where no reply is near."""
@@ -146,7 +146,7 @@ def own_words(text: str, lexicon: Lexicon, felt: str | None = None) -> tuple[str
         if found(lowered):
             return sentences
     if not any(c.isalnum() for c in text):
-        return SEEN.get(felt or "", BRIEF) if has_emoji(text) else ()
+        return SEEN.get(felt or "", BRIEF) if has_face(text) else ()
     parts = pieces(text)
     if all(p.kind != "word" and not p.text.isalpha() for p in parts):
         return NO_WORDS

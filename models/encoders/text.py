@@ -12,9 +12,7 @@ import importlib.resources
 import logging
 import math
 import os
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.device import Where, choose_device
+from models.encoders.faces import spell_out_faces, spelled_places
 
 BUILT_IN = "minilm"
 BUILT_IN_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -107,7 +106,7 @@ class TextEncoder(nn.Module):
         if not texts:
             return []
         # A text is cut before it is tokenised: no token of a vocabulary in use is longer than this on average.
-        cut = [spell_out_emoji(_encodable(text[: 16 * limit])) for text in texts]
+        cut = [spell_out_faces(_encodable(text[: 16 * limit])) for text in texts]
         # The backend's own batch call: the wrapper's per-call work costs more than the tokenising of a short text.
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is not None:
@@ -123,7 +122,7 @@ class TextEncoder(nn.Module):
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ValueError(f"the tokenizer of {self.name!r} does not say where a token stands; a fast one does")
-        spelled = [_spelled_places(_encodable(text[: 16 * limit])) for text in texts]
+        spelled = [spelled_places(_encodable(text[: 16 * limit])) for text in texts]
         encodings = backend.encode_batch([text for text, _ in spelled], add_special_tokens=False)
         return [
             [(places[start][0], places[max(start, end - 1)][1]) for start, end in encoding.offsets[:limit]]
@@ -161,44 +160,6 @@ class TextEncoder(nn.Module):
                 )
             with torch.no_grad():
                 weight += scale * (b @ a).to(weight.dtype)
-
-
-def spell_out_emoji(text: str) -> str:
-    """The text with each emoji as its Unicode name ("crying face"): vocabularies of words have no emoji, only words.
-
-    One emoji several times in a row is said once. Skin tones, joiners and variation selectors are left out.
-    """
-    return text if text.isascii() else _EMOJI.sub(lambda match: f" {_emoji_name(match[1])} ", text)
-
-
-def has_emoji(text: str) -> bool:
-    """Whether an emoji stands in the text: of a text in any language that can be read."""
-    return not text.isascii() and _EMOJI.search(text) is not None
-
-
-def _spelled_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
-    """`spell_out_emoji(text)`, and for each of its code points the piece (start, end) of `text` it came from."""
-    spelled, places, done = "", list[tuple[int, int]](), 0
-    for match in _EMOJI.finditer(text):
-        name = f" {_emoji_name(match[1])} "
-        spelled += text[done : match.start()] + name
-        places += [(i, i + 1) for i in range(done, match.start())] + [match.span()] * len(name)
-        done = match.end()
-    places += [(i, i + 1) for i in range(done, len(text) + 1)]  # One more, for a token that stands after the end.
-    return spelled + text[done:], places
-
-
-# The blocks of pictographs, emoticons, transport and supplemental symbols, and the older dingbats used as emoji.
-_EMOJI = re.compile("([\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55])(?:[\ufe0f\u200d\U0001f3fb-\U0001f3ff]|\\1)*")
-
-
-_READ_AS = dict.fromkeys("\u2764\u2665\u2763", "growing heart")
-"""Emoji whose names mislead: the red heart is Unicode's "heavy black heart", which reads as grief."""
-
-
-@lru_cache(maxsize=4096)
-def _emoji_name(emoji: str) -> str:
-    return _READ_AS.get(emoji) or unicodedata.name(emoji, "").lower()
 
 
 def linear_layers(network: nn.Module) -> Iterator[tuple[str, nn.Linear]]:

@@ -22,7 +22,6 @@ from models.encoders.text import (
     linear_layers,
     low_rank_deltas,
     make_low_rank,
-    spell_out_emoji,
     trained_deltas,
 )
 from tests.dialog.tiny import make_encoder
@@ -153,15 +152,6 @@ def test_a_tokenizer_of_another_make_is_called_as_transformers_calls_it(encoder:
     slow = TextEncoder(encoder.network, Slow(), "slow")
     assert slow.tokenize(["a bb ccc", ""], 2) == [[1, 2], []]
     assert (slow.start_id, slow.separator_id) == (5, 6)
-
-
-def test_emoji_are_said_in_words() -> None:
-    assert spell_out_emoji("plain") == "plain"
-    assert spell_out_emoji("no\N{CRYING FACE}").split() == ["no", "crying", "face"]
-    assert spell_out_emoji("\N{CRYING FACE}" * 30).split() == ["crying", "face"]
-    assert spell_out_emoji("\N{WAVING HAND SIGN}\U0001f3fd\ufe0f").split() == ["waving", "hand", "sign"]
-    assert spell_out_emoji("你好é") == "你好é"
-    assert spell_out_emoji("\u2764\ufe0f\u2764\ufe0f").split() == ["growing", "heart"], "Unicode calls it black"
 
 
 def test_full_rank_deltas_bring_back_what_fine_tuning_changed(encoder: TextEncoder, folder: Path) -> None:
