@@ -14,6 +14,7 @@ from kernels.attention.triton_tile import (
     tile_scores,
     weigh,
 )
+from kernels.grid import block_and_row
 
 
 @triton.jit
@@ -31,8 +32,9 @@ def queries_kernel(
     D_RELATIVE: tl.constexpr, D_BIAS: tl.constexpr, D_OFFSET: tl.constexpr,
 ):  # fmt: skip
     """dq, and where wanted the gradients of the relative table, the bias and the offset."""
-    block = tl.num_programs(0) - 1 - tl.program_id(0)
-    row = tl.program_id(1).to(tl.int64)
+    blocks = tl.cdiv(T, BLOCK_M)
+    block, row = block_and_row(blocks)
+    block = blocks - 1 - block
     b, h = row // H, row % H
     g = h // (H // GROUPS)
     first = S - T
@@ -84,7 +86,7 @@ def queries_kernel(
         if D_OFFSET:
             d_offset += tl.sum(ds, 1)
         if D_RELATIVE:
-            table = (b * tl.num_programs(0) + block) * TABLES * H * P + h * P
+            table = (b * blocks + block) * TABLES * H * P + h * P
             tl.atomic_add(d_relative_ptr + table + where, ds, mask=seen, sem="relaxed")
         if D_BIAS:
             at = (row * T + far_t) * S + j[None, :]
@@ -110,8 +112,9 @@ def keys_kernel(
     PER_GROUP: tl.constexpr,
 ):  # fmt: skip
     """dk, dv and the gradient of k_other, each summed over the query heads that share the key head."""
-    n = tl.program_id(0) * BLOCK_N
-    b, g = (tl.program_id(1) // GROUPS).to(tl.int64), (tl.program_id(1) % GROUPS).to(tl.int64)
+    block, pair = block_and_row(tl.cdiv(S, BLOCK_N))
+    n = block * BLOCK_N
+    b, g = pair // GROUPS, pair % GROUPS
     first = S - T
     j = n + tl.arange(0, BLOCK_N)
     far = j[:, None].to(tl.int64)

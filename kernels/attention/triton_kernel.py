@@ -24,6 +24,7 @@ from kernels.attention.triton_tile import (
     weigh,
 )
 from kernels.first_order import first_order
+from kernels.grid import block_and_row, line
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
@@ -63,7 +64,7 @@ class _Attention(torch.autograd.Function):
         log_sum = q.new_empty(batch, n_heads, n_queries, dtype=torch.float32)
         s = Structure(start, end, ids, k_other, relative, bias, allowed, offset)
         block_m, block_n, options = _blocks(q, v, backward=False)
-        grid = (triton.cdiv(n_queries, block_m), batch * n_heads)
+        grid = line(triton.cdiv(n_queries, block_m), batch * n_heads)
         _forward_kernel[grid](
             q, k, v, o, log_sum, *_strides(q), *_strides(k), *_strides(v), *_strides(o),
             *_structure_arguments(q, k, pattern, s, seed), **_flags(q, k, v, pattern, s),
@@ -99,11 +100,11 @@ class _Attention(torch.autograd.Function):
         common = (d_o, log_sum, delta, *_strides(q), *_strides(k), *_strides(v), *_strides(d_o))
         last = _structure_arguments(q, k, pattern, s, ctx.seed)
         flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
-        queries_kernel[(blocks, batch * n_heads)](
+        queries_kernel[line(blocks, batch * n_heads)](
             q, k, v, *common, d_q, *_strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
             **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"], **options,
         )  # fmt: skip
-        keys_kernel[(triton.cdiv(n_keys, block_n), batch * n_groups)](
+        keys_kernel[line(triton.cdiv(n_keys, block_n), batch * n_groups)](
             q, k, v, *common, d_k, d_v, _or(d_other, q), *_strides(d_k), *_strides(d_v), *last,
             **flags, PER_GROUP=n_heads // n_groups, **options,
         )  # fmt: skip
@@ -222,8 +223,9 @@ def _forward_kernel(
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     # The last query blocks see the most keys, so they go first.
-    block = tl.num_programs(0) - 1 - tl.program_id(0)
-    b, h = (tl.program_id(1) // H).to(tl.int64), (tl.program_id(1) % H).to(tl.int64)
+    block, row = block_and_row(tl.cdiv(T, BLOCK_M))
+    block = tl.cdiv(T, BLOCK_M) - 1 - block
+    b, h = row // H, row % H
     g = h // (H // GROUPS)
     first = S - T
     t = block * BLOCK_M + tl.arange(0, BLOCK_M)
@@ -265,7 +267,7 @@ def _forward_kernel(
         else:
             weight = weigh(score, seen, total, ceiling, KIND)
         if DROPOUT:
-            weight = weight * dropped(seed, tl.program_id(1).to(tl.int64), t, j, S, dropout)
+            weight = weight * dropped(seed, row, t, j, S, dropout)
         v_at = b * v_b + g * v_h + far * v_t + v_columns[None, :]
         v = tl.load(v_ptr + v_at, mask=(j < S)[:, None] & (v_columns < V)[None, :], other=0.0)
         o = tl.dot(weight.to(v.dtype), v, o, input_precision=PRECISION)
@@ -273,6 +275,6 @@ def _forward_kernel(
         nobody = total == 0.0
         o = o / tl.where(nobody, 1.0, total)[:, None]
         log_sum = tl.where(nobody, 0.0, peak + tl.log(tl.where(nobody, 1.0, total)))
-        tl.store(log_sum_ptr + tl.program_id(1).to(tl.int64) * T + t, log_sum, mask=t < T)
+        tl.store(log_sum_ptr + row * T + t, log_sum, mask=t < T)
     o_at = b * o_b + h * o_h + t[:, None].to(tl.int64) * o_t + v_columns[None, :]
     tl.store(o_ptr + o_at, o.to(o_ptr.dtype.element_ty), mask=(t < T)[:, None] & (v_columns < V)[None, :])

@@ -11,6 +11,7 @@ import triton
 import triton.language as tl
 
 from kernels.gla.triton_forward import from_border, load_gate, load_gate_row, load_tile, one_gate, to_border
+from kernels.grid import block_and_row, blocks_and_row
 
 
 @triton.jit
@@ -23,8 +24,8 @@ def dstates_kernel(
 
     Grid (blocks of K, blocks of V, rows).
     """
-    row = tl.program_id(2).to(tl.int64)
-    ks, vs = tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K), tl.program_id(1) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block_k, block_v, row = blocks_and_row(tl.cdiv(K, BLOCK_K), tl.cdiv(V, BLOCK_V))
+    ks, vs = block_k * BLOCK_K + tl.arange(0, BLOCK_K), block_v * BLOCK_V + tl.arange(0, BLOCK_V)
     inside = (ks < K)[:, None] & (vs < V)[None, :]
     at = ks[:, None] * V + vs[None, :]
     wide = dS_ptr.dtype.element_ty
@@ -49,8 +50,8 @@ def dscores_kernel(
     do_ptr, v_ptr, dP_ptr, T, V: tl.constexpr, C: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr
 ):
     """dP (B H, T, C), zero above the diagonal. Grid (chunks, rows)."""
-    row, start = tl.program_id(1).to(tl.int64), tl.program_id(0) * C
-    rows = start + tl.arange(0, C)
+    n, row = block_and_row(tl.cdiv(T, C))
+    rows = n * C + tl.arange(0, C)
     wide = dP_ptr.dtype.element_ty
     narrow = v_ptr.dtype.element_ty
     dP = tl.zeros((C, C), wide)
@@ -70,8 +71,8 @@ def dvalues_kernel(
     BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dV for one chunk. Grid (blocks of V, chunks, rows)."""
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    rows, vs = n * C + tl.arange(0, C), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block, n, row = blocks_and_row(tl.cdiv(V, BLOCK_V), tl.cdiv(T, C))
+    rows, vs = n * C + tl.arange(0, C), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = P_ptr.dtype.element_ty
     narrow = do_ptr.dtype.element_ty
     P = tl.load(P_ptr + (row * T + rows)[:, None] * C + tl.arange(0, C)[None, :], mask=(rows < T)[:, None], other=0.0)
@@ -98,8 +99,8 @@ def across_kernel(
 
     Grid (blocks of K, chunks, rows).
     """
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    rows, ks = n * C + tl.arange(0, C), tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)
+    block, n, row = blocks_and_row(tl.cdiv(K, BLOCK_K), tl.cdiv(T, C))
+    rows, ks = n * C + tl.arange(0, C), block * BLOCK_K + tl.arange(0, BLOCK_K)
     wide = dq_ptr.dtype.element_ty
     narrow = do_ptr.dtype.element_ty
     dq, dk = tl.zeros((C, BLOCK_K), wide), tl.zeros((C, BLOCK_K), wide)
@@ -137,11 +138,12 @@ def within_kernel(
 
     As queries they meet earlier keys over the border before them; as keys they meet later queries over the one after.
     """
-    row, first = tl.program_id(2).to(tl.int64), tl.program_id(0) * SUB
+    sub, block, row = blocks_and_row(tl.cdiv(T, C) * (C // SUB), tl.cdiv(K, BLOCK_K))
+    first = sub * SUB
     if first < T:
         start = first // C * C
         rows, others = first + tl.arange(0, SUB), start + tl.arange(0, C)
-        ks = tl.program_id(1) * BLOCK_K + tl.arange(0, BLOCK_K)
+        ks = block * BLOCK_K + tl.arange(0, BLOCK_K)
         wide = dq_ptr.dtype.element_ty
         narrow = q_ptr.dtype.element_ty
         lines, places = (row * T + rows)[:, None] * C, (row * T + others)[:, None] * C
@@ -197,8 +199,8 @@ def finish_kernel(
     The diagonal adds the same to q dq and to k dk, so the gate takes their difference before it comes in: with strong
     gates it is most of both.
     """
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    rows, ks = n * C + tl.arange(0, C), tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)
+    block, n, row = blocks_and_row(tl.cdiv(K, BLOCK_K), tl.cdiv(T, C))
+    rows, ks = n * C + tl.arange(0, C), block * BLOCK_K + tl.arange(0, BLOCK_K)
     wide = wide_dq_ptr.dtype.element_ty
     q, dq = load_tile(q_ptr, row, rows, ks, T, K, wide), load_tile(wide_dq_ptr, row, rows, ks, T, K, wide)
     k, dk = load_tile(k_ptr, row, rows, ks, T, K, wide), load_tile(wide_dk_ptr, row, rows, ks, T, K, wide)

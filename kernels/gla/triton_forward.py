@@ -11,6 +11,8 @@ Accumulators have the state's dtype; operands of a matmul are cast to the values
 import triton
 import triton.language as tl
 
+from kernels.grid import block_and_row, blocks_and_row
+
 
 @triton.jit
 def load_tile(ptr, row, rows, columns, T, width: tl.constexpr, wide):
@@ -37,9 +39,9 @@ def load_gate_row(ptr, row, t, columns, T, K: tl.constexpr, G: tl.constexpr, wid
 @triton.jit
 def sums_kernel(log_f_ptr, up_to_ptr, after_ptr, T, G: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr):
     """Both sums of log f inside each chunk. Grid (chunks, blocks of G, rows)."""
-    row = tl.program_id(2).to(tl.int64)
-    start = tl.program_id(0) * C
-    rows, columns = start + tl.arange(0, C), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    n, block, row = blocks_and_row(tl.cdiv(T, C), tl.cdiv(G, BLOCK))
+    start = n * C
+    rows, columns = start + tl.arange(0, C), block * BLOCK + tl.arange(0, BLOCK)
     wide = up_to_ptr.dtype.element_ty
     inside = (rows < T)[:, None] & (columns < G)[None, :]
     at = (row * T + rows)[:, None] * G + columns[None, :]
@@ -58,8 +60,8 @@ def states_kernel(
 
     S before each chunk and after the last goes to H (B H, chunks+1, K, V). Grid (blocks of K, blocks of V, rows).
     """
-    row = tl.program_id(2).to(tl.int64)
-    ks, vs = tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K), tl.program_id(1) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block_k, block_v, row = blocks_and_row(tl.cdiv(K, BLOCK_K), tl.cdiv(V, BLOCK_V))
+    ks, vs = block_k * BLOCK_K + tl.arange(0, BLOCK_K), block_v * BLOCK_V + tl.arange(0, BLOCK_V)
     inside = (ks < K)[:, None] & (vs < V)[None, :]
     at = ks[:, None] * V + vs[None, :]
     wide = S_ptr.dtype.element_ty
@@ -104,8 +106,8 @@ def scores_kernel(
     Keys of earlier sub-chunks meet the queries over the queries' border, as a matmul; keys of the queries' own
     sub-chunk meet them one by one, the last key first, so that the decays between them grow by one step at a time.
     """
-    row = tl.program_id(1).to(tl.int64)
-    first = tl.program_id(0) * SUB
+    sub, row = block_and_row(tl.cdiv(T, C) * (C // SUB))
+    first = sub * SUB
     start = first // C * C
     rows, columns = first + tl.arange(0, SUB), start + tl.arange(0, C)
     wide = P_ptr.dtype.element_ty
@@ -157,8 +159,8 @@ def output_kernel(
     BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """O = (Q * exp(up_to)) S + P V for one chunk. Grid (blocks of V, chunks, rows)."""
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
-    rows, vs = n * C + tl.arange(0, C), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block, n, row = blocks_and_row(tl.cdiv(V, BLOCK_V), tl.cdiv(T, C))
+    rows, vs = n * C + tl.arange(0, C), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = P_ptr.dtype.element_ty
     narrow = v_ptr.dtype.element_ty
     o = tl.zeros((C, BLOCK_V), wide)
@@ -182,8 +184,8 @@ def step_kernel(
     K: tl.constexpr, V: tl.constexpr, G: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr,
 ):  # fmt: skip
     """The recurrence itself, for a few tokens: S is read once and written once. Grid (blocks of V, rows)."""
-    row = tl.program_id(1).to(tl.int64)
-    ks, vs = tl.arange(0, BLOCK_K), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block, row = block_and_row(tl.cdiv(V, BLOCK_V))
+    ks, vs = tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     inside = (ks < K)[:, None] & (vs < V)[None, :]
     places = row * K * V + ks[:, None] * V + vs[None, :]
     wide = S_ptr.dtype.element_ty

@@ -12,6 +12,7 @@ from torch import Tensor
 from kernels.first_order import first_order
 from kernels.gla import triton_backward as backward
 from kernels.gla import triton_forward as forward
+from kernels.grid import line
 
 CHUNK = 64
 SUB = 16
@@ -35,7 +36,7 @@ def _steps(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, S: Tensor) -> tuple[T
     o, last = torch.empty_like(v), torch.empty_like(S)
     block_k = triton.next_power_of_2(width)
     block_v = max(1, min(triton.next_power_of_2(v.shape[-1]), 4096 // block_k))  # S in registers, 32 a thread
-    grid = (triton.cdiv(v.shape[-1], block_v), rows)
+    grid = line(triton.cdiv(v.shape[-1], block_v), rows)
     forward.step_kernel[grid](
         q, k, v, log_f, S, o, last, n_tokens,
         K=width, V=v.shape[-1], G=log_f.shape[-1], BLOCK_K=block_k, BLOCK_V=block_v, num_warps=4,
@@ -69,7 +70,7 @@ class _Chunked(torch.autograd.Function):
         backward.dstates_kernel[run.state_grid](q, up_to, do, dlast, DH, dS, run.T, **run.sizes, **run.blocks)
         backward.dvalues_kernel[run.value_grid](k, after, P, DH, do, dv, run.T, **run.sizes, **run.blocks)
         dP = P  # the scores are done with: the same memory
-        backward.dscores_kernel[(run.n_chunks, len(k))](
+        backward.dscores_kernel[line(run.n_chunks, len(k))](
             do, v, dP, run.T, V=run.V, C=run.C, BLOCK_V=run.blocks["BLOCK_V"], PRECISION=run.precision
         )
         wide_dq, wide_dk, dlog_f = (torch.empty_like(k, dtype=S.dtype) for _ in range(3))
@@ -77,8 +78,7 @@ class _Chunked(torch.autograd.Function):
         backward.across_kernel[run.key_grid](
             v, up_to, after, H, DH, do, wide_dq, wide_dk, ends, run.T, **run.sizes, **run.blocks
         )
-        grid = (run.n_chunks * run.C // SUB, run.key_grid[0], len(k))
-        backward.within_kernel[grid](q, k, log_f, dP, wide_dq, wide_dk, run.T, **run.within)
+        backward.within_kernel[line(run.n_chunks * run.C // SUB, run.n_k, len(k))](q, k, log_f, dP, wide_dq, wide_dk, run.T, **run.within)
         dq, dk = torch.empty_like(q), torch.empty_like(k)
         backward.finish_kernel[run.key_grid](
             q, k, dP, wide_dq, wide_dk, ends, dq, dk, dlog_f, run.T, K=run.K, C=run.C, BLOCK_K=run.blocks["BLOCK_K"]
@@ -105,16 +105,16 @@ class _Launch:
             "K": self.K, "G": self.G, "C": self.C, "SUB": SUB,
             "BLOCK_K": block_k, "PRECISION": self.precision, "num_warps": 4,
         }  # fmt: skip
-        n_k, n_v = triton.cdiv(self.K, block_k), triton.cdiv(self.V, block_v)
-        self.state_grid = (n_k, n_v, rows)
-        self.value_grid = (n_v, self.n_chunks, rows)
-        self.key_grid = (n_k, self.n_chunks, rows)
+        self.n_k, n_v = triton.cdiv(self.K, block_k), triton.cdiv(self.V, block_v)
+        self.state_grid = line(self.n_k, n_v, rows)
+        self.value_grid = line(n_v, self.n_chunks, rows)
+        self.key_grid = line(self.n_k, self.n_chunks, rows)
 
     def sums(self, log_f: Tensor) -> tuple[Tensor, Tensor]:
         """log f summed inside each chunk, up to each step and after it."""
         up_to, after = torch.empty_like(log_f), torch.empty_like(log_f)
         block = min(64, triton.next_power_of_2(self.G))
-        grid = (self.n_chunks, triton.cdiv(self.G, block), len(log_f))
+        grid = line(self.n_chunks, triton.cdiv(self.G, block), len(log_f))
         forward.sums_kernel[grid](log_f, up_to, after, self.T, G=self.G, C=self.C, BLOCK=block, num_warps=4)
         return up_to, after
 
@@ -127,6 +127,6 @@ class _Launch:
     def scores(self, q: Tensor, k: Tensor, log_f: Tensor, dtype: torch.dtype) -> Tensor:
         """P (B H, T, C)."""
         P = k.new_empty(len(k), self.T, self.C, dtype=dtype)
-        grid = (self.n_chunks * self.C // SUB, len(k))
+        grid = line(self.n_chunks * self.C // SUB, len(k))
         forward.scores_kernel[grid](q, k, log_f, P, self.T, **self.within)
         return P

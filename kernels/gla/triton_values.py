@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kernels.first_order import first_order
 from kernels.gla.triton_forward import load_gate, load_tile
+from kernels.grid import block_and_row, blocks_and_row, line
 
 CHUNK = 32
 WIDEST = 256
@@ -49,7 +50,7 @@ class _Chunked(torch.autograd.Function):
         dstates_kernel[run.state_grid](q, log_g, do, dlast, DH, dS, run.T, **run.sizes)
         dv, dlog_g = torch.empty_like(v), torch.empty_like(log_g)
         # A block of values knows its own part of dq and dk.
-        dq, dk = (torch.empty(run.grid[0], *k.shape, dtype=S.dtype, device=k.device) for _ in range(2))
+        dq, dk = (torch.empty(run.n_v, *k.shape, dtype=S.dtype, device=k.device) for _ in range(2))
         backward_kernel[run.grid](q, k, v, log_g, H, DH, do, dq, dk, dv, dlog_g, run.T, **run.sizes)
         return dq.sum(0).to(q.dtype), dk.sum(0).to(k.dtype), dv, dlog_g, dS
 
@@ -66,8 +67,9 @@ class _Launch:
             # In single precision three passes of tf32 keep its accuracy on the tensor cores.
             "PRECISION": "tf32x3", "num_warps": 8 if block_k > 64 else 4,
         }  # fmt: skip
-        self.state_grid = (triton.cdiv(d_value, block_v), rows)
-        self.grid = (self.state_grid[0], self.n_chunks, rows)
+        self.n_v = triton.cdiv(d_value, block_v)
+        self.state_grid = line(self.n_v, rows)
+        self.grid = line(self.n_v, self.n_chunks, rows)
 
     def states(self, k: Tensor, v: Tensor, log_g: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         """The state before each chunk, (B H, chunks, K, V), and after the last."""
@@ -98,8 +100,8 @@ def states_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """S <- S diag(g of the whole chunk) + K^T (V * exp(after)), chunk after chunk. Grid (blocks of V, rows)."""
-    row = tl.program_id(1).to(tl.int64)
-    ks, vs = tl.arange(0, BLOCK_K), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block, row = block_and_row(tl.cdiv(V, BLOCK_V))
+    ks, vs = tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = S_ptr.dtype.element_ty
     inside = (ks < K)[:, None] & (vs < V)[None, :]
     at = ks[:, None] * V + vs[None, :]
@@ -122,8 +124,8 @@ def dstates_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """The gradient of the state after each chunk, DH, last chunk first, and of the first. Grid (blocks of V, rows)."""
-    row = tl.program_id(1).to(tl.int64)
-    ks, vs = tl.arange(0, BLOCK_K), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    block, row = block_and_row(tl.cdiv(V, BLOCK_V))
+    ks, vs = tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = dS_ptr.dtype.element_ty
     inside = (ks < K)[:, None] & (vs < V)[None, :]
     at = ks[:, None] * V + vs[None, :]
@@ -147,9 +149,9 @@ def output_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """o for one chunk. Grid (blocks of V, chunks, rows)."""
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
+    block, n, row = blocks_and_row(tl.cdiv(V, BLOCK_V), tl.cdiv(T, C))
     start = n * C
-    ts, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    ts, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
     q = load_tile(q_ptr, row, ts, ks, T, K, wide)
     before = H_ptr + (row * tl.cdiv(T, C) + n) * K * V
@@ -180,9 +182,9 @@ def backward_kernel(
     d log g_t = sum over i >= t in the chunk of (o_i do_i - v_i dv_i) plus the sum over K of S dS at the chunk's end.
     A step's answer to itself adds the same to both products, so it comes in after their difference.
     """
-    row, n = tl.program_id(2).to(tl.int64), tl.program_id(1)
+    block, n, row = blocks_and_row(tl.cdiv(V, BLOCK_V), tl.cdiv(T, C))
     start = n * C
-    ss, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), tl.program_id(0) * BLOCK_V + tl.arange(0, BLOCK_V)
+    ss, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
     q, k = load_tile(q_ptr, row, ss, ks, T, K, wide), load_tile(k_ptr, row, ss, ks, T, K, wide)
     v, do = load_tile(v_ptr, row, ss, vs, T, V, wide), load_tile(do_ptr, row, ss, vs, T, V, wide)
@@ -216,7 +218,7 @@ def backward_kernel(
     at = (row * T + ss)[:, None] * V + vs[None, :]
     tl.store(dv_ptr + at, dv.to(dv_ptr.dtype.element_ty), mask=inside)
     tl.store(dlog_g_ptr + at, dlog_g, mask=inside)
-    part = tl.program_id(0).to(tl.int64) * tl.num_programs(2) + row
+    part = block * (tl.num_programs(0) // tl.cdiv(V, BLOCK_V) // tl.cdiv(T, C)).to(tl.int64) + row
     inside = (ss < T)[:, None] & (ks < K)[None, :]
     at = (part * T + ss)[:, None] * K + ks[None, :]
     tl.store(dq_ptr + at, dq, mask=inside)

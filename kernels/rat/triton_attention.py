@@ -8,6 +8,8 @@ slots first[b] <= s < end[b, t], and end does not fall along t. WIDTH is P up to
 import triton
 import triton.language as tl
 
+from kernels.grid import block_and_row
+
 
 @triton.jit
 def _tile(ptr, b, h, rows, n_rows, H, P: tl.constexpr, WIDTH: tl.constexpr):
@@ -29,8 +31,9 @@ def forward_kernel(
     P: tl.constexpr, WIDTH: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Grid (blocks of T, B x H)."""
-    b, h = (tl.program_id(1) // H).to(tl.int64), tl.program_id(1) % H
-    rows = tl.program_id(0) * BLOCK_T + tl.arange(0, BLOCK_T)
+    block, row = block_and_row(tl.cdiv(T, BLOCK_T))
+    b, h = row // H, row % H
+    rows = block * BLOCK_T + tl.arange(0, BLOCK_T)
     wide = lse_ptr.dtype.element_ty
     narrow = q_ptr.dtype.element_ty
     q, at, inside = _tile(q_ptr, b, h, rows, T, H, P, WIDTH)
@@ -62,8 +65,9 @@ def queries_kernel(
     P: tl.constexpr, WIDTH: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """What belongs to a query: dq, dk_own, dv_own, and delta = dy . y for the other kernel. Grid as forward."""
-    b, h = (tl.program_id(1) // H).to(tl.int64), tl.program_id(1) % H
-    rows = tl.program_id(0) * BLOCK_T + tl.arange(0, BLOCK_T)
+    block, row = block_and_row(tl.cdiv(T, BLOCK_T))
+    b, h = row // H, row % H
+    rows = block * BLOCK_T + tl.arange(0, BLOCK_T)
     wide = lse_ptr.dtype.element_ty
     narrow = q_ptr.dtype.element_ty
     q, at, inside = _tile(q_ptr, b, h, rows, T, H, P, WIDTH)
@@ -98,8 +102,9 @@ def slots_kernel(
     P: tl.constexpr, WIDTH: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_S: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dk_ends, dv_ends. Grid (blocks of S, B x H)."""
-    b, h = (tl.program_id(1) // H).to(tl.int64), tl.program_id(1) % H
-    slots = tl.program_id(0) * BLOCK_S + tl.arange(0, BLOCK_S)
+    block, row = block_and_row(tl.cdiv(S, BLOCK_S))
+    b, h = row // H, row % H
+    slots = block * BLOCK_S + tl.arange(0, BLOCK_S)
     wide = lse_ptr.dtype.element_ty
     narrow = q_ptr.dtype.element_ty
     k, at, inside = _tile(k_ptr, b, h, slots, S, H, P, WIDTH)
@@ -108,7 +113,7 @@ def slots_kernel(
     dk, dv = tl.zeros((BLOCK_S, WIDTH), wide), tl.zeros((BLOCK_S, WIDTH), wide)
     for t in range(0, T, BLOCK_T):
         # A block of queries whose last one does not reach these slots has none that does.
-        if tl.load(end_ptr + b * T + tl.minimum(t + BLOCK_T, T) - 1) > tl.program_id(0) * BLOCK_S:
+        if tl.load(end_ptr + b * T + tl.minimum(t + BLOCK_T, T) - 1) > block * BLOCK_S:
             rows = t + tl.arange(0, BLOCK_T)
             q, q_at, q_inside = _tile(q_ptr, b, h, rows, T, H, P, WIDTH)
             dy = tl.load(dy_ptr + q_at, mask=q_inside, other=0.0)

@@ -7,6 +7,7 @@ import triton
 from torch import Tensor
 
 from kernels.first_order import first_order
+from kernels.grid import line
 from kernels.rat import blockwise
 from kernels.rat import triton_attention as between
 from kernels.rat import triton_scan as within
@@ -81,7 +82,7 @@ class _ChunkAttention(torch.autograd.Function):
         y = torch.empty_like(v_own)
         lse = q.new_empty(batch, heads, n_tokens, dtype=torch.promote_types(q.dtype, torch.float32))
         numbers, shape = _sizes(q, k_ends)
-        grid = (triton.cdiv(n_tokens, shape["BLOCK_T"]), batch * heads)
+        grid = line(triton.cdiv(n_tokens, shape["BLOCK_T"]), batch * heads)
         between.forward_kernel[grid](q, k_own, v_own, k_ends, v_ends, first, end, y, lse, *numbers, **shape)
         ctx.save_for_backward(q, k_own, v_own, k_ends, v_ends, first, end, y, lse)
         return y
@@ -94,12 +95,12 @@ class _ChunkAttention(torch.autograd.Function):
         dy, delta = dy.contiguous(), torch.empty_like(lse)
         dq, dk_own, dv_own, dk_ends, dv_ends = (torch.empty_like(z) for z in (q, k_own, v_own, k_ends, v_ends))
         numbers, shape = _sizes(q, k_ends)
-        grid = (triton.cdiv(n_tokens, shape["BLOCK_T"]), batch * heads)
+        grid = line(triton.cdiv(n_tokens, shape["BLOCK_T"]), batch * heads)
         between.queries_kernel[grid](
             q, k_own, v_own, k_ends, v_ends, first, end, y, lse, dy, dq, dk_own, dv_own, delta, *numbers, **shape
         )
         if k_ends.shape[1]:
-            grid = (triton.cdiv(k_ends.shape[1], shape["BLOCK_S"]), batch * heads)
+            grid = line(triton.cdiv(k_ends.shape[1], shape["BLOCK_S"]), batch * heads)
             between.slots_kernel[grid](
                 q, k_ends, v_ends, first, end, lse, delta, dy, dk_ends, dv_ends, *numbers, **shape
             )

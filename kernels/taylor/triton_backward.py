@@ -9,6 +9,7 @@ gives each of its variables the product of the others; a product with a matrix o
 import triton
 import triton.language as tl
 
+from kernels.grid import block_and_row
 from kernels.taylor.triton_forward import load_features, load_rows, load_variable, series
 
 
@@ -41,8 +42,8 @@ def dstates_kernel(
 
     Grid (blocks of F, rows).
     """
-    row = tl.program_id(1).to(tl.int64)
-    fs, vs = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_V)
+    block, row = block_and_row(tl.cdiv(F, BLOCK_F))
+    fs, vs = block * BLOCK_F + tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_V)
     wide = dS_ptr.dtype.element_ty
     inside = (fs < F)[:, None] & (vs < V)[None, :]
     at = fs[:, None] * V + vs[None, :]
@@ -67,7 +68,8 @@ def queries_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dq. Grid (blocks of tokens, rows)."""
-    row, start = tl.program_id(1).to(tl.int64), tl.program_id(0) * ROWS
+    block, row = block_and_row(tl.cdiv(T, ROWS))
+    start = block * ROWS
     ts, ks, vs = start + tl.arange(0, ROWS), tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
     q, do = load_rows(q_ptr, row, ts, ks, T, K, wide), load_rows(do_ptr, row, ts, vs, T, V, wide)
@@ -100,7 +102,8 @@ def keys_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """dk and dv. Grid (blocks of tokens, rows)."""
-    row, start = tl.program_id(1).to(tl.int64), tl.program_id(0) * ROWS
+    block, row = block_and_row(tl.cdiv(T, ROWS))
+    start = block * ROWS
     i, ks, vs = start + tl.arange(0, ROWS), tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
     wide = DH_ptr.dtype.element_ty
     k, v = load_rows(k_ptr, row, i, ks, T, K, wide), load_rows(v_ptr, row, i, vs, T, V, wide)

@@ -9,6 +9,8 @@ for 1, times its weight (F): so features are gathered from the queries and keys 
 import triton
 import triton.language as tl
 
+from kernels.grid import block_and_row
+
 
 @triton.jit
 def load_rows(ptr, row, ts, columns, T, width: tl.constexpr, wide):
@@ -57,8 +59,8 @@ def states_kernel(
     BLOCK_V: tl.constexpr, BLOCK_F: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """S <- S + phi(K)^T V, chunk after chunk; S before each goes to H (B H, chunks, F, V). Grid (blocks of F, rows)."""
-    row = tl.program_id(1).to(tl.int64)
-    fs, vs = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_V)
+    block, row = block_and_row(tl.cdiv(F, BLOCK_F))
+    fs, vs = block * BLOCK_F + tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_V)
     wide = S_ptr.dtype.element_ty
     inside = (fs < F)[:, None] & (vs < V)[None, :]
     at = fs[:, None] * V + vs[None, :]
@@ -82,7 +84,8 @@ def output_kernel(
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """o_t = phi(q_t)^T S + sum over the chunk's i <= t of T(q_t . k_i) v_i. Grid (blocks of tokens, rows)."""
-    row, start = tl.program_id(1).to(tl.int64), tl.program_id(0) * ROWS
+    block, row = block_and_row(tl.cdiv(T, ROWS))
+    start = block * ROWS
     ts, ks, vs = start + tl.arange(0, ROWS), tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
     q = load_rows(q_ptr, row, ts, ks, T, K, wide)

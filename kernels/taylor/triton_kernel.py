@@ -8,6 +8,7 @@ import triton
 from torch import Tensor
 
 from kernels.first_order import first_order
+from kernels.grid import line
 from kernels.taylor import chunked
 from kernels.taylor import triton_backward as backward
 from kernels.taylor import triton_forward as forward
@@ -65,8 +66,8 @@ class _Launch:
             "BLOCK_V": block_v, "BLOCK_F": block_f, "PRECISION": "tf32x3", "num_warps": 4,
         }  # fmt: skip
         self.sizes = self.state_sizes | {"LOWEST": lowest, "BLOCK_K": block_k}
-        self.state_grid = (triton.cdiv(F, block_f), rows)
-        self.token_grid = (triton.cdiv(self.T, tokens), rows)
+        self.state_grid = line(triton.cdiv(F, block_f), rows)
+        self.token_grid = line(triton.cdiv(self.T, tokens), rows)
 
     def states(self, k: Tensor, v: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
         """The state before each chunk, (B H, chunks, F, V), and after the last."""
