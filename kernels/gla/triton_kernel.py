@@ -78,7 +78,8 @@ class _Chunked(torch.autograd.Function):
         backward.across_kernel[run.key_grid](
             v, up_to, after, H, DH, do, wide_dq, wide_dk, ends, run.T, **run.sizes, **run.blocks
         )
-        backward.within_kernel[line(run.n_chunks * run.C // SUB, run.n_k, len(k))](q, k, log_f, dP, wide_dq, wide_dk, run.T, **run.within)
+        grid = line(run.n_chunks * run.C // SUB, run.n_k, len(k))
+        backward.within_kernel[grid](q, k, log_f, dP, wide_dq, wide_dk, run.T, **run.within)
         dq, dk = torch.empty_like(q), torch.empty_like(k)
         backward.finish_kernel[run.key_grid](
             q, k, dP, wide_dq, wide_dk, ends, dq, dk, dlog_f, run.T, K=run.K, C=run.C, BLOCK_K=run.blocks["BLOCK_K"]

@@ -7,7 +7,6 @@ import triton
 from torch import Tensor
 
 from kernels.first_order import first_order
-from kernels.grid import line
 from kernels.taps import triton_taps as kernel
 
 SPANS = 16
@@ -54,7 +53,7 @@ class _Taps(torch.autograd.Function):
 def _convolve(u: Tensor, weight: Tensor, y: Tensor, dilation: int, *, turned: bool) -> None:
     batch, n_out, channels = y.shape
     block_t, block_c = _blocks(n_out, channels)
-    grid = line(triton.cdiv(n_out, block_t), triton.cdiv(channels, block_c), batch)
+    grid = (batch, triton.cdiv(n_out, block_t), triton.cdiv(channels, block_c))
     numbers = (u.shape[1], n_out, channels, dilation)
     kernel.taps_kernel[grid](
         u, weight, y, *numbers, WIDTH=weight.shape[1], TURNED=turned, BLOCK_T=block_t, BLOCK_C=block_c, num_warps=4

@@ -4,8 +4,6 @@
 import triton
 import triton.language as tl
 
-from kernels.grid import blocks_and_row
-
 
 @triton.jit
 def taps_kernel(
@@ -13,10 +11,10 @@ def taps_kernel(
     WIDTH: tl.constexpr, TURNED: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_C: tl.constexpr,
 ):  # fmt: skip
     """y_t = sum_i w_i u_{t + i dilation}, y (B, N, C) of u (B, S, C); TURNED: y_t = sum_i w_i u_{t - i dilation}, what
-    lies outside u being zero. Grid (blocks of N, blocks of C, B)."""
-    block_t, block_c, b = blocks_and_row(tl.cdiv(N, BLOCK_T), tl.cdiv(C, BLOCK_C))
-    ts = block_t * BLOCK_T + tl.arange(0, BLOCK_T)
-    cs = block_c * BLOCK_C + tl.arange(0, BLOCK_C)
+    lies outside u being zero. Grid (B, blocks of N, blocks of C)."""
+    b = tl.program_id(0).to(tl.int64)
+    ts = tl.program_id(1) * BLOCK_T + tl.arange(0, BLOCK_T)
+    cs = tl.program_id(2) * BLOCK_C + tl.arange(0, BLOCK_C)
     wide = tl.float64 if y_ptr.dtype.element_ty == tl.float64 else tl.float32
     y = tl.zeros((BLOCK_T, BLOCK_C), wide)
     for i in range(WIDTH):

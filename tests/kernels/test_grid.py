@@ -24,7 +24,8 @@ def randn(*shape: int) -> Tensor:
 def attention() -> Tensor:
     from kernels.attention import Pattern, Structure, triton_kernel
 
-    return triton_kernel.attention(*(randn(ROWS, HEADS, 1, 2) for _ in range(3)), Pattern(), Structure())
+    q, k, v = (randn(ROWS, HEADS, 1, 2) for _ in range(3))
+    return triton_kernel.attention(q, k, v, Pattern(), Structure())
 
 
 def gla() -> Tensor:
@@ -46,10 +47,9 @@ def value_gates() -> Tensor:
 def rat_between() -> Tensor:
     from kernels.rat import triton_kernel
 
-    q, k, v = (randn(ROWS, 1, HEADS, 2) for _ in range(3))
-    ends = (randn(ROWS, 1, HEADS, 2) for _ in range(2))
+    q, k, v, k_ends, v_ends = (randn(ROWS, 1, HEADS, 2) for _ in range(5))
     first, end = torch.zeros(ROWS, dtype=torch.long), torch.ones(ROWS, 1, dtype=torch.long)
-    return triton_kernel.chunk_attention(q, k, v, *ends, first, end)
+    return triton_kernel.chunk_attention(q, k, v, k_ends, v_ends, first, end)
 
 
 def rat_within() -> Tensor:
@@ -120,9 +120,7 @@ def dialog_gru() -> Tensor:
     weights = (randn(6, 2), randn(6), randn(6, 2), randn(6))
     n = ROWS * HEADS
     source, lengths = torch.zeros(n, 1, dtype=torch.long), torch.ones(n, dtype=torch.long)
-    return triton_kernel.dialog_gru(
-        randn(n, 1, 8), *weights, source, randn(n, 1), randn(n, 1), randn(n, 1, 2), lengths
-    )
+    return triton_kernel.dialog_gru(randn(n, 1, 8), *weights, source, randn(n, 1), randn(n, 1), randn(n, 1, 2), lengths)
 
 
 OPS = (
