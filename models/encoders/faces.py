@@ -1,11 +1,8 @@
-"""Emoji and emoticons in words: vocabularies of words know neither, and a chat says half of what it feels with them.
-
-Only what the encoder reads is changed. What somebody wrote is shown, kept and answered as it was written.
-"""
+"""Emoji and emoticons in words: vocabularies of words know neither, and a chat says half of what it feels with them."""
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 _COLOURED_HEARTS = "\u2764\u2665\u2763\U0001f5a4\U0001f90d\U0001f90e\U0001f9e1" + "".join(
@@ -66,29 +63,18 @@ _FACE = re.compile(
 _SAID = tuple(_EMOTICONS)
 
 
-def spell_out_faces(text: str) -> str:
-    """The text with each emoji and emoticon in words: "crying face" for U+1F622, "crying" for :'(
+def faces(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where an emoji or emoticon stands in the text (start, end), and what it says, a space on either side.
 
-    One emoji several times in a row is said once. Skin tones, joiners and variation selectors are left out.
+    One emoji several times in a row is one face. Skin tones, joiners and variation selectors belong to it.
     """
-    return _FACE.sub(lambda match: f" {_name(match)} ", text)
+    for match in _FACE.finditer(text):
+        yield *match.span(), f" {_name(match)} "
 
 
 def has_face(text: str) -> bool:
     """Whether an emoji or emoticon stands in the text: of a text in any language that can be read."""
     return _FACE.search(text) is not None
-
-
-def spelled_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
-    """`spell_out_faces(text)`, and for each of its code points the piece (start, end) of `text` it came from."""
-    spelled, places, done = "", list[tuple[int, int]](), 0
-    for match in _FACE.finditer(text):
-        name = f" {_name(match)} "
-        spelled += text[done : match.start()] + name
-        places += [(i, i + 1) for i in range(done, match.start())] + [match.span()] * len(name)
-        done = match.end()
-    places += [(i, i + 1) for i in range(done, len(text) + 1)]  # One more, for a token that stands after the end.
-    return spelled + text[done:], places
 
 
 def _name(match: re.Match[str]) -> str:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from models.device import Where, choose_device
-from models.encoders.faces import spell_out_faces, spelled_places
+from models.encoders.spoken import spoken, spoken_places
 
 BUILT_IN = "minilm"
 BUILT_IN_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -106,7 +106,7 @@ class TextEncoder(nn.Module):
         if not texts:
             return []
         # A text is cut before it is tokenised: no token of a vocabulary in use is longer than this on average.
-        cut = [spell_out_faces(_encodable(text[: 16 * limit])) for text in texts]
+        cut = [spoken(_encodable(text[: 16 * limit])) for text in texts]
         # The backend's own batch call: the wrapper's per-call work costs more than the tokenising of a short text.
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is not None:
@@ -122,7 +122,7 @@ class TextEncoder(nn.Module):
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise ValueError(f"the tokenizer of {self.name!r} does not say where a token stands; a fast one does")
-        spelled = [spelled_places(_encodable(text[: 16 * limit])) for text in texts]
+        spelled = [spoken_places(_encodable(text[: 16 * limit])) for text in texts]
         encodings = backend.encode_batch([text for text, _ in spelled], add_special_tokens=False)
         return [
             [(places[start][0], places[max(start, end - 1)][1]) for start, end in encoding.offsets[:limit]]

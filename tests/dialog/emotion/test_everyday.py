@@ -44,7 +44,7 @@ def test_the_heart_that_people_send_most_is_no_grief(text: str, accepted: set[st
     assert read.utterances[0].prediction.emotion in accepted
 
 
-def test_what_a_chat_says_with_faces_alone_is_understood() -> None:
+def test_a_chats_shorthand_is_understood() -> None:
     """Written before the model was asked; where people differ, several answers are right."""
     accepted = {
         ":D": "joy",
@@ -74,6 +74,19 @@ def test_what_a_chat_says_with_faces_alone_is_understood() -> None:
         "the meeting is at 12:30, room 4:3": "neutral",
         "look at https://example.org/a:/b": "neutral",
         "no idea ¯\\_(ツ)_/¯": "neutral",
+        "ffs not again": "anger",
+        "stfu about it": "anger",
+        "this is bullsh*t": "anger disgust",
+        "i h8 u": "anger disgust",
+        "ily so much": "joy",
+        "hbd bro": "joy",
+        "gg everyone": "joy",
+        "cant w8!!": "joy",
+        "gr8 news": "joy",
+        "imy come home": "sadness",
+        "fml I left my wallet on the bus": "anger sadness",
+        "smh he did it again": "sadness anger disgust",
+        "the marathon is 42 kms": "neutral",
     }
     chats = [Conversation(id=text, utterances=(Utterance(speaker="Ann", text=text),)) for text in accepted]
     read = {c.id: p.emotion for c in EmotionTagger.load(causes=False).tag(chats) if (p := c.utterances[0].prediction)}

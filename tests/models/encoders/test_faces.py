@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoders.faces import has_face, spell_out_faces, spelled_places
+from models.encoders.faces import has_face
+from models.encoders.spoken import spoken, spoken_places
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,8 @@ from models.encoders.faces import has_face, spell_out_faces, spelled_places
 )
 def test_emoticons_are_said_in_words(emoticons: str, words: str) -> None:
     for one in emoticons.split():
-        assert spell_out_faces(one).strip() == words, one
-        assert spell_out_faces(f"see you {one}").split() == ["see", "you", *words.split()], one
+        assert spoken(one).strip() == words, one
+        assert spoken(f"see you {one}").split() == ["see", "you", *words.split()], one
         assert has_face(f"見る {one}")
 
 
@@ -71,26 +72,26 @@ def test_emoticons_are_said_in_words(emoticons: str, words: str) -> None:
     ],
 )
 def test_what_is_no_emoticon_stays_as_it_is(plain: str) -> None:
-    assert spell_out_faces(plain) == plain
+    assert spoken(plain) == plain
     assert not has_face(plain)
 
 
 def test_emoji_are_said_in_words() -> None:
-    assert spell_out_faces("no\N{CRYING FACE}").split() == ["no", "crying", "face"]
-    assert spell_out_faces("\N{CRYING FACE}" * 30).split() == ["crying", "face"]
-    assert spell_out_faces("\N{WAVING HAND SIGN}\U0001f3fd\ufe0f").split() == ["waving", "hand", "sign"]
+    assert spoken("no\N{CRYING FACE}").split() == ["no", "crying", "face"]
+    assert spoken("\N{CRYING FACE}" * 30).split() == ["crying", "face"]
+    assert spoken("\N{WAVING HAND SIGN}\U0001f3fd\ufe0f").split() == ["waving", "hand", "sign"]
 
 
 def test_names_that_mislead_are_replaced() -> None:
-    assert spell_out_faces("\u2764\ufe0f\u2764\ufe0f").split() == ["growing", "heart"], "Unicode calls it black"
-    assert spell_out_faces("\U0001f49c").strip() == "growing heart", "a heart means the same in every colour"
-    assert spell_out_faces("\N{THINKING FACE}").strip() == "hmm, thinking"
+    assert spoken("\u2764\ufe0f\u2764\ufe0f").split() == ["growing", "heart"], "Unicode calls it black"
+    assert spoken("\U0001f49c").strip() == "growing heart", "a heart means the same in every colour"
+    assert spoken("\N{THINKING FACE}").strip() == "hmm, thinking"
 
 
 @given(st.text(alphabet=st.sampled_from("a :)(D<3;P/\N{CRYING FACE}\u2764\ufe0f^_-oT."), max_size=30))
 def test_every_letter_read_knows_where_it_was_written(text: str) -> None:
-    spelled, places = spelled_places(text)
-    assert spelled == spell_out_faces(text)
+    spelled, places = spoken_places(text)
+    assert spelled == spoken(text)
     assert len(places) == len(spelled) + 1
     assert all(0 <= start < end <= len(text) + 1 for start, end in places)
     assert [start for start, _ in places] == sorted(start for start, _ in places)
