@@ -21,6 +21,7 @@ from dialog.corpora.typos import tidy
 from dialog.correction.corrector import Correction, Edit, TextCorrector, applied
 from dialog.correction.lexicon import Lexicon
 from dialog.correction.pieces import in_case_of, pieces
+from dialog.evaluation.correction_curve import beside
 from dialog.evaluation.mistyped import mistype
 from dialog.evaluation.spellers import LOWERED, Mend, looser, there
 from dialog.metrics import share_interval
@@ -59,14 +60,20 @@ def evaluate_correction(
     device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """The object of `rapport evaluate correction --json`. ValueError where a file holds nothing to measure."""
+    """The object of `rapport evaluate correction --json`. ValueError where a file holds nothing to measure.
+
+    With conversations and pairs among the files, `curve` has how many of the slips in context are mended at how many
+    clean words changed, margin by margin, and the correctors people use beside it.
+    """
     corrector = TextCorrector.load(str(model), device=device)
     files = read_files(data)
     begun = time.perf_counter()
     metrics: dict[str, Any] = {}
     baselines: dict[str, dict[str, float]] = {"copy": {}, "nearest": {}}
     mends: dict[str, Mend] = {"copy": lambda text: Correction(text, text, ()), "nearest": nearest(corrector.lexicon)}
+    rows: list[dict[str, Any]] = []
     steps = [1 + len(RATES)] * bool(files.messages) + [1] * bool(files.pairs) + [1] * bool(files.tweets)
+    steps += [1] * bool(files.pairs and files.messages)
     done = 0
 
     def tell() -> None:
@@ -96,6 +103,13 @@ def evaluate_correction(
         for name, scores in beside_spellers(corrector, slips).items():
             baselines.setdefault(name, {}).update({f"pairs_{k}": v for k, v in scores.items()})
         tell()
+    if files.pairs and files.messages:
+        rows = beside(
+            corrector,
+            lambda mend: slip_scores(mend, slips)["repair_rate"],
+            lambda mend: float(clean_scores(mend, files.messages)["false_change_rate"]),
+        )
+        tell()
     if files.tweets:
         metrics |= tweet_scores(corrector.correct, files.tweets)
         baselines["nearest"] |= tweet_scores(mends["nearest"], files.tweets)
@@ -108,6 +122,7 @@ def evaluate_correction(
         "seconds": time.perf_counter() - begun,
         "metrics": metrics,
         "baselines": baselines,
+        "curve": rows,
     }
 
 

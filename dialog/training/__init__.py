@@ -38,6 +38,10 @@ RECIPES: dict[str, Recipe] = {
     "correction/chat": Recipe(
         summary="Slips of the keys mended, words completed; half an hour; goes on from --start", train=runs.correction
     ),
+    "correction/margins": Recipe(
+        summary="When a corrector (--start) speaks up, chosen anew by real slips in context; minutes",
+        train=runs.correction_margins,
+    ),
     "emotion/encoder": Recipe(
         summary="The encoder the emotion models start from", train=runs.emotion_encoder, takes_start=False
     ),

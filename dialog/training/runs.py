@@ -111,6 +111,13 @@ def correction(run: Run) -> dict[str, Any]:
     )
 
 
+def correction_margins(run: Run) -> dict[str, Any]:
+    from dialog.training.correction_margins import MarginsRecipe, choose
+
+    recipe = MarginsRecipe()
+    return choose(recipe, run.data, run.out, start=run.start, seed=run.seed, device=run.device, report=run.report)
+
+
 def pointer(name: str) -> Callable[[Run], dict[str, Any]]:
     """The pointer network of a name."""
 
