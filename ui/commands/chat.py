@@ -1,6 +1,7 @@
 """`rapport chat`: a chat in the terminal, each message labelled at once; with an assistant, if one is wanted."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,15 +19,20 @@ def chat(
     network: Annotated[
         bool, typer.Option("--network", help="A language model may be fetched from the hub, by lm:NAME.")
     ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="With --assistant: a file for the chat, which goes on where it was left.")
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Chat in the terminal: type `Name: text`, see each message's emotion at once."""
     from dialog.emotion.tagger import EmotionTagger
+    from ui.commands.kept_chat import KeptChat
     from ui.commands.terminal import progress
     from ui.commands.terminal_chat import converse
 
-    if not assistant and (network or responder != REPLY):
-        raise ValueError("--responder and --network belong to --assistant")
+    if not assistant and (network or responder != REPLY or keep is not None):
+        raise ValueError("--responder, --network and --keep belong to --assistant")
+    kept = KeptChat(keep)
     with progress("Loading the model"):
         tagger = EmotionTagger.load(model)
     if not assistant:
@@ -36,4 +42,4 @@ def chat(
 
     with progress("Loading the responder"):
         who = open_responder(responder, network=network)
-    return converse_with(who, tagger, sys.stdin, as_json=as_json)
+    return converse_with(who, tagger, sys.stdin, kept=kept, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from dialog.conversation import Conversation, Prediction, Utterance
 from dialog.emotion.port import LiveTagger
 from dialog.replies.port import Responder, ResponderUnavailable
+from ui.commands.kept_chat import KeptChat
 from ui.commands.terminal import note, printable
 from ui.commands.terminal_chat import caveat_of, reporter, spoken, typed_lines
 
@@ -18,18 +19,27 @@ _REMEMBERED = 40
 """Messages that the responder is told of."""
 
 
-def converse_with(responder: Responder, tagger: LiveTagger, lines: TextIO, *, as_json: bool = False) -> int:
+def converse_with(
+    responder: Responder, tagger: LiveTagger, lines: TextIO, *, kept: KeptChat | None = None, as_json: bool = False
+) -> int:
     """Reads lines to their end and answers each; `/again` gives another answer to the same message.
 
     What is said feels as in any live chat, the replies too: they are part of what later messages are read in. Where the
-    responder does not answer, that is said, and the conversation goes on.
+    responder does not answer, that is said, and the conversation goes on. A kept chat goes on where it was left, its
+    last answer still to be given anew.
     """
+    kept = kept or KeptChat()
     if lines.isatty():
         note(f"Type a message; {AGAIN} gives another answer. Ctrl-C while it answers stops it, Ctrl-D ends the chat.")
     show = reporter(tagger.version, as_json=as_json)
     said: list[Utterance] = []
     state, speaker = tagger.start(), YOU
-    refused: list[str] = []
+    before = list(kept.said)
+    refused = [before.pop().text] if before and before[-1].speaker == ASSISTANT else []
+    for u in before:
+        _, state = _heard(tagger, state, said, u.speaker, u.text)
+    if kept.said:
+        note(f"Going on after {len(kept.said):,} message{'s' * (len(kept.said) > 1)}.")
     for line in typed_lines(lines):
         if line.strip() == AGAIN:
             if not said:
@@ -44,11 +54,13 @@ def converse_with(responder: Responder, tagger: LiveTagger, lines: TextIO, *, as
             speaker, text = turn
             prediction, state = _heard(tagger, state, said, speaker, text)
             show(speaker, text, prediction, caveat_of(text), typed=lines.isatty())
+            kept.add(speaker, text)
             refused = []
         reply = _reply(responder, said, refused, echo=not as_json)
         if reply:
             prediction, _ = tagger.step(state, ASSISTANT, reply)
             show(ASSISTANT, reply, prediction, caveat_of(reply), typed=not as_json)
+            kept.answer(ASSISTANT, reply, another=bool(refused))
             refused.append(reply)
     return 0
 

@@ -3,12 +3,14 @@
 import io
 import json
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 import pytest
 
 from dialog.conversation import Conversation
 from dialog.replies.port import Piece, ResponderUnavailable
 from tests.ui.fake import FakeTagger
+from ui.commands.kept_chat import KeptChat
 from ui.commands.terminal_assistant import converse_with
 
 
@@ -81,3 +83,42 @@ def test_in_the_terminal_the_reply_stands_there_in_words(capsys: pytest.CaptureF
     out = capsys.readouterr().out
     assert "assistant: How wonderful!\n" in out
     assert out.count("How wonderful!") == 1
+
+
+def kept_in(path: Path) -> list[tuple[str, str]]:
+    [line] = path.read_text("utf-8").splitlines()
+    return [(u["speaker"], u["text"]) for u in json.loads(line)["utterances"]]
+
+
+def test_a_kept_chat_goes_on_where_it_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "chat.jsonl"
+
+    def go_on(typed: str) -> tuple[Listed, str]:
+        responder = Listed()
+        converse_with(responder, FakeTagger(), io.StringIO(typed), kept=KeptChat(path), as_json=True)
+        return responder, capsys.readouterr().err
+
+    _, told = go_on("I got the job!!\n")
+    assert "Going on" not in told
+    assert kept_in(path) == [("You", "I got the job!!"), ("assistant", "How wonderful!")]
+    responder, told = go_on("/again\nBo: I hate mornings\n")
+    assert "Going on after 2 messages" in told
+    assert responder.heard[0] == [("You", "I got the job!!", "joy")], "the answer to be given anew is not told"
+    first = [("You", "I got the job!!"), ("assistant", "I am so sorry")]
+    assert [turn[:2] for turn in responder.heard[1]] == [*first, ("Bo", "I hate mornings")]
+    assert kept_in(path) == [*first, ("Bo", "I hate mornings"), ("assistant", "How wonderful!")]
+    responder, _ = go_on("silence\n")
+    assert kept_in(path)[-1] == ("You", "silence"), "a message stays, answered or not"
+    assert len(responder.heard[0]) == 5
+
+
+@pytest.mark.parametrize("holds", ["not json", "[1]", '{"utterances": [{"text": 3}]}'])
+def test_a_file_that_holds_no_chat_is_refused_and_left_as_it_is(holds: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text(holds)
+    with pytest.raises(ValueError, match="holds no chat that was kept here"):
+        KeptChat(path)
+    assert path.read_text() == holds
+    with pytest.raises(ValueError, match="in a folder that is there"):
+        KeptChat(tmp_path / "nowhere" / "chat.jsonl")
+    assert KeptChat(tmp_path / "new.jsonl").said == []
