@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,27 +9,19 @@ import orjson
 
 from dialog.conversation import Conversation, Prediction
 from dialog.emotion.port import Mode
-from serve.database.patience import TOLD_SECONDS, Ended
+from serve.database.patience import Ended
 from serve.edge import metrics
-from serve.edge.problems import Refusal
+from serve.emotion import patient
 from serve.emotion.deployment import JobAnswer, Labels, Turns
 from serve.emotion.labeller import Labeller
 from serve.emotion.long import LongJob, end_turn, take_turn
 
-_LONGEST_PAUSE_SECONDS = 10.0
 
-
-class UnderWay(Protocol):
+class UnderWay(patient.UnderWay, Protocol):
     """The batch, or the part of one, that is labelled."""
 
     fault: str | None
     """Why nothing of the batch can be labelled."""
-
-    def check(self) -> None:
-        """Raises Ended where it need not go on."""
-
-    def pause(self, seconds: float) -> None:
-        """Waits, and raises Ended where it need not go on."""
 
 
 class Models:
@@ -41,30 +32,15 @@ class Models:
         self._loop = loop
 
     def ask(self, run: UnderWay, call: Callable[[], Any], meanwhile: Callable[[], None] = lambda: None) -> Any:
-        """Its answer. A service that is too busy, or whose replica has died, is asked again. `meanwhile` is called now
-        and then until the answer is there."""
-        pause = 0.5
-        while True:
-            future = asyncio.run_coroutine_threadsafe(call(), self._loop)
-            try:
-                while not wait([future], TOLD_SECONDS).done:
-                    run.check()
-                    meanwhile()
-                answer = future.result()
-            except (Refusal, CancelledError):
-                run.pause(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                continue
-            except Ended:
-                future.cancel()
-                raise
-            if answer.error is not None:
-                # A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one.
-                run.fault = answer.error
-                raise Ended
-            if isinstance(answer, JobAnswer):
-                metrics.MODEL_SECONDS.observe(answer.model_seconds)
-            return answer
+        """Its answer, as `ask_patiently` waits for it."""
+        answer = patient.ask_patiently(self._loop, call, run, meanwhile)
+        if answer.error is not None:
+            # A model that cannot be loaded is no fault of a conversation, so `annotate` must not take it for one.
+            run.fault = answer.error
+            raise Ended
+        if isinstance(answer, JobAnswer):
+            metrics.MODEL_SECONDS.observe(answer.model_seconds)
+        return answer
 
 
 class Shared(Protocol):
