@@ -13,6 +13,8 @@ from typing import Any, Self
 _UTTERANCE_FIELDS = ("speaker", "text", "emotion", "time", "prediction")
 _CONVERSATION_FIELDS = ("id", "utterances", "error", "warnings")
 _PLACES_SHOWN = 8
+VOICE = "voice"
+"""The field of an utterance that says how its voice sounds, until a prediction does."""
 
 
 class MalformedConversation(ValueError):
@@ -85,6 +87,37 @@ class Tag:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """How somebody sounds, whatever the words: the acted emotion that the voice is likest. It stands apart from what
+    the words say and changes nothing of it."""
+
+    emotion: str | None
+    """None where that is not sure: then the probabilities are a guess."""
+    probability: float
+    """That of the likeliest emotion."""
+    probabilities: Mapping[str, float] = field(hash=False)
+
+    @classmethod
+    def from_dict(cls, value: Any, place: str = "voice") -> Self:
+        """How a voice sounds from its JSON object; MalformedConversation, with `place`, for anything else."""
+        fields = _object(value, place)
+        probabilities = _object(fields.get("probabilities"), f"{place}.probabilities")
+        return cls(
+            emotion=_optional_text(fields, "emotion", place),
+            probability=_number(fields.get("probability"), f"{place}.probability"),
+            probabilities={k: _number(v, f"{place}.probabilities.{k}") for k, v in probabilities.items()},
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of an annotated log."""
+        return {
+            "emotion": self.emotion,
+            "probability": self.probability,
+            "probabilities": dict(self.probabilities),
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prediction:
     """What a model says of one utterance. `probability` is that of `emotion`; `probabilities` holds every label's."""
 
@@ -107,6 +140,8 @@ class Prediction:
     """Whether the text holds a phrase that speaks of self-harm. A list of phrases finds them: no risk detector."""
     reason: str | None = None
     causes: tuple[Cause, ...] = ()
+    voice: Voice | None = None
+    """Where it was spoken and heard: how the voice sounds. Nothing above has heard of it."""
 
     @classmethod
     def from_dict(cls, value: Any, place: str = "prediction") -> Self:
@@ -130,6 +165,7 @@ class Prediction:
             care=fields.get("care") is True,
             reason=_optional_text(fields, "reason", place),
             causes=tuple(Cause.from_dict(c, f"{place}.causes[{i}]") for i, c in enumerate(causes)),
+            voice=None if fields.get("voice") is None else Voice.from_dict(fields["voice"], f"{place}.voice"),
         )
 
     def moved(self, by: int) -> Self:
@@ -152,7 +188,8 @@ class Prediction:
             "care": self.care,
             "causes": [cause.to_dict() for cause in self.causes],
         }
-        return said if self.reason is None else said | {"reason": self.reason}
+        said |= {} if self.reason is None else {"reason": self.reason}
+        return said if self.voice is None else said | {"voice": self.voice.to_dict()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,6 +225,24 @@ class Utterance:
             prediction=prediction,
             extra=extra,
         )
+
+    @property
+    def voice(self) -> Voice | None:
+        """How the voice sounds: it stands in the prediction, and in a field of its own where there is none yet."""
+        if self.prediction is not None and self.prediction.voice is not None:
+            return self.prediction.voice
+        try:
+            return Voice.from_dict(self.extra[VOICE])
+        except (KeyError, MalformedConversation):  # not heard, or a field of somebody else's by that name
+            return None
+
+    def labelled(self, prediction: Prediction) -> Self:
+        """The same utterance with a prediction; how its voice sounds goes into that."""
+        voice = self.voice
+        if voice is None:
+            return replace(self, prediction=prediction)
+        extra = {key: value for key, value in self.extra.items() if key != VOICE}
+        return replace(self, prediction=replace(prediction, voice=voice), extra=extra)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object: what came in, and the prediction if there is one."""
@@ -299,7 +354,7 @@ class Conversation:
         if len(predictions) != len(self.utterances):
             raise ValueError(f"{len(predictions)} predictions for {len(self.utterances)} utterances")
         pairs = zip(self.utterances, predictions, strict=True)
-        return replace(self, utterances=tuple(replace(u, prediction=p) for u, p in pairs))
+        return replace(self, utterances=tuple(u.labelled(p) for u, p in pairs))
 
     def with_error(self, error: str) -> Self:
         """The same conversation, marked as one that could not be labelled."""

@@ -21,6 +21,8 @@ VOICES = "speech/voices"
 """The network that tells voices apart."""
 VOICEPRINTS = "speech/voiceprints"
 """The network that knows one voice from another."""
+VOICE_EMOTION = "speech/emotion"
+"""The head that says which emotion a voice is likest."""
 EYES = "efficientnet-lite2"
 """The picture encoder that is built in; what we taught it is shipped as vision/efficientnet-lite2."""
 

@@ -18,6 +18,17 @@ LIST = "recordings.jsonl.gz"
 
 Part = Literal["train", "validation", "test"]
 
+EMOTIONS = {
+    "W": "anger",
+    "L": "boredom",
+    "E": "disgust",
+    "A": "fear",
+    "F": "joy",
+    "N": "neutral",
+    "T": "sadness",
+}
+"""EmoDB's letters, and what they stand for."""
+
 TEST = frozenset({("fsdd", "nicolas"), ("fsdd", "yweweler"), ("emodb", "03"), ("emodb", "14")})
 """Voices that are heard in no training."""
 VALIDATION = frozenset({("emodb", "09"), ("emodb", "12")})
@@ -35,7 +46,7 @@ class Recording:
     speaker: str
     seconds: float
     emotion: str | None = None
-    """EmoDB's letter: W anger, L boredom, E disgust, A fear, F joy, T sadness, N neutral."""
+    """One of EMOTIONS, where an emotion was acted."""
 
     @property
     def voice(self) -> tuple[str, str]:

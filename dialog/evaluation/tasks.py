@@ -15,6 +15,7 @@ from dialog.evaluation.speakers import evaluate_speakers
 from dialog.evaluation.speech import evaluate_speech
 from dialog.evaluation.telemetry import evaluate_telemetry
 from dialog.evaluation.visual import evaluate_visual
+from dialog.evaluation.voice_emotion import evaluate_voice_emotion
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "behaviour": evaluate_behaviour,
@@ -28,6 +29,7 @@ TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "speech": evaluate_speech,
     "telemetry": evaluate_telemetry,
     "visual": evaluate_visual,
+    "voice-emotion": evaluate_voice_emotion,
 }
 """task -> function(data files, model, ...) -> the object of DESIGN.md section 2."""
 

@@ -150,6 +150,11 @@ RECIPES: dict[str, Recipe] = {
         takes_start=False,
         takes_voices=True,
     ),
+    "speech/emotion": Recipe(
+        summary="Which acted emotion a voice is likest, from data/audio; minutes",
+        train=runs.voice_emotion,
+        takes_start=False,
+    ),
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=runs.presence
     ),

@@ -171,6 +171,12 @@ def voiceprints(run: Run) -> dict[str, Any]:
     )
 
 
+def voice_emotion(run: Run) -> dict[str, Any]:
+    from dialog.training.voice_emotion import VoiceEmotionRecipe, train_voice_emotion
+
+    return train_voice_emotion(VoiceEmotionRecipe(), run.data, run.out, seed=run.seed, report=run.report)
+
+
 def lasers(run: Run, *, chain: str | None = None) -> dict[str, Any]:
     from dialog.training.telemetry import compared, lasers, train_lasers
 

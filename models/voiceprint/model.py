@@ -63,12 +63,17 @@ class Voiceprint(nn.Module):
         self.worth = nn.Sequential(nn.Conv1d(c.width, c.attention, 1), nn.Tanh(), nn.Conv1d(c.attention, c.width, 1))
         self.out = nn.Sequential(nn.BatchNorm1d(2 * c.width), nn.Linear(2 * c.width, c.size))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def frames(self, x: Tensor) -> Tensor:
+        """What the layers make of each hundredth of a second, (B, width, T), of sound (B, n)."""
         if x.dim() != 2:
             raise ValueError(f"sound is {tuple(x.shape)}, expected (B, n)")
         h = self.bands(x)
         for i, layer in enumerate(self.layers):
             h = layer(h) + (h if i > 0 else 0)  # (B, C, T)
+        return h
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.frames(x)
         worth = torch.softmax(self.worth(h), -1)
         mean = (worth * h).sum(-1)
         spread = ((worth * h.square()).sum(-1) - mean.square()).clamp(min=1e-5).sqrt()

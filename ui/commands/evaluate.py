@@ -15,14 +15,15 @@ def evaluate(
         typer.Argument(
             metavar="TASK",
             help="What to measure: behaviour, causes, correction, emotion, recall, reply, responder, "
-            "speakers, speech, telemetry, visual.",
+            "speakers, speech, telemetry, visual, voice-emotion.",
         ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
             "--data",
-            help="Labelled conversations, jsonl(.gz); visual, speakers, speech, telemetry: a folder; recall: none.",
+            help="Labelled conversations, jsonl(.gz); visual, speakers, speech, telemetry, voice-emotion: a folder; "
+            "recall: none.",
         ),
     ] = None,
     model: Annotated[
@@ -50,7 +51,8 @@ def evaluate(
     part: Annotated[
         str | None,
         typer.Option(
-            help="speakers, speech: our train, validation or test voices; telemetry: service, engines, a set of lasers."
+            help="speakers, speech, voice-emotion: our train, validation or test voices; telemetry: service, engines, "
+            "a set of lasers."
         ),
     ] = None,
     corpora: Annotated[
