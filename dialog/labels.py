@@ -44,6 +44,19 @@ SENTIMENT = MappingProxyType({label: shown[0] for label, shown in _SHOWN.items()
 SYMBOLS = MappingProxyType({label: shown[1] for label, shown in _SHOWN.items()})
 COLOURS = MappingProxyType({label: shown[2] for label, shown in _SHOWN.items()})
 
+VOICE_SOUNDS = MappingProxyType(
+    {
+        "anger": "angry",
+        "boredom": "bored",
+        "disgust": "disgusted",
+        "fear": "afraid",
+        "joy": "happy",
+        "neutral": "calm",
+        "sadness": "sad",
+    }
+)
+"""How a voice sounds, by the acted emotion that it is likest."""
+
 TAGS = (
     *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire"),
     *("disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy"),

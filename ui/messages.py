@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dialog.conversation import Caveat, Conversation, Prediction
-from dialog.labels import COLOURS, SENTIMENT, SYMBOLS
+from dialog.conversation import Caveat, Conversation, Prediction, Voice
+from dialog.labels import COLOURS, SENTIMENT, SYMBOLS, VOICE_SOUNDS
 from serve.client import AnswerNotes
 
 UNKNOWN_SYMBOL, UNKNOWN_COLOUR = "•", "#8A8F98"
@@ -25,6 +25,8 @@ class ShownMessage:
     warnings: tuple[str, ...] = ()
     reply: AnswerNotes | None = None
     """There where an assistant said it."""
+    voice: Voice | None = None
+    """How it sounds, where it was spoken."""
 
     @classmethod
     def of(cls, answered: Any) -> Self:
@@ -56,7 +58,12 @@ def messages_of(conversation: Conversation) -> tuple[ShownMessage, ...]:
     error = conversation.error or "not labelled"
     return tuple(
         ShownMessage(
-            n=n, speaker=u.speaker, text=u.text, prediction=u.prediction, error=None if u.prediction else error
+            n=n,
+            speaker=u.speaker,
+            text=u.text,
+            prediction=u.prediction,
+            error=None if u.prediction else error,
+            voice=u.voice,
         )
         for n, u in enumerate(conversation.utterances)
     )
@@ -87,6 +94,15 @@ def percent(probability: float) -> str:
     if probability >= 0.995:
         return "> 99 %"
     return "< 1 %" if probability < 0.005 else f"{probability:.0%}".replace("%", " %")
+
+
+def sounding(voice: Voice | None) -> str:
+    """How a voice sounds: `voice sounds angry, 81 %`; empty where none was heard."""
+    if voice is None:
+        return ""
+    if voice.emotion is None:
+        return "voice: not sure how it sounds"
+    return f"voice sounds {VOICE_SOUNDS.get(voice.emotion, voice.emotion)}, {percent(voice.probability)}"
 
 
 def mood(probabilities: Mapping[str, float]) -> float:

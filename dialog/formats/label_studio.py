@@ -72,6 +72,8 @@ def _notes(p: Prediction) -> list[str]:
     notes += [f"{name}: {value:.1f} of 5" for name, value in (("valence", p.valence), ("arousal", p.arousal)) if value]
     notes += [f"tag: {tag.tag} {tag.probability:.2f}" for tag in p.tags]
     notes += ["unsure"] if p.unsure else []
+    if p.voice is not None:
+        notes.append(f"voice sounds like {p.voice.emotion or 'nothing sure'}: {p.voice.probability:.2f}")
     return notes + (["care: it may speak of self-harm; a person should read it"] if p.care else [])
 
 

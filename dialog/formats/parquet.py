@@ -138,6 +138,8 @@ def _plain(value: Any) -> Any:
 def _type_of(name: str, columns: TableColumns) -> pa.DataType:
     if name == "utterance":
         return pa.int64()
+    if name == "voice_probability" and columns.voices:
+        return pa.float64()
     if name in ("probability", "valence", "arousal") or name in {f"p_{label}" for label in columns.labels}:
         return pa.float64()
     if name in ("unsure", "care") and columns.labels:

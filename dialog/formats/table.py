@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from dialog.conversation import Conversation, Utterance
+from dialog.conversation import VOICE, Conversation, Utterance
 from dialog.formats.html_text import as_text
 from dialog.formats.left_out import LeftOut, is_silent
 from dialog.formats.source import Unreadable
@@ -40,6 +40,7 @@ NO_SPEAKER = "no column for the speaker; every row was taken to be of one and th
 _FIRST = ("conversation", "utterance", "speaker", "text", "emotion", "time")
 _PREDICTED = ("predicted_emotion", "probability", "sentiment", "second", "valence", "arousal", "unsure", "care")
 _LISTED = ("tags", "causes")
+_HEARD = (VOICE, "voice_probability")
 _LAST = ("error", "warnings")
 
 
@@ -149,29 +150,34 @@ def gather(ids: Iterable[str], rows: Iterable[tuple[str, Utterance] | Unreadable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableColumns:
-    """The columns of a table that is to be written: fields we do not know, and the labels of the predictions."""
+    """The columns of a table that is to be written: fields we do not know, the labels of the predictions, and whether
+    there are voices."""
 
     others: tuple[str, ...]
     labels: tuple[str, ...]
+    voices: bool = False
 
     @classmethod
     def of(cls, items: Iterable[Conversation | Unreadable]) -> "TableColumns":
-        """Both in order of appearance: one pass over everything."""
+        """Names in order of appearance: one pass over everything."""
         others: dict[str, None] = {}
         labels: dict[str, None] = {}
+        voices = False
         for item in items:
             for u in item.utterances if isinstance(item, Conversation) else ():
                 others.update(dict.fromkeys(u.extra))
+                voices |= u.voice is not None
                 if u.prediction:
                     labels.update(dict.fromkeys(u.prediction.probabilities))
         ours = {*_FIRST, *_PREDICTED, *_LAST, *_LISTED, *(f"p_{label}" for label in labels)}
-        return cls(others=tuple(name for name in others if name not in ours), labels=tuple(labels))
+        ours |= {*_HEARD} if voices else set()
+        return cls(others=tuple(name for name in others if name not in ours), labels=tuple(labels), voices=voices)
 
     @property
     def header(self) -> tuple[str, ...]:
         """The names, in the order in which they are written."""
         predicted = (*_PREDICTED, *(f"p_{label}" for label in self.labels), *_LISTED) if self.labels else ()
-        return (*_FIRST, *self.others, *predicted, *_LAST)
+        return (*_FIRST, *self.others, *predicted, *(_HEARD if self.voices else ()), *_LAST)
 
     def rows(self, items: Iterable[Conversation | Unreadable]) -> Iterator[dict[str, Any]]:
         """One row an utterance, by column; what is not there has no key. Tags and causes are objects.
@@ -200,4 +206,6 @@ class TableColumns:
                     row |= {f"p_{label}": q for label, q in p.probabilities.items()}
                     row["tags"] = [tag.to_dict() for tag in p.tags]
                     row["causes"] = [cause.to_dict() for cause in p.causes]
+                if voice := u.voice:
+                    row |= {VOICE: voice.emotion or "not sure", "voice_probability": voice.probability}
                 yield row

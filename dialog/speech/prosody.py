@@ -26,7 +26,7 @@ N_MEASURES = sum(SIZES.values())
 
 _HOP_S = 0.01
 _HOP = int(RATE * _HOP_S)
-_PITCH_FRAME, _PITCH_FFT = RATE // 20, 1024
+_PITCH_FRAME, _PITCH_FFT, _FINER = RATE // 20, 1024, 4
 _FRAME, _FFT, _MEL, _COEFFICIENTS = RATE // 40, 256, 26, 19
 _QUIET_DB, _SOFT_DB = -30.0, -15.0
 """Below the loudest frames: what is no voice, and what says little of a spectrum."""
@@ -56,19 +56,23 @@ def track(samples: NDArray[np.float32]) -> Track:
     50 ms (Boersma 1993, eq. 9), an octave lower only where that is clearer (eq. 26); smoothed over 50 ms."""
     window = get_window("hann", _PITCH_FRAME, fftbins=False)
     frames = _frames(samples, _PITCH_FRAME)
-    lags = irfft(np.abs(rfft((frames - frames.mean(1, keepdims=True)) * window, _PITCH_FFT)) ** 2)
-    of_window = irfft(np.abs(rfft(window, _PITCH_FFT)) ** 2)
-    first, last = int(RATE / HIGHEST_HZ), int(RATE / LOWEST_HZ)
-    heights = lags[:, : last + 2] / (lags[:, :1] + 1e-9) / (of_window[: last + 2] / of_window[0])
+    windowed = (frames - frames.mean(1, keepdims=True)) * window
+    first, last = int(RATE * _FINER / HIGHEST_HZ), int(RATE * _FINER / LOWEST_HZ)
+    heights = _autocorrelation(windowed)[:, : last + 1] / _autocorrelation(window[None])[:, : last + 1]
     at = np.arange(first, last + 1)
-    best = first + (heights[:, first : last + 1] - _OCTAVE_COST * np.log2(at / first)).argmax(1)
-    left, top, right = (heights[np.arange(len(best)), best + k] for k in (-1, 0, 1))
-    bend = np.minimum(left - 2 * top + right, -1e-9)  # a parabola through three points has its peak beside the middle
-    hertz = RATE / (best + np.clip(0.5 * (left - right) / bend, -0.5, 0.5))
-    decibels = 10 * np.log10(lags[:, 0] / _PITCH_FRAME + 1e-10)
-    clarity = np.clip(top, 0.0, 1.0)
+    best = first + (heights[:, first:] - _OCTAVE_COST * np.log2(at / first)).argmax(1)
+    clarity = np.clip(heights[np.arange(len(best)), best], 0.0, 1.0)
+    decibels = 10 * np.log10((windowed**2).mean(1) + 1e-10)
     loud = decibels > np.quantile(decibels, 0.95) + _QUIET_DB
-    return Track(median_filter(hertz, 5, mode="nearest"), clarity, decibels, (clarity > VOICED) & loud)
+    hertz = median_filter(RATE * _FINER / best, 5, mode="nearest")
+    return Track(hertz, clarity, decibels, (clarity > VOICED) & loud)
+
+
+def _autocorrelation(frames: Floats) -> Floats:
+    """(T, lags) of frames (T, n), 1 at lag 0, _FINER lags a sample: between two samples a high voice has its peak."""
+    power = np.abs(rfft(frames, _PITCH_FFT)) ** 2
+    lags = irfft(power, _PITCH_FFT * _FINER)
+    return np.asarray(lags / (lags[:, :1] + 1e-12))
 
 
 def measures(samples: NDArray[np.float32], found: Track | None = None) -> Floats:

@@ -1,14 +1,15 @@
 """A recording becomes a conversation: read, cut into speech, told apart, heard.
 
 An utterance is a stretch of one speaker: `time` and `extra.end` as in subtitles (`00:00:04.800`), `extra.confidence`
-where the recogniser gives one. What was sound and no words is counted in `left_out`.
+where the recogniser gives one, `extra.voice` how the voice sounds, until a prediction says so. What was sound and no
+words is counted in `left_out`.
 """
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dialog.conversation import Caveat, Conversation, Utterance
+from dialog.conversation import VOICE, Caveat, Conversation, Utterance, Voice
 from dialog.formats.left_out import LeftOut
 from dialog.speech.activity import find_speech
 from dialog.speech.names import Channels
@@ -16,6 +17,7 @@ from dialog.speech.recognisers import Heard, Recogniser
 from dialog.speech.sound import Sound, read_sound
 
 if TYPE_CHECKING:
+    from dialog.speech.voice_emotion import VoiceEmotions
     from dialog.speech.voices import Turn
 
 WORDLESS = "sound without words"
@@ -23,7 +25,8 @@ _FOUND = 0.1  # of the work, roughly, until the words begin
 
 
 class Part(NamedTuple):
-    """A stretch of one speaker, counted from 0, in seconds; the words heard in it, none where there were none."""
+    """A stretch of one speaker, counted from 0, in seconds; the words heard in it, none where there were none; how the
+    voice sounds, None where that cannot be heard."""
 
     start: float
     end: float
@@ -31,6 +34,7 @@ class Part(NamedTuple):
     channel: int
     text: str
     confidence: float | None = None
+    voice: Voice | None = None
 
 
 def parts_of(
@@ -51,9 +55,12 @@ def parts_of(
     length = sum(turn.end - turn.start for _, turn in turns)
     heard_s = 0.0
     parts: list[Part] = []
+    sounds = _emotions() if turns else None
     for channel, turn in turns:
-        heard = Heard("") if recogniser is None else recogniser.hear(sound.part(turn.start, turn.end, channel))
-        parts.append(Part(turn.start, turn.end, turn.speaker, channel, heard.text, heard.confidence))
+        samples = sound.part(turn.start, turn.end, channel)
+        heard = Heard("") if recogniser is None else recogniser.hear(samples)
+        voice = None if sounds is None else sounds(samples)
+        parts.append(Part(turn.start, turn.end, turn.speaker, channel, heard.text, heard.confidence, voice))
         heard_s += turn.end - turn.start
         told(min(1.0, _FOUND + (1 - _FOUND) * heard_s / length))
     told(1.0)
@@ -110,6 +117,8 @@ def utterance_of(part: Part, speaker: str) -> Utterance:
     extra: dict[str, Any] = {"end": clock(part.end)}
     if part.confidence is not None:
         extra["confidence"] = part.confidence
+    if part.voice is not None:
+        extra[VOICE] = part.voice.to_dict()
     return Utterance(speaker=speaker, text=part.text, time=clock(part.start), extra=extra)
 
 
@@ -127,6 +136,12 @@ def _turns(sound: Sound, n_speakers: int | None) -> "list[tuple[int, Turn]]":
         return [(0, turn) for turn in who_speaks(sound, find_speech(sound), n_speakers=n_speakers)]
     spans = [(c, span) for c in range(channels) for span in find_speech(sound, c)]
     return sorted(((c, Turn(s.start, s.end, c)) for c, s in spans), key=lambda found: found[1].start)
+
+
+def _emotions() -> "VoiceEmotions":
+    from dialog.speech.voice_emotion import shipped  # networks, as above
+
+    return shipped()
 
 
 def clock(seconds: float) -> str:

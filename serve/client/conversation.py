@@ -9,6 +9,7 @@ from dialog.conversation import (
     Prediction,
     Tag,
     Utterance,
+    Voice,
 )
 
-__all__ = ["Cause", "Caveat", "Conversation", "MalformedConversation", "Prediction", "Tag", "Utterance"]
+__all__ = ["Cause", "Caveat", "Conversation", "MalformedConversation", "Prediction", "Tag", "Utterance", "Voice"]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from .calls import Call, Pages, Steps
-from .conversation import Caveat, Prediction
+from .conversation import Caveat, Prediction, Voice
 from .things import Envelope, RecordedSpeaker, RecordedUtterance, Recording, State, made
 
 Channels = Literal["found", "speakers", "mixed"]
@@ -84,5 +84,7 @@ def _recording(value: Mapping[str, Any]) -> Recording:
 
 
 def _utterance(value: Mapping[str, Any]) -> RecordedUtterance:
-    said = value["prediction"]
-    return made(RecordedUtterance, value, prediction=None if said is None else Prediction.from_dict(said))
+    said, alone = value["prediction"], value.get("voice")  # which a service before 0.1.1 does not tell
+    prediction = None if said is None else Prediction.from_dict(said)
+    heard = prediction.voice if prediction is not None else alone and Voice.from_dict(alone)
+    return made(RecordedUtterance, value, prediction=prediction, voice=heard or None)

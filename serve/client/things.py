@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from .answers import Answer
-from .conversation import Caveat, Conversation, Prediction
+from .conversation import Caveat, Conversation, Prediction, Voice
 
 Mode = Literal["offline", "live"]
 State = Literal["queued", "running", "done", "failed"]
@@ -235,6 +235,8 @@ class RecordedUtterance:
     edited: bool
     """Whether a person has changed words or speaker."""
     prediction: Prediction | None
+    voice: Voice | None = None
+    """How the voice sounds, whatever the words; None where that was not heard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

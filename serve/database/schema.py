@@ -12,7 +12,7 @@ from serve.database.tables import metadata
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST = 14
+NEWEST = 15
 """What this release writes."""
 _SCRIPTS = Path(__file__).parent / "migrations"
 _VERSIONS = "alembic_version"

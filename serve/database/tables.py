@@ -256,6 +256,7 @@ recording_parts = _table(
     Column("confidence", _Share),
     _number("edited", 0),
     Column("prediction", Text),
+    Column("voice", Text),
 )
 
 repeats = _table(

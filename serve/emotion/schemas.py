@@ -60,6 +60,14 @@ class TagOut(BaseModel):
     probability: float
 
 
+class VoiceOut(BaseModel):
+    """How somebody sounds, whatever the words: a guess, learned from German actors."""
+
+    emotion: str | None = Field(description="The acted emotion that the voice is likest; null: not sure")
+    probability: float = Field(description="Of the likeliest one")
+    probabilities: dict[str, float]
+
+
 class PredictionOut(BaseModel):
     """What the model says of one utterance."""
 
@@ -78,6 +86,9 @@ class PredictionOut(BaseModel):
     )
     reason: str | None = Field(default=None, description="Why there is no emotion")
     causes: list[CauseOut]
+    voice: VoiceOut | None = Field(
+        default=None, description="How the voice sounds, where it was heard; apart from all the words say"
+    )
 
 
 class UtteranceOut(BaseModel):

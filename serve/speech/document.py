@@ -27,6 +27,14 @@ _BASE = {
     "seconds": 30.0,
     "error": None,
 }
+_VOICE = {
+    "emotion": "joy",
+    "probability": 0.81,
+    "probabilities": {
+        **{"anger": 0.12, "boredom": 0.0, "disgust": 0.01, "fear": 0.04},
+        **{"joy": 0.81, "neutral": 0.02, "sadness": 0.0},
+    },
+}
 _UTTERANCE = {
     "n": 0,
     "time": "00:00:00.400",
@@ -37,7 +45,8 @@ _UTTERANCE = {
     "text": "i finally got the job",
     "confidence": 0.61,
     "edited": False,
-    "prediction": {**PREDICTION, "causes": []},
+    "prediction": {**PREDICTION, "causes": [], "voice": _VOICE},
+    "voice": None,
 }
 STATE: dict[str, Any] = {
     **_BASE,

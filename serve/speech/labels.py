@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from dialog.conversation import Caveat, Conversation, Prediction, Utterance
+from dialog.conversation import Caveat, Conversation, Prediction, Utterance, Voice
 from dialog.formats.left_out import LeftOut
 from dialog.speech.transcript import WORDLESS, Part, utterance_of
 from serve.edge.problems import unavailable
@@ -85,11 +85,12 @@ def as_conversation(recording: StoredRecording, parts: Sequence[StoredPart]) -> 
             left_out.add(WORDLESS)
     utterances = []
     for part in said:
-        told = Part(part.starts, part.ends, part.speaker, part.channel, part.text, part.confidence)
+        voice = None if part.voice is None else Voice.from_dict(orjson.loads(part.voice))
+        told = Part(part.starts, part.ends, part.speaker, part.channel, part.text, part.confidence, voice)
         utterance = utterance_of(told, recording.names[part.speaker])
         if part.prediction is not None:
             prediction = Prediction.from_dict(orjson.loads(part.prediction))
-            utterance = replace(utterance, prediction=renumbered(prediction, places))
+            utterance = utterance.labelled(renumbered(prediction, places))
         utterances.append(utterance)
     warnings = (
         Caveat(c.code, c.text, (places[n] for n in c.utterances if n in places))

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from dialog.conversation import Caveat
+from dialog.conversation import Caveat, Voice
 from dialog.speech.names import Channels
 from dialog.speech.recognisers import Heard, NoRecogniser, Recogniser
 from dialog.speech.sound import NotSound, read_sound
@@ -161,7 +161,7 @@ def written(found: Found) -> dict[str, Any]:
     return {
         "seconds": found.seconds,
         "envelope": list(found.envelope),
-        "parts": [list(part) for part in found.parts],
+        "parts": [part._asdict() | {"voice": part.voice and part.voice.to_dict()} for part in found.parts],
         "warnings": [warning.to_dict() for warning in found.warnings],
     }
 
@@ -171,9 +171,13 @@ def read(value: dict[str, Any]) -> Found:
     return Found(
         seconds=value["seconds"],
         envelope=bytes(value["envelope"]),
-        parts=tuple(Part(*part) for part in value["parts"]),
+        parts=tuple(_part(part) for part in value["parts"]),
         warnings=tuple(Caveat.of(warning) for warning in value["warnings"]),
     )
+
+
+def _part(value: dict[str, Any]) -> Part:
+    return Part(**value | {"voice": value["voice"] and Voice.from_dict(value["voice"])})
 
 
 def asked_as_json(asked: Asked) -> bytes:

@@ -319,6 +319,10 @@ def _shown(recording: StoredRecording, ahead: int) -> dict[str, Any]:
 
 
 def _utterance(recording: StoredRecording, part: StoredPart) -> dict[str, Any]:
+    prediction = None if part.prediction is None else orjson.loads(part.prediction)
+    voice = None if part.voice is None else orjson.loads(part.voice)
+    if prediction is not None:
+        prediction["voice"], voice = voice, None
     return {
         "n": part.n,
         "time": clock(part.starts),
@@ -329,7 +333,8 @@ def _utterance(recording: StoredRecording, part: StoredPart) -> dict[str, Any]:
         "text": part.text,
         "confidence": part.confidence,
         "edited": part.edited,
-        "prediction": None if part.prediction is None else orjson.Fragment(part.prediction),
+        "prediction": prediction,
+        "voice": voice,
     }
 
 

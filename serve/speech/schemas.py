@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from dialog.speech.names import Channels
 from serve.edge.paging import Next, Paged
 from serve.edge.schemas import CaveatOut, Closed, Label, Name
-from serve.emotion.schemas import PredictionOut
+from serve.emotion.schemas import PredictionOut, VoiceOut
 from serve.speech.table import State
 
 
@@ -86,6 +86,7 @@ class RecordedUtterance(BaseModel):
     confidence: float | None = Field(description="How sure the recogniser is of the words; null where it does not say")
     edited: bool = Field(description="Whether a person has changed words or speaker")
     prediction: PredictionOut | None
+    voice: VoiceOut | None = Field(description="How the voice sounds, where there is no prediction to say so")
 
 
 class RecordingOut(BaseModel):

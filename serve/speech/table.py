@@ -65,7 +65,8 @@ class StoredRecording:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredPart:
-    """A stretch of one speaker, in seconds; `prediction` is its JSON object, None where there are no words."""
+    """A stretch of one speaker, in seconds; `prediction` is its JSON object, None where there are no words, and `voice`
+    that of how the voice sounds, None where that was not heard."""
 
     n: int
     starts: float
@@ -77,6 +78,7 @@ class StoredPart:
     edited: bool = False
     """Whether a person has changed its words or its speaker."""
     prediction: str | None = None
+    voice: str | None = None
 
 
 _NEW = (

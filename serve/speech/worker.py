@@ -14,6 +14,8 @@ import uuid
 from functools import partial
 from pathlib import Path
 
+import orjson
+
 from dialog.conversation import Caveat
 from dialog.speech.transcript import speaker_named
 from serve.config import RecordingsConfig
@@ -222,6 +224,7 @@ def _stored(found: Found) -> list[StoredPart]:
             speaker=part.speaker,
             text=part.text,
             confidence=part.confidence,
+            voice=None if part.voice is None else orjson.dumps(part.voice.to_dict()).decode(),
         )
         for n, part in enumerate(found.parts)
     ]

@@ -25,6 +25,7 @@ def messages_of(recording: Recording) -> list[ShownMessage]:
             text=u.text or "(no words heard)",
             prediction=u.prediction,
             error=None if u.prediction else "no words" if not u.text else "not labelled",
+            voice=u.voice,
         )
         for u in recording.utterances
     ]

@@ -11,7 +11,7 @@ from dialog.conversation import Cause, Prediction
 from dialog.formats import WRITERS
 from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
-from ui.messages import ShownMessage, colour, number, percent
+from ui.messages import ShownMessage, colour, number, percent, sounding
 from ui.page.glyphs import glyph
 from ui.page.graphemes import initial, shortened
 from ui.page.people import Person, people_of
@@ -107,6 +107,7 @@ def details(
         causes=causes,
         tags=tags,
         feeling=feeling,
+        sounds=sounding(message.voice) if message else "",
         choices=[(glyph(label), label) for label in labels],
         care=bool(message and message.prediction and message.prediction.care),
     )
@@ -139,6 +140,7 @@ def table(
             "pieces": _pieces(m.text, causes.get(m.n)),
             "because": _because(causes.get(m.n), selected),
             "causes": _causes(m, messages),
+            "sounds": sounding(m.voice),
             "care": bool(m.prediction and m.prediction.care),
         }
         for m in found[leaf * TABLE_SHOWN : (leaf + 1) * TABLE_SHOWN]

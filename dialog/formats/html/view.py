@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from dialog.conversation import Cause, Conversation, Prediction, Utterance
+from dialog.conversation import Cause, Conversation, Prediction, Utterance, Voice
 from dialog.formats.source import Unreadable
-from dialog.labels import LABEL_SETS, SENTIMENT
+from dialog.labels import LABEL_SETS, SENTIMENT, VOICE_SOUNDS
 
 _SPEAKERS_SHOWN = 12
 _UNSURE = 0.6  # below this the runner-up is named too
@@ -54,6 +54,8 @@ class UtteranceView:
     cause_of: tuple[int, ...]
     """Utterances that all of this one is a cause of."""
     probabilities: dict[str, float]
+    voice: tuple[str, float] | None
+    """How the voice sounds, in a word, and how probable that is; "" where that is not sure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,7 +238,14 @@ def _utterance(i: int, u: Utterance, marks: list[tuple[int, int, int]], cause_of
         because=tuple(_because(c, p) for c in p.causes) if p else (),
         cause_of=cause_of,
         probabilities=dict(p.probabilities) if p else ({u.emotion: 1.0} if u.emotion else {}),
+        voice=_sounding(u.voice),
     )
+
+
+def _sounding(voice: Voice | None) -> tuple[str, float] | None:
+    if voice is None:
+        return None
+    return VOICE_SOUNDS.get(voice.emotion, voice.emotion) if voice.emotion else "", voice.probability
 
 
 def _because(c: Cause, p: Prediction) -> Because:
