@@ -3,13 +3,14 @@
 import contextlib
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dialog.conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Utterance
+from dialog.conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Utterance, Voice
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -98,6 +99,21 @@ def test_an_id_that_is_missing_is_the_default_and_one_that_is_a_number_stays_one
 def test_half_a_surrogate_pair_is_replaced_where_it_enters() -> None:
     value = json.loads('{"utterances": [{"speaker": "A", "text": "x\\ud83d y \\ud83d\\ude00"}]}')
     assert Conversation.from_dict(value).utterances[0].text == "x\ufffd y 😀"
+
+
+def test_how_a_voice_sounds_goes_into_the_prediction_and_stays_through_another_labelling() -> None:
+    voice = Voice(emotion=None, probability=0.4, probabilities={"anger": 0.4, "joy": 0.3, "sadness": 0.3})
+    heard = Utterance(speaker="Ann", text="Hi", extra={"voice": voice.to_dict(), "end": "00:00:01.000"})
+    words = Prediction(emotion="joy", probability=1.0, probabilities={"joy": 1.0}, sentiment="positive")
+    assert heard.voice == voice
+    labelled = heard.labelled(words)
+    assert labelled.prediction == replace(words, voice=voice)  # and all the words say is as it was
+    assert labelled.extra == {"end": "00:00:01.000"}
+    again = Utterance.from_dict(labelled.to_dict()).labelled(replace(words, emotion=None))
+    assert again.voice == voice
+    foreign = Utterance(speaker="Ann", text="Hi", extra={"voice": {"pitch": 3}})
+    assert foreign.voice is None
+    assert foreign.labelled(words).extra == {"voice": {"pitch": 3}}
 
 
 def test_predictions_are_matched_to_utterances_or_refused() -> None:

@@ -2,13 +2,14 @@
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialog.conversation import Cause, Conversation, Prediction, Utterance
+from dialog.conversation import Cause, Conversation, Prediction, Utterance, Voice
 from dialog.formats import Unreadable, read, write
 from dialog.formats.html_text import as_text, is_html
 from dialog.formats.left_out import is_silent
@@ -153,6 +154,21 @@ def test_no_cell_starts_a_formula_in_a_spreadsheet_unless_asked(start: str) -> N
     (again,) = parsed(written([conversation]))
     assert again.utterances[0].text == f"'{evil}"  # undone by nobody
     assert rows != list(csv.reader(io.StringIO(written([conversation], guard=False), newline="")))
+
+
+def test_how_a_voice_sounds_has_columns_of_its_own() -> None:
+    sure = Voice(emotion="anger", probability=0.75, probabilities={"anger": 0.75, "joy": 0.25})
+    said = [
+        Utterance(speaker="Ann", text="Hi", extra={"voice": sure.to_dict()}),
+        Utterance(speaker="Bo", text="Hm", extra={"voice": replace(sure, emotion=None).to_dict()}),
+        Utterance(speaker="Ann", text="Oh"),
+    ]
+    rows = list(csv.DictReader(io.StringIO(written([Conversation(id="a", utterances=tuple(said))]))))
+    assert [row["voice"] for row in rows] == ["anger", "not sure", ""]
+    assert [row["voice_probability"] for row in rows] == ["0.7500", "0.7500", ""]
+    theirs = Utterance(speaker="Ann", text="Hi", extra={"voice": "alto"})  # a column of somebody else's
+    (row,) = csv.DictReader(io.StringIO(written([Conversation(id="a", utterances=(theirs,))])))
+    assert (row["voice"], "voice_probability" in row) == ("alto", False)
 
 
 def test_predictions_errors_and_warnings_have_columns() -> None:

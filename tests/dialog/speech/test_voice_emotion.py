@@ -72,8 +72,10 @@ def test_it_is_small_and_clearly_better_than_what_it_is_compared_with() -> None:
     assert (WEIGHTS / VOICE_EMOTION / "model.safetensors").stat().st_size < 1_000_000
     card = next(one for one in shipped() if one.name == VOICE_EMOTION)
     test = card.scores["test"]["audio"]
-    low, _ = test["intervals"]["mean_recall"]
-    assert low > test["baselines"]["mfcc"]["mean_recall"] > test["baselines"]["chance"]["mean_recall"]
+    plain = [told["baselines"]["mfcc"]["mean_recall"] for told in (test, card.scores)]
+    ours = [told["mean_recall"] for told in (test["metrics"], card.scores["validation"])]
+    assert ours[0] > plain[0] + 0.05 > test["baselines"]["chance"]["mean_recall"] + 0.3
+    assert ours[1] > plain[1] + 0.15
     assert {tuple(voice.split("/")) for voice in test["voices"]} <= TEST
     assert not {tuple(voice.split("/")) for voice in card.scores["voices"]} & TEST
 

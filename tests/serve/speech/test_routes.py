@@ -195,6 +195,30 @@ async def test_every_format_comes_out(api: httpx.AsyncClient, done: dict[str, An
         assert output.content.startswith(starts[to])
 
 
+async def test_how_a_voice_sounds_stands_apart_from_what_the_words_say(
+    api: httpx.AsyncClient, make_worker: Make, wav: bytes
+) -> None:
+    """In the prediction, and where there is none in the utterance; changed words change nothing of it."""
+    make_worker()
+    found = await ended(api, (await sent(api, wav, speakers="2"))["id"])
+    here = f"/recordings/{found['id']}"
+    heard = [u["prediction"]["voice"] for u in found["utterances"]]
+    assert [u["voice"] for u in found["utterances"]] == [None] * 4
+    assert heard[0].keys() == {"emotion", "probability", "probabilities"}
+    assert heard[0]["probability"] == max(heard[0]["probabilities"].values())
+    changed = (await api.patch(f"{here}/utterances/0", json={"text": "I hate it"})).json()["utterances"][0]
+    assert (changed["prediction"]["emotion"], changed["prediction"]["voice"]) == ("anger", heard[0])
+    silent = (await api.patch(f"{here}/utterances/0", json={"text": ""})).json()["utterances"][0]
+    assert (silent["prediction"], silent["voice"]) == (None, heard[0])
+    written = json.loads((await api.get(f"{here}/output")).content)["utterances"]
+    assert [u["prediction"]["voice"] for u in written] == heard[1:]
+    assert not any("voice" in u for u in written)
+    table = (await api.get(f"{here}/output", params={"to": "csv"})).text.splitlines()
+    assert "voice,voice_probability" in table[0]
+    report = (await api.get(f"{here}/output", params={"to": "html"})).text
+    assert "Voice sounds" in report or "not sure how it sounds" in report
+
+
 async def test_what_comes_out_is_what_annotate_makes_of_the_file(api: httpx.AsyncClient, done: dict[str, Any]) -> None:
     await api.patch(f"/recordings/{done['id']}/utterances/0", json={"text": ""})
     found = json.loads((await api.get(f"/recordings/{done['id']}/output")).content)
