@@ -75,16 +75,21 @@ class Tile(NamedTuple):
 
 def visible(pattern: Pattern, s: Structure, tile: Tile, device: torch.device) -> Tensor:
     """Who sees whom in a tile, (B or 1, H or 1, queries, keys) bool."""
-    keys = torch.arange(tile.k0, tile.k1, device=device)
-    distance = torch.arange(tile.q0, tile.q1, device=device)[:, None] - keys
-    seen = distance >= 0 if pattern.causal else torch.ones_like(distance, dtype=torch.bool)
+    # Diagonals cut off a table of booleans, an eighth of the bytes of a table of distances.
+    seen = torch.ones(tile.q1 - tile.q0, tile.k1 - tile.k0, dtype=torch.bool, device=device)
+    own = tile.q0 - tile.k0  # the diagonal on which a query meets the key of its own slot
+    if pattern.causal:
+        seen = seen.tril_(own)
     if pattern.window is not None:
-        seen = seen & ((distance if pattern.causal else distance.abs()) <= pattern.window)
+        seen = seen.triu_(own - pattern.window)
+        seen = seen if pattern.causal else seen.tril_(own + pattern.window)
     seen = seen[None, None]
-    if s.start is not None:
-        seen = seen & (keys >= s.start[:, None])[:, None, None]
-    if s.end is not None:
-        seen = seen & (keys < s.end[:, None])[:, None, None]
+    if s.start is not None or s.end is not None:
+        keys = torch.arange(tile.k0, tile.k1, device=device)
+        if s.start is not None:
+            seen = seen & (keys >= s.start[:, None])[:, None, None]
+        if s.end is not None:
+            seen = seen & (keys < s.end[:, None])[:, None, None]
     if pattern.only is not None:
         seen = seen & (same_id(s, tile) == (pattern.only == "same"))
     if s.allowed is not None:

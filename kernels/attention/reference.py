@@ -41,9 +41,9 @@ def attend(
         scores = scores + more
     seen = visible(pattern, s, tile, q.device)
     if pattern.kind == "sigmoid":
-        weights = scores.sigmoid().masked_fill(~seen, 0.0)
+        weights = scores.sigmoid() * seen
     elif pattern.kind == "exp":
-        weights = scores.clamp(max=pattern.ceiling).exp().masked_fill(~seen, 0.0)
+        weights = scores.clamp(max=pattern.ceiling).exp() * seen
     else:
         # A finite floor, and rows that see nothing cleared afterwards: zeros, and no NaN in their gradients.
         weights = scores.masked_fill(~seen, torch.finfo(dtype).min).softmax(-1)
