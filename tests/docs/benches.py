@@ -159,6 +159,20 @@ def needle() -> str:
     return table(["mixer", *(f"T={length}" for length in lengths)], cells) + "\n\n" + made_by(["needle"])
 
 
+def equal() -> str:
+    """A row for each mixer: recall where all models have softmax's parameters, and where all have GLA's state."""
+    found = {(row["variant"], row["equal"]): row for row in run_of("equal")["rows"]}
+    cells = []
+    for variant in dict.fromkeys(name for name, _ in found):
+        line = [_RECALL_NAMES.get(variant, variant)]
+        for what, size in (("parameters", "parameters"), ("state", "state_floats")):
+            row = found.get((variant, what))
+            line += [_percent(row["recall"]), str(row["d_model"]), f"{row[size]:,}"] if row else ["", "", ""]
+        cells.append(line)
+    head = ["mixer", "recall, equal parameters", "width", "parameters", "recall, equal state", "width", "state"]
+    return table(head, cells) + "\n\n" + made_by(["equal"])
+
+
 def instructions() -> str:
     """A row for each kernel compiled for sm_90: its first case in `tests/kernels/hopper.py`, in both precisions."""
     told = json.loads((RUNS.parent / "hopper.json").read_text(encoding="utf-8"))

@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "growth": benches.growth,
     "decoding": benches.decoding,
     "needle": benches.needle,
+    "equal": benches.equal,
     "review": reviews.review,
     "review parts": reviews.review_parts,
     "claims": reviews.claims,
