@@ -27,6 +27,7 @@ from serve.pictures.viewer import LocalViewer
 from serve.replies.answerer import LocalAnswerer
 from serve.replies.deployment import Responders
 from serve.storage import Storage
+from tests.serve.conftest import client_of
 from ui.commands.main import run
 
 ANN, ANNS = new_key("ann")
@@ -124,6 +125,16 @@ async def test_a_key_has_a_pace_of_its_own(api: httpx.AsyncClient) -> None:
     assert statuses == [200, 200, 429]
     assert (refused.json()["limit"], int(refused.headers["retry-after"])) == ("requests_per_minute", 30)
     assert (await api.get("/models", headers=bearer(ANN))).status_code == 200
+
+
+@pytest.mark.parametrize(("known", "status"), [((PAGES,), 200), ((), 200), ((ANNS, PAGES), 401)])
+async def test_where_nobody_was_given_a_key_any_passes_for_none(
+    make_api: Callable[..., Any], known: tuple[Key, ...], status: int
+) -> None:
+    async with client_of(make_api(keys=Keys(keys=known))) as client:
+        told = await client.post("/emotions", json=TURN, headers=bearer("none"))
+        assert told.status_code == status
+        assert (await client.post("/emotions", json=TURN)).status_code == 200
 
 
 def test_a_pace_fills_evenly_and_holds_a_minute() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import httpx
+import openai
 import psutil
 import pytest
 
@@ -93,6 +94,21 @@ def test_a_conversation_and_a_chat_go_all_the_way(service: Running) -> None:
         assert [client.add_message(chat.id, "Ann", t).emotion for t in ("great", "sad")] == ["joy", "sadness"]
         assert [m.n for m in client.chat(chat.id).messages] == [0, 1]
         client.delete_chat(chat.id)
+
+
+def test_the_official_client_of_openai_is_answered_at_once_and_piece_by_piece(service: Running) -> None:
+    asked: Any = [{"role": "user", "content": "I got the job"}]
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as client:
+        model = next(m.id for m in client.models.list())
+        whole = client.chat.completions.create(model=model, messages=asked)
+        stream = client.chat.completions.create(model=model, messages=asked, stream=True)
+        pieces = [c.choices[0].delta.content or "" for c in stream if c.choices]
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="no-such", messages=asked)
+    assert whole.choices[0].message.content == "".join(pieces) == "You say: I got the job "
+    assert sum(map(bool, pieces)) > 3
+    assert whole.model_extra is not None
+    assert whole.model_extra["rapport"]["reply"]["emotion"] == "joy"
 
 
 def test_every_answer_has_one_request_id_and_errors_are_problems(service: Running) -> None:

@@ -96,17 +96,20 @@ def test_a_chat_outlives_the_service_that_was_killed(tmp_path: Path) -> None:
         chat = client.start_chat()
         for i in range(5):
             client.add_message(chat.id, "Ann", str(i))
+        said = client.answer_chat(chat.id).text
         first.remember_family()
         first.process.send_signal(signal.SIGKILL)
         first.process.wait(10)
         _, alive = psutil.wait_procs(first.family, timeout=120)  # Ray's agents take about a minute to notice
         assert alive == []
     with Running(tmp_path) as second, Client(second.url) as client:
-        assert [m.text for m in client.chat(chat.id).messages] == list("01234")
-        message = client.add_message(chat.id, "Ann", "5")
-        assert message.n == 5
+        assert [m.text for m in client.chat(chat.id).messages] == [*"01234", said]
+        assert client.answer_chat(chat.id, another=True).text != said  # what would not do was kept as well
+        message = client.add_message(chat.id, "Ann", "6")
+        assert message.n == 6
         assert message.prediction is not None
-        assert message.prediction.causes[0].utterance == 4  # the state of the model was kept too
+        assert message.prediction.causes[0].utterance == 5  # the state of the model was kept too
+        assert client.answer_chat(chat.id).n == 7
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0])
