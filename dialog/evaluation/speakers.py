@@ -10,13 +10,14 @@ import numpy as np
 import scipy.signal
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import AgglomerativeClustering
 
 from dialog.corpora.mixtures import Samples, talk
 from dialog.corpora.recordings import RATE, Part, Recording, by_voice, recordings, sounds
 from dialog.evaluation.cepstrum import statistics
+from dialog.speech.counting import MOST_SPEAKERS, Counting
 from dialog.speech.sound import RATE as HEARD_AT
 from dialog.speech.voiceprints import Voiceprints
+from dialog.speech.voices import clustered
 from models.catalogue import VOICEPRINTS
 from models.device import Where
 
@@ -42,8 +43,9 @@ def evaluate_speakers(
     data: one folder of recordings; `part` leaves our train, validation or test voices alone. `equal_error_rate` is of
     all pairs of stretches of 1.5 s, 30 a voice. `wrong_speaker_2` and `_3` are shares of the time of `count` talks
     of so many people in turns of 2 to 5 s, their number being told, under the best naming of the speakers; turns that
-    change within a window count in full. Beside it mean and spread of the cepstrum, clustered alike. ValueError
-    without two voices.
+    change within a window count in full. Beside it mean and spread of the cepstrum, clustered alike. `right_number` is
+    the share of `count` talks of one to four people of which it is found how many they are, `right_number_N` that of
+    N, and `numbers` how often each was found. ValueError without two voices.
     """
     if len(data) != 1:
         raise ValueError(f"{len(data)} folders, expected one folder of recordings")
@@ -54,12 +56,15 @@ def evaluate_speakers(
     if len(voices) < 2:
         raise ValueError(f"{data[0]} has {len(voices)} voices{f' for {part}' if part else ''}, expected two")
     heard, prints = sounds(data[0], listed), Voiceprints.load(model, device=device)
-    ways = {"ours": lambda xs: prints([_heard(x) for x in xs]), "cepstrum": _scaled_statistics}
+    ways = {"ours": lambda xs: prints([as_heard(x) for x in xs]), "cepstrum": _scaled_statistics}
     begun = time.perf_counter()
     stretches, whose = trials(voices, heard, count=30 * len(voices), seed=seed)
     scores = {name: {"equal_error_rate": error_rate_of(way(stretches), whose)} for name, way in ways.items()}
     talks = {n: talks_of(voices, heard, n, count=count, seed=seed) for n in (2, 3) if len(voices) >= n}
     done, total = 0, sum(len(made) for made in talks.values())
+    counted = {1: talks_of(voices, heard, 1, count=count, seed=seed), **talks}
+    if len(voices) >= MOST_SPEAKERS:
+        counted[MOST_SPEAKERS] = talks_of(voices, heard, MOST_SPEAKERS, count=count, seed=seed)
     for n, made in talks.items():
         wrong: dict[str, list[float]] = {name: [] for name in ways}
         for samples, speaker in made:
@@ -70,6 +75,8 @@ def evaluate_speakers(
                 progress(done, total)
         for name, shares in wrong.items():
             scores[name][f"wrong_speaker_{n}"] = float(np.mean(shares))
+    numbers = {n: [number_of(ways["ours"](windows(samples))) for samples, _ in made] for n, made in counted.items()}
+    scores["ours"] |= right_numbers(numbers)
     rounded = {name: {metric: round(value, 4) for metric, value in theirs.items()} for name, theirs in scores.items()}
     return {
         "task": "speakers",
@@ -80,6 +87,7 @@ def evaluate_speakers(
         "n": len(whose) + total,
         "voices": ["/".join(ones[0].voice) for ones in voices],
         "seconds": time.perf_counter() - begun,
+        "numbers": {str(n): {str(k): found.count(k) for k in sorted(set(found))} for n, found in numbers.items()},
         "metrics": rounded["ours"],
         "baselines": {"cepstrum": rounded["cepstrum"]},
     }
@@ -101,17 +109,18 @@ def talks_of(
     rng = np.random.default_rng(seed)
     chosen = list(combinations(range(len(voices)), n))
     order = rng.permutation(len(chosen))
-    return [_talk(rng, [voices[v] for v in chosen[order[i % len(order)]]], heard) for i in range(count)]
+    return [talk_of(rng, [voices[v] for v in chosen[order[i % len(order)]]], heard) for i in range(count)]
 
 
-def _talk(
+def talk_of(
     rng: np.random.Generator, voices: Sequence[Sequence[Recording]], heard: Heard
 ) -> tuple[Samples, NDArray[np.int64]]:
+    """One such talk, TALK_S long or a little more."""
     pieces: list[Samples] = []
     speakers: list[NDArray[np.int64]] = []
     last, length = -1, 0
     while length < TALK_S * RATE:
-        k = int(rng.choice([i for i in range(len(voices)) if i != last]))
+        k = int(rng.choice([i for i in range(len(voices)) if i != last or len(voices) == 1]))
         n = int(rng.uniform(*TURN_S) * RATE)
         pieces.append(talk(rng, voices[k], heard, n))
         speakers.append(np.full(n, k))
@@ -125,9 +134,16 @@ def windows(samples: Samples) -> list[Samples]:
     return [samples[at : at + size] for at in range(0, max(1, len(samples) - size + 1), step)]
 
 
-def clustered(prints: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """The speaker (W,) of each of prints (W, D), as `who_speaks` groups them."""
-    return np.asarray(AgglomerativeClustering(n_clusters=n, linkage="ward").fit_predict(prints), np.int64)
+def number_of(prints: NDArray[np.float64], counting: Counting | None = None) -> int:
+    """How many people `who_speaks` finds in voiceprints (W, D) of a talk."""
+    return len(set(clustered(prints, None, counting).tolist()))
+
+
+def right_numbers(found: Mapping[int, Sequence[int]]) -> dict[str, float]:
+    """The shares of talks whose number of people was found: of all, and of each true number."""
+    each = {f"right_number_{n}": float(np.mean([k == n for k in theirs])) for n, theirs in sorted(found.items())}
+    whole = [k == n for n, theirs in found.items() for k in theirs]
+    return {"right_number": float(np.mean(whole)), **each}
 
 
 def wrong_share(labels: NDArray[np.int64], speaker: NDArray[np.int64]) -> float:
@@ -159,7 +175,7 @@ def error_rate_of(prints: NDArray[np.floating[Any]], whose: NDArray[np.int64]) -
     return equal_error_rate(scores[alike], scores[~alike])
 
 
-def _heard(samples: Samples) -> Samples:
+def as_heard(samples: Samples) -> Samples:
     """As `who_speaks` is given them."""
     higher: Samples = scipy.signal.resample_poly(samples, HEARD_AT // RATE, 1).astype(np.float32)
     return higher

@@ -11,19 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
-from sklearn.metrics import silhouette_score
 
 from dialog.speech.activity import Span
+from dialog.speech.counting import MOST_SPEAKERS, Counting
+from dialog.speech.counting import shipped as shipped_counting
 from dialog.speech.sound import Sound
 from dialog.speech.voiceprints import Voiceprints, shipped
 
 WINDOW_S, STEP_S = 1.5, 0.5
 ENOUGH = 8
 """Windows of speech; in fewer nobody looks for a second speaker unless told that there is one."""
-MOST_SPEAKERS = 4
-"""That are looked for where nobody says how many there are."""
-ONE_BELOW = 0.33
-"""Silhouette, from -1 to 1, below which the recording is taken to have one speaker."""
 
 _CLUSTERED = 1500  # windows; the others go to the nearest speaker, so that hours stay quick
 _SHORTEST_S = 0.4
@@ -52,7 +49,7 @@ def who_speaks(
     if n_speakers == 1 or len(windows) < (ENOUGH if n_speakers is None else 2):
         return tuple(Turn(s.start, s.end, 0) for s in spans)
     prints = _prints(sound, windows, voiceprints or shipped())
-    labels = _clustered(prints, n_speakers)
+    labels = clustered(prints, n_speakers)
     mine: list[list[tuple[float, float, int]]] = [[] for _ in spans]
     for (i, start, end), label in zip(windows, labels, strict=True):
         mine[i].append((start, end, int(label)))
@@ -74,26 +71,32 @@ def _windows(span: Span) -> list[tuple[float, float]]:
     return [(span.start + k * STEP_S, span.start + k * STEP_S + WINDOW_S) for k in range(n)]
 
 
-def _clustered(prints: NDArray[np.float64], n_speakers: int | None) -> NDArray[np.int64]:
-    """(W,) the speaker of each voiceprint (W, D)."""
+def clustered(
+    prints: NDArray[np.float64], n_speakers: int | None, counting: Counting | None = None
+) -> NDArray[np.int64]:
+    """(W,) the speaker of each voiceprint (W, D): so many as there are, None finds it. counting: None takes the shipped
+    one."""
     some = np.unique(np.linspace(0, len(prints) - 1, min(len(prints), _CLUSTERED)).astype(int))
     seen = prints[some]
-
-    def parted(n: int) -> NDArray[np.int64]:
-        return np.asarray(AgglomerativeClustering(n_clusters=n, linkage="ward").fit_predict(seen), np.int64)
-
-    if n_speakers is not None:
-        labels = parted(min(n_speakers, len(seen)))
+    if n_speakers is None:
+        found = groupings(seen)
+        n = (counting or shipped_counting())(seen, found)
+        labels = found[n] if n > 1 else np.zeros(len(seen), np.int64)
     else:
-        most = min(MOST_SPEAKERS, len(seen) - 1)
-        tried = {n: parted(n) for n in range(2, most + 1)}
-        scores = {n: float(silhouette_score(seen, found, metric="cosine")) for n, found in tried.items()}
-        best = max(scores, key=lambda n: scores[n], default=1)
-        labels = tried[best] if best > 1 and scores[best] >= ONE_BELOW else np.zeros(len(seen), np.int64)
+        labels = _parted(seen, min(n_speakers, len(seen)))
     if len(some) == len(prints):
         return labels
     centres = np.stack([seen[labels == n].mean(0) for n in range(labels.max() + 1)])
     return np.asarray(((prints[:, None] - centres[None]) ** 2).sum(-1).argmin(1), np.int64)
+
+
+def groupings(prints: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
+    """For each number of people from 2 that is looked for, whose each of the voiceprints (W, D) would be."""
+    return {n: _parted(prints, n) for n in range(2, min(MOST_SPEAKERS, len(prints) - 1) + 1)}
+
+
+def _parted(prints: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    return np.asarray(AgglomerativeClustering(n_clusters=n, linkage="ward").fit_predict(prints), np.int64)
 
 
 def _turns(span: Span, windows: list[tuple[float, float, int]]) -> list[Turn]:

@@ -150,6 +150,11 @@ RECIPES: dict[str, Recipe] = {
         takes_start=False,
         takes_voices=True,
     ),
+    "speech/speakers": Recipe(
+        summary="speakers.json of voiceprints (--start): how many people speak, from talks of --voices; minutes",
+        train=runs.speakers,
+        takes_voices=True,
+    ),
     "speech/emotion": Recipe(
         summary="Which acted emotion a voice is likest, from data/audio; minutes",
         train=runs.voice_emotion,

@@ -171,6 +171,21 @@ def voiceprints(run: Run) -> dict[str, Any]:
     )
 
 
+def speakers(run: Run) -> dict[str, Any]:
+    from dialog.training.speakers import SpeakersRecipe, train_speakers
+
+    return train_speakers(
+        SpeakersRecipe(),
+        run.data,
+        run.out,
+        voices=run.voices,
+        start=run.start,
+        seed=run.seed,
+        report=run.report,
+        device=run.device,
+    )
+
+
 def voice_emotion(run: Run) -> dict[str, Any]:
     from dialog.training.voice_emotion import VoiceEmotionRecipe, train_voice_emotion
 
