@@ -1,6 +1,6 @@
 """Teaches how many people speak, from talks of voices made by rule, over the shipped voiceprints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def learn(recipe: SpeakersRecipe, talks: Sequence[tuple[int, Floats]], voiceprin
     return made(minimize(surprise, np.zeros(m + 2 * k)).x)
 
 
-def _people(recipe: SpeakersRecipe, found: Any) -> list[Voice]:
+def _people(recipe: SpeakersRecipe, found: Mapping[str, Sequence[Voice]]) -> list[Voice]:
     return [
         voice
         for name in sorted(found)

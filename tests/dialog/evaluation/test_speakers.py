@@ -12,6 +12,7 @@ from dialog.evaluation.speakers import (
     equal_error_rate,
     error_rate_of,
     evaluate_speakers,
+    right_numbers,
     windows,
     wrong_share,
 )
@@ -22,8 +23,10 @@ def test_hums_are_measured_beside_the_cepstrum(tmp_path: Path) -> None:
     pitches = {("fsdd", "nicolas"): 110.0, ("fsdd", "a"): 170.0, ("emodb", "03"): 320.0}
     folder = write_recordings(tmp_path / "audio", pitches)
     result = evaluate_speakers([folder], count=1)
-    assert set(result["metrics"]) == {"equal_error_rate", "wrong_speaker_2", "wrong_speaker_3"}
-    assert result["baselines"]["cepstrum"].keys() == result["metrics"].keys()
+    told = {"equal_error_rate", "wrong_speaker_2", "wrong_speaker_3"}
+    assert result["baselines"]["cepstrum"].keys() == told
+    assert result["metrics"].keys() == told | {"right_number", *(f"right_number_{n}" for n in (1, 2, 3))}
+    assert [sum(found.values()) for found in result["numbers"].values()] == [1, 1, 1]
     assert all(0 <= value <= 1 for value in result["metrics"].values())
     assert evaluate_speakers([folder], part="test", count=1)["voices"] == ["emodb/03", "fsdd/nicolas"]
     with pytest.raises(ValueError, match="has 1 voices for train, expected two"):
@@ -35,6 +38,14 @@ def test_hums_are_measured_beside_the_cepstrum(tmp_path: Path) -> None:
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.lists(st.floats(-1, 1), min_size=1, max_size=30))
 def test_an_equal_error_rate_is_between_none_and_all(same: list[float], different: list[float]) -> None:
     assert 0 <= equal_error_rate(np.array(same), np.array(different)) <= 1
+
+
+def test_numbers_are_right_where_they_are_the_true_ones() -> None:
+    shares = right_numbers({1: [1, 1], 2: [2, 1], 3: [2, 2], 4: [4, 3]})
+    assert shares == {
+        **{"right_number": 0.5, "right_number_1": 1.0, "right_number_2": 0.5},
+        **{"right_number_3": 0.0, "right_number_4": 0.5},
+    }
 
 
 def test_equal_error_rates_of_known_scores() -> None:
