@@ -19,10 +19,10 @@ from dialog.conversation import Conversation, Utterance
 from dialog.correction.corrector import shipped_lexicon
 from dialog.labels import UNSURE_BELOW
 from dialog.reading.text_vectors import TextReader
-from dialog.replies.abroad import words_abroad
+from dialog.replies.abroad import ONLY_ENGLISH, words_abroad
 from dialog.replies.bank import TEXTS, VECTORS, ReplyBank, Written
 from dialog.replies.distress import CARE, words_for
-from dialog.replies.frank import NOTHING_TO_SAY, own_words, unsaid
+from dialog.replies.frank import AT_A_LOSS, NOTHING_TO_SAY, own_words, unsaid
 from dialog.replies.kinds import ASKS, asks_anew, kinds_of
 from dialog.replies.pairs import messages_of
 from dialog.replies.port import Piece
@@ -100,7 +100,7 @@ class BuiltInResponder:
             raise ValueError("a reply answers a message: the conversation has none")
         said = [u.text for u in conversation.utterances] + list(instead_of)
         if sentences := _own_words(conversation.utterances[-1]):
-            text, emotion, sure = unsaid(sentences, said), None, False
+            text, emotion, sure = unsaid(sentences, said), None, sentences not in (*AT_A_LOSS, ONLY_ENGLISH)
         else:
             chosen, emotion = self._chosen(conversation.utterances, to_feel, said)
             text, sure = chosen or unsaid(NOTHING_TO_SAY, said[-2:]), chosen is not None

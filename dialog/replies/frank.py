@@ -56,6 +56,8 @@ SEEN = {
     "surprise": ("You seem surprised. What happened?", "What is it that surprised you?"),
 }
 """Sent emoji alone, by what they feel."""
+AT_A_LOSS = (NOTHING_TO_SAY, NOT_ABLE, NOT_WORDS, NO_WORDS)
+"""Those that say there is nothing to say."""
 
 _ITSELF = re.compile(
     r"\b(?:are|r) (?:you|u) (?:an? )?(?:really )?(?:an? )?(?:robot|bot|chat ?bot|human|person|ai|a\.i\.|machine|"

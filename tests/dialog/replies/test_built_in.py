@@ -53,7 +53,7 @@ def test_what_asks_for_a_fact_or_a_life_gets_no_made_up_answer(responder, text):
 
 def test_where_a_message_may_speak_of_self_harm_no_platitude_is_said(responder):
     said = whole(responder.reply(told("I want to end it.", "sadness", care=True)))
-    assert (said.text, said.sure) == (CARE[0], False)
+    assert (said.text, said.sure) == (CARE[0], True)
 
 
 def test_a_reply_comes_word_by_word_and_only_the_last_piece_ends_it(responder):
