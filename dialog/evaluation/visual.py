@@ -4,6 +4,7 @@ Each score comes with its 95 % interval over pictures, the same model blind, the
 answer; the gain over the blind model with its paired interval. What our own rules made is a diagnostic, printed apart.
 """
 
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from dialog.pictures.scene_answers import scene_answer
 from dialog.pictures.seqdialn import TWIN, SeqDialNLook, VisualDialog
 from dialog.reading.pictures import open_picture
 from models.catalogue import CONFIG_FILE, VISUAL, path_of
+from models.checkpoint import read_json
 from models.device import Where
 from models.encoders.base import ImageEncoder
 
@@ -38,6 +40,7 @@ NAMES = {"daquar": "daquar", "statement": "statements", "nlvr": "nlvr", "easyvqa
 """Kind of round -> how its metrics are called."""
 STRANGE = 126
 """Made pictures unlike any of training that the out-of-distribution score is tried on."""
+PARTS = "parts.json"
 PRESENCE = 200
 """Pictures of a collection in which things are asked for, at most."""
 
@@ -48,6 +51,7 @@ def evaluate_visual(
     *,
     questions: Path | None = None,
     bank: Bank | None = None,
+    keep: Path | None = None,
     device: Where = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -56,7 +60,8 @@ def evaluate_visual(
     `questions` is a file of everyday questions about pictures of theirs, as dialog.evaluation.photo_questions reads.
     A folder without training parts is as good: the priors are those of the model's own training.
 
-    `bank` is filled, and may be full already, where several models over the same encoders are compared.
+    `bank` is filled, and may be full already, where several models over the same encoders are compared. `keep` is a
+    folder for what was made of the pictures and for the parts of the score that are done: a stopped run goes on there.
     """
     if len(data) != 1 or not data[0].is_dir():
         raise ValueError(f"expected one folder with the picture collections, got {', '.join(map(str, data)) or 'none'}")
@@ -67,8 +72,18 @@ def evaluate_visual(
     talks = load_talks(folder, "test")
     judged = _judged(folder)
     bank = Bank(exact=True) if bank is None else bank
-    pictures = {(t.collection, t.image) for t in talks} | {("flickr8k", row[0]) for row in judged}
-    bank.see(folder, pictures, dialog.eyes, progress)
+    eyes = dialog.config.picture_encoder_version or dialog.config.picture_encoder
+    versions = {"eyes": f"{eyes} exact", "reader": dialog.config.text_encoder}
+    once = Once(keep, f"{dialog.version} {eyes} {folder} {questions}")
+    pictures = sorted({(t.collection, t.image) for t in talks} | {("flickr8k", row[0]) for row in judged})
+    if keep is None:
+        bank.see(folder, pictures, dialog.eyes, progress)
+    else:
+        bank.fill_from(keep, **versions)
+        n_before = len(bank.pictures)
+        bank.see(folder, pictures, dialog.eyes, progress, keep=lambda: bank.save(keep, **versions))
+        if len(bank.pictures) > n_before:
+            bank.save(keep, **versions)
     rounds = [r for t in talks for r in t.rounds]
     bank.read([*(x for r in rounds for x in (r.question, r.answer)), *(row[1] for row in judged)], dialog.reader)
 
@@ -108,9 +123,9 @@ def evaluate_visual(
     metrics |= fits
     for who, scores in blind_fits.items():
         baselines.setdefault(who, {}).update(scores)
-    metrics |= _presence(dialog, folder)
+    metrics |= once("presence", lambda: _presence(dialog, folder))
     if questions is not None:
-        marked = shares(mark(dialog, folder, read_questions(questions)))
+        marked = once("everyday", lambda: shares(mark(dialog, folder, read_questions(questions))))
         metrics |= {f"everyday_{name}": value for name, value in marked.items()}
     return {
         "task": "visual",
@@ -120,8 +135,29 @@ def evaluate_visual(
         "seconds": time.perf_counter() - begun,
         "metrics": metrics,
         "baselines": baselines,
-        "diagnostics": {"history": _history(dialog, bank, talks), "unlike_training": _strange(dialog, bank, talks)},
+        "diagnostics": {
+            "history": _history(dialog, bank, talks),
+            "unlike_training": once("unlike_training", lambda: _strange(dialog, bank, talks)),
+        },
     }
+
+
+class Once:
+    """Parts of a score, each worked out once for a model and kept in a folder's PARTS; in no folder, each time."""
+
+    def __init__(self, folder: Path | None, version: str) -> None:
+        self.file, self.version = None if folder is None else folder / PARTS, version
+        stored = {} if self.file is None or not self.file.is_file() else read_json(self.file)
+        self.done: dict[str, Any] = stored["parts"] if stored.get("version") == version else {}
+
+    def __call__(self, name: str, work_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if name not in self.done:
+            self.done[name] = work_out()
+            if self.file is not None:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                self.file.write_text(json.dumps({"version": self.version, "parts": self.done}), encoding="utf-8")
+        found: dict[str, Any] = self.done[name]
+        return found
 
 
 def _score(

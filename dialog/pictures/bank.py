@@ -19,8 +19,12 @@ from models.tensors import read_file, read_note, write_file
 
 PICTURES, PARTS, TEXTS = "pictures.safetensors", "parts.safetensors", "texts.safetensors"
 BATCH = 64
+KEPT_EVERY = 512
+"""Pictures between two times of saving a bank that grows."""
 Key = tuple[str, str]
 """Collection and picture."""
+WHOLE = ("pooled", "words", "classes")
+"""What an encoder may tell of a whole picture."""
 
 
 class Bank:
@@ -36,16 +40,26 @@ class Bank:
         self.texts: dict[str, TextVectors] = {}
 
     def see(
-        self, data: Path, keys: Iterable[Key], eyes: Encoding, report: Callable[[int, int], None] | None = None
+        self,
+        data: Path,
+        keys: Iterable[Key],
+        eyes: Encoding,
+        report: Callable[[int, int], None] | None = None,
+        keep: Callable[[], None] | None = None,
     ) -> None:
-        """Adds the pictures that are not there yet. ValueError names one that is nowhere in the data."""
+        """Adds the pictures that are not there yet; `keep` is called now and then, to save what there is. ValueError
+        names one that is nowhere in the data."""
         wanted = [key for key in dict.fromkeys(keys) if key not in self.pictures]
-        waiting = list[tuple[Key, Image.Image]]()
+        waiting, unkept = list[tuple[Key, Image.Image]](), 0
         for done, found in enumerate(_opened(data, wanted)):
             if waiting and (len(waiting) == BATCH or waiting[0][0][0] != found[0][0]):
+                unkept += len(waiting)
                 self._encode(waiting, eyes)
                 if report:
                     report(done, len(wanted))
+                if keep and unkept >= KEPT_EVERY:
+                    keep()
+                    unkept = 0
             waiting.append(found)
         self._encode(waiting, eyes)
 
@@ -77,8 +91,10 @@ class Bank:
                 "vectors": torch.cat([p.vectors for p in pictures]),
                 "boxes": torch.cat([p.boxes for p in pictures]),
             }
-            if all(p.pooled is not None for p in pictures):
-                packed["pooled"] = torch.stack([p.pooled for p in pictures if p.pooled is not None])
+            for name in WHOLE:
+                told = [x for p in pictures if (x := getattr(p, name)) is not None]
+                if len(told) == len(pictures):
+                    packed[name] = torch.stack(told)
             _write(folder / PICTURES, packed, [len(p.vectors) for p in pictures], list(self.pictures), eyes)
             apart = {key: p for key, p in self.pictures.items() if p.parts is not None}
             if apart:
@@ -99,10 +115,10 @@ class Bank:
         if pictures is not None:
             tensors, counts, keys = pictures
             vectors, boxes = tensors["vectors"].split(counts), tensors["boxes"].split(counts)
-            pooled = tensors.get("pooled")
             for i, (collection, image) in enumerate(keys):
-                whole = None if pooled is None else pooled[i]
-                self.pictures.setdefault((collection, image), PictureRegions(vectors[i], boxes[i], whole))
+                whole = {name: tensors[name][i] for name in WHOLE if name in tensors}
+                regions = PictureRegions(vectors[i], boxes[i], None)._replace(**whole)
+                self.pictures.setdefault((collection, image), regions)
         apart = _read(folder / PARTS, f"{eyes} {D_PART}")
         if apart is not None:
             tensors, counts, keys = apart

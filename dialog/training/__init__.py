@@ -166,6 +166,10 @@ RECIPES: dict[str, Recipe] = {
     "visual/drawings": Recipe(
         summary="A model (--start) taught to read drawings by their parts; a quarter of an hour", train=runs.drawings
     ),
+    "visual/reasoning": Recipe(
+        summary="Five ways of reasoning over a model's (--start) fusion, to rank them; half an hour, resumable",
+        train=runs.reasoning,
+    ),
     "visual/visdial": Recipe(
         summary="VisDial v1.0 as published, from its original files", train=runs.visdial, takes_start=False
     ),

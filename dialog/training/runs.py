@@ -254,6 +254,12 @@ def drawings(run: Run) -> dict[str, Any]:
     return train_drawings(run.data, run.out, start=run.start, seed=run.seed, report=run.report, device=run.device)
 
 
+def reasoning(run: Run) -> dict[str, Any]:
+    from dialog.training.reasoning import train_reasoning
+
+    return train_reasoning(run.data, run.out, start=run.start, seed=run.seed, report=run.report, device=run.device)
+
+
 def vision(run: Run) -> dict[str, Any]:
     from dialog.training.vision import VisionRecipe, train_vision
 

@@ -111,11 +111,21 @@ class SeqDialN(nn.Module):
 
         Item t of the history is what was known before question t. Rounds are padded on the right.
         """
+        h, u = self.joint(pictures, history, questions, mask)
+        z, p_rounds = self.reason(h.vector, u.vector, mask)
+        return EncodedRounds(z, u.p_regions, p_rounds)
+
+    def joint(self, pictures: RegionStates, history: Texts, questions: Texts, mask: Tensor) -> tuple[Fused, Fused]:
+        """The joint vectors of history items and of questions, h_t and u_t; 0 at padded rounds."""
         h = self._joint(pictures, history, mask)
         u = self._joint(pictures, questions, mask, history if self.config.question_reads == "previous" else None)
-        h_all, u_all, p_rounds = self.reasoning(h.vector, u.vector, mask)
-        z = self.join(self.dropout(torch.cat([u_all, h_all], -1)))
-        return EncodedRounds(z.masked_fill(~mask[..., None], 0.0), u.p_regions, p_rounds)
+        return h, u
+
+    def reason(self, h: Tensor, u: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """z (B, T, K) of the joint vectors h and u (B, T, D), and which rounds were read, (B, T, T + 1), in MR only."""
+        h_all, u_all, p_rounds = self.reasoning(h, u, mask)
+        z: Tensor = self.join(self.dropout(torch.cat([u_all, h_all], -1)))
+        return z.masked_fill(~mask[..., None], 0.0), p_rounds
 
     def initial_state(self, batch: int) -> LiveState:
         empty = self.join.weight.new_zeros(batch, 0, self.config.d_model)

@@ -48,6 +48,9 @@ def evaluate(
     questions: Annotated[
         Path | None, typer.Option(help="visual: a file of everyday questions about some of the pictures.")
     ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="visual: a folder for what was made of the pictures; a stopped run goes on.")
+    ] = None,
     part: Annotated[
         str | None,
         typer.Option(
