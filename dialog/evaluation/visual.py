@@ -8,6 +8,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -74,7 +75,9 @@ def evaluate_visual(
     bank = Bank(exact=True) if bank is None else bank
     eyes = dialog.config.picture_encoder_version or dialog.config.picture_encoder
     versions = {"eyes": f"{eyes} exact", "reader": dialog.config.text_encoder}
-    once = Once(keep, f"{dialog.version} {eyes} {folder} {questions}")
+    # The weights' hash knows nothing of how far each witness is believed.
+    believed = None if dialog.everyday is None else asdict(dialog.everyday.presence)
+    once = Once(keep, f"{dialog.version} {eyes} {believed} {folder} {questions}")
     pictures = sorted({(t.collection, t.image) for t in talks} | {("flickr8k", row[0]) for row in judged})
     if keep is None:
         bank.see(folder, pictures, dialog.eyes, progress)
