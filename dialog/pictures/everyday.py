@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dialog.pictures.bounds import beside_its_rival, needed, no_surer
 from dialog.pictures.colours import COLOURS, apart, shares, within
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
@@ -43,6 +44,7 @@ from dialog.pictures.vocabulary import (
     ROOMS,
     SEASONS,
     SPORTS,
+    SURFACES,
     WEATHER,
     sentence,
 )
@@ -83,7 +85,8 @@ class Everyday:
         self._kinds: dict[str, Callable[[Asked, Evidence, Reasoned], Reply | None]] = {
             "presence": self._presence, "either": self._either, "claim": self._claim, "name": self._name,
             "colour": self._colour, "count": self._count, "where": self._where, "doing": self._doing,
-            "wearing": self._wearing, "object": self._object, "describe": self._describe,
+            "wearing": self._wearing, "object": self._object, "describe": self._describe, "upon": self._upon,
+            "finer": self._finer,
         }  # fmt: skip
 
     def answer(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
@@ -121,6 +124,8 @@ class Everyday:
             p = min(p, share)
         if asked.claim.startswith("this is "):
             p = min(p, 1 - self._something_else(evidence, noun))
+            share = beside_its_rival(noun, lambda nouns: self.p_present(evidence, nouns).tolist())
+            p = p if share is None else min(p, share)
         return yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
 
     def _something_else(self, evidence: Evidence, noun: str) -> float:
@@ -144,6 +149,8 @@ class Everyday:
         p = self.claim(evidence, asked.claim, p_said if reasoned else 0.5)
         if (share := self._among(evidence, asked.claim)) is not None:
             p = min(p, share)
+        if must := needed(asked):
+            p = min(p, float(self.p_present(evidence, must).min()))
         return yes_or_no(1 - p if asked.negated else p)
 
     def _coloured(self, asked: Asked, colour: str, evidence: Evidence, reasoned: Reasoned) -> Reply:
@@ -247,13 +254,29 @@ class Everyday:
                 scores[name] = max(scores.get(name, 0.0), value) + 0.2 * sums.get(name, 0.0)
         for name, value in self._boxed(evidence).items():
             if not kind or kind in kinds_of(canonical(name)):
-                scores[name] = max(scores.get(name, 0.0), 0.5 + value / 2)
+                # A box tells a giraffe from a deer, which words and classes do not.
+                scores[name] = max(scores.get(name, 0.0), 0.5 + value / 2) + 0.1 * value
         if not scores:
             return None
         if kind in scores and len(scores) > 1:
             del scores[kind]
         best = ranked(scores, cap=True)
         return Reply(best.answers, self.things_of(evidence, best.answers[0][0]))
+
+    def _finer(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
+        """Of a thing its kind, the breed of a dog: by ImageNet's classes alone."""
+        del reasoned
+        kind, found = canonical(asked.noun), dict[str, float]()
+        for i, p in enumerate(evidence.classes.softmax(-1).tolist()):
+            if kind in (names := imagenet_names()[i])[1:]:
+                found[names[0]] = found.get(names[0], 0.0) + p
+        return ranked(found) if found else None
+
+    def _upon(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply:
+        """What somebody sits or lies on."""
+        del asked, reasoned
+        fits = self.witness.fits(evidence, [f"sitting on the {name}" for name in SURFACES])
+        return ranked(dict(zip(SURFACES, fits.softmax(0).tolist(), strict=True)))
 
     def _candidates(self, kind: str) -> list[str]:
         if kind == "animal":
@@ -280,6 +303,10 @@ class Everyday:
         scores = dict(zip(nouns, self.p_present(evidence, nouns).tolist(), strict=True))
         if max(scores.values()) < 0.3:
             return Reply((("nobody", 1 - max(scores.values())),))
+        name = max(scores, key=scores.__getitem__)
+        if (told := no_surer(name, scores)) != name:
+            scores[told] = scores[name]
+            scores = {told: scores.pop(told), **scores}  # said first
         found = ranked(scores, cap=True)
         return Reply(found.answers, self.things_of(evidence, "person"))
 
@@ -325,7 +352,9 @@ class Everyday:
             return (0.0, 0.0, 1.0, 0.3)
         if noun in ("grass", "ground", "floor", "snow", "sand", "road", "carpet", "field"):
             return (0.0, 0.7, 1.0, 1.0)
-        if noun in ("wall", "background", "water", "picture"):
+        if noun in ("water", "sea", "ocean", "lake", "river", "pond", "pool", "wave"):
+            return (0.0, 0.5, 1.0, 1.0)
+        if noun in ("wall", "background", "picture"):
             return (0.0, 0.0, 1.0, 1.0)
         boxes = self.things_of(evidence, noun)
         if not boxes:

@@ -59,6 +59,7 @@ _THERE = re.compile(
 _IS_A = re.compile(r"^(?:is|are|was) (?:it|this|that|these|those|they|he|she|the (?:animal|thing|object|person|"
                    r"picture)) "
                    r"(?:really |actually )?(?:an? (?:picture |photo )?(?:of )?(?:an? )?)?(.+)$")  # fmt: skip
+_PLURAL = re.compile(r"^(?:men|women|children|people|(?!indoors|outdoors)[a-z]+[^su\s]s)$")
 _EITHER = re.compile(r"\b(?:an? |the )?([a-z][a-z ]*?),? or (?:is (?:it|this|he|she) )?(?:an? |the )?([a-z][a-z ]*)$")
 _COLOUR = re.compile(r"^(?:what|which)(?:'s| is| are)? (?:the )?colou?rs?(?: is| are| of| does| do)?\s*(.*)$|"
                      r"^what (?:is|are) (.+?)'s? colou?r$|^(?:of )?what colou?r (.*)$")  # fmt: skip
@@ -85,6 +86,15 @@ _NAME = re.compile(
     r"^what(?:'s| is) (?:the )?(weather|season)(?: like)?\s*$|^how is the (weather)\s*$|"
     r"^what(?:'s| is| are|s)? (?:it|this|that|these|those|they|he|she|there)\s*$"
 )
+_FINER = re.compile(r"^(?:what|which) (?:kind|type|sort|breed|make|species) of (?:an? )?([a-z]+)\b|"
+                    r"^what breed\b")  # fmt: skip
+_UPON = re.compile(r"^what (?:is|are) .+ (?:sitting|lying|laying|standing|sleeping|resting) on$")
+_WHO_IS_THERE = re.compile(
+    r"^what is (?:sitting|lying|standing|swimming|running|jumping|flying|sleeping|walking|playing)\b|"
+    r"^what (?:is|are) (?:on|in) the (?:water|grass|bed|sky|air|sea|snow|street|road|field)$"
+)
+_NOT_FINER = ("place", "location", "setting", "weather", "room", "sport", "game", "food", "clothes", "thing", "object",
+              "person", "scenery", "environment", "season", "animal", "music", "building")  # fmt: skip
 _OBJECT = re.compile(r"^what (?:is|are) .+ (playing|riding|holding|eating|drinking|using|throwing|catching|"
                      r"carrying|driving)\b(?: with| on)?"
                      r"|^what is in (?:his|her|its|their|the \w+'s) (?:hands?|mouth)$")  # fmt: skip
@@ -140,6 +150,12 @@ def read(question: str) -> Asked:
         return Asked(kind="claim", text=short, claim=short)
     if _WEARING.search(short):
         return Asked(kind="wearing", text=short, noun=_subject(short))
+    if _UPON.match(short):
+        return Asked(kind="upon", text=short)
+    if _WHO_IS_THERE.match(short):
+        return Asked(kind="name", text=short)
+    if (found := _FINER.match(short)) and _first(found) not in _NOT_FINER:
+        return Asked(kind="finer", text=short, noun=_noun(_first(found) or "dog"))
     if found := _OBJECT.match(short):
         return Asked(kind="object", text=short, noun=found[1] or "holding")
     if _DOING.search(short):
@@ -178,7 +194,8 @@ def _closed(text: str) -> Asked:
         return Asked(kind="claim", text=text, noun=_noun(noun), claim=f"there is {noun}", negated=negated)
     if found := _IS_A.match(text):
         noun = _first(found)
-        if re.match(r"^(?:is|are) \w+ (?:\w+ )?(?:an?|the) ", text) and len(noun.split()) <= 2:
+        named = re.match(r"^(?:is|are) \w+ (?:\w+ )?(?:an?|the) ", text) or _PLURAL.match(noun)
+        if named and len(noun.split()) <= 2:
             return Asked(kind="presence", text=text, noun=_noun(noun), claim=f"this is a {noun}", negated=negated)
     return Asked(kind="claim", text=text, claim=claim(text), negated=negated)
 

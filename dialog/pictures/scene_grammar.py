@@ -16,7 +16,7 @@ from dialog.pictures import scene_meanings as means
 from dialog.pictures.scene import Group
 from dialog.pictures.scene_cursor import ARTICLES, Cursor
 from dialog.pictures.scene_meanings import Quantity, Test, Things, Truth
-from dialog.pictures.scene_words import COLOUR_WORDS, ORDINALS, SHAPE_WORDS, SIZE_WORDS
+from dialog.pictures.scene_words import COLOUR_WORDS, EXTREMES, ORDINALS, SHAPE_WORDS, SIZE_WORDS
 
 _FINITE = ("has", "have", "contain")
 _HAVE = ("with", "having", *_FINITE)
@@ -53,7 +53,12 @@ class _Reader(Cursor):
             asked = "number"
         elif self.accept("what", "colour") or self.accept("what", "is", "the", "colour", "of"):
             asked = "colour"
-        elif self.accept("what", "item"):  # "shape" is one of the item's names
+        elif (
+            self.accept("what", "item")
+            or self.accept("which", "item")
+            or self.accept("what", "is")
+            or self.accept("which", "is")
+        ):  # "shape" is one of the item's names
             asked = "shape"
         else:
             raise self.fail()
@@ -96,6 +101,7 @@ class _Reader(Cursor):
         if self.is_height():
             tests.append(means.tall(self.number()))
             self.accept("block")
+        most = self.one_of(EXTREMES)
         while (size := self.one_of(SIZE_WORDS)) is not None:
             tests.append(means.sized(SIZE_WORDS[size]))
         nth = self.one_of(ORDINALS)
@@ -104,14 +110,17 @@ class _Reader(Cursor):
         if colours == ("gray",) and (self.next_is("square") or self.next_is("circle")):
             self.at += 1  # as some call NLVR's boxes
             return Things(quantity, "group")
-        kind, test = self._head(bare=not (tests or colours or quantity.number is not None))
+        kind, test = self._head(bare=not (tests or colours or most or quantity.number is not None))
         if kind == "group":
             tests += [means.all_of(colours)] if colours and colours != ("gray",) else []
         elif colours:
             tests.append(means.coloured(colours))
         if nth is not None:
             tests.append(means.nth(ORDINALS[nth], from_top=self._from_top()))
-        return Things(quantity, kind, (*tests, *test), colours)
+        if most is None:
+            return Things(quantity, kind, (*tests, *test), colours)
+        meant = means.extreme(Things(quantity, kind, (*tests, *test)), EXTREMES[most])
+        return Things(quantity, kind, (*tests, *test, meant), colours)
 
     def _head(self, *, bare: bool) -> tuple[str, list[Test]]:
         """item, group or colour, and what its name says; `bare`: nothing was said before it, so there must be one."""
@@ -252,8 +261,11 @@ class _Reader(Cursor):
         raise self.fail()
 
     def _described(self) -> Test:
-        """blue; a circle"""
-        self.one_of(("a", "an"))
+        """blue; a circle; the biggest"""
+        self.one_of(("a", "an", "the"))
+        if (most := self.one_of(EXTREMES)) is not None:
+            self.one_of(("item",))
+            return means.extreme(Things(Quantity(), "item"), EXTREMES[most])
         if colours := self.colours():
             self.one_of(("colour",))
             return means.coloured(colours)

@@ -106,6 +106,22 @@ def sized(size: str) -> Test:
     return of_item(lambda scene, one: one.size == size)
 
 
+def extreme(things: Things, how: str) -> Test:
+    """The biggest, smallest, leftmost, rightmost, highest (`top`) or lowest (`base`) of some things; all that are
+    nearly so."""
+
+    def measure(one: Item) -> float:
+        x0, y0, x1, y1 = one.box
+        side = float((x1 - x0) * (y1 - y0)) ** 0.5
+        return {"big": side, "small": -side, "left": -x0, "right": x1, "top": -y0, "base": y1}[how]
+
+    def test(scene: Scene, one: Item) -> bool:
+        among = [measure(other) for other in things.among(scene) if isinstance(other, Item)]
+        return measure(one) >= max(among, default=0.0) - NEAR
+
+    return of_item(test)
+
+
 def shaped(shape: str) -> Test:
     """Of a shape; a square is a rectangle too."""
     return of_item(lambda scene, one: one.shape == shape or (shape, one.shape) == ("rectangle", "square"))

@@ -7,6 +7,12 @@ from dialog.pictures.colours import COLOURS
 
 COLOUR_WORDS = {colour: colour for colour in COLOURS} | {"grey": "gray"}
 SIZE_WORDS = {"small": "small", "little": "small", "tiny": "small", "medium": "medium", "big": "big", "large": "big"}
+EXTREMES = {
+    "biggest": "big", "largest": "big", "smallest": "small", "tiniest": "small", "leftmost": "left",
+    "rightmost": "right", "highest": "top", "topmost": "top", "lowest": "base",
+}  # fmt: skip
+LOOSE = frozenset({"bar", "ball", "disc", "dot"})
+"""Names for shapes that other things have too: that there is no bar says little where nobody drew one as we think."""
 SHAPE_WORDS = {
     "circle": "circle", "disc": "circle", "dot": "circle", "ball": "circle", "square": "square",
     "triangle": "triangle", "rectangle": "rectangle", "bar": "rectangle",
@@ -39,8 +45,8 @@ some multiple several as in on over above below under beneath between right left
 next to from corner top height middle together stacked same different it its what how many number you see being can
 other
 """
-KNOWN = tuple(sorted({*_OTHER.split(), *_NAMES, *_ALIASES, *COLOUR_WORDS, *SIZE_WORDS, *SHAPE_WORDS, *NUMBERS,
-                      *ORDINALS}))  # fmt: skip
+KNOWN = tuple(sorted({*_OTHER.split(), *_NAMES, *_ALIASES, *COLOUR_WORDS, *SIZE_WORDS, *EXTREMES, *SHAPE_WORDS,
+                      *NUMBERS, *ORDINALS}))  # fmt: skip
 _KNOWN = frozenset(KNOWN)
 _CUT = {"ll": "all", "ne": "one", "wo": "two", "tleast": "atleast", "t": "at", "he": "the"}
 """First words that have lost their first letter, as some of NLVR's have."""

@@ -160,6 +160,11 @@ OBJECTS |= {
     "catching": "ball frisbee fish",
     "carrying": OBJECTS["holding"] + " backpack surfboard",
 }
+SURFACES = (
+    *("floor", "ground", "grass", "bench", "couch", "chair", "bed", "table", "rock", "sand", "snow", "stairs", "wall"),
+    *("sidewalk", "horse", "bicycle", "motorcycle", "lap", "shoulders"),
+)
+"""What people and animals sit and lie on."""
 WEATHER = {
     "sunny": "a bright sunny day",
     "cloudy": "a cloudy grey sky",
@@ -206,6 +211,7 @@ OPPOSITES = {
 }
 """Words for how it is, by the sentences that say so."""
 AGAINST = {INDOORS: OUTDOORS, OUTDOORS: INDOORS, DAY: NIGHT, NIGHT: DAY}
+AGAINST |= {OPPOSITES[wet]: OPPOSITES["sunny"] for wet in ("raining", "rainy", "snowing")}
 _NOT_DONE = """\
 during clothing building wearing wedding evening morning railing ceiling string spring king ring thing something nothing
 boxing swing wing looking holding using being having going sing including surrounding flooring parking painting duckling

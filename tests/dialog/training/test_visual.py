@@ -109,6 +109,22 @@ def test_a_folder_with_only_a_test_part_is_scored_beside_the_same_priors(
             assert mine[name] == pytest.approx(value), name
 
 
+def test_a_stopped_evaluation_goes_on_and_says_the_same(
+    data: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialog.pictures.bank.KEPT_EVERY", 8)
+    seen = list[int]()
+    see_all = Bank._encode
+    monkeypatch.setattr(Bank, "_encode", lambda self, some, eyes: (seen.append(len(some)), see_all(self, some, eyes)))
+    whole = evaluate_visual([data], trained, keep=tmp_path)
+    n, _ = sum(seen), seen.clear()
+    again = evaluate_visual([data], trained, keep=tmp_path)
+    assert n > 0 == sum(seen)
+    for part in ("metrics", "baselines", "diagnostics"):
+        assert again[part] == whole[part]
+    assert evaluate_visual([data], trained)["metrics"] == whole["metrics"]
+
+
 def test_a_killed_run_goes_on_to_the_same_weights(
     data: Path, recipe: VisualRecipe, trained: Path, tmp_path: Path
 ) -> None:
