@@ -53,17 +53,11 @@ class _Reader(Cursor):
             asked = "number"
         elif self.accept("what", "colour") or self.accept("what", "is", "the", "colour", "of"):
             asked = "colour"
-        elif (
-            self.accept("what", "item")
-            or self.accept("which", "item")
-            or self.accept("what", "is")
-            or self.accept("which", "is")
-        ):  # "shape" is one of the item's names
-            asked = "shape"
+        elif any(self.accept(word, "item") or self.accept(word, "is") for word in ("what", "which")):
+            asked = "shape"  # "shape" is one of the item's names
         else:
             raise self.fail()
-        if asked != "number":
-            self.accept("is")
+        self.accept("of" if asked == "number" else "is")
         things = self._things()
         if self.accept("is") and not self.accept("there") and not self.ended():
             things = self._further(things, said=True)
@@ -82,7 +76,7 @@ class _Reader(Cursor):
             return lambda scene: all(things.true(scene) for things in subjects)
         self.accept("is")
         relation = self._relation(subjects[0].kind, said=True)
-        return lambda scene: all(_said(things, relation)(scene) for things in subjects)
+        return lambda scene: all(means.said(things, relation)(scene) for things in subjects)
 
     def _more(self) -> Things:
         if self.accept("and"):
@@ -401,12 +395,3 @@ class _Reader(Cursor):
         if bare.quantity.number is not None and not bare.tests and things.tests:
             return means.all_so(bare, things)
         return means.holding(things)
-
-
-def _said(things: Things, relation: Test) -> Truth:
-    """Whether as many of some things as are meant pass what is said of them."""
-    said = replace(things, tests=(*things.tests, relation))
-    if things.kind == "colour":
-        return said.true
-    meant = replace(things.quantity, every=things.quantity.every or things.quantity.definite)
-    return lambda scene: meant.holds(len(said.among(scene)), len(things.among(scene)))

@@ -1,7 +1,7 @@
 """What is meant by what is said of a scene: so many things of a kind, and the tests they pass."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dialog.pictures.drawing import NEAR
@@ -71,6 +71,15 @@ class Things:
         return self.quantity.holds(len(found), of)
 
 
+def said(things: Things, relation: Test) -> Truth:
+    """Whether as many of some things as are meant pass what is said of them."""
+    said = replace(things, tests=(*things.tests, relation))
+    if things.kind == "colour":
+        return said.true
+    meant = replace(things.quantity, every=things.quantity.every or things.quantity.definite)
+    return lambda scene: meant.holds(len(said.among(scene)), len(things.among(scene)))
+
+
 def colours_of(things: Iterable[Thing]) -> set[str]:
     """The colours of some items."""
     return {one.colour for one in things if isinstance(one, Item)}
@@ -123,8 +132,9 @@ def extreme(things: Things, how: str) -> Test:
 
 
 def shaped(shape: str) -> Test:
-    """Of a shape; a square is a rectangle too."""
-    return of_item(lambda scene, one: one.shape == shape or (shape, one.shape) == ("rectangle", "square"))
+    """Of a shape; a square is a rectangle too, and a bar one that is no square."""
+    also = {"rectangle": "square", "bar": "rectangle"}.get(shape)
+    return of_item(lambda scene, one: one.shape in (shape, also))
 
 
 def touching(side: str | None) -> Test:

@@ -15,7 +15,7 @@ LOOSE = frozenset({"bar", "ball", "disc", "dot"})
 """Names for shapes that other things have too: that there is no bar says little where nobody drew one as we think."""
 SHAPE_WORDS = {
     "circle": "circle", "disc": "circle", "dot": "circle", "ball": "circle", "square": "square",
-    "triangle": "triangle", "rectangle": "rectangle", "bar": "rectangle",
+    "triangle": "triangle", "rectangle": "rectangle", "bar": "bar",
 }  # fmt: skip
 _COUNTED = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NUMBERS = {word: n for n, word in enumerate(_COUNTED)} | {str(n): n for n in range(65)} | {"single": 1}

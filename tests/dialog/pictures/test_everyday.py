@@ -14,6 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dialog.pictures.answers import NOT_KNOWN, Answer
+from dialog.pictures.bounds import needed, no_surer
+from dialog.pictures.deciding import decide
 from dialog.pictures.everyday import Everyday
 from dialog.pictures.evidence import N_CLAIM, N_FEATURES, Presence
 from dialog.pictures.match import BANK, TEXTS
@@ -117,6 +119,44 @@ def test_what_is_surely_one_thing_is_no_other_but_whatever_it_is_a_kind_of(dialo
 
     assert yes("is it a guitar?") < 0.01
     assert min(yes("is it a dog?"), yes("is it an animal?")) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("is there a dog on the boat", ["dog"]),
+        ("is the dog wearing a hat?", ["hat"]),
+        ("is somebody playing the piano?", ["person"]),
+        ("is anyone wearing a red hat?", ["person", "hat"]),
+        ("is the man running?", []),
+    ],
+)
+def test_a_claim_is_no_likelier_than_what_it_needs(dialog: VisualDialog, question: str, names: list[str]) -> None:
+    assert dialog.everyday is not None
+    asked = read(question)
+    assert needed(asked) == names
+    evidence = dialog.look(picture(0, (80, 60))).evidence
+    assert evidence is not None
+    unlikely = copy(dialog.everyday)
+    unlikely.p_present = lambda evidence, nouns: torch.full((len(nouns),), 0.01)  # type: ignore[method-assign]
+    reply = unlikely.answer(asked, evidence, {"yes": 0.99, "no": 0.01})
+    assert reply is not None
+    if names:
+        assert dict(reply.answers)["yes"] <= 0.011
+
+
+def test_who_may_be_either_is_said_to_be_a_child() -> None:
+    assert no_surer("boy", {"boy": 0.84, "girl": 0.79, "child": 0.8}) == "child"
+    assert no_surer("boy", {"boy": 0.84, "girl": 0.3}) == "boy"
+    assert no_surer("woman", {"woman": 0.6, "man": 0.55}) == "person"
+    assert no_surer("dog", {"dog": 0.5}) == "dog"
+
+
+def test_the_answer_to_an_open_question_is_not_its_own_word() -> None:
+    reasoned = {"dog": 0.9, "frisbee": 0.6}
+    decided = decide("what is the dog trying to catch?", (), reasoned, None, None, lambda _: 0.0)
+    assert decided.answers[0].text == "frisbee"
+    assert decide("is it a dog or a cat?", (), reasoned, None, None, lambda _: 0.0).answers[0].text == "dog"
 
 
 def test_a_game_is_believed_only_as_far_as_it_is_likelier_than_others(dialog: VisualDialog) -> None:

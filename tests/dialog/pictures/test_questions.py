@@ -31,6 +31,15 @@ from dialog.pictures.questions import claim, read
         ("What is in the picture?", "describe", ""),
         ("Describe it, please", "describe", ""),
         ("what is on the right side of the white table ?", "open", ""),
+        ("What breed of dog is this?", "finer", "dog"),
+        ("what kind of boat is it?", "finer", "boat"),
+        ("What kind of place is it?", "where", ""),
+        ("what kind of animal is it?", "name", "animal"),
+        ("What are they sitting on?", "upon", ""),
+        ("What is sitting on the bed?", "name", ""),
+        ("what is on the water?", "name", ""),
+        ("Are they elephants?", "presence", "elephant"),
+        ("Are they indoors?", "claim", ""),
     ],
 )
 def test_a_question_has_a_kind_and_a_noun(question: str, kind: str, noun: str) -> None:

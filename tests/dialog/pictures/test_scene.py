@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from dialog.corpora.derived.scene_statements import scene_statements
+from dialog.pictures.answers import UNSURE
+from dialog.pictures.deciding import decide
 from dialog.pictures.drawing import taken_apart
 from dialog.pictures.scene import Group, Item, Scene, read_scene
 from dialog.pictures.scene_answers import scene_answer
@@ -104,6 +106,10 @@ def shapes() -> Scene:
     ("is there anything yellow?", "no"), ("Is there something blue", "yes"), ("Is there a dog?", None), ("why?", None),
     ("", None),    ("Gibt es einen Kreis?", None), ("there is a circle that", None), ("🙂 🔵", None),
     ("what is in the picture?", "two red circles, a green circle and a blue square"),
+    ("what is the biggest shape?", "circle"), ("what colour is the biggest circle?", "green"),
+    ("is the smallest circle red?", "yes"), ("which shape is the rightmost?", "circle"),
+    ("is the square the biggest shape?", "no"), ("what shape is the lowest?", "circle"),
+    ("how many dots are there?", "3"), ("how many rectangles are there?", "1"),
 ])  # fmt: skip
 def test_questions_about_shapes(shapes: Scene, question: str, answer: str | None) -> None:
     assert said(shapes, question) == answer
@@ -115,6 +121,31 @@ def test_paint_goes_by_its_everyday_name(colour: str) -> None:
     for x in (10, 55, 100, 145):
         ImageDraw.Draw(picture).rectangle((x, 30, x + 30, 60), fill=colour)
     assert {i.colour for i in scene_of(picture).items} == {colour.removeprefix("dark")}
+
+
+@pytest.mark.parametrize(("before", "question", "answer"), [
+    (("how many red circles are there?", "2"), "what colour are they?", "red"),
+    (("is there a square?", "yes"), "what colour is it?", "blue"),
+    (("what is the biggest shape?", "circle"), "is it green?", "no"),  # of any circle there is
+    (("what colour is the biggest circle?", "green"), "is it red?", "no"),
+    (("how many circles are there?", "3"), "how many of them are red?", "2"),
+    (("is there a dog?", "no"), "what colour is it?", None),
+])  # fmt: skip
+def test_a_pronoun_means_what_was_spoken_of_last(
+    shapes: Scene, before: tuple[str, str], question: str, answer: str | None
+) -> None:
+    reply = scene_answer(shapes, question, [("is it a drawing?", "yes"), before])
+    assert (reply.answers[0][0] if reply else None) == answer
+
+
+@pytest.mark.parametrize("question", ["how many bars are there?", "is there a bar?"])
+def test_that_nothing_of_a_loose_name_is_there_is_not_sure(shapes: Scene, question: str) -> None:
+    reply = scene_answer(shapes, question)
+    assert reply is not None
+    assert reply.answers[0][0] in ("0", "no")
+    assert reply.answers[0][1] < 0.7
+    decided = decide(question, (), {"2": 1.0}, None, None, lambda _: 0.0, shapes)
+    assert decided.why == UNSURE
 
 
 def test_what_was_counted_is_shown(shapes: Scene) -> None:
