@@ -62,10 +62,12 @@ def spelt_out(question: str, rounds: Sequence[tuple[str, str]]) -> str:
 def _last_named(words: Sequence[str]) -> str:
     """The last shape of some words, with the colour and the size said before it."""
     for end in range(len(words), 0, -1):
-        if words[end - 1] in SHAPE_WORDS:
-            start = end - 1
-            while start and words[start - 1] in _SAID_BEFORE_A_SHAPE:
-                start -= 1
+        if words[end - 1] not in SHAPE_WORDS and words[end - 1] != "item":
+            continue
+        start = end - 1
+        while start and words[start - 1] in _SAID_BEFORE_A_SHAPE:
+            start -= 1
+        if start < end - 1 or words[start] != "item":  # the shape is none; the biggest shape is one
             return " ".join(words[start:end])
     return ""
 

@@ -1,5 +1,6 @@
 """What is meant by what is said of a scene: so many things of a kind, and the tests they pass."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -121,8 +122,9 @@ def extreme(things: Things, how: str) -> Test:
 
     def measure(one: Item) -> float:
         x0, y0, x1, y1 = one.box
-        side = float((x1 - x0) * (y1 - y0)) ** 0.5
-        return {"big": side, "small": -side, "left": -x0, "right": x1, "top": -y0, "base": y1}[how]
+        side = math.sqrt((x1 - x0) * (y1 - y0))
+        of = {"big": side, "small": -side, "left": -x0, "right": x1, "top": -y0, "base": y1}
+        return float(of[how])
 
     def test(scene: Scene, one: Item) -> bool:
         among = [measure(other) for other in things.among(scene) if isinstance(other, Item)]

@@ -126,7 +126,7 @@ def test_paint_goes_by_its_everyday_name(colour: str) -> None:
 @pytest.mark.parametrize(("before", "question", "answer"), [
     (("how many red circles are there?", "2"), "what colour are they?", "red"),
     (("is there a square?", "yes"), "what colour is it?", "blue"),
-    (("what is the biggest shape?", "circle"), "is it green?", "no"),  # of any circle there is
+    (("what is the biggest shape?", "circle"), "is it green?", "yes"),
     (("what colour is the biggest circle?", "green"), "is it red?", "no"),
     (("how many circles are there?", "3"), "how many of them are red?", "2"),
     (("is there a dog?", "no"), "what colour is it?", None),
