@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dialog.bench.kernel_cases import Case, Run, Size, cases
 from dialog.bench.kernel_peers import cases_beside_pytorch
-from dialog.bench.timing import suite
+from dialog.bench.timing import kept_bytes, suite
 from models.device import Where, choose_device
 
 CEILINGS = {
@@ -29,6 +29,7 @@ def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Siz
     ours is the Triton kernel and the peer the quickest of: the PyTorch version under torch.compile, and the public
     kernels there are (SDPA, FlexAttention, cuDNN, flash-linear-attention where it is installed). Rows there carry
     bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.
+    `kept_to_inputs` is what ours keeps for its backward pass, in bytes to those of the inputs, which may be among it.
     `only` picks the ops whose names contain it. What cannot run becomes a row with an `error`.
     """
     where = choose_device(device)
@@ -76,6 +77,9 @@ def _compare(case: Case, forward: bool, device: torch.device, repeats: int) -> d
         "peer_seconds": others[quickest],
         "ratio": seconds / others[quickest],
     }
+    if not forward:
+        given = {z.untyped_storage().data_ptr(): z.untyped_storage().nbytes() for z in case.inputs}
+        row["kept_to_inputs"] = kept_bytes(lambda: ours(*case.inputs)) / sum(given.values())
     if on_gpu and len(peers) > 1:
         row["other_peers"] = {name: s for i, (name, s) in enumerate(zip(peers, others, strict=True)) if i != quickest}
     if on_gpu and forward:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dialog.bench.decode import decoding
 from dialog.bench.kept import Kept, Row
 from dialog.bench.recall import check_equal, recall_rows
-from dialog.bench.timing import suite
+from dialog.bench.timing import kept_bytes, suite
 from dialog.evaluation.recall import COMPARED, TIERS
 from models.device import Where, choose_device
 from models.mixers import MIXERS
@@ -151,7 +151,7 @@ def _cost(
     with torch.no_grad():
         row |= _named("forward_", *_beside(ours, theirs, repeats, device))
     if row["forward_seconds"] <= longest and _will_keep(n_tokens, before) <= MOST_KEPT:
-        row["kept_bytes"] = _kept(ours, mixer)
+        row["kept_bytes"] = kept_bytes(ours, without=mixer.parameters())
         both = _beside(
             partial(_train, mixer, ours), None if theirs is None else partial(_train, plain, theirs), repeats, device
         )
@@ -188,21 +188,6 @@ def _first(mixer: SequenceMixer[Any], x: Tensor, ids: Tensor | None) -> Tensor:
 def _train(module: nn.Module, forward: Callable[[], Tensor]) -> None:
     module.zero_grad(set_to_none=True)
     forward().square().mean().backward()
-
-
-def _kept(forward: Callable[[], Tensor], module: nn.Module) -> int:
-    """Bytes of the tensors that the backward pass of a call keeps, the parameters not counted."""
-    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(z: Tensor) -> Tensor:
-        kept[z.untyped_storage().data_ptr()] = z.untyped_storage().nbytes()
-        return z
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z):
-        y = forward()
-    del y
-    return sum(size for place, size in kept.items() if place not in own)
 
 
 @torch.no_grad()

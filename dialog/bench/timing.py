@@ -3,11 +3,12 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dialog.emotion.tagger import EmotionTagger
 from dialog.reading.encoding import ConversationEncoder
@@ -31,6 +32,21 @@ def side_by_side(
             _wait()
             taken.append(clock() - start)
     return [statistics.median(taken) for taken in seconds]
+
+
+def kept_bytes(forward: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> int:
+    """Bytes of the tensors that the backward pass of a call keeps, each storage once and those of `without` not."""
+    own = {z.untyped_storage().data_ptr() for z in without}
+    kept: dict[int, int] = {}
+
+    def keep(z: Tensor) -> Tensor:
+        kept[z.untyped_storage().data_ptr()] = z.untyped_storage().nbytes()
+        return z
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda z: z):
+        y = forward()
+    del y
+    return sum(size for place, size in kept.items() if place not in own)
 
 
 def without_cache(tagger: EmotionTagger) -> EmotionTagger:

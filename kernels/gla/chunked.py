@@ -26,7 +26,8 @@ def gated_linear_attention(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, S: Te
 
 def _run(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
     if v.shape[2] > 1:
-        y: tuple[Tensor, Tensor] = _Chunked.apply(q, k, v, log_f, S)
+        run = _Chunked.apply if torch.is_grad_enabled() else _Chunked.forward  # a Function costs a short call a sixth
+        y: tuple[Tensor, Tensor] = run(q, k, v, log_f, S)
         return y
     q, k, wide = (z.to(S.dtype) for z in (q, k, v))
     S = log_f[:, :, 0, :, None].exp() * S + k[:, :, 0, :, None] * wide[:, :, 0, None, :]
@@ -120,7 +121,10 @@ def _in_chunks(z: Tensor, dtype: torch.dtype) -> Tensor:
     """(B, H, T, X) to (B, H, n, C, X), filled up with steps that forget nothing and write nothing."""
     n_tokens = z.shape[2]
     size = min(CHUNK, 1 << (n_tokens - 1).bit_length())
-    chunks: Tensor = F.pad(z.to(dtype), (0, 0, 0, -n_tokens % size)).unflatten(2, (-1, size))
+    z = z.to(dtype)
+    if n_tokens % size:  # a pad of nothing would copy all the same
+        z = F.pad(z, (0, 0, 0, -n_tokens % size))
+    chunks: Tensor = z.unflatten(2, (-1, size))
     return chunks
 
 
@@ -182,5 +186,4 @@ def _left(log_f: Tensor) -> Tensor:
     else:
         sums = log_f.double().cumsum(-2)
         between = (sums - sums.mT).to(log_f.dtype)
-    future = torch.ones(size, size, dtype=torch.bool, device=log_f.device).triu(1)
-    return between.masked_fill(future, -torch.inf).exp()
+    return between.exp().tril()  # what the future would have grown by, infinity included, is cut off

@@ -206,13 +206,17 @@ def feedforward() -> str:
 
 
 def kernels() -> str:
-    """A row for each op: forward, and forward and backward."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    """A row for each op: forward, forward and backward, and what is kept in between."""
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in run_of("kernels")["rows"]:
         op, _, which = row["name"].rpartition(", forward")
-        found.setdefault((op, row.get("peer", "")), {})[which] = ratio(row.get("ratio")) or row.get("error", "")
-    rows = [[op, peer, both.get("", ""), both.get(" and backward", "")] for (op, peer), both in found.items()]
-    return table(["op", "beside", "forward", "forward and backward"], rows) + "\n\n" + made_by(["kernels"])
+        found.setdefault((op, row.get("peer", "")), {})[which] = row
+    rows = []
+    for (op, peer), passes in found.items():
+        forward, both = (passes.get(which, {}) for which in ("", " and backward"))
+        cells = [ratio(row.get("ratio")) or row.get("error", "") for row in (forward, both)]
+        rows.append([op, peer, *cells, ratio(both.get("kept_to_inputs"))])
+    return table(["op", "beside", "forward", "forward and backward", "kept"], rows) + "\n\n" + made_by(["kernels"])
 
 
 def _overload() -> str:
