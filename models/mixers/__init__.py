@@ -30,7 +30,7 @@ from models.mixers.short_conv import GatedConv, GatedConvConfig
 from models.mixers.sigmoid import SigmoidAttention, SigmoidAttentionConfig
 from models.mixers.softmax import SoftmaxAttention, SoftmaxAttentionConfig
 from models.mixers.softmax_rnn import SoftmaxRNN, SoftmaxRNNConfig
-from models.mixers.titans import Titans, TitansConfig, TitansGate, TitansLayer, TitansMixedConfig
+from models.mixers.titans import Titans, TitansConfig, TitansGate, TitansGateConfig, TitansLayer, TitansLayerConfig
 from models.mixers.titans_context import TitansContext, TitansContextConfig
 
 MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
@@ -66,8 +66,8 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "softmax_rnn": (SoftmaxRNNConfig, SoftmaxRNN),
     "titans": (TitansConfig, Titans),
     "titans_mac": (TitansContextConfig, TitansContext),
-    "titans_mag": (TitansMixedConfig, TitansGate),
-    "titans_mal": (TitansMixedConfig, TitansLayer),
+    "titans_mag": (TitansGateConfig, TitansGate),
+    "titans_mal": (TitansLayerConfig, TitansLayer),
     "yaad": (YaadConfig, Miras),
 }
 """name -> (Config, Mixer). A config is complete once d_model is given; `Mixer(config)` is the mixer."""

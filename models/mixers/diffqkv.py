@@ -23,7 +23,10 @@ class DiffQKVConfig:
     n_value_heads: int = 4
     """Likewise, by a grouping of its own."""
     d_key: int | None = None
-    """Cached width of a key; None is a head's. Where it is less, a linear map per key head leads to a head's width."""
+    """Cached width of a key; None is a head's. Where it differs, a map per key head leads to a head's width."""
+    expand: Literal["linear", "mlp"] = "linear"
+    """That map: a matrix, which is folded into the query and costs a step nothing; or two layers with SiLU between,
+    which every cached key goes through anew at every call. The paper says "feed-forward" and no more."""
     d_augmented: int | None = None
     """Middle width of the SwiGLU block that makes the queries; None is 1.5 d_model, 0 a plain projection."""
     window: int | None = None
@@ -33,7 +36,8 @@ class DiffQKVConfig:
     renormalise: bool = False
     """The weights of the selected ones are made to sum to 1 again; the paper does not say."""
     positions: Literal["rotary", "none"] = "rotary"
-    """Keys are turned in their cached width, so that the map to a head's width can be folded into the query."""
+    """Keys are turned in their cached width, so that the map to a head's width can be folded into the query; those that
+    go through an mlp behind it, since no layer of it would leave the angles alone."""
 
     def __post_init__(self) -> None:
         if self.d_model < 1 or self.n_heads < 1 or self.d_model % self.n_heads:
@@ -41,8 +45,12 @@ class DiffQKVConfig:
         for name, n in (("n_key_heads", self.n_key_heads), ("n_value_heads", self.n_value_heads)):
             if n < 1 or self.n_heads % n:
                 raise ValueError(f"n_heads {self.n_heads} is not a multiple of {name} {n}")
-        if self.key_width < 1 or self.augmented < 0 or (self.positions == "rotary" and self.key_width % 2):
+        if self.key_width < 1 or self.augmented < 0 or (self.positions == "rotary" and self.turned % 2):
             raise ValueError(f"d_key {self.d_key} must be positive, and even under rotary positions")
+        if self.expand not in ("linear", "mlp") or (self.expand == "mlp" and self.key_width == self.d_head):
+            raise ValueError(
+                f"expand is {self.expand!r}, expected 'linear', or 'mlp' where d_key is not a head's width"
+            )
         if any(n is not None and n < 1 for n in (self.window, self.selected_values)):
             raise ValueError(f"window {self.window} and selected_values {self.selected_values} must be positive")
 
@@ -55,12 +63,17 @@ class DiffQKVConfig:
         return self.d_head if self.d_key is None else self.d_key
 
     @property
+    def turned(self) -> int:
+        """The width in which keys are turned by their positions."""
+        return self.key_width if self.expand == "linear" else self.d_head
+
+    @property
     def augmented(self) -> int:
         return 3 * self.d_model // 2 if self.d_augmented is None else self.d_augmented
 
 
 class DiffQKVState(NamedTuple):
-    k: Tensor  # (B, S, G_k, d_key), turned by their positions
+    k: Tensor  # (B, S, G_k, d_key), turned by their positions unless an mlp is still to widen them
     v: Tensor  # (B, S, G_v, K)
     position: Tensor  # (B,) long: tokens seen
 
@@ -70,7 +83,8 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
 
     with q = W_down(silu(W_gate q_0) * (W_up q_0)), q_0 = W_q x: "augmented Q" is a SwiGLU block on the query, not a
     wider head (the paper's appendix). U is folded into the query, q' = U^T q, which the paper leaves open, so that
-    narrow keys cost nothing at decoding. The state is S (G_k d_key + G_v K) numbers a row for S tokens seen.
+    narrow keys cost nothing at decoding; with `expand="mlp"` the cached keys are made wide instead, at every call. The
+    state is S (G_k d_key + G_v K) numbers a row for S tokens seen.
     """
 
     def __init__(self, config: DiffQKVConfig) -> None:
@@ -85,6 +99,8 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         self.value = nn.Linear(d, c.n_value_heads * c.d_head, bias=False)
         if c.key_width != c.d_head:
             self.expand = nn.Parameter(torch.randn(c.n_key_heads, c.d_head, c.key_width) * c.key_width**-0.5)
+        if c.expand == "mlp":
+            self.expand_on = nn.Parameter(torch.randn(c.n_key_heads, c.d_head, c.d_head) * c.d_head**-0.5)
         self.out = nn.Linear(d, d, bias=False)
 
     def initial_state(self, batch: int) -> DiffQKVState:
@@ -99,13 +115,13 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         return slots * (c.n_key_heads * c.key_width + c.n_value_heads * c.d_head) + 1
 
     def queries(self, x: Tensor) -> Tensor:
-        """(B, T, H, d_key), U folded in."""
+        """(B, T, H, d_key), U folded in where it is a matrix."""
         c = self.config
         q: Tensor = self.query(x)
         if c.augmented:
             q = self.augment_down(F.silu(self.augment_gate(q)) * self.augment_up(q))
         q = q.unflatten(-1, (c.n_heads, c.d_head))
-        if c.key_width == c.d_head:
+        if c.key_width == c.d_head or c.expand == "mlp":
             return q
         grouped = q.unflatten(2, (c.n_key_heads, -1))
         return torch.einsum("btgrd,gdk->btgrk", grouped, self.expand.to(q.dtype)).flatten(2, 3)
@@ -124,15 +140,24 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         q, k = self.queries(x), self.key(x).unflatten(-1, (c.n_key_heads, c.key_width))
         v = self.value(x).unflatten(-1, (c.n_value_heads, c.d_head))
         if c.positions == "rotary":
-            q, k = rotary(q, positions), rotary(k, positions)
+            q, k = rotary(q, positions), rotary(k, positions) if c.expand == "linear" else k
         k, v = torch.cat([state.k, k.to(state.k.dtype)], 1), torch.cat([state.v, v.to(state.v.dtype)], 1)
         # Rows are right-aligned: what lies before a row's first key means nothing.
         start = None if fresh else (k.shape[1] - n_tokens - state.position).clamp(min=0)
-        y = self.out(self._attend(q.to(k.dtype), k, v, start).flatten(2))
+        wide = k if c.expand == "linear" else self._expanded(k, state.position - state.k.shape[1])
+        y = self.out(self._attend(q.to(k.dtype), wide, v, start).flatten(2))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         slots = k.shape[1] if c.window is None else c.window
         k, v = (last(z, slots, n_tokens, lengths) for z in (k, v))
         return y, DiffQKVState(k, v, state.position + (n_tokens if lengths is None else lengths))
+
+    def _expanded(self, k: Tensor, first: Tensor) -> Tensor:
+        """Cached keys (B, S, G_k, d_key) made wide, (B, S, G_k, K), and turned; each row's first slot is at `first`."""
+        k = torch.einsum("bsgk,gdk->bsgd", k, self.expand.to(k.dtype))
+        k = torch.einsum("bsgd,ged->bsge", F.silu(k), self.expand_on.to(k.dtype))
+        if self.config.positions == "none":
+            return k
+        return rotary(k, first[:, None] + torch.arange(k.shape[1], device=k.device))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, start: Tensor | None) -> Tensor:
         """(B, T, H, K). Keys and values are each repeated to the query heads: their groups differ."""

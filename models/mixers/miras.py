@@ -33,9 +33,10 @@ class MirasConfig:
     """Of lp."""
     delta: float = 1.0
     """Huber's threshold on the error's length, before a token's own gate; and the shift's weight."""
-    switch: bool = False
-    """Huber's as transcribed from the paper: the l2 gradient up to the threshold, delta times the l1 gradient beyond.
-    It jumps there; by default the gradient is only shortened."""
+    huber: Literal["norm", "coordinate", "switch"] = "norm"
+    """What of Huber's gradient is cut: norm, the error's length, shortened to the threshold; coordinate, each of its
+    numbers; switch, as transcribed from the paper, the l2 gradient up to the threshold, delta times the l1 gradient
+    beyond, which jumps there."""
     retention: Retention = "decay"
     """What keeps the weights near the old ones: decay (l2), lq, KL divergence, elastic net, or Bregman's sigmoid."""
     q: float = 4.0
@@ -63,6 +64,8 @@ class MirasConfig:
                 f"chunk {self.chunk}, conv_width {self.conv_width}, expansion {self.expansion} and max_step "
                 f"{self.max_step} must be positive"
             )
+        if self.huber not in ("norm", "coordinate", "switch"):
+            raise ValueError(f"huber is {self.huber!r}, expected 'norm', 'coordinate' or 'switch'")
         if self.p < 1 or self.q < 2 or self.delta <= 0 or self.threshold < 0:
             raise ValueError(f"p {self.p} at least 1, q {self.q} at least 2, delta {self.delta} above 0 expected")
 
@@ -141,13 +144,15 @@ def _loss(c: MirasConfig) -> Callable[[Tensor, Tensor], Tensor]:
         return Dot()
     if c.bias == "l2":
         return Squared(2.0)
-    return Huber(c.delta) if c.bias == "huber" and not c.switch else partial(_error, c)
+    return Huber(c.delta) if c.bias == "huber" and c.huber == "norm" else partial(_error, c)
 
 
 def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
     """Of the losses that are Miras's own."""
     e = prediction - v
     length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+    if c.bias == "huber" and c.huber == "coordinate":
+        return e.clamp(-c.delta, c.delta)
     if c.bias == "huber":
         return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
     if c.bias == "shift":

@@ -118,8 +118,6 @@ class TitansMixedConfig(TitansConfig):
     attention_heads: int = 4
     window: int = 32
     """Of the attention: a token sees this many before it, and the persistent vectors always."""
-    fusion: Literal["gate", "product"] = "gate"
-    """MAG alone: sigmoid(norm(m)) * norm(a), or norm(m) * norm(a); the paper leaves the form open."""
 
     def __post_init__(self) -> None:
         TitansConfig.__post_init__(self)
@@ -128,6 +126,22 @@ class TitansMixedConfig(TitansConfig):
                 f"window {self.window} must be positive and d_model {self.d_model} a multiple of attention_heads "
                 f"{self.attention_heads}"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TitansLayerConfig(TitansMixedConfig):
+    """MAL's: a backbone knows a mixer by its config."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TitansGateConfig(TitansMixedConfig):
+    fusion: Literal["gate", "product"] = "gate"
+    """sigmoid(norm(m)) * norm(a), or norm(m) * norm(a); the paper leaves the form open."""
+
+    def __post_init__(self) -> None:
+        TitansMixedConfig.__post_init__(self)
+        if self.fusion not in ("gate", "product"):
+            raise ValueError(f"fusion is {self.fusion!r}, expected 'gate' or 'product'")
 
 
 class TitansMixedState(NamedTuple):
@@ -164,8 +178,9 @@ class TitansLayer(_Mixed):
 class TitansGate(_Mixed):
     """MAG: the memory gates attention, o = sigmoid(norm(LMM([P; x]))) * norm(SWA([P; x]))   (eq. 26 to 28)."""
 
-    def __init__(self, config: TitansMixedConfig) -> None:
+    def __init__(self, config: TitansGateConfig) -> None:
         super().__init__(config)
+        self.fusion = config.fusion
         self.memory_norm = nn.RMSNorm(config.d_model, eps=1e-5)
         self.attention_norm = nn.RMSNorm(config.d_model, eps=1e-5)
 
@@ -177,5 +192,5 @@ class TitansGate(_Mixed):
         m, memory = self.memory(x, mask=mask, state=state.memory)
         a, attention = self.attention(x, mask, state.attention)
         m, a = self.memory_norm(m), self.attention_norm(a)
-        y = (m.sigmoid() if self.config.fusion == "gate" else m) * a
+        y = (m.sigmoid() if self.fusion == "gate" else m) * a
         return (y if mask is None else y.masked_fill(~mask[..., None], 0.0)), TitansMixedState(memory, attention)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.backbone import Backbone, BackboneConfig
+from models.backbone import Backbone, BackboneConfig, build_configured
 from models.block import Block
 from models.checkpoint import CheckpointError
 from models.feedforward import MLP, FeedForwardConfig
@@ -68,6 +68,12 @@ def test_every_mixer_can_stand_in_it_by_name() -> None:
         model.step(tokens()[:, 0], model.initial_state(3))
     with pytest.raises(ValueError, match="ids"):
         model(tokens())
+
+
+def test_a_config_is_of_one_mixer_so_that_a_name_and_its_config_build_the_same() -> None:
+    built = {name: type(build_configured(config(d_model=WIDTH))) for name, (config, _) in MIXERS.items()}
+    assert built == {name: mixer for name, (_, mixer) in MIXERS.items()}
+    assert len({config for config, _ in MIXERS.values()}) == len(MIXERS)
 
 
 def test_ids_are_refused_where_no_mixer_takes_them() -> None:

@@ -26,6 +26,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n_key_heads": 1, "n_value_heads": 8, "d_key": 2, "window": 4},
         {"d_augmented": 0, "positions": "none", "selected_values": 3},
         {"selected_values": 2, "renormalise": True, "n_key_heads": 8},
+        {"d_key": 3, "expand": "mlp", "window": 4},
     ],
     "elman": [{"contract": True, "n_heads": 4, "n_layers": 2}, {"layer_norm": True, "d_hidden": 6}],
     "exp_norm": [
@@ -97,7 +98,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"bias": "dot", "chunk": 4},
         {"bias": "l1", "memory": "mlp", "chunk": 3, "momentum": True},
         {"bias": "shift", "retention": "elastic", "chunk": 4, "read": "chunk"},
-        {"bias": "huber", "switch": True, "retention": "sigmoid"},
+        {"bias": "huber", "huber": "switch", "retention": "sigmoid"},
     ],
     "mesa": [{"weights": "uniform", "regressor": "feature", "qk_norm": "rms", "conv_width": 1}],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],

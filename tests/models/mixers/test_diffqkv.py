@@ -1,5 +1,6 @@
 """DiffQKV and the attentions it contains."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,6 +36,22 @@ def test_a_folded_expansion_is_the_expansion_of_the_keys() -> None:
     q, v = heads(mixer.query(x), 4), heads(mixer.value(x), 4)
     expected = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
     torch.testing.assert_close(mixer(x)[0], mixer.out(expected))
+
+
+def test_keys_through_two_layers_are_made_wide_before_they_are_met() -> None:
+    mixer = diffqkv(n_key_heads=2, n_value_heads=2, d_key=2, d_augmented=0, positions="none", expand="mlp")
+    x = torch.randn(2, 7, 32, dtype=torch.float64)
+    narrow = mixer.key(x).unflatten(-1, (2, 2))
+    wide = [F.silu(narrow[:, :, g] @ mixer.expand[g].mT) @ mixer.expand_on[g].mT for g in (0, 0, 1, 1)]
+    q, k, v = heads(mixer.query(x), 4), torch.stack(wide, 1), heads(mixer.value(x), 2).repeat_interleave(2, 1)
+    expected = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(mixer(x)[0], mixer.out(expected))
+    assert mixer.state_floats(8) - mixer.state_floats(7) == 2 * 2 + 2 * 8  # what is cached stays narrow
+
+
+def test_keys_of_a_heads_width_want_no_two_layers() -> None:
+    with pytest.raises(ValueError, match="mlp"):
+        diffqkv(expand="mlp")
 
 
 def test_selecting_every_value_changes_nothing_and_fewer_do() -> None:

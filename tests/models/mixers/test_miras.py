@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from kernels.gla import gated_linear_attention
 from models.mixers import build_mixer
 from models.mixers.miras import Miras
 
@@ -36,17 +37,61 @@ def test_moneta_with_squares_and_no_map_is_yaad_without_a_threshold_but_for_a_fa
     torch.testing.assert_close(moneta(X)[0], yaad(X)[0], rtol=1e-2, atol=5e-3)  # lp is smoothed near zero
 
 
+def heads(mixer: Miras) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """q, k and v (B, H, T, K) as the memory has them, its steps (B, H, T) and what is kept of it (B, H, T)."""
+    q, k, v = (F.silu(z).unflatten(-1, (2, 8)).transpose(1, 2) for z in mixer.qkv(X).chunk(3, -1))
+    step, keep, _ = mixer.gates(X).sigmoid().unflatten(-1, (3, 2)).permute(2, 0, 3, 1)
+    return F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, mixer.config.max_step * step, keep
+
+
+def said(mixer: Miras, o: torch.Tensor) -> torch.Tensor:
+    """What the mixer makes of a memory's answers o (B, H, T, K)."""
+    return mixer.out(mixer.norm(o.transpose(1, 2)).flatten(2) * F.silu(mixer.output_gate(X)))
+
+
 def test_a_dot_product_without_forgetting_is_linear_attention() -> None:
     mixer = miras(bias="dot", chunk=16)
     with torch.no_grad():
         mixer.gates.bias[2:4] = 1e3  # keep everything
         mixer.memory[0].zero_()
-    q, k, v = (F.silu(z).unflatten(-1, (2, 8)).transpose(1, 2) for z in mixer.qkv(X).chunk(3, -1))
-    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-    step = 0.1 * mixer.gates(X)[..., :2].sigmoid().transpose(1, 2)
+    q, k, v, step, _ = heads(mixer)
     o = ((q @ k.transpose(-1, -2)).tril() * step[..., None, :]) @ v
-    expected = mixer.out(mixer.norm(o.transpose(1, 2)).flatten(2) * F.silu(mixer.output_gate(X)))
-    torch.testing.assert_close(mixer(X)[0], expected)
+    torch.testing.assert_close(mixer(X)[0], said(mixer, o))
+
+
+def test_a_dot_product_that_forgets_is_gated_linear_attention() -> None:
+    mixer = miras(bias="dot")
+    with torch.no_grad():
+        mixer.memory[0].zero_()
+        mixer.gates.weight.normal_()
+        mixer.gates.bias[2:4] = 1.0
+    q, k, v, step, keep = heads(mixer)
+    o, _ = gated_linear_attention(q, k, step[..., None] * v, keep.log()[..., None], backend="reference")
+    torch.testing.assert_close(mixer(X)[0], said(mixer, o))
+
+
+@pytest.mark.parametrize("keep_all", [True, False])
+def test_squared_errors_without_forgetting_are_the_delta_rule(keep_all: bool) -> None:
+    """M_t = alpha M_{t-1} + 2 theta (v - M_{t-1} k) k^T; forgetting, the error is still taken before it."""
+    mixer = miras(max_step=0.5)
+    with torch.no_grad():
+        mixer.gates.weight.normal_()
+        mixer.gates.bias[2:4] = 1e3 if keep_all else 1.0
+    q, k, v, step, keep = heads(mixer)
+    M, outputs = mixer.memory[0].data.expand(2, -1, -1, -1), []
+    for t in range(X.shape[1]):
+        error = v[:, :, t] - (M @ k[:, :, t, :, None])[..., 0]
+        M = keep[:, :, t, None, None] * M + 2 * step[:, :, t, None, None] * error[..., None] * k[:, :, t, None]
+        outputs.append((M @ q[:, :, t, :, None])[..., 0])
+    torch.testing.assert_close(mixer(X)[0], said(mixer, torch.stack(outputs, 2)))
+
+
+def test_each_form_of_huber_cuts_what_it_says() -> None:
+    e, v = torch.tensor([[0.1, 0.2], [3.0, -0.5]], dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    expected = {"coordinate": [[0.1, 0.2], [1.0, -0.5]], "switch": [[0.2, 0.4], [1.0, -1.0]]}
+    for form, cut in expected.items():
+        error = miras("yaad", huber=form).rule.error(e, v)
+        torch.testing.assert_close(error, torch.tensor(cut, dtype=torch.float64))
 
 
 def test_huber_shortens_long_errors_and_leaves_short_ones() -> None:
