@@ -126,10 +126,10 @@ def growth() -> str:
         by_length = rows.get(name, {})
         first, line = by_length.get(256, {}), [name]
         for key in ("forward_seconds", "seconds", "step_seconds", "kept_bytes"):
-            found = [by_length.get(T, {}).get(key) for T in (1024, 4096, 16384)]
+            found = [by_length.get(T, {}).get(key) for T in (1024, 4096, 16384, 65536)]
             line.append(" / ".join(_short(value / first[key]) for value in found if value and first.get(key)))
         cells.append(line)
-    head = ["mixer", *(f"{what} T=1k/4k/16k to 256" for what in ("forward", "training", "a step", "kept"))]
+    head = ["mixer", *(f"{what} T=1k/4k/16k/64k to 256" for what in ("forward", "training", "a step", "kept"))]
     return table(head, cells) + "\n\n" + made_by(["mixers"])
 
 
