@@ -9,22 +9,21 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from kernels.attention.pattern import Pattern, Structure
 from kernels.attention.triton_backward import keys_kernel, queries_kernel
-from kernels.attention.triton_tile import (
-    dropped,
-    key_bounds,
-    key_range,
-    load_keys,
-    load_query_structure,
-    tile_scores,
-    weigh,
-)
+from kernels.attention.triton_forward import combine_kernel, forward_kernel
 from kernels.first_order import first_order
-from kernels.grid import block_and_row, line
+from kernels.grid import line
+
+
+FEW = 16
+"""Up to so many queries, keys are split over programs until there are PROGRAMS_WANTED, in parts of LEAST_BLOCKS or more."""
+PROGRAMS_WANTED = 264
+"""Two a multiprocessor on a Hopper chip."""
+MAX_PARTS = 64
+LEAST_BLOCKS = 4
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Structure) -> Tensor:
@@ -63,13 +62,7 @@ class _Attention(torch.autograd.Function):
         o = q.new_empty(batch, n_queries, n_heads, v.shape[-1]).transpose(1, 2)  # heads merge without a copy
         log_sum = q.new_empty(batch, n_heads, n_queries, dtype=torch.float32)
         s = Structure(start, end, ids, k_other, relative, bias, allowed, offset)
-        block_m, block_n, options = _blocks(q, v, backward=False)
-        grid = line(triton.cdiv(n_queries, block_m), batch * n_heads)
-        _forward_kernel[grid](
-            q, k, v, o, log_sum, *_strides(q), *_strides(k), *_strides(v), *_strides(o),
-            *_structure_arguments(q, k, pattern, s, seed), **_flags(q, k, v, pattern, s),
-            BLOCK_M=block_m, BLOCK_N=block_n, **options,
-        )  # fmt: skip
+        _forward(q, k, v, o, log_sum, pattern, s, seed)
         ctx.save_for_backward(q, k, v, o, log_sum, k_other, relative, bias, offset, ids, start, end, allowed)
         ctx.pattern, ctx.seed = pattern, seed
         return o
@@ -93,7 +86,6 @@ class _Attention(torch.autograd.Function):
 
         block_m, block_n, options = _blocks(q, v, backward=True)
         blocks = triton.cdiv(n_queries, block_m)
-        # Each program adds into a table of its own: shared ones would make every program wait for every other.
         d_relative = q.new_zeros(batch, blocks, *relative.shape, dtype=torch.float32) if wants["relative"] else None
         d_bias = q.new_zeros(batch, n_heads, n_queries, n_keys, dtype=torch.float32) if wants["bias"] else None
         d_offset = torch.empty_like(log_sum) if wants["offset"] else None
@@ -118,6 +110,45 @@ class _Attention(torch.autograd.Function):
             None if d_offset is None else d_offset.sum_to_size(offset.shape).to(offset.dtype),
             *(None,) * 6,
         )
+
+
+def _forward(
+    q: Tensor, k: Tensor, v: Tensor, o: Tensor, log_sum: Tensor, pattern: Pattern, s: Structure, seed: int
+) -> None:
+    """Fills o and log_sum."""
+    block_m, block_n, options = _blocks(q, v, backward=False)
+    rows, blocks = q.shape[0] * q.shape[1], triton.cdiv(q.shape[2], block_m)
+    flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
+    parts, base, span = _split(q, k, pattern, rows * blocks, block_n)
+    o_parts, log_sums = o, log_sum
+    if parts > 1:
+        o_parts = o.new_empty(parts, *o.shape, dtype=torch.float32)
+        log_sums = log_sum.new_empty(parts, *log_sum.shape)
+    forward_kernel[line(parts, blocks, rows)](
+        q, k, v, o_parts, log_sums, *_strides(q), *_strides(k), *_strides(v), *o_parts.stride()[-4:-1],
+        *_structure_arguments(q, k, pattern, s, seed), **flags, SPLIT=parts > 1, parts=parts, base=base, span=span,
+        **options,
+    )  # fmt: skip
+    if parts > 1:
+        combine_kernel[line(q.shape[2], rows)](
+            o_parts, log_sums, o, log_sum, *_strides(o), q.shape[1], q.shape[2], parts,
+            PARTS=triton.next_power_of_2(parts), num_warps=4,
+            **{name: flags[name] for name in ("V", "BLOCK_V", "FOLD", "KIND")},
+        )  # fmt: skip
+
+
+def _split(q: Tensor, k: Tensor, pattern: Pattern, programs: int, block_n: int) -> tuple[int, int, int]:
+    """How many parts the keys of a few queries come in, the first slot of the first part, and slots a part."""
+    n_queries, n_keys = q.shape[2], k.shape[2]
+    base = 0
+    if pattern.window is not None:
+        base = max(0, n_keys - n_queries - pattern.window) // block_n * block_n
+    blocks = triton.cdiv(n_keys - base, block_n)
+    parts = min(MAX_PARTS, triton.cdiv(PROGRAMS_WANTED, programs), blocks // LEAST_BLOCKS)
+    if n_queries > FEW or parts <= 1:
+        return 1, 0, 0
+    each = triton.cdiv(blocks, parts)
+    return triton.cdiv(blocks, each), base, each * block_n
 
 
 def _last_axis_dense(x: Tensor) -> Tensor:
@@ -171,6 +202,7 @@ def _structure_arguments(q: Tensor, k: Tensor, pattern: Pattern, s: Structure, s
 
 
 def _flags(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> dict[str, Any]:
+    added = s.relative is not None or s.bias is not None or s.offset is not None
     return {
         "KIND": ("softmax", "sigmoid", "exp").index(pattern.kind),
         "CAUSAL": pattern.causal,
@@ -185,13 +217,14 @@ def _flags(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> d
         "START": s.start is not None,
         "END": s.end is not None,
         "DROPOUT": pattern.dropout > 0,
+        "FOLD": pattern.kind == "softmax" and not added and (pattern.scale is None or pattern.scale > 0),
         "GROUPS": k.shape[1],
         "K": q.shape[-1],
         "V": v.shape[-1],
         "BLOCK_K": max(16, triton.next_power_of_2(q.shape[-1])),
         "BLOCK_V": max(16, triton.next_power_of_2(v.shape[-1])),
-        # A float32 product is a float32 product: TF32 would cost three digits that nobody offered.
-        "PRECISION": "ieee",
+        # In single precision three passes of tf32 keep its accuracy on the tensor cores; narrower types ignore this.
+        "PRECISION": "tf32x3",
     }
 
 
@@ -208,73 +241,3 @@ def _blocks(q: Tensor, v: Tensor, backward: bool) -> tuple[int, int, dict[str, i
         queries, keys, stages = 64 if backward else 128, 64, 3
     queries = max(16, min(queries, triton.next_power_of_2(q.shape[2])))
     return queries, keys, {"num_warps": 8 if queries == 128 else 4, "num_stages": stages}
-
-
-@triton.jit
-def _forward_kernel(
-    q_ptr, k_ptr, v_ptr, o_ptr, log_sum_ptr, q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, o_b, o_h, o_t,
-    other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
-    bias_ptr, bias_b, bias_h, bias_t, bias_s, allowed_ptr, allowed_b, allowed_h, allowed_t, allowed_s,
-    offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling, dropout, seed,
-    KIND: tl.constexpr, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr,
-    OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
-    START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, GROUPS: tl.constexpr,
-    K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
-):  # fmt: skip
-    # The last query blocks see the most keys, so they go first.
-    block, row = block_and_row(tl.cdiv(T, BLOCK_M))
-    block = tl.cdiv(T, BLOCK_M) - 1 - block
-    b, h = row // H, row % H
-    g = h // (H // GROUPS)
-    first = S - T
-    t = block * BLOCK_M + tl.arange(0, BLOCK_M)
-    i = first + t
-    columns, v_columns = tl.arange(0, BLOCK_K), tl.arange(0, BLOCK_V)
-    q_at = b * q_b + h * q_h + t[:, None].to(tl.int64) * q_t + columns[None, :]
-    q = tl.load(q_ptr + q_at, mask=(t < T)[:, None] & (columns < K)[None, :], other=0.0)
-    start, end = key_bounds(start_ptr, end_ptr, b, S, START, END)
-    id_i, offset_i = load_query_structure(
-        ids_ptr + b * S, offset_ptr + b * offset_b + h * offset_h, offset_t, t, i, T, S, IDS, OFFSET
-    )
-    peak = tl.full((BLOCK_M,), float("-inf"), tl.float32)
-    total = tl.zeros((BLOCK_M,), tl.float32)
-    o = tl.zeros((BLOCK_M, BLOCK_V), tl.float32)
-    low, high = key_range(first + block * BLOCK_M, first + block * BLOCK_M + BLOCK_M - 1, S, start, end, window,
-                          CAUSAL, WINDOWED, BLOCK_N)  # fmt: skip
-    for n in range(low, high, BLOCK_N):
-        j = n + tl.arange(0, BLOCK_N)
-        far = j[:, None].to(tl.int64)
-        k, k_other, id_j = load_keys(
-            k_ptr + b * k_b + g * k_h, k_t, other_ptr + b * other_b + g * other_h, other_t, ids_ptr + b * S,
-            j, columns, S, K, OTHER, IDS,
-        )  # fmt: skip
-        score, seen, _, _ = tile_scores(
-            q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
-            allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
-            first, S, start, end, H, P, centre, scale, window,
-            CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION,
-        )  # fmt: skip
-        if KIND == 0:
-            score = tl.where(seen, score, float("-inf"))
-            new_peak = tl.maximum(peak, tl.max(score, 1))
-            shift = tl.where(new_peak == float("-inf"), 0.0, new_peak)  # a row that has seen nobody yet
-            kept = tl.exp2((peak - shift) * 1.4426950408889634)
-            weight = tl.exp2((score - shift[:, None]) * 1.4426950408889634)
-            total = total * kept + tl.sum(weight, 1)
-            o = o * kept[:, None]
-            peak = new_peak
-        else:
-            weight = weigh(score, seen, total, ceiling, KIND)
-        if DROPOUT:
-            weight = weight * dropped(seed, row, t, j, S, dropout)
-        v_at = b * v_b + g * v_h + far * v_t + v_columns[None, :]
-        v = tl.load(v_ptr + v_at, mask=(j < S)[:, None] & (v_columns < V)[None, :], other=0.0)
-        o = tl.dot(weight.to(v.dtype), v, o, input_precision=PRECISION)
-    if KIND == 0:
-        nobody = total == 0.0
-        o = o / tl.where(nobody, 1.0, total)[:, None]
-        log_sum = tl.where(nobody, 0.0, peak + tl.log(tl.where(nobody, 1.0, total)))
-        tl.store(log_sum_ptr + row * T + t, log_sum, mask=t < T)
-    o_at = b * o_b + h * o_h + t[:, None].to(tl.int64) * o_t + v_columns[None, :]
-    tl.store(o_ptr + o_at, o.to(o_ptr.dtype.element_ty), mask=(t < T)[:, None] & (v_columns < V)[None, :])

@@ -1,4 +1,10 @@
-"""What the attention kernels share: the scores of one tile and who sees whom in it, straight from numbers and ids."""
+"""What the attention kernels share: the scores of one tile and who sees whom in it, straight from numbers and ids.
+
+A tile is full where every one of its queries sees all its keys as far as rows' bounds, causality and windows go: it is
+loaded and scored without asking. The others, the EDGE tiles, are few: those on the diagonal and at a window's or a
+row's ends. With FOLD, softmax to whose scores nothing is added, scale and log2 e are one factor, taken in the
+exponential's own multiplication: scores are then plain products, and a row's log_sum is an exponent of 2.
+"""
 
 import triton
 import triton.language as tl
@@ -17,19 +23,32 @@ def key_bounds(start_ptr, end_ptr, b, S, START: tl.constexpr, END: tl.constexpr)
 
 
 @triton.jit
+def load_rows(ptr, stride, first, lanes, columns, n, WIDTH: tl.constexpr, BLOCK: tl.constexpr, EDGE: tl.constexpr):
+    """Rows first + lanes of a (n, WIDTH) matrix, zeros outside; only an EDGE tile has rows outside."""
+    at = lanes[:, None].to(tl.int64) * stride + columns[None, :]
+    ptr += first.to(tl.int64) * stride
+    if EDGE:
+        rows = tl.load(ptr + at, mask=(first + lanes < n)[:, None] & (columns < WIDTH)[None, :], other=0.0)
+    elif WIDTH < BLOCK:
+        rows = tl.load(ptr + at, mask=(columns < WIDTH)[None, :], other=0.0)
+    else:
+        rows = tl.load(ptr + at)
+    return rows
+
+
+@triton.jit
 def load_keys(
-    k_ptr, k_t, other_ptr, other_t, ids_ptr, j, columns, S, K: tl.constexpr, OTHER: tl.constexpr, IDS: tl.constexpr
-):
-    """k and k_other (N, K) and the ids (N) of slots j; the pointers stand at this row and key head."""
-    far = j[:, None].to(tl.int64)
-    mask = (j < S)[:, None] & (columns < K)[None, :]
-    k = tl.load(k_ptr + far * k_t + columns[None, :], mask=mask, other=0.0)
+    k_ptr, k_t, other_ptr, other_t, ids_ptr, n, lanes, columns, S,
+    K: tl.constexpr, BLOCK_K: tl.constexpr, OTHER: tl.constexpr, IDS: tl.constexpr, EDGE: tl.constexpr,
+):  # fmt: skip
+    """k and k_other (N, K) and the ids (N) of slots n + lanes; the pointers stand at this row and key head."""
+    k = load_rows(k_ptr, k_t, n, lanes, columns, S, K, BLOCK_K, EDGE)
     k_other = k
     if OTHER:
-        k_other = tl.load(other_ptr + far * other_t + columns[None, :], mask=mask, other=0.0)
-    id_j = j
+        k_other = load_rows(other_ptr, other_t, n, lanes, columns, S, K, BLOCK_K, EDGE)
+    id_j = lanes
     if IDS:
-        id_j = tl.load(ids_ptr + j, mask=j < S, other=0)
+        id_j = tl.load(ids_ptr + n + lanes, mask=n + lanes < S, other=0)
     return k, k_other, id_j
 
 
@@ -60,72 +79,142 @@ def tile_scores(
     bias_t, bias_s, allowed_t, allowed_s, first, S, start, end, H, P, centre, scale, window,
     CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr, OTHER: tl.constexpr,
     TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr, PRECISION: tl.constexpr,
+    FOLD: tl.constexpr, EDGE: tl.constexpr,
 ):  # fmt: skip
-    """score (M, N) float32, seen (M, N), same (M, N), and where each pair's relative bias lies.
+    """score (M, N) float32, with FOLD without its scale; seen (M, N), and same (M, N).
 
-    q (M, K), k and k_other (N, K); i (M), j (N) are slots. The pointers of structure stand at this row and head.
+    q (M, K), k and k_other (N, K); i (M), j (N) are slots. The pointers of structure stand at this row and head. Who is
+    not seen is told by `seen` alone, and not at all in a full tile unless ONLY or ALLOWED say more.
     """
     score = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-    seen = (i[:, None] < S) & (j[None, :] >= start) & (j[None, :] < end)
     inside = (i[:, None] < S) & (j[None, :] < S)
     distance = i[:, None] - j[None, :]
-    same = seen
+    seen = inside
+    same = inside
     if IDS:
         same = id_i[:, None] == id_j[None, :]
     if OTHER:
         score = tl.where(same, score, tl.dot(q, tl.trans(k_other), input_precision=PRECISION))
-    score = score * scale
-    where = tl.minimum(tl.maximum(distance + centre, 0), P - 1)
-    if TABLES == 2:
-        where = tl.where(same, where, where + H * P)
+    if not FOLD:
+        score = score * scale
     if TABLES > 0:
+        where = tl.minimum(tl.maximum(distance + centre, 0), P - 1)
+        if TABLES == 2:
+            where = tl.where(same, where, where + H * P)
         score += tl.load(relative_ptr + where).to(tl.float32)
     t = (i - first)[:, None].to(tl.int64)
     if BIAS:
         score += tl.load(bias_ptr + t * bias_t + j[None, :] * bias_s, mask=inside, other=0.0).to(tl.float32)
     if OFFSET:
         score += offset_i[:, None]
-    if CAUSAL:
-        seen = seen & (distance >= 0)
-    if WINDOWED:
-        seen = seen & (distance <= window)
-        if not CAUSAL:
-            seen = seen & (distance >= -window)
+    if EDGE:
+        seen = inside & (j[None, :] >= start) & (j[None, :] < end)
+        if CAUSAL:
+            seen = seen & (distance >= 0)
+        if WINDOWED:
+            seen = seen & (distance <= window)
+            if not CAUSAL:
+                seen = seen & (distance >= -window)
     if ONLY == 1:
         seen = seen & same
     if ONLY == 2:
         seen = seen & (same == 0)
     if ALLOWED:
         seen = seen & (tl.load(allowed_ptr + t * allowed_t + j[None, :] * allowed_s, mask=inside, other=0) != 0)
-    return score, seen, same, where
+    return score, seen, same
 
 
 @triton.jit
-def key_range(
+def key_tiles(
     i_first, i_last, S, start, end, window, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_N: tl.constexpr
 ):
-    """From which key slot to which the queries i_first .. i_last need to look; the first is a multiple of the block."""
+    """low, full, rest, stop: queries i_first .. i_last look at key slots low .. stop - 1, and all of them see all of
+    full .. rest - 1. All four lie whole blocks apart from 0."""
     low = start
     high = end
+    whole_low = start
+    whole_high = end
     if CAUSAL:
         high = tl.minimum(high, i_last + 1)
+        whole_high = tl.minimum(whole_high, i_first + 1)
     if WINDOWED:
         low = tl.maximum(low, i_first - window)
+        whole_low = tl.maximum(whole_low, i_last - window)
         if not CAUSAL:
             high = tl.minimum(high, i_last + window + 1)
-    return (low // BLOCK_N) * BLOCK_N, high
+            whole_high = tl.minimum(whole_high, i_first + window + 1)
+    low = (low // BLOCK_N) * BLOCK_N
+    stop = tl.maximum(tl.cdiv(high, BLOCK_N) * BLOCK_N, low)
+    full = tl.minimum(tl.cdiv(whole_low, BLOCK_N) * BLOCK_N, stop)
+    rest = tl.minimum(tl.maximum((whole_high // BLOCK_N) * BLOCK_N, full), stop)
+    return low, full, rest, stop
 
 
 @triton.jit
-def weigh(score, seen, log_sum, ceiling, KIND: tl.constexpr):
+def query_tiles(
+    n, first, T, start, end, window,
+    CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+):  # fmt: skip
+    """low, full, rest, stop of the queries, 0 .. T - 1, that look at key slots n .. n + BLOCK_N - 1, as key_tiles."""
+    low = 0
+    high = T
+    whole_low = 0
+    whole_high = T
+    if CAUSAL:
+        low = tl.maximum(low, n - first)
+        whole_low = tl.maximum(whole_low, n + BLOCK_N - 1 - first)
+    if WINDOWED:
+        high = tl.minimum(high, n + BLOCK_N + window - first)
+        whole_high = tl.minimum(whole_high, n + window - first + 1)
+        if not CAUSAL:
+            low = tl.maximum(low, n - window - first)
+            whole_low = tl.maximum(whole_low, n + BLOCK_N - 1 - window - first)
+    high = tl.where((n >= end) | (n + BLOCK_N <= start), 0, high)
+    whole_high = tl.where((n < start) | (n + BLOCK_N > end), 0, whole_high)
+    low = (low // BLOCK_M) * BLOCK_M
+    stop = tl.maximum(tl.cdiv(high, BLOCK_M) * BLOCK_M, low)
+    full = tl.minimum(tl.maximum(tl.cdiv(whole_low, BLOCK_M) * BLOCK_M, low), stop)
+    rest = tl.minimum(tl.maximum((whole_high // BLOCK_M) * BLOCK_M, full), stop)
+    return low, full, rest, stop
+
+
+@triton.jit
+def walk(low, full, rest, stop, EDGE: tl.constexpr):
+    """How far it is over the full tiles, or over the edge tiles before and after them as one stretch."""
+    return full - low + stop - rest if EDGE else rest - full
+
+
+@triton.jit
+def tile_at(n, low, full, rest, EDGE: tl.constexpr, LEFT: tl.constexpr):
+    """The tile n slots along that walk. LEFT: there may be edge tiles before the full ones."""
+    if EDGE:
+        at = tl.where(n < full - low, low + n, rest + n - (full - low)) if LEFT else rest + n
+    else:
+        at = full + n
+    return at
+
+
+@triton.jit
+def exponential(score, level, FOLD: tl.constexpr, scale):
+    """e to the score less its row's level; with FOLD the level is an exponent of 2, and this one multiply-add."""
+    if FOLD:
+        return tl.exp2(score * (scale * 1.4426950408889634) - level[:, None])
+    else:
+        return tl.exp2((score - level[:, None]) * 1.4426950408889634)
+
+
+@triton.jit
+def weigh(score, seen, log_sum, scale, ceiling, KIND: tl.constexpr, FOLD: tl.constexpr, MASKED: tl.constexpr):
     """The weights (M, N), once a row's log_sum is known; KIND 0 is softmax, 1 sigmoid, 2 exp."""
     if KIND == 0:
-        weight = tl.exp2((score - log_sum[:, None]) * 1.4426950408889634)
+        weight = exponential(score, log_sum, FOLD, scale)
     elif KIND == 1:
         weight = tl.sigmoid(score)
     else:
         weight = tl.exp(tl.minimum(score, ceiling))
-    return tl.where(seen, weight, 0.0)
+    if MASKED:
+        weight = tl.where(seen, weight, 0.0)
+    return weight
 
 
 @triton.jit
