@@ -96,7 +96,8 @@ def queries_kernel(
                 q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
                 allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
                 first, S, start, end, H, P, centre, scale, window,
-                CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION, FOLD, EDGE,
+                CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION,
+                START, END, FOLD, EDGE,
             )  # fmt: skip
             weight = weigh(score, seen, log_sum, scale, ceiling, KIND, FOLD, EDGE or ONLY or ALLOWED)
             v = load_rows(v_ptr + b * v_b + g * v_h, v_t, n, lanes, v_columns, S, V, BLOCK_V, EDGE)
@@ -184,7 +185,8 @@ def keys_kernel(
                     q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
                     allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
                     first, S, start, end, H, P, centre, scale, window,
-                    CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION, FOLD, EDGE,
+                    CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION,
+                    START, END, FOLD, EDGE,
                 )  # fmt: skip
                 weight = weigh(score, seen, log_sum, scale, ceiling, KIND, FOLD, EDGE or ONLY or ALLOWED)
                 given = weight

@@ -78,7 +78,8 @@ def forward_kernel(
                 q, k, k_other, i, j, id_i, id_j, relative_ptr + h * P, bias_ptr + b * bias_b + h * bias_h,
                 allowed_ptr + b * allowed_b + h * allowed_h, offset_i, bias_t, bias_s, allowed_t, allowed_s,
                 first, S, start, end, H, P, centre, scale, window,
-                CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION, FOLD, EDGE,
+                CAUSAL, WINDOWED, ONLY, IDS, OTHER, TABLES, BIAS, ALLOWED, OFFSET, PRECISION,
+                START or SPLIT, END or SPLIT, FOLD, EDGE,
             )  # fmt: skip
             if KIND == 0:
                 if EDGE or ONLY or ALLOWED:

@@ -17,9 +17,8 @@ from kernels.attention.triton_forward import combine_kernel, forward_kernel
 from kernels.first_order import first_order
 from kernels.grid import line
 
-
 FEW = 16
-"""Up to so many queries, keys are split over programs until there are PROGRAMS_WANTED, in parts of LEAST_BLOCKS or more."""
+"""Up to so many queries, their keys are split until there are PROGRAMS_WANTED, into parts of LEAST_BLOCKS or more."""
 PROGRAMS_WANTED = 264
 """Two a multiprocessor on a Hopper chip."""
 MAX_PARTS = 64
@@ -235,8 +234,10 @@ def _blocks(q: Tensor, v: Tensor, backward: bool) -> tuple[int, int, dict[str, i
     row_bytes = triton.next_power_of_2(max(q.shape[-1], v.shape[-1])) * q.element_size()
     if row_bytes > 512:  # tiles of it would fill the shared memory
         queries, keys, stages = 32, 32, 1
+    elif row_bytes > 256 or (row_bytes > 128 and q.element_size() > 2):
+        queries, keys, stages = 64, 32, 2
     elif row_bytes > 128:
-        queries, keys, stages = 64, 32 if backward or q.element_size() > 2 else 64, 2
+        queries, keys, stages = (64, 32, 2) if backward else (128, 64, 2)
     else:
         queries, keys, stages = 64 if backward else 128, 64, 3
     queries = max(16, min(queries, triton.next_power_of_2(q.shape[2])))

@@ -6,6 +6,7 @@ row's ends. With FOLD, softmax to whose scores nothing is added, scale and log2 
 exponential's own multiplication: scores are then plain products, and a row's log_sum is an exponent of 2.
 """
 
+# mypy: ignore-errors
 import triton
 import triton.language as tl
 
@@ -79,7 +80,7 @@ def tile_scores(
     bias_t, bias_s, allowed_t, allowed_s, first, S, start, end, H, P, centre, scale, window,
     CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, ONLY: tl.constexpr, IDS: tl.constexpr, OTHER: tl.constexpr,
     TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr, PRECISION: tl.constexpr,
-    FOLD: tl.constexpr, EDGE: tl.constexpr,
+    START: tl.constexpr, END: tl.constexpr, FOLD: tl.constexpr, EDGE: tl.constexpr,
 ):  # fmt: skip
     """score (M, N) float32, with FOLD without its scale; seen (M, N), and same (M, N).
 
@@ -108,9 +109,12 @@ def tile_scores(
     if OFFSET:
         score += offset_i[:, None]
     if EDGE:
-        seen = inside & (j[None, :] >= start) & (j[None, :] < end)
-        if CAUSAL:
-            seen = seen & (distance >= 0)
+        # A query past the last may see whom it likes: nobody reads it. Causal ones see nothing past the last key.
+        seen = distance >= 0 if CAUSAL else (j < end)[None, :]
+        if END and CAUSAL:
+            seen = seen & (j < end)[None, :]
+        if START:
+            seen = seen & (j >= start)[None, :]
         if WINDOWED:
             seen = seen & (distance <= window)
             if not CAUSAL:
@@ -187,11 +191,9 @@ def walk(low, full, rest, stop, EDGE: tl.constexpr):
 @triton.jit
 def tile_at(n, low, full, rest, EDGE: tl.constexpr, LEFT: tl.constexpr):
     """The tile n slots along that walk. LEFT: there may be edge tiles before the full ones."""
-    if EDGE:
-        at = tl.where(n < full - low, low + n, rest + n - (full - low)) if LEFT else rest + n
-    else:
-        at = full + n
-    return at
+    if not EDGE:
+        return full + n
+    return tl.where(n < full - low, low + n, rest + n - (full - low)) if LEFT else rest + n
 
 
 @triton.jit

@@ -178,7 +178,8 @@ def instructions() -> str:
     told = json.loads((RUNS.parent / "hopper.json").read_text(encoding="utf-8"))
     rows = [
         [row["op"], row["dtype"], row["kernel"].strip("_").removesuffix("_kernel")]
-        + [f"{row[key]:,}" for key in ("instructions", "in_a_loop", "registers", "stack", "shared")]
+        + [f"{row['instructions']:,}", ", ".join(f"{n:,}" for n in row["loops"])]
+        + [f"{row[key]:,}" for key in ("registers", "stack", "shared")]
         for row in told["rows"]
     ]
     head = [
@@ -186,7 +187,7 @@ def instructions() -> str:
         "dtype",
         "kernel",
         "instructions",
-        "in the longest inner loop",
+        "in each inner loop",
         "registers",
         "bytes spilled",
         "shared",

@@ -3,7 +3,7 @@
 Run as a program, without the interpreter: it calls the ops' triton_kernel modules on CPU tensors while each launch is
 replaced by compiling the kernel for exactly those arguments, down to machine code. What is printed for each is what
 the assembler says: registers a thread, bytes spilled, bytes of shared memory; and how many instructions there are, in
-all and in the longest loop that holds no other. With `--counts FILE` these are kept as well, of each op's first case.
+all and in each loop that holds no other. With `--counts FILE` these are kept as well, of each op's first case.
 """
 
 import json
@@ -74,7 +74,7 @@ def _type(value: Any) -> str:
     return "fp32"
 
 
-def _resources(cubin: bytes) -> dict[str, int]:
+def _resources(cubin: bytes) -> dict[str, Any]:
     """Registers, stack bytes and instructions, where cuobjdump came with Triton."""
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
     if not (tool.exists() or shutil.which("cuobjdump")):
@@ -94,8 +94,8 @@ def _resources(cubin: bytes) -> dict[str, int]:
     return numbers | instructions(code)
 
 
-def instructions(code: str) -> dict[str, int]:
-    """Of machine code as cuobjdump prints it: all instructions, and those of the longest loop without a loop in it."""
+def instructions(code: str) -> dict[str, Any]:
+    """Of machine code as cuobjdump prints it: all instructions, and those of each loop without a loop in it."""
     lines = re.findall(r"/\*([0-9a-f]{4,})\*/\s+(.+?);", code)
     places = [int(place, 16) for place, _ in lines]
     jumps = [
@@ -104,7 +104,7 @@ def instructions(code: str) -> dict[str, int]:
     loops = [(int(to[1], 16), place) for place, to in jumps if to and int(to[1], 16) < place]
     inner = [(a, b) for a, b in loops if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in loops)]
     sizes = [sum(a <= place <= b for place in places) for a, b in inner]
-    return {"instructions": len(lines), "in_a_loop": max(sizes, default=0)} if lines else {}
+    return {"instructions": len(lines), "loops": sizes} if lines else {}
 
 
 def randn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

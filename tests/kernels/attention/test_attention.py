@@ -79,6 +79,10 @@ CASES = [
         "end",
     ),
     case("exp", {"kind": "exp", "ceiling": 1.0}, 7, 7),
+    case("softmax, full tiles between a window's edges", {"window": 38}, 34, 52, "start", n_heads=1, n_groups=1),
+    case("softmax, far distances that count as one", {"causal": False}, 33, 33, "relative", n_heads=1, n_groups=1),
+    case("softmax, a scale below zero", {"scale": -0.5}, 17, 17, n_heads=1, n_groups=1),
+    case("exp, whole, padded", {"kind": "exp", "causal": False}, 18, 36, "end", n_heads=1, n_groups=1),
 ]
 
 
@@ -126,6 +130,44 @@ def check(pattern: Pattern, parts: dict[str, Tensor], dtype: torch.dtype, device
     values = [z.to(device, dtype) if z.is_floating_point() else z.to(device) for z in parts.values()]
     names = list(parts)
     assert_as_accurate(op(names, pattern, "triton"), op(names, pattern, "reference"), values)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "n_queries", "names"),
+    [
+        (Pattern(), 1, ()),
+        (Pattern(window=60), 3, ("start", "relative")),
+        (Pattern(kind="sigmoid"), 2, ("end", "offset")),
+        (Pattern(causal=False, only="other"), 1, ("ids", "k_other")),
+    ],
+    ids=["softmax", "a window", "sigmoid", "identity"],
+)
+def test_few_queries_split_their_keys_over_programs(
+    monkeypatch: pytest.MonkeyPatch, pattern: Pattern, n_queries: int, names: tuple[str, ...], device: torch.device
+) -> None:
+    from kernels.attention import triton_kernel
+
+    monkeypatch.setattr(triton_kernel, "LEAST_BLOCKS", 1)
+    parts = arguments(n_queries, 75, *names, n_groups=1)
+    if "start" in names:
+        parts["start"] = torch.tensor([0, 70])  # the first parts of the second row hold nothing
+    split, base, span = triton_kernel._split(parts["q"], parts["k"], pattern, 4, 16)
+    assert split >= 2
+    assert base + split * span >= 75
+    check(pattern, parts, torch.float32, device)
+
+
+def test_a_query_whose_every_part_holds_nothing_answers_zero(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device
+) -> None:
+    from kernels.attention import triton_kernel
+
+    monkeypatch.setattr(triton_kernel, "LEAST_BLOCKS", 1)
+    q, k, v = (z.to(device, torch.float32) for z in arguments(1, 40).values())
+    end = torch.tensor([0, 40], device=device)
+    o = attention(q, k, v, structure=Structure(end=end), backend="triton")
+    assert not o[0].any()
+    torch.testing.assert_close(o[1], attention(q, k, v, structure=Structure(end=end), backend="reference")[1])
 
 
 @pytest.mark.parametrize("backend", ["torch", "reference", "triton"])
