@@ -93,7 +93,9 @@ class _Attention(torch.autograd.Function):
         flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
         queries_kernel[line(blocks, batch * n_heads)](
             q, k, v, *common, d_q, *_strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
-            **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"], **options,
+            **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"],
+            # Summing a tile's diagonals takes registers: over four warps it spilled 288 bytes a thread.
+            **(options | {"num_warps": 8} if options and wants["relative"] else options),
         )  # fmt: skip
         keys_kernel[line(triton.cdiv(n_keys, block_n), batch * n_groups)](
             q, k, v, *common, d_k, d_v, _or(d_other, q), *_strides(d_k), *_strides(d_v), *last,
