@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dialog.correction.corrector import Correction, TextCorrector
 from dialog.evaluation.spellers import Mend, there
 
-MARGINS = (0.7, 0.55, 0.4, 0.3, 0.2, 0.1, 0.0, -0.1, -0.2, -0.3, -0.5, -0.7, -0.9)
+MARGINS = (0.55, 0.4, 0.2, 0.0, -0.2, -0.4, -0.6, -0.9)
 """Of words in no lexicon, from the most careful down."""
 
 

@@ -80,12 +80,14 @@ class WritingResponder:
         yield Piece("", "stop" if ended else "length")
 
     def _prompt(self, conversation: Conversation, most: int) -> list[int]:
-        """The last messages, as many as fit; of a single one that does not, its end."""
-        turns = turns_of(conversation.utterances)
-        for first in range(len(turns)):
-            ids = as_tokens(turns[first:], self.pieces)
-            if len(ids) <= most:
-                return ids
+        """The last messages, as many as fit; of a single one that does not, its end. Read from the last one back, so
+        that a long conversation costs no more than what is kept of it."""
+        turns, kept = turns_of(conversation.utterances), 0
+        while kept < len(turns) and len(as_tokens(turns[-kept - 1 :], self.pieces)) <= most:
+            kept += 1
+        if kept:
+            return as_tokens(turns[-kept:], self.pieces)
+        ids = as_tokens(turns[-1:], self.pieces)
         return [self.pieces.dialogue, self.pieces.mark(turns[-1].emotion), *ids[2 - most :]]
 
     @torch.inference_mode()

@@ -23,7 +23,7 @@ class MarginsRecipe:
     """Of what the gate is chosen, and for how much spoilt."""
 
     corpora: tuple[str, ...] = ("dailydialog", "topical_chat")
-    n_messages: int = 1_000
+    n_messages: int = 600
     """Of each corpus's validation part, drawn by the seed: clean text, and where the slips are put."""
     known: tuple[float, ...] = ()
     """Margins of words that are some, which seldom matter; none is the corrector's own."""
