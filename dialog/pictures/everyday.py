@@ -40,6 +40,7 @@ from dialog.pictures.vocabulary import (
     OPPOSITES,
     PEOPLE,
     PLACES,
+    RIDDEN,
     ROOM_THINGS,
     ROOMS,
     SEASONS,
@@ -275,8 +276,10 @@ class Everyday:
     def _upon(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply:
         """What somebody sits or lies on."""
         del asked, reasoned
-        fits = self.witness.fits(evidence, [f"sitting on the {name}" for name in SURFACES])
-        return ranked(dict(zip(SURFACES, fits.softmax(0).tolist(), strict=True)))
+        there = self.p_present(evidence, RIDDEN).tolist()
+        names = [*SURFACES, *(name for name, p in zip(RIDDEN, there, strict=True) if p >= 0.5)]
+        fits = self.witness.fits(evidence, [f"sitting on the {name}" for name in names])
+        return ranked(dict(zip(names, fits.softmax(0).tolist(), strict=True)))
 
     def _candidates(self, kind: str) -> list[str]:
         if kind == "animal":

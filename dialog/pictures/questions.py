@@ -91,7 +91,7 @@ _FINER = re.compile(r"^(?:what|which) (?:kind|type|sort|breed|make|species) of (
 _UPON = re.compile(r"^what (?:is|are) .+ (?:sitting|lying|laying|standing|sleeping|resting) on$")
 _WHO_IS_THERE = re.compile(
     r"^what is (?:sitting|lying|standing|swimming|running|jumping|flying|sleeping|walking|playing)\b|"
-    r"^what (?:is|are) (?:on|in) the (?:water|grass|bed|sky|air|sea|snow|street|road|field)$"
+    r"^what (?:is|are) (?:on|in) the (?:water|grass|bed|sea|snow)$"
 )
 _NOT_FINER = ("place", "location", "setting", "weather", "room", "sport", "game", "food", "clothes", "thing", "object",
               "person", "scenery", "environment", "season", "animal", "music", "building")  # fmt: skip

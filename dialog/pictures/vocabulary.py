@@ -162,9 +162,10 @@ OBJECTS |= {
 }
 SURFACES = (
     *("floor", "ground", "grass", "bench", "couch", "chair", "bed", "table", "rock", "sand", "snow", "stairs", "wall"),
-    *("sidewalk", "horse", "bicycle", "motorcycle", "lap", "shoulders"),
+    *("sidewalk", "lap", "shoulders"),
 )
-"""What people and animals sit and lie on."""
+"""What people and animals sit and lie on; of RIDDEN only where there is one."""
+RIDDEN = ("horse", "bicycle", "motorcycle")
 WEATHER = {
     "sunny": "a bright sunny day",
     "cloudy": "a cloudy grey sky",
