@@ -106,7 +106,7 @@ def test_the_official_client_of_openai_is_answered_at_once_and_piece_by_piece(se
         with pytest.raises(openai.NotFoundError):
             client.chat.completions.create(model="no-such", messages=asked)
     assert whole.choices[0].message.content == "".join(pieces) == "You say: I got the job "
-    assert sum(map(bool, pieces)) > 3
+    assert sum(map(bool, pieces)) > 1
     assert whole.model_extra is not None
     assert whole.model_extra["rapport"]["reply"]["emotion"] == "joy"
 
