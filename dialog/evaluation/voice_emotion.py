@@ -51,7 +51,7 @@ def evaluate_voice_emotion(
     if not measured:
         raise ValueError(f"{data[0]} has no recordings with an emotion{f' for {part}' if part else ''}")
     ours = VoiceEmotions.load(model, device=device)
-    heard = {one: samples.astype(np.float32) / 32768 for one, samples in sounds(data[0], acted).items()}
+    heard = {one: samples.astype(np.float32) / np.float32(32768) for one, samples in sounds(data[0], acted).items()}
     begun = time.perf_counter()
     said: list[Voice] = []
     for n, one in enumerate(measured, 1):

@@ -63,7 +63,8 @@ class Counting:
         folder = path_of(str(name))
         told = checkpoint.read_json(folder / FILE)
         try:
-            found = cls(**{key: value if isinstance(value, str) else tuple(value) for key, value in told.items()})
+            numbers = {key: tuple(value) for key, value in told.items() if key != "voiceprints"}
+            found = cls(**numbers, voiceprints=str(told.get("voiceprints", "")))
         except (TypeError, AttributeError, ValueError) as error:
             raise CheckpointError(f"{folder / FILE} does not say how to count speakers: {error}") from None
         if found.voiceprints != (there := checkpoint.content_hash(folder)):

@@ -125,7 +125,7 @@ def _pace(t: Track) -> Floats:
     strength = np.abs(rfft(moving, n)) ** 2
     at = rfftfreq(n, _HOP_S)
     shares = [strength[(at >= low) & (at < high)].sum() for low, high in _RHYTHMS_HZ]
-    return np.log(np.array(shares) / (strength.sum() + 1e-9) + 1e-4)
+    return np.asarray(np.log(np.array(shares) / (strength.sum() + 1e-9) + 1e-4))
 
 
 def _cepstrum(power: Floats, loud: NDArray[np.bool_]) -> Floats:

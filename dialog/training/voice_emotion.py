@@ -83,7 +83,8 @@ def train_voice_emotion(
     acted = [one for one in recordings(data / "audio") if one.emotion in EMOTIONS and one.part != "test"]
     if len({one.voice for one in acted}) < 2 or len({one.emotion for one in acted}) < 3:
         raise BadRecordings(f"{data / 'audio'}: expected acted emotions, at least three of them by two speakers")
-    samples = {one: found.astype(np.float32) / 32768 for one, found in sounds(data / "audio", acted).items()}
+    whole = np.float32(32768)
+    samples = {one: found.astype(np.float32) / whole for one, found in sounds(data / "audio", acted).items()}
     beneath = path_of(VOICEPRINTS)
     network = checkpoint.load(beneath, Voiceprint, VoiceprintConfig, device="cpu").eval()
     heard = _heard(recipe, acted, samples, network, seed, report)

@@ -67,7 +67,7 @@ class Voiceprint(nn.Module):
         """What the layers make of each hundredth of a second, (B, width, T), of sound (B, n)."""
         if x.dim() != 2:
             raise ValueError(f"sound is {tuple(x.shape)}, expected (B, n)")
-        h = self.bands(x)
+        h: Tensor = self.bands(x)
         for i, layer in enumerate(self.layers):
             h = layer(h) + (h if i > 0 else 0)  # (B, C, T)
         return h

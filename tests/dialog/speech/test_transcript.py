@@ -1,6 +1,7 @@
 """A recording becomes a conversation; words do not matter here, so a recogniser that counts answers."""
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -192,6 +193,17 @@ def test_m4a_without_ffmpeg_says_what_it_needs(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(sound_module.shutil, "which", lambda _: None)
     with pytest.raises(NotSound, match="needs ffmpeg, which is not installed"):
         read_sound(tmp_path / "memo.m4a")
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_m4a_is_read_where_ffmpeg_is_there(tmp_path: Path) -> None:
+    samples, _ = talk([(HIGH, 1.5), (LOW, 1.5)])
+    wav = written(tmp_path / "memo.wav", samples)
+    made_by = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(wav), str(tmp_path / "memo.m4a")]
+    subprocess.run(made_by, check=True)
+    found, there = read_sound(tmp_path / "memo.m4a"), read_sound(wav)
+    assert found.seconds == pytest.approx(there.seconds, abs=0.15)  # a codec adds some milliseconds
+    assert len(find_speech(found)) == len(find_speech(there)) == 2
 
 
 def test_a_recording_that_is_too_long_is_refused_while_it_is_read(

@@ -60,6 +60,13 @@ def peak(path: Path, minutes: int, address: str) -> tuple[float, int]:
     return used.ru_maxrss / MIB, len(json.loads(out.read_text("utf-8"))["utterances"])
 
 
+def test_three_hours_cost_no_more_than_one(tmp_path: Path, address: str) -> None:
+    used, many = peak(tmp_path / "long.wav", 180, address)
+    print(f"\nthree hours: {used:.0f} MiB, {many:,} utterances")
+    assert many > 5000
+    assert used < 1600  # the networks, and those pages of 345 MB of sound that were touched last
+
+
 def test_an_hour_costs_little_more_memory_than_a_minute(tmp_path: Path, address: str) -> None:
     short, few = peak(tmp_path / "short.wav", 1, address)
     long, many = peak(tmp_path / "long.wav", 60, address)
