@@ -1,28 +1,29 @@
-"""Words out of speech, through one port: pocketsphinx, a Whisper model of yours, or an endpoint you name.
+"""Words out of speech, through one port: Whisper, pocketsphinx, or an endpoint you name.
 
-`pocketsphinx` carries its model and needs no network: English, rough, many words wrong. `whisper:FOLDER` loads a
-speech model that lies in a folder, or is named on a hub: faster-whisper where it is installed and the model is in its
-form, else transformers. An `http(s)://` address is asked as OpenAI's transcription service is: only then do recordings
-leave the machine, and only the stretches with speech in them.
+`whisper` and `pocketsphinx` need no network: packages carry their models. The one hears many languages; the other
+English alone, rough, many words wrong. `whisper:FOLDER` loads a speech model that lies in a folder, or is named on a
+hub: faster-whisper where it is installed and the model is in its form, else transformers. An `http(s)://` address is
+asked as OpenAI's transcription service is: only then do recordings leave the machine, and only where speech is in them.
 """
 
 import io
 import os
-from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dialog.speech.carried import is_carried
 from dialog.speech.sound import RATE
 
 KEY = "RAPPORT_TRANSCRIPTION_KEY"
 """The environment variable with the key of an endpoint."""
 MODEL = "RAPPORT_TRANSCRIPTION_MODEL"
 """And the one with the model to ask it for; `whisper-1` where it is not set."""
-KINDS = "pocketsphinx, whisper:FOLDER_OR_NAME, or the http(s) address of a transcription endpoint"
+KINDS = "whisper, pocketsphinx, whisper:FOLDER_OR_NAME, or the http(s) address of a transcription endpoint"
+OFFLINE = ("whisper", "pocketsphinx")
+"""Those whose models packages carry, the best first."""
 
 SHORTEST_S = 0.1
 """No word is shorter, and pocketsphinx needs some frames."""
@@ -34,10 +35,35 @@ class NoRecogniser(ValueError):
 
 
 class Heard(NamedTuple):
-    """Words, and how sure the recogniser is of them, 0 to 1; None of one that does not say."""
+    """Words, how sure the recogniser is of them, 0 to 1, None of one that does not say, and the language they were
+    found to be in, as in ISO 639; None where it was told, or does not say."""
 
     text: str
     confidence: float | None = None
+    language: str | None = None
+
+
+class Word(NamedTuple):
+    """A word as it stands in a text, with the space before it; from when to when, in seconds; how likely it is."""
+
+    text: str
+    start: float
+    end: float
+    p: float
+
+
+class Words(NamedTuple):
+    """Words in order of time, and the language they were found to be in."""
+
+    words: tuple[Word, ...] = ()
+    language: str | None = None
+
+    def heard(self) -> Heard:
+        """What they say together."""
+        text = "".join(word.text for word in self.words).strip()
+        if not text:
+            return Heard("")
+        return Heard(text, round(float(np.mean([word.p for word in self.words])), 4), self.language)
 
 
 class Recogniser(Protocol):
@@ -50,6 +76,33 @@ class Recogniser(Protocol):
         ...
 
 
+class TimesWords(Recogniser, Protocol):
+    """A recogniser that says when each word is, and hears up to `window_s` seconds as fast as a word."""
+
+    window_s: float
+
+    def words(self, samples: NDArray[np.float32]) -> Words:
+        """The words in samples (n,) at RATE, with times from their beginning."""
+        ...
+
+
+def times_words(recogniser: Recogniser) -> TypeGuard[TimesWords]:
+    """Whether a recogniser says when each word is. Who wraps one that does not has a window of 0 s."""
+    return getattr(recogniser, "window_s", 0.0) > 0
+
+
+def is_installed(named: str) -> bool:
+    """Whether the recogniser of a name can be there; of one that is not OFFLINE nobody knows before it is asked."""
+    if named == "whisper":
+        return find_spec("faster_whisper") is not None and is_carried()
+    return named != "pocketsphinx" or find_spec("pocketsphinx") is not None
+
+
+def default_recogniser() -> str:
+    """The best of OFFLINE that is installed; the best of all where none is, which then says how to get it."""
+    return next((named for named in OFFLINE if is_installed(named)), OFFLINE[0])
+
+
 def recogniser_of(named: str, *, language: str | None = None) -> Recogniser:
     """The recogniser of a name. `language` is what is spoken, as in ISO 639 (`de`); None leaves it to the recogniser.
 
@@ -58,18 +111,23 @@ def recogniser_of(named: str, *, language: str | None = None) -> Recogniser:
     expect_language(named, language)
     if named.startswith(("http://", "https://")):
         return Endpoint(named, language=language)
-    kind, _, what = named.partition(":")
-    if kind == "pocketsphinx" and not what:
+    from dialog.speech.whisper import whisper_carried, whisper_of  # which knows this port
+
+    if named == "pocketsphinx":
         return PocketSphinx()
-    if kind == "whisper" and what:
-        return _whisper(what, language)
+    if named == "whisper":
+        return whisper_carried(language)
+    if (what := named.removeprefix("whisper:")) not in ("", named):
+        return whisper_of(what, language)
     raise NoRecogniser(f"unknown recogniser {named!r}: expected {KINDS}")
 
 
 def expect_language(named: str, language: str | None) -> None:
     """NoRecogniser where the recogniser of that name is known not to hear a language. Loads nothing."""
     if named == "pocketsphinx" and language not in (None, "en"):
-        raise NoRecogniser(f"pocketsphinx hears English alone, not {language!r}; name another recogniser")
+        raise NoRecogniser(
+            f"pocketsphinx hears English alone, not {language!r}: pip install 'rapport[whisper]', or name another one"
+        )
 
 
 class PocketSphinx:
@@ -97,58 +155,6 @@ class PocketSphinx:
             return Heard("")
         sure = [min(1.0, float(s.prob)) for s in decoder.seg() if not s.word.startswith(("<", "["))]
         return Heard(best.hypstr.strip(), round(float(np.mean(sure)), 4) if sure else None)
-
-
-class FasterWhisper:
-    """A CTranslate2 model, by folder or name."""
-
-    def __init__(self, model: str, language: str | None = None) -> None:
-        from faster_whisper import WhisperModel
-
-        self.name = f"whisper:{model}"
-        self._language = language
-        self._model: Any = WhisperModel(model)
-
-    def hear(self, samples: NDArray[np.float32]) -> Heard:
-        """The words of all segments, and the mean probability of their tokens."""
-        segments, _ = self._model.transcribe(samples, language=self._language, condition_on_previous_text=False)
-        found = list(segments)
-        text = " ".join(segment.text.strip() for segment in found).strip()
-        if not text:
-            return Heard("")
-        return Heard(text, round(float(np.exp(np.mean([segment.avg_logprob for segment in found]))), 4))
-
-
-class TransformersSpeech:
-    """A speech model that transformers loads (Whisper, wav2vec 2.0 and so on), by folder or name."""
-
-    def __init__(self, model: str, language: str | None = None) -> None:
-        from transformers import pipeline
-
-        self.name = f"whisper:{model}"
-        self._asked: dict[str, Any] = {} if language is None else {"generate_kwargs": {"language": language}}
-        self._run: Any = pipeline("automatic-speech-recognition", model=model)
-
-    def hear(self, samples: NDArray[np.float32]) -> Heard:
-        """The words. The pipeline does not say how sure it is."""
-        return Heard(str(self._run({"raw": samples, "sampling_rate": RATE}, **self._asked)["text"]).strip())
-
-
-def _whisper(what: str, language: str | None) -> Recogniser:
-    folder = Path(what).expanduser()
-    if not folder.is_dir() and what.startswith((".", "/", "~")):
-        raise NoRecogniser(f"no folder {what} with a speech model in it")
-    if folder.is_dir() and not (folder / "config.json").exists():
-        raise NoRecogniser(f"{what}: no speech model that can be loaded (it has no config.json)")
-    converted = not folder.is_dir() or (folder / "model.bin").exists()
-    named = str(folder) if folder.is_dir() else what
-    load: Callable[[str, str | None], Recogniser] = TransformersSpeech
-    if converted and find_spec("faster_whisper") is not None:
-        load = FasterWhisper
-    try:
-        return load(named, language)
-    except Exception as error:  # whatever a library makes of a stranger's folder
-        raise NoRecogniser(f"{what}: no speech model that can be loaded ({str(error).splitlines()[0][:200]})") from None
 
 
 class Endpoint:

@@ -13,8 +13,9 @@ from dialog.conversation import VOICE, Caveat, Conversation, Utterance, Voice
 from dialog.formats.left_out import LeftOut
 from dialog.speech.activity import find_speech
 from dialog.speech.names import Channels
-from dialog.speech.recognisers import Heard, Recogniser
+from dialog.speech.recognisers import Recogniser
 from dialog.speech.sound import Sound, read_sound
+from dialog.speech.words import heard_in
 
 if TYPE_CHECKING:
     from dialog.speech.voice_emotion import VoiceEmotions
@@ -26,7 +27,7 @@ _FOUND = 0.1  # of the work, roughly, until the words begin
 
 class Part(NamedTuple):
     """A stretch of one speaker, counted from 0, in seconds; the words heard in it, none where there were none; how the
-    voice sounds, None where that cannot be heard."""
+    voice sounds, None where that cannot be heard; the language that the words were found to be in."""
 
     start: float
     end: float
@@ -35,6 +36,7 @@ class Part(NamedTuple):
     text: str
     confidence: float | None = None
     voice: Voice | None = None
+    language: str | None = None
 
 
 def parts_of(
@@ -56,11 +58,10 @@ def parts_of(
     heard_s = 0.0
     parts: list[Part] = []
     sounds = _emotions() if turns else None
-    for channel, turn in turns:
-        samples = sound.part(turn.start, turn.end, channel)
-        heard = Heard("") if recogniser is None else recogniser.hear(samples)
-        voice = None if sounds is None else sounds(samples)
-        parts.append(Part(turn.start, turn.end, turn.speaker, channel, heard.text, heard.confidence, voice))
+    for (channel, turn), heard in zip(turns, heard_in(sound, turns, recogniser), strict=True):
+        voice = None if sounds is None else sounds(sound.part(turn.start, turn.end, channel))
+        where = turn.start, turn.end, turn.speaker, channel
+        parts.append(Part(*where, heard.text, heard.confidence, voice, heard.language))
         heard_s += turn.end - turn.start
         told(min(1.0, _FOUND + (1 - _FOUND) * heard_s / length))
     told(1.0)
@@ -74,11 +75,23 @@ def caveats(
     warnings = [*sound.warnings]
     if n_speakers is None and sound.samples.shape[1] == 1 and parts:
         warnings.append(Caveat("speakers-guessed", "how many people speak was guessed; say it where you know it"))
+    if found := languages_of(parts):
+        told = f"the words were taken for {' and '.join(found)}, as was found by listening; name the language if not so"
+        warnings.append(Caveat("language-guessed", told))
     if not parts:
         warnings.append(Caveat("no-speech", f"no speech found in {sound.seconds:.1f} s of sound"))
     elif recogniser is not None and not any(part.text for part in parts):
         warnings.append(Caveat("no-words", f"sound was found, but {recogniser.name} heard no words in it"))
     return tuple(warnings)
+
+
+def languages_of(parts: Sequence[Part]) -> tuple[str, ...]:
+    """The languages that were found, as in ISO 639, the most spoken first; none where the recogniser was told."""
+    spoken: dict[str, float] = {}
+    for part in parts:
+        if part.language is not None:
+            spoken[part.language] = spoken.get(part.language, 0.0) + part.end - part.start
+    return tuple(sorted(spoken, key=lambda one: -spoken[one]))
 
 
 def transcribe(
@@ -104,11 +117,14 @@ def transcribe(
     for part in parts:
         if not part.text:
             left_out.add(WORDLESS)
+    extra = {**left_out.extra(), "recogniser": recogniser.name, "seconds": round(sound.seconds, 3)}
+    if found := languages_of(parts):
+        extra["languages"] = list(found)
     return Conversation(
         id=sound.name,
         utterances=tuple(utterance_of(part, speaker_named(part.speaker)) for part in parts if part.text),
         warnings=(*caveats(sound, parts, recogniser, n_speakers), *left_out.warnings()),
-        extra={**left_out.extra(), "recogniser": recogniser.name, "seconds": round(sound.seconds, 3)},
+        extra=extra,
     )
 
 

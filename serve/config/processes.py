@@ -144,9 +144,9 @@ class RecordingsConfig(Part):
     """Processes that have recordings listened to. Where one is killed, another goes on with what it had."""
     lease_seconds: float = Field(default=15.0, ge=1)
     """A worker that has not been heard of for so long is thought dead, and its recording is taken over."""
-    recognisers: dict[str, str] = Field(default_factory=lambda: {"pocketsphinx": "pocketsphinx"})
-    """By the name they are asked for: `pocketsphinx`, `whisper:<folder or hub name>`, or the http(s) address of a
-    transcription service, whose key is in RAPPORT_TRANSCRIPTION_KEY. The first is the default."""
+    recognisers: dict[str, str] = Field(default_factory=lambda: {"whisper": "whisper", "pocketsphinx": "pocketsphinx"})
+    """By the name they are asked for: `whisper`, `pocketsphinx`, `whisper:<folder or hub name>`, or the http(s) address
+    of a transcription service, whose key is in RAPPORT_TRANSCRIPTION_KEY. The first that is installed is taken."""
     opener: str = "dialog.speech.recognisers:recogniser_of"
     """`module:name` of the function that opens a recogniser."""
     threads: int = Field(default=1, ge=1)

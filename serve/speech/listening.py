@@ -12,8 +12,9 @@ import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import orjson
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from dialog.conversation import Caveat, Voice
 from dialog.speech.names import Channels
-from dialog.speech.recognisers import Heard, NoRecogniser, Recogniser
+from dialog.speech.recognisers import Heard, NoRecogniser, Recogniser, Word, Words, times_words
 from dialog.speech.sound import NotSound, read_sound
 from dialog.speech.transcript import Part, caveats, parts_of
 from serve.config import imported
@@ -66,6 +67,7 @@ class Found:
 Told = Callable[[float], None]
 """Hears the share of the work that is done, 0 to 1, and may raise to end it."""
 Listen = Callable[[Path, Asked, Told], Found]
+_Said = TypeVar("_Said")
 
 
 def listen(folder: Path, asked: Asked, told: Told) -> Found:
@@ -105,13 +107,13 @@ def listen(folder: Path, asked: Asked, told: Told) -> Found:
     return Found(seconds=sound.seconds, envelope=envelope, parts=tuple(parts), warnings=(*found, *warnings))
 
 
-def _words_in(journal: Path) -> dict[int, Heard]:
-    """What was heard before a kill, by the samples it was heard in."""
-    known: dict[int, Heard] = {}
+def _words_in(journal: Path) -> dict[int, list[Any]]:
+    """What was heard before a kill, as it was written, by the samples it was heard in."""
+    known: dict[int, list[Any]] = {}
     for line in journal.read_bytes().splitlines() if journal.exists() else ():
         with contextlib.suppress(orjson.JSONDecodeError):  # torn
             key, *heard = orjson.loads(line)
-            known[key] = Heard(*heard)
+            known[key] = heard
     return known
 
 
@@ -122,33 +124,50 @@ class _Careful:
         self.name = called
         self.failed = False
         self._recogniser = recogniser
+        self.window_s = recogniser.window_s if times_words(recogniser) else 0.0
 
     def hear(self, samples: NDArray[np.float32]) -> Heard:
         """Words, while there are some."""
+        return self._tried(lambda: self._recogniser.hear(samples), Heard(""))
+
+    def words(self, samples: NDArray[np.float32]) -> Words:
+        """The same with their times."""
+        assert times_words(self._recogniser)
+        return self._tried(partial(self._recogniser.words, samples), Words())
+
+    def _tried(self, hear: Callable[[], _Said], nothing: _Said) -> _Said:
         if self.failed:
-            return Heard("")
+            return nothing
         try:
-            return self._recogniser.hear(samples)
+            return hear()
         except OSError as error:
             logs.get().error("recogniser failed", model=self.name, **logs.about(error))
             self.failed = True
-            return Heard("")
+            return nothing
 
 
 class _Remembering:
     """A recogniser that writes down what it has heard: after a kill it goes on where it was."""
 
-    def __init__(self, recogniser: _Careful, known: dict[int, Heard], journal: BinaryIO) -> None:
-        self.name = recogniser.name
+    def __init__(self, recogniser: _Careful, known: dict[int, list[Any]], journal: BinaryIO) -> None:
+        self.name, self.window_s = recogniser.name, recogniser.window_s
         self._recogniser = recogniser
         self._known = known
         self._journal = journal
 
     def hear(self, samples: NDArray[np.float32]) -> Heard:
         """Words, heard now or before the kill."""
+        return Heard(*self._kept(samples, lambda: list(self._recogniser.hear(samples))))
+
+    def words(self, samples: NDArray[np.float32]) -> Words:
+        """The same with their times."""
+        words, language = self._kept(samples, lambda: list(self._recogniser.words(samples)))
+        return Words(tuple(Word(*word) for word in words), language)
+
+    def _kept(self, samples: NDArray[np.float32], hear: Callable[[], list[Any]]) -> list[Any]:
         key = zlib.crc32(samples.tobytes(), len(samples))
         if key not in self._known:
-            heard = self._recogniser.hear(samples)
+            heard = hear()
             if self._recogniser.failed:
                 return heard
             self._known[key] = heard

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from dialog.speech.names import CONVERTED, HEAD_BYTES, kind_of
-from dialog.speech.recognisers import NoRecogniser, expect_language
+from dialog.speech.recognisers import NoRecogniser, expect_language, is_installed
 from serve.config import RecordingsConfig
 from serve.edge.limits import Limits
 from serve.edge.multipart import safe_name, unpack, with_fields
@@ -81,7 +81,8 @@ def _chosen(options: RecordingOptions, choice: Choice, config: RecordingsConfig,
     if options.speakers is not None and options.speakers > (most := limits.speakers_per_recording):
         fault = Fault(pointer="/speakers", detail=f"{options.speakers:,} speakers, the limit is {most:,}")
         raise invalid([fault], limits, limit="speakers_per_recording")
-    recogniser = options.recogniser or next(iter(config.recognisers))
+    known = config.recognisers
+    recogniser = options.recogniser or next((name for name in known if is_installed(known[name])), next(iter(known)))
     if recogniser not in config.recognisers:
         raise _wrong("/recogniser", f"there is no such recogniser; there are {', '.join(config.recognisers)}")
     try:

