@@ -40,8 +40,8 @@ class VoicesRecipe:
     steps: int = 4500
     batch: int = 4
     seconds: float = 2.0
-    lr: float = 7e-4
-    shares: Mapping[str, float] = field(default_factory=lambda: {"fsdd": 0.35, "emodb": 0.3, "voices": 0.35})
+    lr: float = 6e-4
+    shares: Mapping[str, float] = field(default_factory=lambda: {"fsdd": 0.15, "emodb": 0.2, "voices": 0.65})
     """How often a voice is of each set; `voices` are a folder's. Sets that are not there are left out."""
     alike: float = 0.6
     """How often both voices are of one set, which are harder to tell apart; otherwise each is of any."""
