@@ -405,7 +405,7 @@ async def test_what_is_no_recording_is_refused_at_once(
 
 async def test_a_language_that_a_recogniser_does_not_hear_is_refused(make_api: Make) -> None:
     async with client_of(make_api()) as api:
-        answer = await api.post("/recordings", content=b"RIFF", params={"language": "de"})
+        answer = await api.post("/recordings", content=b"RIFF", params={"language": "de", "recogniser": "pocketsphinx"})
     assert answer.status_code == 422
     assert "pocketsphinx hears English alone" in answer.json()["errors"][0]["detail"]
 
