@@ -17,6 +17,12 @@ def is_recording(path: str | Path) -> bool:
 
 CONVERTED = (".m4a", ".mp4", ".aac", ".webm")
 """Those that ffmpeg has to turn into sound first."""
+
+
+class NotSound(ValueError):
+    """The file holds no sound we can read; the message says what to do."""
+
+
 HEAD_BYTES = 16
 """So much of a file's beginning says what it is."""
 

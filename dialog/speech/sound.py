@@ -3,8 +3,6 @@
 The samples lie in a temporary file that is mapped, so that three hours cost no more memory than three minutes.
 """
 
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from dialog.conversation import Caveat
-from dialog.speech.names import CONVERTED, Channels
+from dialog.speech.conversion import converted
+from dialog.speech.names import CONVERTED, Channels, NotSound
 
 RATE = 16_000
 """Samples a second of everything behind this file: what recognisers expect."""
@@ -31,10 +30,6 @@ _CLIPPED = 0.999
 _MUCH_CLIPPED = 0.001  # of all samples
 _APART = 0.5  # of loudness: below this correlation, and each alone at times, two channels are two speakers
 _ALONE = 0.02
-
-
-class NotSound(ValueError):
-    """The file holds no sound we can read; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,22 +60,8 @@ def read_sound(path: str | Path, *, channels: Channels = "found") -> Sound:
             raise NotSound(f"{path.name}: the file is empty")
     if path.suffix.lower() in CONVERTED:
         with tempfile.TemporaryDirectory() as folder:
-            return _read(_converted(path, Path(folder)), path, channels)
+            return _read(converted(path, Path(folder), LONGEST_S), path, channels)
     return _read(path, path, channels)
-
-
-def _converted(path: Path, folder: Path) -> Path:
-    ffmpeg = shutil.which("ffmpeg")
-    kind = path.suffix[1:].lower()
-    if ffmpeg is None:
-        raise NotSound(f"{path.name}: {kind} needs ffmpeg, which is not installed; save it as wav, flac, ogg or mp3")
-    out = folder / "sound.wav"
-    command = [ffmpeg, "-nostdin", "-v", "error", "-i", str(path.absolute()), "-vn", "-t", str(LONGEST_S), str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode or not out.exists():
-        said = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise NotSound(f"{path.name}: ffmpeg could not read it: {said[:200]}")
-    return out
 
 
 def _read(path: Path, called: Path, said: Channels) -> Sound:

@@ -21,9 +21,9 @@ import orjson
 from numpy.typing import NDArray
 
 from dialog.conversation import Caveat, Voice
-from dialog.speech.names import Channels
+from dialog.speech.names import Channels, NotSound
 from dialog.speech.recognisers import Heard, NoRecogniser, Recogniser, Word, Words, times_words
-from dialog.speech.sound import NotSound, read_sound
+from dialog.speech.sound import read_sound
 from dialog.speech.transcript import Part, caveats, parts_of
 from serve.config import imported
 from serve.edge import logs

@@ -1,9 +1,9 @@
 """A recording that has arrived: what it is called, what it is, and how it is to be listened to."""
 
 import os
-import shutil
 from pathlib import Path
 
+from dialog.speech.conversion import can_convert
 from dialog.speech.names import CONVERTED, HEAD_BYTES, kind_of
 from dialog.speech.recognisers import NoRecogniser, expect_language, is_installed
 from serve.config import RecordingsConfig
@@ -98,7 +98,7 @@ def _kind(file: Path) -> str:
         found = kind_of(opened.read(HEAD_BYTES))
     if found is None:
         raise Refusal(415, "unsupported-media-type", f"this is no recording that is known here; send {_WELCOME}")
-    if found in CONVERTED and shutil.which("ffmpeg") is None:
+    if found in CONVERTED and not can_convert():
         detail = f"{found[1:]} needs ffmpeg, which this service does not have; send {_WELCOME}"
         raise Refusal(415, "unsupported-media-type", detail)
     return found

@@ -155,7 +155,7 @@ class Listener:
     def hear(self, recording: str, progress: Callable[[float], None]) -> "Item":
         """The conversation of a recording; an Unreadable for one that cannot be read or heard."""
         from dialog.formats import Unreadable
-        from dialog.speech.sound import NotSound
+        from dialog.speech.names import NotSound
         from dialog.speech.transcript import transcribe as conversation_of
 
         path, channels = Path(recording), cast(Channels, self._how.channels)

@@ -15,10 +15,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from dialog.conversation import Caveat
+from dialog.speech import conversion
 from dialog.speech import sound as sound_module
 from dialog.speech.activity import LONGEST_S, find_speech
+from dialog.speech.names import NotSound
 from dialog.speech.recognisers import Heard
-from dialog.speech.sound import RATE, NotSound, Sound, read_sound
+from dialog.speech.sound import RATE, Sound, read_sound
 from dialog.speech.transcript import clock, transcribe
 from dialog.speech.voices import who_speaks
 from tests.dialog.speech.voices_made import DEEP, HIGH, LOW, MIDDLE, said, talk
@@ -190,7 +192,8 @@ def test_what_holds_no_sound_is_refused_in_words(tmp_path: Path, name: str, cont
 
 def test_m4a_without_ffmpeg_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memo.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
-    monkeypatch.setattr(sound_module.shutil, "which", lambda _: None)
+    monkeypatch.setattr(conversion.shutil, "which", lambda _: None)
+    monkeypatch.setattr(conversion, "find_spec", lambda _: None)
     with pytest.raises(NotSound, match="needs ffmpeg, which is not installed"):
         read_sound(tmp_path / "memo.m4a")
 
@@ -201,7 +204,33 @@ def test_m4a_is_read_where_ffmpeg_is_there(tmp_path: Path) -> None:
     wav = written(tmp_path / "memo.wav", samples)
     made_by = ["ffmpeg", "-nostdin", "-v", "error", "-i", str(wav), str(tmp_path / "memo.m4a")]
     subprocess.run(made_by, check=True)
-    found, there = read_sound(tmp_path / "memo.m4a"), read_sound(wav)
+    _is_heard_as(tmp_path / "memo.m4a", wav)
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("m4a", "aac"), ("webm", "libopus"), ("mp4", "aac")])
+def test_m4a_is_read_by_pyav_where_ffmpeg_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, codec: str
+) -> None:
+    av = pytest.importorskip("av", reason="needs pip install 'rapport[whisper]'")
+    monkeypatch.setattr(conversion.shutil, "which", lambda _: None)
+    samples, _ = talk([(HIGH, 1.5), (LOW, 1.5)])
+    wav, memo = written(tmp_path / "memo.wav", samples), tmp_path / f"memo.{ending}"
+    with av.open(str(memo), "w") as box, av.open(str(wav)) as there:
+        stream = box.add_stream(codec, rate=48_000)
+        fit = av.AudioResampler(format=stream.format, layout=stream.layout, rate=48_000)
+        for frame in [*there.decode(audio=0), None]:
+            for whole in fit.resample(frame):
+                box.mux(stream.encode(whole))
+        box.mux(stream.encode(None))
+    _is_heard_as(memo, wav)
+    whole = memo.read_bytes()
+    (tmp_path / f"torn.{ending}").write_bytes(whole[:200])
+    with pytest.raises(NotSound, match=f"torn.{ending}"):
+        read_sound(tmp_path / f"torn.{ending}")
+
+
+def _is_heard_as(memo: Path, wav: Path) -> None:
+    found, there = read_sound(memo), read_sound(wav)
     assert found.seconds == pytest.approx(there.seconds, abs=0.15)  # a codec adds some milliseconds
     assert len(find_speech(found)) == len(find_speech(there)) == 2
 

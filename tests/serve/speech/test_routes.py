@@ -389,7 +389,7 @@ async def test_what_is_no_recording_is_refused_at_once(
     status: int,
     said: str | None,
 ) -> None:
-    monkeypatch.setattr("serve.speech.uploads.shutil.which", lambda _: None)
+    monkeypatch.setattr("serve.speech.uploads.can_convert", lambda: False)
     answer = await api.post("/recordings", **request_of)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
