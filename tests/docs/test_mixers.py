@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from models.mixers import MIXERS, build_mixer
+from tests.docs.benches import run_of
 from tests.docs.blocks import ROOT
 
 TEXT = (ROOT / "docs" / "mixers.md").read_text("utf-8")
@@ -32,7 +33,9 @@ def test_every_mixer_has_its_paper_state_costs_and_when_to_take_it() -> None:
 
 
 def test_every_mixer_has_its_recall_or_it_is_said_that_nobody_asked() -> None:
+    asked = {row["mixer"] for row in run_of("equal")["rows"]}
     without = {name for name in MIXERS if not _can_recall(name)}
+    assert asked | without == set(MIXERS)
     table = {row[0]: row for row in rows("What they recall and cost")}
     assert all(table[name][1] == "not asked" for name in without)
 
