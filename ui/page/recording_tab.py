@@ -31,9 +31,9 @@ _LOOK_SECONDS = 1.0
 _SPEAKERS = 8
 _ENDINGS = [".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".m4a", ".mp4", ".webm"]
 _INTRO = Markup(
-    "<p>Upload or drop a call or a voice message: wav, flac, ogg or mp3 of up to 100 MB; m4a where the service has "
-    "ffmpeg. It stays on the machine of the service until you delete it here. Words are heard roughly; correct them "
-    "below.</p>"
+    "<p>Upload or drop a call or a voice message: wav, flac, ogg or mp3 of up to 100 MB; m4a where the service can "
+    "convert it. It stays on the machine of the service until you delete it here. Words may be heard wrong; correct "
+    "them below.</p>"
 )
 
 
