@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,17 @@ class Recording:
     def part(self) -> Part:
         """Which part of ours the speaker belongs to; voices that are not ours are for training."""
         return "test" if self.voice in TEST else "validation" if self.voice in VALIDATION else "train"
+
+
+def recordings_of(data: Sequence[Path], part: str | None) -> tuple[list[Recording], list[Recording]]:
+    """All recordings of the one folder in `data`, and those of our train, validation or test voices alone; None for all
+    of them. ValueError for any other number of folders or part; raises BadRecordings."""
+    if len(data) != 1:
+        raise ValueError(f"{len(data)} folders, expected one folder of recordings")
+    if part is not None and part not in get_args(Part):
+        raise ValueError(f"part is {part!r}, expected one of {', '.join(get_args(Part))}")
+    listed = recordings(data[0])
+    return listed, [one for one in listed if part is None or one.part == part]
 
 
 def recordings(folder: Path | str) -> list[Recording]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from dialog.corpora.mixtures import Samples, talk
-from dialog.corpora.recordings import RATE, Part, Recording, by_voice, recordings, sounds
+from dialog.corpora.recordings import RATE, Recording, by_voice, recordings_of, sounds
 from dialog.evaluation.cepstrum import statistics
 from dialog.speech.counting import MOST_SPEAKERS, Counting
 from dialog.speech.sound import RATE as HEARD_AT
@@ -47,11 +47,7 @@ def evaluate_speakers(
     the share of `count` talks of one to four people of which it is found how many they are, `right_number_N` that of
     N, and `numbers` how often each was found. ValueError without two voices.
     """
-    if len(data) != 1:
-        raise ValueError(f"{len(data)} folders, expected one folder of recordings")
-    if part is not None and part not in get_args(Part):
-        raise ValueError(f"part is {part!r}, expected one of {', '.join(get_args(Part))}")
-    listed = [one for one in recordings(data[0]) if part is None or one.part == part]
+    _, listed = recordings_of(data, part)
     voices = list(by_voice(listed).values())
     if len(voices) < 2:
         raise ValueError(f"{data[0]} has {len(voices)} voices{f' for {part}' if part else ''}, expected two")

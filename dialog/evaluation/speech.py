@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dialog.corpora.mixtures import Mixture, Samples, mixtures
-from dialog.corpora.recordings import RATE, Part, Recording, by_voice, recordings, sounds
+from dialog.corpora.recordings import RATE, Recording, by_voice, recordings_of, sounds
 from dialog.speech.separation import Separator
 from models.catalogue import VOICES
 from models.device import Where
@@ -44,11 +44,7 @@ def evaluate_speech(
     one kind. Kinds that the voices do not allow are left out. `oracle_mask` divides each bin of a spectrogram as the
     sources do, which no separator can know; `mixture` is what leaving it as it is gives. ValueError without two voices.
     """
-    if len(data) != 1:
-        raise ValueError(f"{len(data)} folders, expected one folder of recordings")
-    if part is not None and part not in get_args(Part):
-        raise ValueError(f"part is {part!r}, expected one of {', '.join(get_args(Part))}")
-    listed = [r for r in recordings(data[0]) if part is None or r.part == part]
+    _, listed = recordings_of(data, part)
     kinds = pairs_of(list(by_voice(listed).values()))
     if set(kinds) <= {"same"}:
         raise ValueError(f"{data[0]} has {len(by_voice(listed))} voices{f' for {part}' if part else ''}, expected two")

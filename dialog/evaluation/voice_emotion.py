@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dialog.conversation import Voice
-from dialog.corpora.recordings import EMOTIONS, Part, Recording, recordings, sounds
+from dialog.corpora.recordings import EMOTIONS, Recording, recordings_of, sounds
 from dialog.evaluation.cepstrum import statistics
 from dialog.speech.voice_emotion import VoiceEmotions, inputs_of
 from models.catalogue import VOICE_EMOTION
@@ -42,12 +42,7 @@ def evaluate_voice_emotion(
     measured, or where all are, from all but one in turn. The shipped head has learned from our train and validation
     voices. ValueError where none has an emotion.
     """
-    if len(data) != 1:
-        raise ValueError(f"{len(data)} folders, expected one folder of recordings")
-    if part is not None and part not in get_args(Part):
-        raise ValueError(f"part is {part!r}, expected one of {', '.join(get_args(Part))}")
-    acted = [one for one in recordings(data[0]) if one.emotion in EMOTIONS]
-    measured = [one for one in acted if part is None or one.part == part]
+    acted, measured = ([one for one in ones if one.emotion in EMOTIONS] for ones in recordings_of(data, part))
     if not measured:
         raise ValueError(f"{data[0]} has no recordings with an emotion{f' for {part}' if part else ''}")
     ours = VoiceEmotions.load(model, device=device)

@@ -3,7 +3,7 @@
 Only what the encoder reads is changed. What somebody wrote is shown, kept and answered as it was written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from heapq import merge
 
@@ -27,7 +27,7 @@ def spoken_places(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
     return _spoken(text, found), places
 
 
-def _spoken(text: str, found: Iterator[tuple[int, int, str]] | list[tuple[int, int, str]]) -> str:
+def _spoken(text: str, found: Iterable[tuple[int, int, str]]) -> str:
     said, done = "", 0
     for start, end, words in found:
         said += text[done:start] + words

