@@ -33,6 +33,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("api", "retention"),
         ("replies",),
         ("batches", "chats", "speech"),
+        ("leased",),
         ("correction", "emotion", "pictures", "repeats", "telemetry", "watch"),
         ("config", "storage"),
         ("database",),

@@ -16,7 +16,6 @@ from dialog.annotation.output import write_whole
 from dialog.conversation import Caveat
 from dialog.emotion.port import Mode
 from serve.batches import parts
-from serve.batches.bell import Bell
 from serve.batches.parts import NotMine, Stand, StoredPart
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import Models, UnderWay
@@ -27,6 +26,7 @@ from serve.database.tables import batch_parts
 from serve.edge import logs, metrics
 from serve.edge.reasons import is_full, reason
 from serve.emotion.deployment import Job, Labels, Turns
+from serve.leased.bell import Bell
 
 C = TypeVar("C")
 

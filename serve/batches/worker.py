@@ -5,17 +5,11 @@ Where one is not heard of any more, another goes on where its journal ends. Ever
 called after its id: `in/` holds the log until it is labelled, `parts/` what is being labelled.
 """
 
-import asyncio
-import contextlib
 import shutil
 import threading
 import time
-import uuid
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -23,32 +17,31 @@ from dialog.annotation.annotate import AnnotationProgress, Summary, annotate
 from dialog.annotation.journal import BusyOutput
 from dialog.formats import WRITERS
 from serve.batches import table as batch_table
-from serve.batches.bell import Bell
 from serve.batches.caller import Caller
 from serve.batches.sharing import FOLDER, Helper, Sharing
 from serve.batches.table import StoredBatch
 from serve.batches.tagger import Models, ServiceTagger
 from serve.config import BatchesConfig
 from serve.database import leases
-from serve.database.keeper import Keeper, Lease
-from serve.database.patience import PAUSE_SECONDS, TOLD_SECONDS, Ended, Held, Patient, remove
+from serve.database.keeper import Lease
+from serve.database.patience import TOLD_SECONDS, Ended, Held, Patient, remove
 from serve.database.tables import batches
 from serve.edge import logs
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal
 from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
+from serve.leased.worker import LeasingWorker
 from serve.storage import BATCHES, Storage
 
-_POLL_SECONDS = 0.3
 _TOGETHER = 512
 """Utterances labelled by one call; live requests run beside it."""
 _FAILURES_KEPT = 20
 
 
-class Worker:
-    """Threads that do batches, and parts of them, until `stop`. Any number of workers may share a database and a
-    folder."""
+class Worker(LeasingWorker):
+    """Threads that do batches, and parts of them."""
+
+    strays = ("uploads/*", *LeasingWorker.strays)
 
     def __init__(
         self,
@@ -60,76 +53,23 @@ class Worker:
         together: int = _TOGETHER,
         caller: Caller | None = None,
     ) -> None:
-        self._stopping, self._ended = threading.Event(), threading.Event()
-        self._storage = Patient(storage, self._stopping)
+        super().__init__(BATCHES, storage, config.lease_seconds)
         self._most_running = limits.batches_running
         at_once = config.replicas * config.ongoing
         # With two parts for each of those who label, none of them waits long for the slowest.
         self._round = together * (1 if at_once == 1 else 2 * at_once)
         self._together = together
-        self._folder = folder_of(storage)
-        self._loop = asyncio.new_event_loop()
         self._models = Models(labeller, self._loop)
-        self._bell = Bell()
-        self._keeper = Keeper(storage, uuid.uuid4().hex, config.lease_seconds)
         self._helper = Helper(self._storage, self._keeper, self._models, self._folder, self._bell, self._stopping)
-        self._calls = self._thread("calls", self._loop.run_forever)
-        self._keeping = self._thread("leases", self._keeper.work, self._ended)
-        self._sweeping = self._thread("sweep", self._sweep)
-        self._threads = [
-            self._thread(f"batches-{i}", self._over_and_over, self._work) for i in range(limits.batches_running)
-        ]
-        self._threads += [
-            self._thread(f"parts-{i}", self._over_and_over, self._helper.label_one) for i in range(config.ongoing)
-        ]
+        for i in range(limits.batches_running):
+            self._do_over_and_over(f"batches-{i}", self._work)
+        for i in range(config.ongoing):
+            self._do_over_and_over(f"parts-{i}", self._helper.label_one)
         if caller is not None:
             self._threads.append(self._thread("callbacks", caller.work, self._stopping))
 
-    def start(self) -> None:
-        """Begins, in the background."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for thread in (self._calls, self._keeping, self._sweeping, *self._threads):
-            thread.start()
-
-    def stop(self, seconds: float = 5.0) -> None:
-        """Ends the threads; a batch that runs is queued again, a part is free for others."""
-        self._stopping.set()
-        self._bell.ring()
-        for thread in self._threads:
-            thread.join(seconds)
-        self._ended.set()
-        self._keeping.join(seconds)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._calls.join(seconds)
-
-    @property
-    def broken(self) -> bool:
-        """Whether a thread has ended by itself."""
-        return not self._stopping.is_set() and any(t.ident is not None and not t.is_alive() for t in self._threads)
-
-    @staticmethod
-    def _thread(name: str, work: Callable[..., None], *given: Any) -> threading.Thread:
-        return threading.Thread(target=work, args=given, name=name, daemon=True)
-
-    def _sweep(self, seconds: float = 3600.0) -> None:
-        """Removes what belongs to no batch: logs whose upload broke off, folders of batches that were deleted."""
-        for path in (*self._folder.glob("uploads/*"), *self._folder.glob("?" * 32)):
-            with contextlib.suppress(OSError, Ended):
-                known = self._storage.do_now(partial(batch_table.exists, batch_id=path.name), writes=False)
-                if not known and time.time() - path.stat().st_mtime > seconds:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def _over_and_over(self, step: Callable[[], bool]) -> None:
-        """Until the service stops; again at once where there was something to do."""
-        with contextlib.suppress(Ended):
-            while not self._stopping.is_set():
-                rung = self._bell.rung
-                try:
-                    if not step():
-                        self._bell.wait(rung, _POLL_SECONDS)
-                except Refusal as refusal:  # a full disk: there may be room again
-                    logs.get().error("batches wait", kind=refusal.kind)
-                    self._stopping.wait(PAUSE_SECONDS)
+    def _knows(self, id: str) -> bool:
+        return self._storage.do_now(lambda db: batch_table.exists(db, id), writes=False)
 
     def _work(self) -> bool:
         """Does the batch whose turn it is. False where there is none."""

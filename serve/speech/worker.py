@@ -5,12 +5,7 @@ more, another goes on with the word that was reached. Everything about a recordi
 what was sent until it has been listened to, then its sound and the voices that somebody asked for.
 """
 
-import asyncio
-import contextlib
 import shutil
-import threading
-import time
-import uuid
 from functools import partial
 from pathlib import Path
 
@@ -20,14 +15,14 @@ from dialog.conversation import Caveat
 from dialog.speech.transcript import speaker_named
 from serve.config import RecordingsConfig
 from serve.database import leases
-from serve.database.keeper import Keeper, Lease
-from serve.database.patience import Ended, Patient, remove
+from serve.database.keeper import Lease
+from serve.database.patience import Ended, remove
 from serve.database.tables import recordings
 from serve.edge import logs, metrics
 from serve.edge.limits import Limits
-from serve.edge.problems import Refusal
 from serve.edge.reasons import reason
 from serve.emotion.labeller import Labeller
+from serve.leased.worker import LeasingWorker
 from serve.speech import table
 from serve.speech.labels import labels_of, not_labelled, to_label
 from serve.speech.listening import SOUND, UPLOADED, Asked, Found, Listen
@@ -37,13 +32,11 @@ from serve.speech.table import StoredPart, StoredRecording
 from serve.speech.tagging import NoModel, PatientTagger
 from serve.storage import RECORDINGS, Storage
 
-_POLL_SECONDS = 0.3
-_OLD_SECONDS = 3600.0
 _HEARD = 0.95  # of the work, roughly, until the words are labelled
 
 
-class RecordingWorker:
-    """Threads that do recordings until `stop`. Any number of workers may share a database and a folder."""
+class RecordingWorker(LeasingWorker):
+    """Threads that do recordings."""
 
     def __init__(
         self,
@@ -55,65 +48,16 @@ class RecordingWorker:
         listen: Listen | None = None,
     ) -> None:
         """`listen` hears what is in a recording: by default a process for each."""
-        self._stopping, self._ended = threading.Event(), threading.Event()
-        self._storage = Patient(storage, self._stopping)
+        super().__init__(RECORDINGS, storage, config.lease_seconds)
         self._most_running = limits.recordings_running
         self._config = config
         self._listen = listen or partial(in_a_process, threads=config.threads)
-        self._folder = folder_of(storage)
-        self._loop = asyncio.new_event_loop()
         self._tagger = PatientTagger(labeller, self._loop)
-        self._keeper = Keeper(storage, uuid.uuid4().hex, config.lease_seconds)
-        self._calls = threading.Thread(target=self._loop.run_forever, name="calls", daemon=True)
-        self._keeping = threading.Thread(target=self._keeper.work, args=(self._ended,), name="leases", daemon=True)
-        self._sweeping = threading.Thread(target=self._sweep, name="sweep", daemon=True)
-        self._threads = [
-            threading.Thread(target=self._work, name=f"recordings-{i}", daemon=True)
-            for i in range(limits.recordings_running)
-        ]
+        for i in range(limits.recordings_running):
+            self._do_over_and_over(f"recordings-{i}", self._next)
 
-    def start(self) -> None:
-        """Begins, in the background."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for thread in (self._calls, self._keeping, self._sweeping, *self._threads):
-            thread.start()
-
-    def stop(self, seconds: float = 5.0) -> None:
-        """Ends the threads; a recording that is under way is queued again."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(seconds)
-        self._ended.set()
-        self._keeping.join(seconds)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._calls.join(seconds)
-
-    @property
-    def broken(self) -> bool:
-        """Whether a thread has ended by itself."""
-        return not self._stopping.is_set() and any(t.ident is not None and not t.is_alive() for t in self._threads)
-
-    def _sweep(self) -> None:
-        """Now and then removes the folders of recordings that were deleted while nobody was there to do it."""
-        while True:
-            for path in self._folder.glob("?" * 32):
-                with contextlib.suppress(OSError, Ended):
-                    known = self._storage.do_now(partial(table.exists, recording_id=path.name), writes=False)
-                    if not known and time.time() - path.stat().st_mtime > _OLD_SECONDS:
-                        shutil.rmtree(path)
-            if self._stopping.wait(_OLD_SECONDS):
-                return
-
-    def _work(self) -> None:
-        with contextlib.suppress(Ended):
-            while not self._stopping.is_set():
-                try:
-                    busy = self._next()
-                except Refusal as refusal:  # a full disk: there may be room again
-                    logs.get().error("recordings wait", kind=refusal.kind)
-                    busy = False
-                if not busy:
-                    self._stopping.wait(_POLL_SECONDS)
+    def _knows(self, id: str) -> bool:
+        return self._storage.do_now(lambda db: table.exists(db, id), writes=False)
 
     def _next(self) -> bool:
         """Does the recording whose turn it is. False where there is none."""
