@@ -26,6 +26,11 @@ class Lorenz96:
     dt: float = 0.005
     """Of a step of the fourth-order Runge-Kutta method."""
 
+    @property
+    def n_seen(self) -> int:
+        """The slow ones."""
+        return self.n_slow
+
     def slope(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """(n, n_slow) and (n, n_slow n_fast)."""
         coupling = self.h * self.c / self.b

@@ -13,7 +13,7 @@ import torch
 
 from dialog.bench.kept import Kept, Row
 from dialog.bench.review.parts import DESIGNS, WIDTHS, Design, Reader, n_parameters
-from dialog.bench.review.tasks import Emotion, Forecast, Recall, Scores, Task
+from dialog.bench.review.tasks import Emotion, Forecast, Recall, Scores, Task, kuramoto
 from dialog.bench.timing import suite
 from dialog.evaluation.recall import fitting
 
@@ -32,11 +32,12 @@ def measure(
     """The object of `rapport bench review --json`.
 
     A row a task, design and seed, `repeats` seeds, all designs of a seed before the next: the score on unseen data, the
-    width, parameters, steps and seconds; and a row for each of a task's baselines. Recall and the forecast make their
+    width, parameters, steps and seconds; and a row for each of a task's baselines. Recall and the forecasts make their
     own data; emotion reads `<data>/meld`, and is left out where no `data` is given. `only` names the rows wanted by a
     part of their names. `keep` is a file for the rows: those it has are not measured again. On the processor.
     """
-    chosen = tasks if tasks is not None else [Recall(), Forecast(), *([] if data is None else [Emotion(data=data)])]
+    emotion = [] if data is None else [Emotion(data=data)]
+    chosen = tasks if tasks is not None else [Recall(), Forecast(), kuramoto(), *emotion]
     # Emotion's too, so that a file may take it later.
     steps = {Emotion.name: Emotion.steps} | {task.name: task.steps for task in chosen}
     kept = Kept(keep, {"suite": "review", "steps": steps, "threads": torch.get_num_threads()})

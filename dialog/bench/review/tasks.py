@@ -1,17 +1,19 @@
-"""The three tasks: recall what stood before, forecast a series whose half is hidden, tell feelings in a dialogue."""
+"""The tasks: recall what stood before, forecast series most of which is hidden, tell feelings in a dialogue."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dialog.bench.review.lorenz import Lorenz96
+from dialog.bench.review.kuramoto import KuramotoSivashinsky
+from dialog.bench.review.lorenz import Floats, Lorenz96
 from dialog.bench.review.parts import Reader
 from dialog.corpora import gold, load_corpus
 from dialog.evaluation.recall import NO_LABEL, TEST_SEEDS
@@ -78,12 +80,24 @@ class Recall(Task):
         return {"any value of the example": lambda: {"score": 100 / self.task.N}}
 
 
+class System(Protocol):
+    """A chaos of which some is seen."""
+
+    @property
+    def n_seen(self) -> int: ...
+    @property
+    def dt(self) -> float: ...
+
+    def series(self, n: int, n_samples: int, every: int, seed: int) -> Floats:
+        """(n, n_samples, n_seen), a sample every so many steps of dt."""
+
+
 @dataclass(kw_only=True)
 class Forecast(Task):
     """The slow variables of Lorenz-96, a step of 0.1 ahead: each trajectory's first three quarters to learn from, its
-    last to be asked. `score` is the root of the mean squared error of one step, per cent of the series' deviation, and
+    last to be asked. `score` is the root of the mean squared error of one step, per cent of the series' deviation;
     `valid_time` how long a free run stays within half a deviation, in the system's time, the mean over runs that end
-    with the window.
+    with the window; `spectrum` how far the free runs' mean power over the ring's waves is from the truth's, per cent.
     """
 
     n_series: int = 32
@@ -96,23 +110,23 @@ class Forecast(Task):
     """Of the linear baseline."""
     batch: int = 16
     steps: int = 250
-    system: Lorenz96 = field(default_factory=Lorenz96)
+    system: System = field(default_factory=Lorenz96)
     name: str = "forecast"
 
     def __post_init__(self) -> None:
-        self.n_out = self.system.n_slow
+        self.n_out = self.system.n_seen
         self.cut = self.n_samples * 3 // 4
 
     @cached_property
     def series(self) -> Tensor:
-        """(n_series, n_samples, n_slow), in deviations from the mean of what is learned from."""
+        """(n_series, n_samples, n_seen), in deviations from the mean of what is learned from."""
         raw = self.system.series(self.n_series, self.n_samples, self.every, seed=0)
         known = raw[:, : self.cut]
         return torch.from_numpy((raw - known.mean()) / known.std()).float()
 
     @cached_property
     def asked(self) -> Tensor:
-        """(N, window + 1, n_slow): the later part in pieces."""
+        """(N, window + 1, n_seen): the later part in pieces."""
         return self.series[:, self.cut :].unfold(1, self.window + 1, self.window + 1).flatten(0, 1).transpose(1, 2)
 
     def embed(self, width: int) -> nn.Module:
@@ -158,12 +172,22 @@ class Forecast(Task):
         return self._scored(ahead, torch.stack(run, 1))
 
     def _scored(self, ahead: Tensor, free: Tensor) -> Scores:
-        """ahead (N, window, n_slow) one step on from each sample; free (N, window + 1 - heard, n_slow)."""
+        """ahead (N, window, n_seen) one step on from each sample; free (N, window + 1 - heard, n_seen)."""
         truth = self.asked
         error = (ahead - truth[:, 1:])[:, self.heard - 1 :].square().mean().sqrt()
         good = (free - truth[:, self.heard :]).square().mean(2).sqrt() <= 0.5
         valid = good.long().cumprod(1).sum(1).double().mean() * self.every * self.system.dt
-        return {"score": 100 * float(error), "valid_time": float(valid)}
+        power, true = (torch.fft.rfft(z.double()).abs().square().mean((0, 1)) for z in (free, truth[:, self.heard :]))
+        return {
+            "score": 100 * float(error),
+            "valid_time": float(valid),
+            "spectrum": 100 * float((power - true).abs().sum() / true.sum()),
+        }
+
+
+def kuramoto() -> Forecast:
+    """Eight of 64 points of the Kuramoto-Sivashinsky equation, a step of 2 ahead; a run of 50 is two Lyapunov times."""
+    return Forecast(system=KuramotoSivashinsky(), every=8, name="kuramoto")
 
 
 @dataclass(kw_only=True)

@@ -10,9 +10,10 @@ import torch
 
 from dialog.bench import SUITES
 from dialog.bench.review import suite
+from dialog.bench.review.kuramoto import KuramotoSivashinsky, exponent
 from dialog.bench.review.lorenz import Lorenz96
 from dialog.bench.review.parts import DESIGNS, GRID, Design, Reader, n_parameters
-from dialog.bench.review.tasks import Emotion, Forecast, Recall, Task
+from dialog.bench.review.tasks import Emotion, Forecast, Recall, Task, kuramoto
 from dialog.evaluation.recall import Task as RecallTask
 
 SMALL = Lorenz96(n_slow=4, n_fast=3)
@@ -71,6 +72,77 @@ def test_the_same_seed_gives_the_same_series_and_systems_know_nothing_of_each_ot
     np.testing.assert_allclose(SMALL.slope(x, y)[0][:1], SMALL.slope(x[:1], y[:1])[0])
 
 
+def waves(amplitudes: dict[int, float], n_grid: int = 64) -> Any:
+    """One row of cosines, by how often they go around."""
+    angle = 2 * np.pi * np.arange(n_grid) / n_grid
+    return np.stack([size * np.cos(n * angle) for n, size in amplitudes.items()]).sum(0, keepdims=True)
+
+
+@pytest.mark.parametrize("wave", [1, 2, 3, 4])
+def test_a_small_wave_grows_or_fades_as_the_linear_equation_says_exactly(wave: int) -> None:
+    system = KuramotoSivashinsky()
+    u = start = waves({wave: 1e-9})
+    for _ in range(40):
+        u = system.step(u)
+    k = 2 * np.pi * wave / 22
+    assert u[0, 0] / start[0, 0] == pytest.approx(np.exp(10 * (k**2 - k**4)), rel=1e-6)
+
+
+def test_kuramoto_sivashinsky_is_integrated_to_fourth_order_and_keeps_its_mean() -> None:
+    start = waves({1: 1.5, 2: 0.5}, 16) + 0.3
+
+    def after(n: int) -> Any:
+        system, u = KuramotoSivashinsky(n_grid=16, dt=2 / n), start
+        for _ in range(n):
+            u = system.step(u)
+        return u
+
+    exact = after(512)
+    coarse, fine = (np.abs(after(n) - exact).max() for n in (16, 32))
+    assert 10 < coarse / fine < 20
+    np.testing.assert_allclose(exact.mean(), start.mean(), rtol=1e-12)
+
+
+def test_kuramoto_sivashinsky_changes_by_what_moves_grows_and_fades() -> None:
+    """The step against the equation itself: derivatives by central differences in space and time, on a fine grid."""
+    system = KuramotoSivashinsky(length=2 * np.pi * 4, n_grid=256, dt=1e-3)
+    u = waves({2: 1.0, 5: 0.3}, 256)
+    dx, rate = system.length / 256, (system.step(u) - u) / system.dt
+    first = (np.roll(u, -1, 1) - np.roll(u, 1, 1)) / (2 * dx)
+    second = (np.roll(u, -1, 1) - 2 * u + np.roll(u, 1, 1)) / dx**2
+    fourth = (np.roll(second, -1, 1) - 2 * second + np.roll(second, 1, 1)) / dx**2
+    np.testing.assert_allclose(rate, -u * first - second - fourth, atol=0.02)
+
+
+def test_kuramoto_sivashinsky_is_chaotic_by_the_exponent_that_is_known() -> None:
+    """0.043 to 0.048 in the literature for this length; and where no wave grows there is none above 0."""
+    system = KuramotoSivashinsky()
+    u = np.random.default_rng(0).standard_normal((16, 8)) @ np.cos(
+        2 * np.pi * np.outer(np.arange(8), np.arange(64)) / 64 + np.arange(8)[:, None]
+    )
+    for _ in range(800):
+        u = system.step(u)
+    assert 0.03 < exponent(system.step, u, 800, system.dt) < 0.065
+    calm = KuramotoSivashinsky(length=6.0)
+    assert exponent(calm.step, waves({1: 1.0}), 400, calm.dt) < 1e-3
+
+
+def test_a_grid_of_which_no_equal_part_is_seen_is_refused() -> None:
+    with pytest.raises(ValueError, match="n_grid 64 must be even and a multiple of n_seen 7"):
+        KuramotoSivashinsky(n_seen=7)
+
+
+def test_the_second_series_is_read_at_eight_points_and_never_settles() -> None:
+    task = kuramoto()
+    task.n_series, task.n_samples, task.cut = 4, 120, 80
+    assert task.series.shape == (4, 120, 8)
+    assert task.series.dtype == torch.float32
+    assert 0.5 < float(task.series[:, -10:].std()) < 2
+    with torch.no_grad():
+        scores = task.scores(Reader(Design(), 16, task.embed(16), task.n_out))
+    assert scores["valid_time"] <= 50
+
+
 def test_the_grid_has_every_combination_once() -> None:
     assert len({design.name for design in DESIGNS}) == len(DESIGNS)
     assert {(d.cell, d.attention, d.gate) for d in GRID} == {
@@ -80,7 +152,7 @@ def test_the_grid_has_every_combination_once() -> None:
     assert Design().name == "none"
 
 
-@pytest.mark.parametrize("task", [Recall(), Forecast()], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [Recall(), Forecast(), kuramoto()], ids=lambda task: task.name)
 def test_all_designs_have_nearly_the_same_number_of_parameters(task: Task) -> None:
     sizes = []
     for design in DESIGNS:
@@ -103,9 +175,10 @@ def test_a_perfect_forecast_stays_valid_to_the_end_and_the_last_value_does_not()
     truth = task.asked
     assert truth.shape[1:] == (13, 4)
     perfect = task._scored(truth[:, 1:], truth[:, 5:])
-    assert perfect == {"score": 0.0, "valid_time": pytest.approx(8 * 2 * SMALL.dt)}
+    assert perfect == {"score": 0.0, "valid_time": pytest.approx(8 * 2 * SMALL.dt), "spectrum": 0.0}
     off = task._scored(truth[:, 1:] + 0.1, truth[:, 5:] + 0.6)
-    assert off == {"score": pytest.approx(10.0, rel=1e-4), "valid_time": 0.0}
+    assert off == {"score": pytest.approx(10.0, rel=1e-4), "valid_time": 0.0, "spectrum": off["spectrum"]}
+    assert task._scored(truth[:, 1:], 2 * truth[:, 5:])["spectrum"] == pytest.approx(300)
     plain = {name: score() for name, score in task.baselines().items()}
     assert plain["a linear map of the last 4"]["score"] < plain["the last value"]["score"]
 
