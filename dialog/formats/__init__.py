@@ -13,6 +13,7 @@ from dialog.conversation import Conversation
 from dialog.formats.assistants import read_chatgpt, read_claude, read_roles
 from dialog.formats.csv import read_csv
 from dialog.formats.discord import read_discord
+from dialog.formats.discord_page import read_discord_page
 from dialog.formats.encodings import known
 from dialog.formats.imessage import read_imessage
 from dialog.formats.irc import read_irc
@@ -22,16 +23,21 @@ from dialog.formats.left_out import counts_of, sentence
 from dialog.formats.line import read_line
 from dialog.formats.mail import read_mail
 from dialog.formats.messenger import read_messenger
+from dialog.formats.messenger_page import read_messenger_page
 from dialog.formats.names import Names
+from dialog.formats.office import unpacked
+from dialog.formats.page import has_pages
 from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
 from dialog.formats.signal import read_signal
 from dialog.formats.slack import read_slack
+from dialog.formats.sms import read_sms
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.subtitles import read_srt, read_vtt
 from dialog.formats.teams import read_teams
 from dialog.formats.telegram import read_telegram
+from dialog.formats.telegram_page import read_telegram_page
 from dialog.formats.whatsapp import read_whatsapp
 from dialog.formats.whisper import read_whisper
 from dialog.formats.writers import WRITERS, Writer
@@ -54,17 +60,30 @@ __all__ = [
 Item = Conversation | Unreadable
 """What comes out of a log: a conversation, or the news that a piece of it could not be read."""
 
-READERS: dict[str, Callable[[Source], Iterator[Item]]] = {
+Reader = Callable[[Source], Iterator[Item]]
+
+
+def _either(of_json: Reader, of_pages: Reader) -> Reader:
+    """The reader of a program that exports JSON or web pages, as one likes."""
+
+    def read_either(source: Source) -> Iterator[Item]:
+        return (of_pages if has_pages(source) else of_json)(source)
+
+    return read_either
+
+
+READERS: dict[str, Reader] = {
     "jsonl": read_json,
     "csv": read_csv,
     "plain": read_plain,
     "whatsapp": read_whatsapp,
     "parquet": read_parquet,
     "slack": read_slack,
-    "discord": read_discord,
-    "telegram": read_telegram,
-    "messenger": read_messenger,
+    "discord": _either(read_discord, read_discord_page),
+    "telegram": _either(read_telegram, read_telegram_page),
+    "messenger": _either(read_messenger, read_messenger_page),
     "signal": read_signal,
+    "sms": read_sms,
     "chatgpt": read_chatgpt,
     "claude": read_claude,
     "roles": read_roles,
@@ -113,6 +132,9 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
     if source.fault:
         yield Unreadable.at(0, source.fault, source=source.name)
         return
+    if source.office is not None:
+        yield from _read_office(source, format)
+        return
     if format == "auto" and source.columns:
         format = "parquet" if source.head().startswith(b"PAR1") else "csv"
     if format == "auto":
@@ -146,6 +168,30 @@ def read_source(source: Source, format: str = "auto", filename: str = "") -> Ite
         yield Unreadable.at(0, _nobody_speaks(silent), source=source.name)
     elif not anything:
         yield Unreadable.at(0, f"no conversation in it, read as {format}", source=source.name)
+
+
+def _read_office(source: Source, format: str) -> Iterator[Item]:
+    """What lies in an office document. A sheet that is no log counts for nothing beside one that is."""
+    faults: list[Item] = []
+    anything = False
+    for inner in unpacked(source):
+        if isinstance(inner, Unreadable):
+            faults.append(inner)
+            continue
+        inner.columns = source.columns
+        held: list[Item] = []
+        items = read_source(inner, format, inner.filename)
+        for item in items:
+            held.append(item)
+            if isinstance(item, Conversation):
+                anything = True
+                yield from held
+                yield from items
+                break
+        else:
+            faults += held
+    if not anything:
+        yield from faults or [Unreadable.at(0, "nothing in it", source=source.name)]
 
 
 def _nobody_speaks(silent: list[Conversation]) -> str:

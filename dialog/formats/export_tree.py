@@ -12,8 +12,10 @@ _INDEX = frozenset(
 )
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.json")
 _META = re.compile(
-    r"(?:^|/)(?:inbox|archived_threads|filtered_threads|message_requests|e2ee_cutover)/(?P<chat>[^/]+)/message_\d+\.json$"
+    r"(?:^|/)(?:inbox|archived_threads|filtered_threads|message_requests|e2ee_cutover)/(?P<chat>[^/]+)/"
+    r"message_(?P<number>\d+)\.(?P<kind>json|html)$"
 )
+_TELEGRAM = re.compile(r"(?:(?:^|.*/)(?P<chat>[^/]+)/)?messages(?P<number>\d*)\.html$")
 _WHOLE = ("conversations.json", "result.json", "_chat.txt")
 """Files that hold everything of an export by themselves: of ChatGPT and Claude, of Telegram, of WhatsApp on iOS."""
 
@@ -29,13 +31,20 @@ class Tree(NamedTuple):
 def find_tree(names: Iterable[str]) -> Tree | None:
     """The chats of an export of many files; None where the names are those of none."""
     names = sorted(names)
-    chats: dict[str, list[str]] = {}
-    for name in names:
-        if match := _META.search(name):
-            chats.setdefault(match["chat"], []).append(name)
-    if chats:
-        return Tree("messenger", chats, None)
+    for kind in ("json", "html"):  # where both are there, they say the same
+        if chats := _numbered(m for name in names if (m := _META.search(name)) and m["kind"] == kind):
+            return Tree("messenger", chats, None)
+    if whole_log(names) is None and (chats := _numbered(m for name in names if (m := _TELEGRAM.fullmatch(name)))):
+        return Tree("telegram", chats, None)
     return _slack(names)
+
+
+def _numbered(found: Iterable[re.Match[str]]) -> dict[str, list[str]]:
+    """The files of each chat, by their numbers; the first may bear none."""
+    chats: dict[str, list[tuple[int, str]]] = {}
+    for match in found:
+        chats.setdefault(match["chat"] or "", []).append((int(match["number"] or 1), match.string))
+    return {chat: [name for _, name in sorted(files)] for chat, files in chats.items()}
 
 
 def whole_log(names: Iterable[str]) -> str | None:

@@ -19,8 +19,8 @@ _TAGS = frozenset(
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)(?:\s[^<>]*)?/?>")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|hellip|mdash|ndash|[lr][sd]quo|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _OPENING = re.compile("<")
-_BLOCKS = frozenset(words("blockquote br dd div dl dt figure h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul"))
-_UNSEEN = frozenset(words("script style head title"))
+BLOCKS = frozenset(words("blockquote br dd div dl dt figure h1 h2 h3 h4 h5 h6 hr li ol p pre table tr ul"))
+UNSEEN = frozenset(words("script style head title"))
 
 
 def is_html(text: str) -> bool:
@@ -61,9 +61,9 @@ class _Shown(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """A block begins a line; a picture may have words, as emojis have."""
-        if tag in _UNSEEN:
+        if tag in UNSEEN:
             self._unseen += 1
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self.parts.append("\n")
         given = dict(attrs)
         if tag in ("img", "emoji") and (alt := given.get("alt")):
@@ -71,9 +71,9 @@ class _Shown(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         """A block ends a line."""
-        if tag in _UNSEEN:
+        if tag in UNSEEN:
             self._unseen = max(0, self._unseen - 1)
-        if tag in _BLOCKS:
+        if tag in BLOCKS:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:

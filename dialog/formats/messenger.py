@@ -103,7 +103,7 @@ def _message(message: Any) -> Utterance | str:
         return SYSTEM
     found = next((key for key in _KINDS if message.get(key)), None)
     share = message.get("share")
-    if _is_notice(text, mended(string(message, "sender_name", optional=True))):
+    if is_notice(text, mended(string(message, "sender_name", optional=True))):
         return _KINDS[found] if found else SYSTEM
     if is_silent(text) and isinstance(share, dict):
         text = mended(string(share, "share_text", optional=True)) or string(share, "link", optional=True)
@@ -118,7 +118,7 @@ def _message(message: Any) -> Utterance | str:
     )
 
 
-def _is_notice(text: str, sender: str) -> bool:
+def is_notice(text: str, sender: str) -> bool:
     """What the program says in somebody's name: of nobody, or of them by their name."""
     who = next((w for w in (sender.strip(), *sender.split()[:1], "You") if w and text.startswith(f"{w} ")), None)
     return _NOTICE.fullmatch(text) is not None or (who is not None and _DEED.fullmatch(text, len(who)) is not None)
@@ -131,7 +131,7 @@ def _encrypted(message: dict[str, Any]) -> Utterance | str:
         return DELETED
     if is_silent(text) or text == "User sent an attachment":
         return "media message" if objects(message.get("media")) else EMPTY
-    if _is_notice(text, mended(string(message, "senderName"))) or message.get("type") == "placeholder":
+    if is_notice(text, mended(string(message, "senderName"))) or message.get("type") == "placeholder":
         return SYSTEM
     at = message.get("timestamp")
     return Utterance(

@@ -9,14 +9,15 @@
 An indented line goes on with the utterance above it; blank lines mean nothing; a line of three or more - = * or #
 begins another conversation. Where nearly every name stands behind `1.`, `-` or `>`, that is no part of it. A date and
 a time before the name, or in brackets behind it, are kept (`stamp`); where the first line is like
-`Mira, [01.05.2024 10:20]` or `Mira — 05/01/2024 10:20 AM`, as Telegram, Discord and Slack are copied, the words stand
-under such lines. Any
+`Mira, [01.05.2024 10:20]`, `Mira — 05/01/2024 10:20 AM` or `Mira   0:03`, as Telegram, Discord and Slack are copied and
+Teams and Otter write transcripts, the words stand under such lines; a title above the first of them is left out. Any
 other line without a name is unreadable, and costs only itself; where most lines are like that the file is refused,
 since it is no transcript.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
@@ -34,10 +35,13 @@ _STAMP_BEHIND = re.compile(
 )
 _HEADING = re.compile(r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?),?\s{1,3}(?P<stamp>\[[^\[\]]{3,40}\])\s*$")
 _COPIED = re.compile(
-    r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?)(?:\s[—–]\s(?:[^\W\d][^\d\n]{0,24}\s)?|\s{2,4})"
-    r"(?P<stamp>[\d./\-]{0,12},?\s?\d{1,2}:\d{2}(?:\s?[AaPp]\.?[Mm]\.?)?)\s*$"
+    r"(?P<speaker>[^\s:：\[(][^:：\[(\n]{0,59}?)(?:\s[—–]\s(?:[^\W\d][^\d\n]{0,24}\s)?|\s{2,4}|\t)"
+    r"(?P<stamp>[\d./\-]{0,12},?\s?\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp]\.?[Mm]\.?)?)\s*$"
 )
-"""`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied."""
+"""`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied; and
+`Ann  0:03`, as Teams and Otter write."""
+_LONGEST_TITLE = 8
+_SOUGHT = 40
 _BOLD = re.compile(r"(?P<mark>\*\*|__|\*)(?P<name>[^*_:：\n]{1,60}?)\s?(?:[:：](?P=mark)|(?P=mark)\s?[:：])[ \t]*")
 """`**Ann:** hi`, as Markdown has it."""
 _LISTED = re.compile(r"(?:(?:>|[-*•–]|\d{1,6}[.)])\s+)+(?=[^\W_])")
@@ -71,8 +75,11 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     sections: list[list[_Open]] = [[]]
     wrong: list[Unreadable] = []
     n_lines = n_wrong = 0
+    title = title_of(line.text for line in islice(source.lines(), _SOUGHT))
     headed = False  # a copied chat: the name and the time on a line, the words under it
     for line in source.lines():
+        if line.number <= title:
+            continue
         if line.fault:
             wrong.append(Unreadable.at(line.number, line.fault))
         elif not line.text.strip():
@@ -107,6 +114,23 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     warnings = (*source.take_warnings(), *told)
     for number, section in enumerate((s for s in sections if s), 1):
         yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings)
+
+
+def title_of(lines: Iterable[str]) -> int:
+    """How many lines stand above the first name and time of a transcript that has them on lines of their own: what it
+    is called, when that was. 0 where it begins with one, or is no such transcript."""
+    title = None
+    above = turns = headings = 0
+    for number, text in enumerate(lines, 1):
+        if not text.strip():
+            continue
+        if heading_of(text):
+            title = number - 1 if title is None else title
+            headings += 1
+        elif title is None:
+            above += 1
+            turns += turn_of(text) is not None
+    return title or 0 if headings > 1 and not turns and above <= _LONGEST_TITLE else 0
 
 
 def turn_of(text: str) -> Turn | None:

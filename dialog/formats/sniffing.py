@@ -8,7 +8,8 @@ from dialog.formats import imessage, kakaotalk, line, zoom
 from dialog.formats.csv import Layout, find_layout
 from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
-from dialog.formats.plain import heading_of, turn_of
+from dialog.formats.page import is_page
+from dialog.formats.plain import heading_of, title_of, turn_of
 from dialog.formats.source import Source
 from dialog.formats.subtitles import TIMING
 from dialog.formats.whatsapp import header_of
@@ -54,16 +55,18 @@ _SEALED = (
         "an encrypted backup of WhatsApp's; use Export chat in its menu",
     ),
     (re.compile(r"^signal.*\.backup$", re.IGNORECASE), "an encrypted backup of Signal's; export it with signal-export"),
-    (re.compile(r"\.docx$", re.IGNORECASE), "a Word document; save it as plain text first"),
 )
 _PAGES = (
-    ("tgme_|page_wrap|default clearfix", "Telegram's export as a web page; export it again as JSON"),
-    ("chatlog__|preamble__guild", "Discord's export as a web page; export it again as JSON"),
-    ("_a6-g|_3-95|pam _3-9", "Facebook's or Instagram's export as a web page; ask for it again as JSON"),
+    ("telegram", "tgme_|page_wrap|default clearfix"),
+    ("discord", "chatlog__|preamble__guild"),
+    ("messenger", "_a6-[gh]|_3-9[56]|_2lek|pam _3-9"),
+)
+"""Programs whose exports are web pages, by what stands only in those."""
+_NO_PAGES = (
     ("var jsonData|ChatGPT Data Export", "ChatGPT's export as a web page; its conversations.json is read"),
     ("", "a web page; save the chat as text, csv or JSON"),
 )
-_PAGE = re.compile(r"[\s\ufeff]*<(?:!doctype html|html|head|body)", re.IGNORECASE)
+_SMS = re.compile(r"<(?:smses|sms|mms)\b")
 _MAIL = re.compile(r"\ufeff?(?:From \S+.*\d{4}$|From - |[A-Za-z][A-Za-z-]{1,40}: )")
 _JSON = {
     "signal": re.compile(
@@ -136,9 +139,12 @@ def _by_marks(lines: list[str]) -> str:
         return "vtt"
     if any(TIMING.match(line) for line in lines[:3]):
         return "srt"
-    if _PAGE.match(first):
-        page = "\n".join(lines)
-        raise UnknownFormat(f"this is {next(what for mark, what in _PAGES if re.search(mark, page))}")
+    if is_page(first.encode()):
+        return _by_page("\n".join(lines))
+    if first.startswith("<?xml") or _SMS.match(first):
+        if any(_SMS.search(line) for line in lines[:20]):
+            return "sms"
+        raise UnknownFormat("this is XML of a program that is not known; save the chat as text, csv or JSON")
     if found := _by_lines(lines):
         return found
     if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
@@ -156,6 +162,13 @@ def _by_marks(lines: list[str]) -> str:
         if found := next((format for format, pattern in _JSON.items() if pattern.search(head)), ""):
             return found
     return "jsonl"
+
+
+def _by_page(page: str) -> str:
+    """The program whose export a web page is."""
+    if found := next((format for format, mark in _PAGES if re.search(mark, page)), ""):
+        return found
+    raise UnknownFormat(f"this is {next(what for mark, what in _NO_PAGES if re.search(mark, page))}")
 
 
 def _by_lines(lines: list[str]) -> str:
@@ -189,7 +202,7 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     layout = find_layout(source)
     if isinstance(layout, Layout) and (len(layout.roles) > 1 or named == "csv"):
         return "csv"
-    if heading_of(lines[0]):
+    if heading_of(lines[0]) or title_of(lines):
         return "plain"
     candidates = [line for line in lines if line[0] not in " \t"]
     turns = sum(turn_of(line) is not None for line in candidates)

@@ -9,7 +9,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -30,6 +30,9 @@ _HEAD = 64 * 1024
 _ASKED = 1024**2  # bytes in which an encoding shows itself
 _IN_MEMORY = 32 * 1024**2
 _READABLE = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log")
+_OLD_OFFICE = b"\xd0\xcf\x11\xe0"
+_PAGES = (".html", ".htm", ".xml")
+"""Logs where no other is: exports come with pages to read them by."""
 _MOST_FILES = 200_000
 _NUMBERED = re.compile(r"message_\d+\.json")  # Messenger and Instagram
 
@@ -87,6 +90,8 @@ class Source:
         self._file = file
         self.tree: Tree | None = None
         """Of an export of many files: its format, and the files of each chat. None for everything else."""
+        self.office: str | None = None
+        """The format of an office document, which is an archive; None for everything else."""
         self.encoding: str | None = None
         """What the bytes are in, where somebody said so."""
         self.columns: Mapping[str, str] = {}
@@ -104,9 +109,10 @@ class Source:
         if isinstance(path_or_stream, str | Path):
             path = Path(path_or_stream)
             if path.is_dir():
-                logs = files_of(path)
+                names = files_of(path)
+                logs = _logs_among(names)
                 alone = whole_log(logs) or (logs[0] if len(logs) == 1 else None)
-                if alone is None or find_tree(logs):
+                if alone is None or find_tree(names):
                     return cls(io.BytesIO(), name or path.resolve().name, path.name, folder=path)
                 path = path / alone
             file = path.open("rb")
@@ -217,7 +223,9 @@ class Source:
     def _choose_member(self) -> str | None:
         """For a zip: which member is the log. Returns the fault where there is none, or more than one."""
         self._file.seek(0)
-        if self._file.read(4) != b"PK\x03\x04":
+        if (mark := self._file.read(4)) != b"PK\x03\x04":
+            if mark == _OLD_OFFICE and self.filename.lower().endswith((".xls", ".xlt")):
+                self.office = "workbook"
             return None
         try:
             with zipfile.ZipFile(self._file) as archive:
@@ -225,12 +233,14 @@ class Source:
                 encrypted = {info.filename for info in archive.infolist() if info.flag_bits & 1}
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, UnicodeDecodeError) as error:
             return f"a damaged zip archive ({error})"
-        if "xl/workbook.xml" in names:
-            return "an Excel workbook; save it as csv first"
-        logs = [n for n in names if n.lower().endswith(_READABLE) and n not in encrypted]
-        if tree := find_tree(logs):
+        self.office = _office(names)
+        if self.office is not None:
+            return None
+        readable = [n for n in names if n.lower().endswith(_READABLE + _PAGES) and n not in encrypted]
+        if tree := find_tree(readable):
             self.tree = tree
             return None
+        logs = _logs_among(readable)
         if not logs and encrypted:
             return "a zip archive with a password; unpack it first"
         alone = whole_log(logs) or (logs[0] if len(logs) == 1 else None)
@@ -241,12 +251,11 @@ class Source:
 
     def _choose_files(self, folder: Path) -> str | None:
         """For a folder: the export it is. Returns the fault where it is none."""
-        logs = files_of(folder)
-        self.tree = find_tree(logs)
+        names = files_of(folder)
+        self.tree = find_tree(names)
         if self.tree is None:
-            return (
-                f"a folder with {_how_many(logs)} in it, and no export that is read as a whole; name the files instead"
-            )
+            found = _how_many(_logs_among(names))
+            return f"a folder with {found} in it, and no export that is read as a whole; name the files instead"
         return None
 
     def _unpacked(self) -> BinaryIO:
@@ -309,9 +318,23 @@ class _Borrowed(io.RawIOBase):
 
 
 def files_of(folder: Path) -> list[str]:
-    """The logs in a folder and below it, by their paths from there."""
+    """The logs in a folder and below it, and pages, by their paths from there."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in islice(found, _MOST_FILES) if name.lower().endswith(_READABLE))
+    return sorted(name for name in islice(found, _MOST_FILES) if name.lower().endswith(_READABLE + _PAGES))
+
+
+def _logs_among(names: Sequence[str]) -> list[str]:
+    """Those that are logs by their endings: pages where there is nothing else."""
+    return [name for name in names if name.lower().endswith(_READABLE)] or list(names)
+
+
+def _office(names: Sequence[str]) -> str | None:
+    """The format of an office document, by the files that are packed in it; None for another archive."""
+    if "word/document.xml" in names:
+        return "word"
+    if any(name.startswith("xl/workbook.") for name in names) or {"mimetype", "content.xml"} <= set(names):
+        return "workbook"
+    return None
 
 
 def _how_many(logs: list[str]) -> str:

@@ -440,8 +440,6 @@ def test_mail() -> None:
 @pytest.mark.parametrize(
     ("data", "name", "message"),
     [
-        ("<!DOCTYPE html><html><body><div class='page_wrap'>", "messages.html", "Telegram's export as a web page"),
-        ("<html><div class='chatlog__message'>", "x.html", "Discord's export as a web page"),
         ("<!doctype html><html><body>hello", "x.html", "a web page; save the chat as text"),
         ("SQLite format 3\0", "viber.db", "an SQLite database, as phones and Viber keep their chats in"),
         ("\1\2\3", "msgstore.db.crypt15", "an encrypted backup of WhatsApp's"),
