@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from dialog.corpora.derived.visual_examples import Talk, dialogues, limited, load_talks
 from dialog.evaluation.visual_validation import accuracies, of_pronouns, predicted
+from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher
-from dialog.pictures.seqdialn import VisualDialog
+from dialog.pictures.seqdialn import TWIN, VisualDialog
 from dialog.reading.text_vectors import batched
 from dialog.training.loop import Progress, Schedule, finish, run
 from dialog.training.visual import filled_bank
-from models.catalogue import VISUAL, path_of
+from models.catalogue import CONFIG_FILE, VISUAL, path_of
 from models.device import Where
 from models.seqdialn.config import SPECIAL_WORDS
 from models.seqdialn.decoders import END, SCALE, START, UNKNOWN
@@ -31,6 +32,8 @@ from models.seqdialn.model import SeqDialN
 
 WAYS = ("mr", "ip", "gla", "aaren", "gru")
 """The paper's two, and three mixers in the LSTM's place."""
+BLIND = "blind"
+"""How the rows of the model's blind twin are called: its own way, above its own fusion, without a picture."""
 ROWS = "reasoning.json"
 """In the output folder: what was measured, by way and seed. A row that is there is not run again."""
 LONGEST = 11
@@ -42,6 +45,8 @@ class ReasoningRecipe:
     """How long each way learns, and from what."""
 
     ways: tuple[str, ...] = WAYS
+    twin: bool = True
+    """Whether the blind twin of the model, where it has one, has rows too."""
     seeds: int = 3
     steps: int = 1500
     batch_talks: int = 128
@@ -68,6 +73,15 @@ class Joint(NamedTuple):
 
     def rows(self, places: Tensor) -> "Joint":
         return Joint(self.h[places], self.u[places], self.mask[places], [self.talks[i] for i in places.tolist()])
+
+
+class Ground(NamedTuple):
+    """A trained model, and what its fusion makes of the dialogues to learn from and of those to be judged on."""
+
+    dialog: VisualDialog
+    learned: Joint
+    judged: Mapping[str, Joint]
+    answers: tuple[Tensor, Tensor]
 
 
 class Above(nn.Module):
@@ -113,15 +127,41 @@ def train_reasoning(
     """Trains every way over the fusion of `start`, by default the shipped model, `recipe.seeds` times from `seed` on.
 
     Writes the rows into `out / ROWS` as they are done, and goes on from those that are there. Returns, in per cent on
-    validation, the mean over the seeds of each way: of its rounds that speak in pronouns with and without the rounds
-    before them, of each kind of round, and of what the generative decoder writes of all.
+    validation, the mean over the seeds of each way and of the BLIND twin: of its rounds that speak in pronouns with and
+    without the rounds before them, of each kind of round, and of what the generative decoder writes of all.
     """
     recipe = recipe or ReasoningRecipe()
-    dialog = VisualDialog.load(path_of(str(start or VISUAL)), device=device)
+    dialog_folder = path_of(str(start or VISUAL))
+    dialog = VisualDialog.load(dialog_folder, device=device)
     train = limited(load_talks(data, "train"), recipe.pictures)
     held = limited(load_talks(data, "validation"), [(c, -(-n // 5)) for c, n in recipe.pictures])
     bank = filled_bank(data, [*train, *held], dialog.config.answers, dialog.eyes, dialog.reader, out)  # type: ignore[arg-type]
-    batcher = Batcher(bank, blind=False, device=dialog.device)
+    grounds = dict.fromkeys(recipe.ways, _ground(dialog, bank, train, held, recipe))
+    if recipe.twin and (twin := dialog_folder / TWIN / CONFIG_FILE).is_file():
+        blind = VisualDialog.load(twin.parent, device=device)
+        bank.read(blind.config.answers, blind.reader)
+        grounds[BLIND] = _ground(blind, bank, train, held, recipe)
+    rows, file = dict[str, dict[str, float]](), out / ROWS
+    if file.is_file():
+        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    # By seed, so that a run that is stopped has compared all ways as often.
+    for one in range(seed, seed + recipe.seeds):
+        for way, ground in grounds.items():
+            if (name := f"{way} {one}") not in rows:
+                folder = out / f"{way}-{one}"
+                kind = ground.dialog.config.network.reasoning if way == BLIND else way
+                rows[name] = _row(ground, kind, recipe, folder, one, report)
+                told = {"steps": recipe.steps, "talks": len(ground.learned.talks), "rows": rows}
+                file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+                finish(folder)
+                folder.rmdir()
+    return means(rows)
+
+
+def _ground(
+    dialog: VisualDialog, bank: Bank, train: Sequence[Talk], held: Sequence[Talk], recipe: ReasoningRecipe
+) -> Ground:
+    batcher = Batcher(bank, blind=dialog.config.blind, device=dialog.device)
     alone = [Talk(t.collection, t.image, (r,)) for t in held if not t.chained for r in t.rounds]
     chained = [t for t in held if t.chained]
     judged = {
@@ -129,22 +169,8 @@ def train_reasoning(
         "chained": joint(dialog, batcher, chained),
         "chained_without_history": joint(dialog, batcher, chained, history=False),
     }
-    learned = joint(dialog, batcher, list(_cuts(train, recipe)))
     texts = batched([bank.texts[a] for a in dialog.config.answers], dialog.device)
-    rows, file = dict[str, dict[str, float]](), out / ROWS
-    if file.is_file():
-        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    # By seed, so that a run that is stopped has compared all ways as often.
-    for one in range(seed, seed + recipe.seeds):
-        for way in recipe.ways:
-            if (name := f"{way} {one}") not in rows:
-                folder = out / f"{way}-{one}"
-                rows[name] = _row(dialog, way, recipe, learned, judged, (texts.words, texts.mask), folder, one, report)
-                told = {"steps": recipe.steps, "talks": len(learned.talks), "rows": rows}
-                file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-                finish(folder)
-                folder.rmdir()
-    return means(rows)
+    return Ground(dialog, joint(dialog, batcher, list(_cuts(train, recipe))), judged, (texts.words, texts.mask))
 
 
 def means(rows: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -187,17 +213,15 @@ def _cuts(talks: Sequence[Talk], recipe: ReasoningRecipe) -> Iterator[Talk]:
 
 
 def _row(
-    dialog: VisualDialog,
+    ground: Ground,
     way: str,
     recipe: ReasoningRecipe,
-    learned: Joint,
-    judged: Mapping[str, Joint],
-    answers: tuple[Tensor, Tensor],
     folder: Path,
     seed: int,
     report: Callable[[Progress], None] | None,
 ) -> dict[str, float]:
     """One way trained with one seed, and its scores."""
+    dialog, learned, judged, answers = ground
     torch.manual_seed(seed)
     config = replace(dialog.config, network=replace(dialog.config.network, reasoning=way))
     network = SeqDialN(config.network).to(dialog.device)

@@ -1,6 +1,8 @@
 """Ways of reasoning compared over one fusion: all learn, a stopped run goes on, and the fusion is left alone."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from dialog.corpora.derived.visual_examples import load_talks
 from dialog.evaluation.visual_validation import predict
 from dialog.pictures.bank import Bank
 from dialog.pictures.batches import Batcher
-from dialog.pictures.seqdialn import VisualDialog
-from dialog.training.reasoning import ROWS, WAYS, ReasoningRecipe, joint, means, train_reasoning, written
+from dialog.pictures.seqdialn import TWIN, VisualDialog
+from dialog.training.reasoning import BLIND, ROWS, WAYS, ReasoningRecipe, joint, means, train_reasoning, written
 from tests.dialog.tiny_collections import make_collections
 from tests.dialog.tiny_visual import make_visual
 
@@ -53,6 +55,18 @@ def test_every_way_has_a_row_a_seed_and_a_stopped_run_goes_on(data: Path, model:
     assert found["gru_daquar"] == pytest.approx((rows["gru 0"]["daquar"] + rows["gru 1"]["daquar"]) / 2)
     assert {"mr_chained", "mr_chained_without_history", "mr_written", "mr_statement_sd"} <= found.keys()
     assert not list(tmp_path.rglob("checkpoint*"))
+
+
+def test_the_blind_twin_has_rows_above_its_own_fusion(data: Path, tmp_path: Path) -> None:
+    shape: dict[str, Any] = {"question_reads": "previous", "learned_nothing": True}
+    model = make_visual(tmp_path / "seeing", **shape)
+    shutil.copytree(make_visual(tmp_path / "twin", blind=True, **shape), model / TWIN)
+    recipe = replace(RECIPE, seeds=1, steps=2, ways=("gru",))
+    found = train_reasoning(data, tmp_path / "out", recipe=recipe, start=model)
+    assert list(json.loads((tmp_path / "out" / ROWS).read_text())["rows"]) == ["gru 0", f"{BLIND} 0"]
+    assert {f"{BLIND}_daquar", f"{BLIND}_chained", "gru_daquar"} <= found.keys()
+    only = train_reasoning(data, tmp_path / "out", recipe=replace(recipe, twin=False, seeds=0), start=model)
+    assert only == found, "rows that are there are kept"
 
 
 def test_over_the_models_own_joint_vectors_it_says_what_the_model_says(data: Path, model: Path) -> None:
