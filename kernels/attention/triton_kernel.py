@@ -16,6 +16,7 @@ from kernels.attention.triton_backward import keys_kernel, queries_kernel
 from kernels.attention.triton_forward import combine_kernel, forward_kernel
 from kernels.first_order import first_order
 from kernels.grid import line
+from kernels.strided import last_axis_dense, strides
 
 FEW = 16
 """Up to so many queries, their keys are split until there are PROGRAMS_WANTED, into parts of LEAST_BLOCKS or more."""
@@ -55,8 +56,8 @@ class _Attention(torch.autograd.Function):
         pattern: Pattern,
         seed: int,
     ) -> Tensor:
-        q, k, v = (_last_axis_dense(z) for z in (q, k, v))
-        k_other = None if k_other is None else _last_axis_dense(k_other)
+        q, k, v = (last_axis_dense(z) for z in (q, k, v))
+        k_other = None if k_other is None else last_axis_dense(k_other)
         batch, n_heads, n_queries, _ = q.shape
         o = q.new_empty(batch, n_queries, n_heads, v.shape[-1]).transpose(1, 2)  # heads merge without a copy
         log_sum = q.new_empty(batch, n_heads, n_queries, dtype=torch.float32)
@@ -72,7 +73,7 @@ class _Attention(torch.autograd.Function):
         q, k, v, o, log_sum, k_other, relative, bias, offset, ids, start, end, allowed = ctx.saved_tensors
         pattern: Pattern = ctx.pattern
         s = Structure(start, end, ids, k_other, relative, bias, allowed, offset)
-        d_o = _last_axis_dense(d_o)
+        d_o = last_axis_dense(d_o)
         batch, n_heads, n_queries, width = q.shape
         n_groups, n_keys = k.shape[1:3]
         delta = (d_o.float() * o.float()).sum(-1).contiguous()  # (B, H, T); only softmax reads it
@@ -88,17 +89,17 @@ class _Attention(torch.autograd.Function):
         d_relative = q.new_zeros(batch, blocks, *relative.shape, dtype=torch.float32) if wants["relative"] else None
         d_bias = q.new_zeros(batch, n_heads, n_queries, n_keys, dtype=torch.float32) if wants["bias"] else None
         d_offset = torch.empty_like(log_sum) if wants["offset"] else None
-        common = (d_o, log_sum, delta, *_strides(q), *_strides(k), *_strides(v), *_strides(d_o))
+        common = (d_o, log_sum, delta, *strides(q), *strides(k), *strides(v), *strides(d_o))
         last = _structure_arguments(q, k, pattern, s, ctx.seed)
         flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
         queries_kernel[line(blocks, batch * n_heads)](
-            q, k, v, *common, d_q, *_strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
+            q, k, v, *common, d_q, *strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
             **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"],
             # Summing a tile's diagonals takes registers: over four warps it spilled 288 bytes a thread.
             **(options | {"num_warps": 8} if options and wants["relative"] else options),
         )  # fmt: skip
         keys_kernel[line(triton.cdiv(n_keys, block_n), batch * n_groups)](
-            q, k, v, *common, d_k, d_v, _or(d_other, q), *_strides(d_k), *_strides(d_v), *last,
+            q, k, v, *common, d_k, d_v, _or(d_other, q), *strides(d_k), *strides(d_v), *last,
             **flags, PER_GROUP=n_heads // n_groups, **options,
         )  # fmt: skip
         return (
@@ -126,13 +127,13 @@ def _forward(
         o_parts = o.new_empty(parts, *o.shape, dtype=torch.float32)
         log_sums = log_sum.new_empty(parts, *log_sum.shape)
     forward_kernel[line(parts, blocks, rows)](
-        q, k, v, o_parts, log_sums, *_strides(q), *_strides(k), *_strides(v), *o_parts.stride()[-4:-1],
+        q, k, v, o_parts, log_sums, *strides(q), *strides(k), *strides(v), *o_parts.stride()[-4:-1],
         *_structure_arguments(q, k, pattern, s, seed), **flags, SPLIT=parts > 1, parts=parts, base=base, span=span,
         **options,
     )  # fmt: skip
     if parts > 1:
         combine_kernel[line(q.shape[2], rows)](
-            o_parts, log_sums, o, log_sum, *_strides(o), q.shape[1], q.shape[2], parts,
+            o_parts, log_sums, o, log_sum, *strides(o), q.shape[1], q.shape[2], parts,
             PARTS=triton.next_power_of_2(parts), num_warps=4,
             **{name: flags[name] for name in ("V", "BLOCK_V", "FOLD", "KIND")},
         )  # fmt: skip
@@ -152,15 +153,6 @@ def _split(q: Tensor, k: Tensor, pattern: Pattern, programs: int, block_n: int) 
     return triton.cdiv(blocks, each), base, each * block_n
 
 
-def _last_axis_dense(x: Tensor) -> Tensor:
-    return x if x.stride(-1) == 1 else x.contiguous()
-
-
-def _strides(x: Tensor) -> tuple[int, int, int]:
-    """Of a (B, H, T, K) tensor whose last axis is dense."""
-    return x.stride(0), x.stride(1), x.stride(2)
-
-
 def _or(x: Tensor | None, other: Tensor) -> Tensor:
     """A pointer the kernel will not follow, where there is nothing to point at."""
     return other if x is None else x
@@ -178,7 +170,7 @@ def _structure_arguments(q: Tensor, k: Tensor, pattern: Pattern, s: Structure, s
     n_distances = 1 if s.relative is None else s.relative.shape[2]
     return (
         _or(s.k_other, q),
-        *_strides(k if s.k_other is None else s.k_other),
+        *strides(k if s.k_other is None else s.k_other),
         q if s.ids is None else s.ids.contiguous(),
         _or(s.start, q),
         _or(s.end, q),

@@ -1,7 +1,8 @@
 """Linear attention with its gate on the values' side, on a GPU: chunks of 32, in each the decays one token at a time.
 
 The gate goes with v and o, whose width no matmul sums over, so within a chunk it cannot be split between the operands
-of one. Between chunks it can. Rows, sums and layouts are those of triton_forward.py, whose file explains them.
+of one. Between chunks it can. Heads are rows, (B H, T, ...), contiguous; `after` and `up to` are log g summed inside a
+chunk, as in triton_forward.py.
 """
 
 # mypy: ignore-errors
@@ -13,7 +14,6 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.first_order import first_order
-from kernels.gla.triton_forward import load_gate, load_tile
 from kernels.grid import block_and_row, blocks_and_row, line
 
 CHUNK = 32
@@ -79,11 +79,19 @@ class _Launch:
 
 
 @triton.jit
+def load_tile(ptr, row, rows, columns, end, T, width: tl.constexpr, wide):
+    """(rows, columns) of a (B H, T, width) tensor as the wide dtype, zeros from step `end` on and beyond the width."""
+    inside = (rows < end)[:, None] & (columns < width)[None, :]
+    at = (row * T + rows)[:, None].to(tl.int64) * width + columns[None, :]
+    return tl.load(ptr + at, mask=inside, other=0.0).to(wide)
+
+
+@triton.jit
 def sums(log_g_ptr, row, start, vs, T, V: tl.constexpr, C: tl.constexpr, wide):
     """log g summed inside the chunk that begins at `start`: up to each step, after it, (C, vs), and all of it (vs)."""
     ts = start + tl.arange(0, C)
-    gates = load_tile(log_g_ptr, row, ts, vs, T, V, wide)
-    following = load_gate(log_g_ptr, row, ts + 1, vs, T, tl.minimum(start + C, T), V, V, wide)
+    gates = load_tile(log_g_ptr, row, ts, vs, T, T, V, wide)
+    following = load_tile(log_g_ptr, row, ts + 1, vs, tl.minimum(start + C, T), T, V, wide)
     return tl.cumsum(gates, 0), tl.cumsum(following, 0, reverse=True), tl.sum(gates, 0)
 
 
@@ -110,7 +118,7 @@ def states_kernel(
     for n in range(n_chunks):
         tl.store(H_ptr + (row * n_chunks + n) * K * V + at, S, mask=inside)
         ts = n * C + tl.arange(0, C)
-        k, v = load_tile(k_ptr, row, ts, ks, T, K, wide), load_tile(v_ptr, row, ts, vs, T, V, wide)
+        k, v = load_tile(k_ptr, row, ts, ks, T, T, K, wide), load_tile(v_ptr, row, ts, vs, T, T, V, wide)
         _, after, whole = sums(log_g_ptr, row, n * C, vs, T, V, C, wide)
         S = S * tl.exp(whole)[None, :]
         S = tl.dot(tl.trans(k), v * tl.exp(after), S, input_precision=PRECISION, out_dtype=wide)
@@ -135,7 +143,7 @@ def dstates_kernel(
         n = n_chunks - 1 - m
         tl.store(DH_ptr + (row * n_chunks + n) * K * V + at, dS, mask=inside)
         ts = n * C + tl.arange(0, C)
-        q, do = load_tile(q_ptr, row, ts, ks, T, K, wide), load_tile(do_ptr, row, ts, vs, T, V, wide)
+        q, do = load_tile(q_ptr, row, ts, ks, T, T, K, wide), load_tile(do_ptr, row, ts, vs, T, T, V, wide)
         up_to, _, whole = sums(log_g_ptr, row, n * C, vs, T, V, C, wide)
         dS = dS * tl.exp(whole)[None, :]
         dS = tl.dot(tl.trans(q), do * tl.exp(up_to), dS, input_precision=PRECISION, out_dtype=wide)
@@ -153,7 +161,7 @@ def output_kernel(
     start = n * C
     ts, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
-    q = load_tile(q_ptr, row, ts, ks, T, K, wide)
+    q = load_tile(q_ptr, row, ts, ks, T, T, K, wide)
     before = H_ptr + (row * tl.cdiv(T, C) + n) * K * V
     at = ks[:, None] * V + vs[None, :]
     S = tl.load(before + at, mask=(ks < K)[:, None] & (vs < V)[None, :], other=0.0)
@@ -186,8 +194,8 @@ def backward_kernel(
     start = n * C
     ss, ks, vs = start + tl.arange(0, C), tl.arange(0, BLOCK_K), block * BLOCK_V + tl.arange(0, BLOCK_V)
     wide = H_ptr.dtype.element_ty
-    q, k = load_tile(q_ptr, row, ss, ks, T, K, wide), load_tile(k_ptr, row, ss, ks, T, K, wide)
-    v, do = load_tile(v_ptr, row, ss, vs, T, V, wide), load_tile(do_ptr, row, ss, vs, T, V, wide)
+    q, k = load_tile(q_ptr, row, ss, ks, T, T, K, wide), load_tile(k_ptr, row, ss, ks, T, T, K, wide)
+    v, do = load_tile(v_ptr, row, ss, vs, T, T, V, wide), load_tile(do_ptr, row, ss, vs, T, T, V, wide)
     up_to, after, whole = sums(log_g_ptr, row, start, vs, T, V, C, wide)
     at = (row * tl.cdiv(T, C) + n) * K * V + ks[:, None] * V + vs[None, :]
     filled = (ks < K)[:, None] & (vs < V)[None, :]

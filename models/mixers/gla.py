@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from kernels.gla import gated_linear_attention
 from models.mixers.base import SequenceMixer
-from models.mixers.grouped import per_query_head
 from models.mixers.short_conv import CausalConv
 
 
@@ -136,10 +135,9 @@ class GLA(SequenceMixer[GLAState]):
             pad = ~mask[:, :, None, None]
             log_f, k = log_f.masked_fill(pad, 0.0), k.masked_fill(pad, 0.0)
         q, k, v, log_f = (z.transpose(1, 2) for z in (q * c.d_key**-0.5, k, v, log_f))  # (B, H, T, ...)
-        k, v, log_f, S = per_query_head(c.n_heads // c.kv_heads, k, v, log_f, state.S)
-        o, S = gated_linear_attention(q, k, v, log_f, S)
+        o, S = gated_linear_attention(q, k, v, log_f, state.S)
         o = self.norm(o.transpose(1, 2).to(self.norm.weight.dtype)).flatten(2)  # (B, T, H V)
         y = self.out(F.silu(self.output_gate(x)) * o)
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
-        return y, GLAState(S[:, :: c.n_heads // c.kv_heads], tuple(tails))
+        return y, GLAState(S, tuple(tails))

@@ -124,16 +124,16 @@ class Liger(SequenceMixer[LigerState]):
             log_f, written = log_f.masked_fill(pad, 0.0), written.masked_fill(pad, 0.0)
         n = c.n_heads // c.kv_heads
         q, k, v, log_f, written = (z.transpose(1, 2) for z in (q, k, v, log_f, written.to(v.dtype)))  # (B, H, T, d)
-        k, v, log_f, written, S = per_query_head(n, k, v, log_f, written, state.S)
         slot_keys = state.slot_keys
         if c.kind == "gsa":
-            (before,) = per_query_head(n, slot_keys)
-            scores, slot_keys = value_gated_attention(q * c.d_head**-0.5, k, written, log_f, before)
+            scores, slot_keys = value_gated_attention(
+                q * c.d_head**-0.5, *per_query_head(n, k, written, log_f, slot_keys)
+            )
             p, slot_keys = scores.softmax(-1), slot_keys[:, ::n]
         else:
             p = q.softmax(-1)
-        o, S = gated_linear_attention(p, written, v, log_f, S)
-        return o.transpose(1, 2), S[:, ::n], slot_keys
+        o, S = gated_linear_attention(p, written, v, log_f, state.S)
+        return o.transpose(1, 2), S, slot_keys
 
     def _window(
         self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None, state: LigerState

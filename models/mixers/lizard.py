@@ -178,17 +178,16 @@ class Lizard(SequenceMixer[LizardState]):
             log_f, features = log_f.masked_fill(pad, 0.0), features.masked_fill(pad, 0.0)
         if c.norm == "row":
             v = torch.cat([v, torch.ones_like(v[..., :1])], -1)
-        n = c.n_heads // c.kv_heads
         q, features, v, log_f = (
             z.transpose(1, 2) for z in (self._phi(q, self.query_features), features, v, log_f)
         )  # (B, H, T, ...)
-        o, S = gated_linear_attention(q, *per_query_head(n, features, v, log_f, S))
+        o, S = gated_linear_attention(q, features, v, log_f, S)
         o = o.transpose(1, 2)
         if c.norm == "row":
             # Where nothing was seen 0 / 0 is 0; and the total's square, which the gradient divides by, stays a number.
             o = o.to(S.dtype)
             o = (o[..., :-1] / o[..., -1:].clamp_min(torch.finfo(o.dtype).tiny ** 0.5)).to(x.dtype)
-        return o, S[:, ::n]
+        return o, S
 
     def _phi(self, x: Tensor, weight: Tensor) -> Tensor:
         """(B, T, H, d) to (B, T, H, 2F), positive."""

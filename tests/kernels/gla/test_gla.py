@@ -151,10 +151,60 @@ def test_gates_that_forget_nothing_make_plain_linear_attention(backend: Backend,
 def test_a_sequence_may_be_cut_anywhere(backend: Backend, device: torch.device) -> None:
     q, k, v, log_f, S = (z.to(device) for z in inputs(19, dtype=torch.float32))
     whole, last = gated_linear_attention(q, k, v, log_f, S, backend=backend)
-    head, S = gated_linear_attention(*(z[:, :, :7] for z in (q, k, v, log_f)), S, backend=backend)
-    tail, S = gated_linear_attention(*(z[:, :, 7:] for z in (q, k, v, log_f)), S, backend=backend)
+    head, S = gated_linear_attention(q[:, :, :7], k[:, :, :7], v[:, :, :7], log_f[:, :, :7], S, backend=backend)
+    tail, S = gated_linear_attention(q[:, :, 7:], k[:, :, 7:], v[:, :, 7:], log_f[:, :, 7:], S, backend=backend)
     torch.testing.assert_close(torch.cat([head, tail], 2), whole, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(S, last, atol=1e-4, rtol=1e-4)
+
+
+def groups(n_tokens: int, dtype: torch.dtype, gates: int | None = None) -> list[Tensor]:
+    """Four query heads of two groups, laid out as (B, T, H, ...), of which the op takes transposed views."""
+    q = torch.randn(2, n_tokens, 4, 5, dtype=dtype).transpose(1, 2)
+    _, k, v, log_f, S = inputs(n_tokens, gates=gates, dtype=dtype)
+    k, v, log_f = (z.transpose(1, 2).contiguous().transpose(1, 2).expand(2, -1, -1, -1) for z in (k, v, log_f))
+    return [q, k, v, log_f, S.expand(2, -1, -1, -1)]
+
+
+def by_heads(q: Tensor, k: Tensor, v: Tensor, log_f: Tensor, S: Tensor) -> tuple[Tensor, Tensor]:
+    """The definition, head by head."""
+    k, v, log_f, S = (z.repeat_interleave(q.shape[1] // k.shape[1], 1) for z in (k, v, log_f, S))
+    o, S = reference.gated_linear_attention(q, k, v, log_f, S)
+    return o, S[:, ::2]
+
+
+@pytest.mark.parametrize("gates", [None, 1])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_heads_may_share_keys_values_gates_and_a_state(
+    backend: Backend, gates: int | None, device: torch.device
+) -> None:
+    args = [z.to(device) for z in groups(18, torch.float32, gates)]
+    assert_as_accurate(lambda *a: gated_linear_attention(*a, backend=backend), by_heads, args)
+    step = [*(z[:, :, :1] for z in args[:4]), args[4]]
+    with torch.no_grad():
+        o, last = gated_linear_attention(*step, backend=backend)
+    torch.testing.assert_close((o, last), by_heads(*step))
+
+
+@pytest.mark.parametrize("n_tokens", [3, 20])
+def test_the_kernel_copies_nothing_that_has_a_dense_last_axis(
+    monkeypatch: pytest.MonkeyPatch, n_tokens: int, device: torch.device
+) -> None:
+    args = [z.to(device) for z in groups(n_tokens, torch.float32)]
+    args[4] = args[4].contiguous()
+    places = {z.data_ptr() for z in args}
+    copied: list[tuple[int, ...]] = []
+    contiguous = Tensor.contiguous
+
+    def watched(z: Tensor) -> Tensor:
+        if z.data_ptr() in places and not z.is_contiguous():
+            copied.append(tuple(z.shape))
+        return contiguous(z)
+
+    monkeypatch.setattr(Tensor, "contiguous", watched)
+    with torch.no_grad():
+        o, _ = gated_linear_attention(*args, backend="triton")
+    assert not copied
+    assert o.transpose(1, 2).is_contiguous(), "heads merge without a copy"
 
 
 @pytest.mark.gpu
@@ -228,8 +278,8 @@ def test_keys_too_wide_for_the_kernel_are_refused_where_it_is_named() -> None:
 
 def test_no_tokens_leave_the_state_alone() -> None:
     q, k, v, log_f, S = inputs(0)
-    o, last = gated_linear_attention(q, k, v, log_f, S)
-    assert o.shape == v.shape
+    o, last = gated_linear_attention(torch.cat([q, q], 1), k, v, log_f, S)
+    assert o.shape == (1, 4, 0, 6)
     assert torch.equal(last, S)
 
 
@@ -237,6 +287,8 @@ def test_shapes_that_disagree_are_refused() -> None:
     q, k, v, log_f, S = inputs(4)
     with pytest.raises(ValueError, match="q is"):
         gated_linear_attention(q[..., :3], k, v, log_f, S)
+    with pytest.raises(ValueError, match="H a multiple of k's 2 heads"):
+        gated_linear_attention(torch.cat([q, q[:, :1]], 1), k, v, log_f, S)
     with pytest.raises(ValueError, match="log_f has 3 channels, expected 1 or 5"):
         gated_linear_attention(q, k, v, log_f[..., :3], S)
     with pytest.raises(ValueError, match="S is"):
