@@ -45,7 +45,7 @@ class KuramotoSivashinsky:
     @cached_property
     def wave(self) -> Floats:
         """Wave numbers, (n_grid / 2 + 1,)."""
-        waves: Floats = 2 * np.pi / self.length * np.arange(self.n_grid // 2 + 1)
+        waves: Floats = np.arange(self.n_grid // 2 + 1) * np.float64(2 * np.pi / self.length)
         return waves
 
     @cached_property
