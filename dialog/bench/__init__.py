@@ -130,6 +130,7 @@ TAKES: dict[str, dict[str, str]] = {
         "recall": "recall",
         "equal": "equal",
         "decode": "decode",
+        "longest": "longest",
         "keep": "keep",
         "repeats": "repeats",
         "device": "device",

@@ -37,6 +37,10 @@ def bench(
     equal: Annotated[
         list[str] | None, typer.Option(help="mixers: recall at widths of equal parameters, or of equal state.")
     ] = None,
+    longest: Annotated[
+        float | None,
+        typer.Option(min=0, help="mixers: seconds of a forward pass past which no longer text is read.  [default: 5]"),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(help="mixers, linearise, review, claims: a file for the rows; what it has is not measured again."),
@@ -70,7 +74,7 @@ def bench(
         raise ValueError(f"expected a suite: one of {', '.join(suites)}")
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
-    given |= {"equal": equal, "decode": decode, "keep": keep, "steps": steps}
+    given |= {"equal": equal, "decode": decode, "longest": longest, "keep": keep, "steps": steps}
     given |= {"only": only, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})
