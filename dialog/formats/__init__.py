@@ -29,6 +29,7 @@ from dialog.formats.office import unpacked
 from dialog.formats.page import has_pages
 from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
+from dialog.formats.records import read_records
 from dialog.formats.signal import read_signal
 from dialog.formats.slack import read_slack
 from dialog.formats.sms import read_sms
@@ -87,6 +88,7 @@ READERS: dict[str, Reader] = {
     "chatgpt": read_chatgpt,
     "claude": read_claude,
     "roles": read_roles,
+    "records": read_records,
     "teams": read_teams,
     "line": read_line,
     "kakaotalk": read_kakaotalk,

@@ -6,24 +6,25 @@
     ---
     Cem: Another conversation.
 
-An indented line goes on with the utterance above it; blank lines mean nothing; a line of three or more - = * or #
-begins another conversation. Where nearly every name stands behind `1.`, `-` or `>`, that is no part of it. A date and
-a time before the name, or in brackets behind it, are kept (`stamp`); where the first line is like
-`Mira, [01.05.2024 10:20]`, `Mira — 05/01/2024 10:20 AM` or `Mira   0:03`, as Telegram, Discord and Slack are copied and
-Teams and Otter write transcripts, the words stand under such lines; a title above the first of them is left out. Any
-other line without a name is unreadable, and costs only itself; where most lines are like that the file is refused,
-since it is no transcript.
+A line without a name that stands directly under an utterance goes on with it, and so does an indented one; blank lines
+mean nothing else; a line of three or more - = * or # begins another conversation, and a heading of Markdown is left
+out. Where nearly every name stands behind `1.`, `-` or `>`, that is no part of it. A date and a time before the name,
+or in brackets behind it, are kept (`stamp`); where the first line is like `Mira, [01.05.2024 10:20]`,
+`Mira — 05/01/2024 10:20 AM` or `Mira   0:03`, as Telegram, Discord and Slack are copied and Teams and Otter write
+transcripts, the words stand under such lines, and a title above the first of them is left out. Any other line without a
+name is unreadable, and costs only itself. Where most lines have no name, and the names do not come again either, the
+file is refused: it is no transcript.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.date_order import read_stamps
 from dialog.formats.left_out import EMPTY, LeftOut, is_silent
-from dialog.formats.source import Source, Unreadable
+from dialog.formats.source import Line, Source, Unreadable
 from dialog.formats.stamp import Found, find_stamp
 
 _NAMED = re.compile(
@@ -41,9 +42,14 @@ _COPIED = re.compile(
 """`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied; and
 `Ann  0:03`, as Teams and Otter write."""
 _LONGEST_TITLE = 8
+_MANY = 4  # turns by which names are seen to come again
 _SOUGHT = 40
-_BOLD = re.compile(r"(?P<mark>\*\*|__|\*)(?P<name>[^*_:：\n]{1,60}?)\s?(?:[:：](?P=mark)|(?P=mark)\s?[:：])[ \t]*")
-"""`**Ann:** hi`, as Markdown has it."""
+_BOLD = re.compile(
+    r"(?P<mark>\*\*|__|\*)(?P<name>[^*_:：\n]{1,60}?)\s?"
+    r"(?:[:：](?P=mark)|(?P=mark)(?P<stamp>\s?[\[(][^\[\]()]{3,40}[\])])?\s?[:：])[ \t]*"
+)
+"""`**Ann:** hi` and `**Ann** (10:20): hi`, as Markdown has it."""
+_TITLE = re.compile(r"#{1,6}\s")
 _LISTED = re.compile(r"(?:(?:>|[-*•–]|\d{1,6}[.)])\s+)+(?=[^\W_])")
 """What stands before a name in a list or a quotation."""
 _REST_OF_A_STAMP = re.compile(
@@ -51,6 +57,8 @@ _REST_OF_A_STAMP = re.compile(
     r"|\d{1,2}\s?[h:]\s?\d{2}(?!\d)\W|\d[^\n]*\b(?:19|20)\d\d\b"
 )
 """How a name never begins: with what is left of a date or a time."""
+_SPOILT = re.compile(r"[^\n]{0,60}?\d[^\n]{0,40}?\S:\s")
+"""A turn whose date or time nobody knows: it must not go to whoever spoke before."""
 _CUT = re.compile(r"([-=*#])\1{2,}\s*$")
 _NO_TURN = "no name before the text; expected `Name: text`"
 
@@ -74,17 +82,22 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     """One conversation a section, called after the file and its number."""
     sections: list[list[_Open]] = [[]]
     wrong: list[Unreadable] = []
-    n_lines = n_wrong = 0
+    nameless: list[Line] = []
+    n_lines = n_titles = 0
+    under = False  # whether the line before was of an utterance
     title = title_of(line.text for line in islice(source.lines(), _SOUGHT))
     headed = False  # a copied chat: the name and the time on a line, the words under it
     for line in source.lines():
-        if line.number <= title:
+        if line.number <= title or _TITLE.match(line.text):
+            n_titles += bool(line.text.strip())
+            under = False
             continue
         if line.fault:
             wrong.append(Unreadable.at(line.number, line.fault))
         elif not line.text.strip():
-            continue
+            under = False
         elif _CUT.match(line.text):
+            under = False
             if sections[-1]:
                 sections.append([])
         else:
@@ -98,11 +111,17 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
             elif turn := turn_of(line.text):
                 sections[-1].append(_Open(turn, [turn.text.rstrip()]))
             else:
-                n_wrong += 1
-                wrong.append(Unreadable.at(line.number, _NO_TURN, line.text))
-    if 2 * n_wrong > n_lines:
-        first = next(w for w in wrong if w.reason == _NO_TURN)
-        reason = f"{n_wrong:,} of {n_lines:,} lines are no turns ({_NO_TURN}), beginning with line {first.line}"
+                if not under or not is_silent("".join(sections[-1][-1].lines[:1])):
+                    nameless.append(line)  # where a name stands alone, its words are below it
+                if under and not _SPOILT.match(line.text):
+                    sections[-1][-1].lines.append(line.text.strip())
+                else:
+                    wrong.append(Unreadable.at(line.number, _NO_TURN, line.text))
+            under = bool(sections[-1]) and not (wrong and wrong[-1].line == line.number)
+    speakers = [opened.turn.speaker for section in sections for opened in section]
+    if not is_transcript(speakers, n_lines - len(nameless), n_lines):
+        first = nameless[0]
+        reason = f"{len(nameless):,} of {n_lines:,} lines are no turns ({_NO_TURN}), beginning with line {first.number}"
         yield Unreadable.at(0, reason, first.text)
         return
     yield from wrong
@@ -113,7 +132,13 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     time = iter(times)
     warnings = (*source.take_warnings(), *told)
     for number, section in enumerate((s for s in sections if s), 1):
-        yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings)
+        yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings, n_titles)
+        n_titles = 0
+
+
+def is_transcript(speakers: Sequence[str], n_turns: int, n_lines: int) -> bool:
+    """Whether most lines have a name, or the names come again and again, as people's do and the colons of prose not."""
+    return 2 * n_turns >= n_lines or (len(speakers) >= _MANY and 2 * len(set(speakers)) <= len(speakers))
 
 
 def title_of(lines: Iterable[str]) -> int:
@@ -138,8 +163,9 @@ def turn_of(text: str) -> Turn | None:
     text = text.lstrip("\ufeff\u200e\u200f ")
     found = find_stamp(text)
     rest = found.rest.lstrip() if found else text
-    named = _NAMED.match(_BOLD.sub(r"\g<name>: ", rest, count=1) if rest[:1] in ("*", "_") else rest)
-    if named is None and found is None and (behind := _STAMP_BEHIND.match(text)):
+    rest = _BOLD.sub(_plainly, rest, count=1) if rest[:1] in ("*", "_") else rest
+    named = _NAMED.match(rest)
+    if named is None and found is None and (behind := _STAMP_BEHIND.match(rest)):
         found = find_stamp(f"{behind['stamp']} ")
         named = behind if found else None
     if named is None or _REST_OF_A_STAMP.match(named["speaker"]):
@@ -178,8 +204,16 @@ def times_of(turns: list[Turn]) -> tuple[list[str | None], list[str]]:
     return times, warnings
 
 
-def _conversation(id: str, section: list[_Open], times: list[str | None], warnings: tuple[str, ...]) -> Conversation:
+def _plainly(bold: re.Match[str]) -> str:
+    return f"{bold['name']}{bold['stamp'] or ''}: "
+
+
+def _conversation(
+    id: str, section: list[_Open], times: list[str | None], warnings: tuple[str, ...], n_titles: int
+) -> Conversation:
     left_out = LeftOut()
+    for _ in range(n_titles):
+        left_out.add("heading")
     utterances = []
     for (turn, lines), time in zip(section, times, strict=True):
         text = "\n".join(lines).strip()

@@ -2,14 +2,15 @@
 
 import io
 import re
-from itertools import islice
+from itertools import islice, pairwise
 
 from dialog.formats import imessage, kakaotalk, line, zoom
 from dialog.formats.csv import Layout, find_layout
 from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
 from dialog.formats.page import is_page
-from dialog.formats.plain import heading_of, title_of, turn_of
+from dialog.formats.plain import heading_of, is_transcript, title_of, turn_of
+from dialog.formats.records import has_records
 from dialog.formats.source import Source
 from dialog.formats.subtitles import TIMING
 from dialog.formats.whatsapp import header_of
@@ -95,6 +96,8 @@ _TELEGRAM = re.compile(
     r'"type"\s*:\s*"(?:personal_chat|private_\w+|public_\w+|bot_chat|saved_messages)"|"personal_information"\s*:'
     r'|"about"\s*:\s*"Here is the data'
 )
+_OURS = re.compile(r'^\s*\[\s*\{[^{}]*"speaker"[^{}]*\}', re.MULTILINE)
+"""An array of utterances as we have them ourselves."""
 _SLACK = re.compile(r'"ts"\s*:\s*"\d+\.\d+"')
 
 
@@ -161,6 +164,8 @@ def _by_marks(lines: list[str]) -> str:
             return "slack"
         if found := next((format for format, pattern in _JSON.items() if pattern.search(head)), ""):
             return found
+        if has_records(head) and not _OURS.search(head):
+            return "records"
     return "jsonl"
 
 
@@ -205,9 +210,12 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     if heading_of(lines[0]) or title_of(lines):
         return "plain"
     candidates = [line for line in lines if line[0] not in " \t"]
-    turns = sum(turn_of(line) is not None for line in candidates)
-    needed = len(candidates) if named == "csv" else max(1, len(candidates) / 2)
-    return "plain" if turns and turns >= needed else ""
+    turns = [turn_of(line) for line in candidates]
+    speakers = [turn.speaker for turn in turns if turn]
+    if named == "csv":
+        return "plain" if speakers and len(speakers) == len(candidates) else ""
+    below = sum(a is not None and not a.text and b is None for a, b in pairwise(turns))  # words under a name
+    return "plain" if speakers and is_transcript(speakers, len(speakers) + below, len(candidates)) else ""
 
 
 def _is_dated(line: str) -> bool:

@@ -25,7 +25,8 @@ COLUMNS = {
     ),
     "emotion": words("emotion label emotion_label gold"),
     "time": words(
-        "time timestamp date datetime date_time created_at sent_at created ts sent when starttime start_time start "
+        "time timestamp date datetime date_time created_at create_at sent_at created ts timestamp_ms origin_server_ts "
+        "sent when starttime start_time start "
         "zeit datum uhrzeit fecha hora data heure"
     ),
     "conversation": words(

@@ -261,7 +261,7 @@ def test_a_run_in_which_nothing_could_be_read_says_so(tmp_path: Path) -> None:
 
 def test_names_are_taken_out_on_the_way(tmp_path: Path) -> None:
     chat, out = tmp_path / "Chat with Ann.txt", tmp_path / "out.jsonl"
-    chat.write_text("Ann: I am Ann\nBo: hello ann, mail bo@example.org\nstray line of Ann\n")
+    chat.write_text("Ann: I am Ann\nBo: hello ann, mail bo@example.org\n\nstray line of Ann\n")
     annotate([chat], out, tagger=FakeTagger(), anonymise=True)
     text = out.read_text()
     assert "Ann" not in text

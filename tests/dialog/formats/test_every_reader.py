@@ -29,6 +29,9 @@ SAMPLES = {
     b'"b":{"parent":"a","message":{"author":{"role":"Bo"},"content":{"parts":["Yo"]}}}},"current_node":"b"}]\n',
     "claude": b'[{"chat_messages":[{"sender":"Ann","text":"Hi"},\n{"sender":"Bo","text":"Yo"}]}]\n',
     "roles": b'[{"role":"user","name":"Ann","content":"Hi"},\n{"role":"assistant","name":"Bo","content":"Yo"}]\n',
+    "records": b'[{"user":"Ann","message":"Hi"},\n{"user":"Bo","message":"Yo"}]\n',
+    "sms": b'<smses><sms address="1" type="1" body="Hi" contact_name="Ann"/>\n'
+    b'<sms address="1" type="1" body="Yo" contact_name="Bo"/></smses>\n',
     "teams": b'{"value":[{"createdDateTime":"x","from":{"user":{"displayName":"Ann"}},"body":{"content":"Hi"}},\n'
     b'{"createdDateTime":"y","from":{"user":{"displayName":"Bo"}},"body":{"content":"Yo"}}]}\n',
     "line": b"[LINE] Chat history with Bo\n2024/05/13(Mon)\n10:20\tAnn\tHi\n10:21\tBo\tYo\n",

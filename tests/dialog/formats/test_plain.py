@@ -57,10 +57,32 @@ def test_indented_lines_go_on_and_rules_cut() -> None:
 
 
 def test_a_line_without_a_name_costs_only_itself() -> None:
-    wrong, conversation = parsed("Ann: one\njust words, http://example.org\nBo: two\n")
+    wrong, conversation = parsed("Ann: one\n\njust words, http://example.org\nBo: two\n")
     assert isinstance(wrong, Unreadable)
-    assert wrong.line == 2
+    assert wrong.line == 3
     assert said(conversation) == [("Ann", "one"), ("Bo", "two")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann: I was there, and then\nI was not.\n\nBo: oh\nAnn: yes\n",
+        "Ann:\nI was there, and then\nI was not.\nBo:\noh\nAnn:\nyes\n",
+        "# Our chat\n\n**Ann** (10:20): I was there, and then\nI was not.\n\n**Bo** (10:21): oh\n**Ann**: yes\n",
+        "Ann  0:03\nI was there, and then\nI was not.\n\nBo  0:10\noh\nAnn  1:02:03\nyes\n",
+        "The meeting\nMarch 12, 2024\n\nAnn\t0:03\nI was there, and then\nI was not.\nBo\t0:10\noh\nAnn\t0:11\nyes\n",
+    ],
+)
+def test_lines_under_a_name_go_on_with_it(text: str) -> None:
+    (conversation,) = parsed(text, format="auto")
+    assert said(conversation) == [("Ann", "I was there, and then\nI was not."), ("Bo", "oh"), ("Ann", "yes")]
+
+
+def test_names_that_come_again_make_a_transcript_of_long_lines() -> None:
+    turn = "I began to speak\nand went on\nfor a long time\nuntil nobody listened\n"
+    (conversation,) = parsed("".join(f"{name}: {turn}" for name in "ABABAB"), format="auto")
+    assert len(conversation.utterances) == 6
+    assert conversation.utterances[3].text == turn.strip()
 
 
 def test_names_may_be_of_any_kind() -> None:

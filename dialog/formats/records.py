@@ -1,0 +1,179 @@
+"""Messages as JSON objects of whatever program: lists of them anywhere in a document, or one a line.
+
+Their fields are found by what they are called, as columns of a table are, also a level down (`author.name`,
+`content.body`). A list is a conversation, called after its object's id or the key it stands under; where the messages
+name their conversation themselves, that counts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from dialog.conversation import Conversation, Utterance
+from dialog.formats.chat_json import encodable, moment
+from dialog.formats.json_document import opened
+from dialog.formats.jsonl import dump, load
+from dialog.formats.source import Source, Unreadable
+from dialog.formats.table import COLUMNS, NO_SPEAKER, NoSuchColumn, gather, roles_of
+from dialog.formats.words import words
+
+_KEYS = re.compile(rf'"[^"]{{0,40}}?(?:{"|".join(COLUMNS["text"])})"\s*:\s*"', re.IGNORECASE)
+_LOOKED_AT = 200  # messages by which the fields of a list are told
+_DEEPEST = 6
+_NAMES = ("id", "name", "title", "conversation_id", "dialogue_id", "dialog_id", "chat_id", "channel")
+_NAMELESS = frozenset(
+    words(
+        "messages data items turns dialog dialogue conversation conversations chat chats log history results records "
+        "list"
+    )
+)
+"""Keys that say what stands under them and not what it is called."""
+_SECONDS, _MILLISECONDS, _MICROSECONDS = 1e8, 1e11, 1e14
+"""From here on a number is a time in these units: since 1973, if it is one at all."""
+_NO_LIST = (
+    f"no messages in it: expected JSON objects with a field for the text, called {', '.join(COLUMNS['text'][:6])} …"
+)
+
+
+@dataclass(frozen=True)
+class _List:
+    """Objects that stand together, and what that is called."""
+
+    name: str
+    objects: Sequence[Mapping[str, Any]]
+
+
+def has_records(head: str) -> bool:
+    """Whether JSON has fields that are called as a message's text is."""
+    return _KEYS.search(head) is not None
+
+
+def read_records(source: Source) -> Iterator[Conversation | Unreadable]:
+    """A conversation for each list of messages, in order."""
+    lists: list[_List]
+    warnings: tuple[str, ...] = ()
+    if _is_lines(source):
+        objects: list[Any] = []
+        for line in source.lines():
+            if not line.fault and not line.text.strip():
+                continue
+            try:
+                value = None if line.fault else load(line.text)
+                fault = line.fault or ("" if isinstance(value, dict) else "expected an object")
+            except ValueError as error:
+                fault = str(error)
+            if fault:
+                yield Unreadable.at(line.number, fault, line.text)
+                continue
+            objects.append(value)
+        warnings = source.take_warnings()
+        lists = list(_lists(objects, source.columns))
+    else:
+        document = yield from opened(source)
+        if document is None:
+            return
+        warnings = document.warnings
+        lists = list(_lists(document.value, source.columns))
+    if not lists:
+        yield Unreadable.at(0, _NO_LIST)
+    for number, one in enumerate(lists, 1):
+        name = one.name or f"{source.name}-{number}"
+        for item in _conversations(one, name, source.columns):
+            yield item.with_warnings(warnings) if isinstance(item, Conversation) else item
+
+
+def _is_lines(source: Source) -> bool:
+    """Whether the first line is an object by itself, and not the last."""
+    first = [line.text for line in islice((line for line in source.lines() if line.text.strip()), 2)]
+    try:
+        return len(first) > 1 and isinstance(load(first[0]), dict)
+    except ValueError:
+        return False
+
+
+def _lists(value: Any, columns: Mapping[str, str], name: str = "", depth: int = 0) -> Iterator[_List]:
+    """Every list of messages in a value, the outermost of those inside one another."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
+        objects = [one for one in value if isinstance(one, dict)]
+        if objects and 2 * len(objects) >= len(value) and _fields(objects, columns):
+            yield _List(name, objects)
+            return
+        for one in value:
+            yield from _lists(one, columns, name, depth + 1)
+    elif isinstance(value, dict):
+        called = next((str(value[key]) for key in _NAMES if isinstance(value.get(key), str | int) and value[key]), "")
+        for key, v in value.items():
+            yield from _lists(v, columns, called or (name if key.lower() in _NAMELESS else key), depth + 1)
+
+
+def _fields(objects: Sequence[Any], columns: Mapping[str, str]) -> dict[str, str] | None:
+    """Role to the path of the field that has it; None where these are no messages."""
+    some = [_flat(one) for one in objects[:_LOOKED_AT] if isinstance(one, dict)]
+    paths = list(dict.fromkeys(path for one in some for path in one))
+    last = [path.rpartition(".")[2] for path in paths]
+    plain = {path for path in paths if "." not in path}
+    called = [
+        path if "." not in path or name in plain or last.count(name) > 1 else name
+        for path, name in zip(paths, last, strict=True)
+    ]
+    try:
+        roles = {role: paths[i] for role, i in roles_of(called, columns).items()}
+    except NoSuchColumn:
+        return None
+    texts = sum(isinstance(one.get(roles.get("text", "")), str) for one in some)
+    return roles if "text" in roles and ("speaker" in roles or columns) and texts else None
+
+
+def _flat(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are no lists, those of objects a level down as `author.name`."""
+    flat: dict[str, Any] = {}
+    for key, value in message.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": v for inner, v in value.items() if not isinstance(v, dict | list)}
+        elif not isinstance(value, list):
+            flat[str(key)] = value
+    return flat
+
+
+def _conversations(one: _List, name: str, columns: Mapping[str, str]) -> Iterator[Conversation | Unreadable]:
+    roles = _fields(one.objects, columns) or {}
+    rows = [_flat(message) for message in one.objects]
+    ids = [str(row.get(roles.get("conversation", "")) or name) for row in rows]
+    said = [(id, _utterance(row, roles)) for id, row in zip(ids, rows, strict=True)]
+    # Beside messages that name their conversation, what names none and says nothing is no message.
+    said = [(id, u) for id, u in said if id != name or u.text or "conversation" not in roles]
+    for item in gather([id for id, _ in said], said):
+        yield item if isinstance(item, Unreadable) else item.conversation(() if "speaker" in roles else (NO_SPEAKER,))
+
+
+def _utterance(row: Mapping[str, Any], roles: Mapping[str, str]) -> Utterance:
+    def field(role: str) -> Any:
+        return row.get(roles.get(role, ""))
+
+    text, emotion = field("text"), field("emotion")
+    others = {k: v for k, v in row.items() if k not in roles.values() and "." not in k and v is not None}
+    return Utterance(
+        speaker=encodable(_shown(field("speaker"))).strip() or "unknown",
+        text=encodable(text) if isinstance(text, str) else "",
+        emotion=(emotion.strip() or None) if isinstance(emotion, str) else None,
+        time=_time(field("time")),
+        extra={k: v for k, v in others.items() if dump(v)},
+    )
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None or isinstance(value, bool) else str(value)
+
+
+def _time(value: Any) -> str | None:
+    """As it is written; a number is seconds, milliseconds or microseconds since 1970, by its size."""
+    if isinstance(value, str):
+        return encodable(value).strip() or None
+    if not isinstance(value, int | float) or isinstance(value, bool) or value < _SECONDS:
+        return None if value is None or isinstance(value, bool) else str(value)
+    per_second = 1_000_000 if value >= _MICROSECONDS else 1000 if value >= _MILLISECONDS else 1
+    return moment(value / per_second)
