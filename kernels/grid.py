@@ -7,10 +7,24 @@ import math
 import triton
 import triton.language as tl
 
+PROGRAMS_WANTED = 512
+"""About four a multiprocessor on a Hopper chip: enough loads in flight to keep its memory busy."""
+MAX_SEGMENTS = 64
+
 
 def line(*counts: int) -> tuple[int]:
     """The grid of as many programs as the product of counts, of which the last are rows."""
     return (math.prod(counts),)
+
+
+def segments(tiles: int, programs: int, on_gpu: bool) -> tuple[int, int]:
+    """Into how many parts time is cut where so many programs would not fill the chip, and how many tiles are a part's.
+
+    Two where there is no chip, so that an interpreted kernel has a border to get right.
+    """
+    parts = min(MAX_SEGMENTS, tiles, triton.cdiv(PROGRAMS_WANTED, programs)) if on_gpu else min(2, tiles)
+    each = triton.cdiv(tiles, parts)
+    return triton.cdiv(tiles, each), each
 
 
 @triton.jit

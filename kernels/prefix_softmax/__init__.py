@@ -9,9 +9,6 @@ from kernels.prefix_softmax import chunked, reference
 
 __all__ = ["prefix_softmax"]
 
-WIDEST = 128
-"""Of the Triton kernel, whose programs hold whole values; at 256 its backward spills 10 KB a thread on a Hopper."""
-
 
 def prefix_softmax(
     scores: Tensor,
@@ -48,16 +45,13 @@ def prefix_softmax(
     if chosen == "triton" and n_tokens == 1 and asked_for(backend) is None:
         chosen = "torch"  # a stream's step: the kernel holds its state in float32
     if chosen == "triton":
-        if dtype == torch.float32 and v.shape[-1] <= WIDEST:
+        if dtype == torch.float32:
             from kernels.prefix_softmax import triton_kernel
 
             o, log_sum, mean = triton_kernel.prefix_softmax(scores, v, log_sum.float(), mean.float())
             return o, log_sum.double(), mean.double()
         if asked_for(backend) == "triton":
-            raise BackendUnavailable(
-                f"triton was asked for, but its prefix softmax takes float32 and values up to {WIDEST} wide, and these "
-                f"are {dtype} and {v.shape[-1]}"
-            )
+            raise BackendUnavailable(f"triton was asked for, but its prefix softmax is in float32, and this in {dtype}")
     with as_given(v):
         y: tuple[Tensor, Tensor, Tensor] = (reference if chosen == "reference" else chunked).prefix_softmax(
             scores, v, log_sum, mean

@@ -1,7 +1,5 @@
 """h_t = a_t h_{t-1} + b_t, forwards or backwards in time: the recurrence under every gated moving average."""
 
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
@@ -12,13 +10,20 @@ __all__ = ["linear_scan"]
 
 
 def linear_scan(
-    a: Tensor, b: Tensor, h: Tensor | None = None, *, reverse: bool = False, backend: Backend | None = None
+    a: Tensor,
+    b: Tensor,
+    h: Tensor | None = None,
+    *,
+    reverse: bool = False,
+    dtype: torch.dtype | None = None,
+    backend: Backend | None = None,
 ) -> Tensor:
     """Every state of h_t = a_t h_{t-1} + b_t, (B, T, D), with gradients to a, b and h.
 
     a, b (B, T, D), broadcast against each other; h (B, D) is the state before the first step, zero by default. With
-    `reverse` time runs the other way, h_t = a_t h_{t+1} + b_t, and h is the state after the last step. Computed and
-    returned in float32 or wider. Raises ValueError for shapes that disagree.
+    `reverse` time runs the other way, h_t = a_t h_{t+1} + b_t, and h is the state after the last step. Computed in
+    float32 or wider, whatever 16 bits a and b have, and returned in that or in `dtype`; in 16 bits the backward has
+    the states as they were returned. Raises ValueError for shapes that disagree.
     """
     try:
         a, b = torch.broadcast_tensors(a, b)
@@ -28,22 +33,18 @@ def linear_scan(
         raise ValueError(
             f"expected a, b (B, T, D) and h (B, D), got {tuple(b.shape)} and {None if h is None else tuple(h.shape)}"
         )
-    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    a, b = a.to(dtype), b.to(dtype)
-    h = b.new_zeros(b.shape[0], b.shape[2]) if h is None else h.to(dtype)
+    wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    dtype = wide if dtype is None else dtype
+    h = b.new_zeros(b.shape[0], b.shape[2], dtype=wide) if h is None else h.to(wide)
     if b.numel() == 0:
-        return b
+        return b.to(dtype)
     if reverse:
-        y: Tensor = _implementation(b, backend).linear_scan(a.flip(1), b.flip(1), h).flip(1)
-        return y
-    y = _implementation(b, backend).linear_scan(a, b, h)
-    return y
-
-
-def _implementation(x: Tensor, backend: Backend | None) -> ModuleType:
-    chosen = choose(x, backend)
+        a, b = a.flip(1), b.flip(1)
+    chosen = choose(b, backend)
     if chosen == "triton":
         from kernels.scan import triton_kernel
 
-        return triton_kernel
-    return reference if chosen == "reference" else chunked
+        y: Tensor = triton_kernel.linear_scan(a, b, h, dtype)
+    else:
+        y = (reference if chosen == "reference" else chunked).linear_scan(a.to(wide), b.to(wide), h).to(dtype)
+    return y.flip(1) if reverse else y

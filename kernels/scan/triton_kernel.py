@@ -1,7 +1,8 @@
 """The linear recurrence as one pass over memory: tiles of time scanned in registers, the state carried between them.
 
-Forward reads a and b and writes h; backward reads a, dy and h and writes da and db. Where batch and width are too
-small to fill the chip, time is cut into segments whose ends are computed first (a second read of the inputs).
+Forward reads a and b and writes h; backward reads a, dy and h and writes da and db, each in whatever width it comes,
+with 32 bits in between. Where batch and width are too small to fill the chip, time is cut into segments whose ends are
+computed first (a second read of the inputs).
 """
 
 from typing import Any
@@ -12,38 +13,36 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.first_order import first_order
-
-MAX_SEGMENTS = 64
-PROGRAMS_WANTED = 512
-"""About four a multiprocessor on a Hopper chip: enough loads in flight to keep its memory busy."""
+from kernels.grid import segments
 
 
-def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-    """h_t = a_t h_{t-1} + b_t; shapes as in reference.py, all of one dtype."""
-    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous())
+def linear_scan(a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t in `dtype`; shapes as in reference.py. Computed in the dtype of h, 32 bits or more."""
+    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous(), dtype)
     return y
 
 
 class _LinearScan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-        states = torch.empty_like(b)
-        ends = _segment_ends(a, b, shift=0, step=1)
+    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> Tensor:
+        states = torch.empty_like(b, dtype=dtype)
+        ends = _segment_ends(a, b, h, shift=0, step=1)
         grid, sizes, time = _launch(b)
         _forward_kernel[grid](a, b, h, ends, states, *sizes, **time)
         ctx.save_for_backward(a, h, states)
+        ctx.dtype = b.dtype
         return states
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         a, h, states = ctx.saved_tensors
         dy = dy.contiguous()
-        da, db = torch.empty_like(a), torch.empty_like(a)
-        ends = _segment_ends(a, dy, shift=1, step=-1)
+        da, db, dh = torch.empty_like(a), torch.empty_like(a, dtype=ctx.dtype), torch.empty_like(h)
+        ends = _segment_ends(a, dy, h, shift=1, step=-1)
         grid, sizes, time = _launch(dy)
-        _backward_kernel[grid](a, dy, h, states, ends, da, db, *sizes, **time)
-        return da, db, a[:, 0] * db[:, 0]
+        _backward_kernel[grid](a, dy, h, states, ends, da, db, dh, *sizes, **time)
+        return da, db, dh, None
 
 
 def _launch(x: Tensor) -> tuple[tuple[int, int], tuple[int, int, int], dict[str, int]]:
@@ -52,17 +51,14 @@ def _launch(x: Tensor) -> tuple[tuple[int, int], tuple[int, int, int], dict[str,
     block_t = min(64, triton.next_power_of_2(n_tokens))
     block_d = min(32, triton.next_power_of_2(width))
     columns = batch * triton.cdiv(width, block_d)
-    n_tiles = triton.cdiv(n_tokens, block_t)
-    segments = min(MAX_SEGMENTS, n_tiles, triton.cdiv(PROGRAMS_WANTED, columns)) if x.is_cuda else min(2, n_tiles)
-    tiles = triton.cdiv(n_tiles, segments)
-    segments = triton.cdiv(n_tiles, tiles)
-    return (columns, segments), (n_tokens, width, tiles), {"BLOCK_T": block_t, "BLOCK_D": block_d, "num_warps": 4}
+    parts, tiles = segments(triton.cdiv(n_tokens, block_t), columns, x.is_cuda)
+    return (columns, parts), (n_tokens, width, tiles), {"BLOCK_T": block_t, "BLOCK_D": block_d, "num_warps": 4}
 
 
-def _segment_ends(a: Tensor, b: Tensor, shift: int, step: int) -> Tensor:
+def _segment_ends(a: Tensor, b: Tensor, h: Tensor, shift: int, step: int) -> Tensor:
     """(2, segments, B, D): the product of each segment's gates, and the state it ends in when it starts from zero."""
     grid, sizes, time = _launch(b)
-    ends = b.new_empty(2, grid[1], b.shape[0], b.shape[2])
+    ends = h.new_empty(2, grid[1], *h.shape)
     if grid[1] > 1:
         _ends_kernel[grid](a, b, ends, *sizes, SHIFT=shift, STEP=step, **time)
     return ends
@@ -74,7 +70,7 @@ def _combine(a1, b1, a2, b2):
 
 
 @triton.jit
-def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr):
+def _tile(a_ptr, b_ptr, row, n, T, D, columns, wide, SHIFT: tl.constexpr, STEP: tl.constexpr, BLOCK_T: tl.constexpr):
     """The n-th tile in the direction of travel, scanned from zero: gates' products, states, and where they lie.
 
     With STEP -1 time runs backwards; SHIFT 1 takes the gate of the next step, as the gradient does. Overrunning steps
@@ -86,9 +82,9 @@ def _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT: tl.constexpr, STEP: tl.con
     at = (row * T + t)[:, None].to(tl.int64) * D + columns[None, :]
     gated = inside if SHIFT == 0 else inside & (t + SHIFT < T)[:, None]
     # Past the last step the gradient starts afresh: gate 0. Outside the tensor nothing moves: gate 1.
-    a = tl.load(a_ptr + at + SHIFT * D, mask=gated, other=0.0)
+    a = tl.load(a_ptr + at + SHIFT * D, mask=gated, other=0.0).to(wide)
     a = tl.where(inside, a, 1.0)
-    b = tl.load(b_ptr + at, mask=inside, other=0.0)
+    b = tl.load(b_ptr + at, mask=inside, other=0.0).to(wide)
     product, state = tl.associative_scan((a, b), 0, _combine)
     return product, state, at, t, inside
 
@@ -110,7 +106,7 @@ def _ends_kernel(
     product = tl.full((BLOCK_D,), 1.0, ends_ptr.dtype.element_ty)
     state = tl.zeros((BLOCK_D,), ends_ptr.dtype.element_ty)
     for n in range(segment * tiles, (segment + 1) * tiles):
-        p, s, _, _, _ = _tile(a_ptr, b_ptr, row, n, T, D, columns, SHIFT, STEP, BLOCK_T)
+        p, s, _, _, _ = _tile(a_ptr, b_ptr, row, n, T, D, columns, state.dtype, SHIFT, STEP, BLOCK_T)
         p_end = _last(p, BLOCK_T)
         state = p_end * state + _last(s, BLOCK_T)
         product = p_end * product
@@ -139,29 +135,32 @@ def _forward_kernel(a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T
     state = tl.load(h_ptr + row * D + columns, mask=columns < D, other=0.0)
     state = _start(ends_ptr, state, row, tl.num_programs(0) // n_blocks, D, columns)
     for n in range(segment * tiles, (segment + 1) * tiles):
-        product, scanned, at, _, inside = _tile(a_ptr, b_ptr, row, n, T, D, columns, 0, 1, BLOCK_T)
+        product, scanned, at, _, inside = _tile(a_ptr, b_ptr, row, n, T, D, columns, state.dtype, 0, 1, BLOCK_T)
         states = product * state[None, :] + scanned
-        tl.store(out_ptr + at, states, mask=inside)
+        tl.store(out_ptr + at, states.to(out_ptr.dtype.element_ty), mask=inside)
         state = _last(states, BLOCK_T)
 
 
 @triton.jit
 def _backward_kernel(
-    a_ptr, dy_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, T, D, tiles,
+    a_ptr, dy_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, dh_ptr, T, D, tiles,
     BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """g_t = dy_t + a_{t+1} g_{t+1};  db_t = g_t;  da_t = g_t h_{t-1}."""
+    """g_t = dy_t + a_{t+1} g_{t+1};  db_t = g_t;  da_t = g_t h_{t-1};  dh_0 = a_1 g_1."""
     n_blocks = tl.cdiv(D, BLOCK_D)
     row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
     columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
-    g = tl.zeros((BLOCK_D,), da_ptr.dtype.element_ty)
+    g = tl.zeros((BLOCK_D,), dh_ptr.dtype.element_ty)
     g = _start(ends_ptr, g, row, tl.num_programs(0) // n_blocks, D, columns)
     first = tl.load(h_ptr + row * D + columns, mask=columns < D, other=0.0)
     for n in range(segment * tiles, (segment + 1) * tiles):
-        product, scanned, at, t, inside = _tile(a_ptr, dy_ptr, row, n, T, D, columns, 1, -1, BLOCK_T)
+        product, scanned, at, t, inside = _tile(a_ptr, dy_ptr, row, n, T, D, columns, g.dtype, 1, -1, BLOCK_T)
         grads = product * g[None, :] + scanned
-        before = tl.load(states_ptr + at - D, mask=inside & (t > 0)[:, None], other=0.0)
+        before = tl.load(states_ptr + at - D, mask=inside & (t > 0)[:, None], other=0.0).to(g.dtype)
         before = tl.where((t == 0)[:, None], first[None, :], before)
-        tl.store(db_ptr + at, grads, mask=inside)
-        tl.store(da_ptr + at, grads * before, mask=inside)
+        tl.store(db_ptr + at, grads.to(db_ptr.dtype.element_ty), mask=inside)
+        tl.store(da_ptr + at, (grads * before).to(da_ptr.dtype.element_ty), mask=inside)
         g = _last(grads, BLOCK_T)
+    if segment == tl.num_programs(1) - 1:  # where the first step is; overrunning ones left its gradient alone
+        gate = tl.load(a_ptr + row * T * D + columns, mask=columns < D, other=0.0).to(g.dtype)
+        tl.store(dh_ptr + row * D + columns, gate * g, mask=columns < D)

@@ -114,7 +114,7 @@ def randn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 def scan(dtype: torch.dtype) -> Iterator[Tensor]:
     from kernels.scan import triton_kernel
 
-    yield triton_kernel.linear_scan(randn(2, 130, 64), randn(2, 130, 64), randn(2, 64))
+    yield triton_kernel.linear_scan(randn(2, 130, 64, dtype=dtype), randn(2, 130, 64, dtype=dtype), randn(2, 64), dtype)
 
 
 def gla(dtype: torch.dtype) -> Iterator[Tensor]:

@@ -75,6 +75,22 @@ def test_the_kernel_is_as_accurate(dtype: torch.dtype, n_tokens: int, device: to
     assert_as_accurate(partial(prefix_softmax, backend="triton"), plain, values)
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_kernel_may_cut_time_and_width_anywhere(
+    monkeypatch: pytest.MonkeyPatch, parts: int, device: torch.device
+) -> None:
+    from kernels.prefix_softmax import triton_kernel
+
+    def cut(tiles: int, programs: int, on_gpu: bool) -> tuple[int, int]:
+        return parts, -(-tiles // parts)
+
+    monkeypatch.setattr(triton_kernel, "segments", cut)
+    values = [z[:1].to(device) for z in arguments(34, width=20, dtype=torch.float32)]
+    values[0][0, 0, :20], values[2][0, 0], values[3][0, 0] = -torch.inf, -torch.inf, 0.0  # a head that begins late
+    values[0][0, 1] *= 30.0  # and one whose weight is on few
+    assert_as_accurate(partial(prefix_softmax, backend="triton"), plain, values, floor=1e-5)
+
+
 @pytest.mark.gpu
 def test_the_kernel_is_as_accurate_in_bfloat16(device: torch.device) -> None:
     values = [z.to(device) for z in arguments(100, width=64, dtype=torch.bfloat16)]
@@ -96,7 +112,7 @@ def test_the_kernel_leaves_tokens_out_and_starts_from_nothing(device: torch.devi
 
 
 def test_the_kernel_says_what_it_lacks() -> None:
-    with pytest.raises(BackendUnavailable, match="float64 and 5"):
+    with pytest.raises(BackendUnavailable, match=r"in float32, and this in torch\.float64"):
         prefix_softmax(*arguments(3), backend="triton")
 
 

@@ -29,6 +29,33 @@ def test_every_backend_is_as_accurate_as_its_dtype_allows(
     assert_as_accurate(lambda *a: linear_scan(*a, backend=backend), reference.linear_scan, args)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("n_tokens", "width"), [(1, 3), (70, 3)])
+@pytest.mark.parametrize("answer", [torch.float16, None])
+def test_half_precision_in_and_out_costs_what_rounding_costs(
+    backend: Backend, n_tokens: int, width: int, answer: torch.dtype | None, device: torch.device
+) -> None:
+    args = [z.to(device) for z in inputs(n_tokens, width, torch.float16)]
+    args[2] = args[2].float()
+
+    def rounded(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        wide = torch.promote_types(a.dtype, torch.float32)
+        states = reference.linear_scan(a.to(wide), b.to(wide), h.to(wide))
+        return states if answer is None or a.dtype == torch.float64 else states.to(answer)
+
+    # In 16 bits the gates' gradients are products with states that were rounded, once more than the definition's.
+    floor = torch.finfo(torch.float16).eps
+    assert_as_accurate(lambda a, b, h: linear_scan(a, b, h, dtype=answer, backend=backend), rounded, args, floor=floor)
+
+
+def test_the_kernel_holds_half_precision_in_single(device: torch.device) -> None:
+    """A sum of a thousand small steps, which half precision would lose one by one."""
+    a, b = torch.ones(1, 1000, 1, device=device).half(), torch.full((1, 1000, 1), 2.0**-11, device=device).half()
+    states = linear_scan(a, b, torch.ones(1, 1, device=device), dtype=torch.float16, backend="triton")
+    assert states.dtype == torch.float16
+    torch.testing.assert_close(states[0, -1, 0].item(), 1.0 + 1000 * 2.0**-11, rtol=1e-3, atol=0.0)
+
+
 @pytest.mark.parametrize("backend", ["reference", *BACKENDS])
 def test_backwards_in_time_is_the_flipped_scan(backend: Backend, device: torch.device) -> None:
     a, b, h = (z.to(device) for z in inputs(12, 4))
