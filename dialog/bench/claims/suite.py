@@ -9,21 +9,11 @@ from typing import Any
 
 import torch
 
-from dialog.bench.claims.learned import LEARNED, LearnedClaim, Trial, recycled
+from dialog.bench.claims.learned import LEARNED, LearnedClaim, Trial
 from dialog.bench.claims.plain import PLAIN, Claim
+from dialog.bench.claims.taught import TAUGHT
 from dialog.bench.kept import Kept, Row
 from dialog.bench.timing import suite
-
-RECYCLED = Claim(
-    paper="Recycled attention",
-    says="in runs of one query it keeps 90 % of full attention, which the first and last keys do not; where each query "
-    "asks for another key it falls",
-    measure=recycled,
-    holds=lambda f: (
-        f["recycled, in runs"] > 0.9 * f["full, in runs"] > f["first and last keys, in runs"]
-        and f["recycled, each another"] < 0.9 * f["full, each another"]
-    ),
-)
 
 
 def measure(*, only: str = "", repeats: int = 1, keep: Path | None = None) -> dict[str, Any]:
@@ -31,11 +21,12 @@ def measure(*, only: str = "", repeats: int = 1, keep: Path | None = None) -> di
 
     A row a claim: the paper, what it says, the figures measured (means over `repeats` seeds) and whether it holds by
     them. Those of trained models are per cent right in multi-query associative recall after 300 steps (400 for long
-    texts and recycled attention), at a width of 64, and take seconds a model. `only` names the claims wanted by a part
-    of their papers' names. `keep` is a file for what was trained: it is not trained again. On the processor.
+    texts and recycled attention), at a width of 64, and take seconds a model; `dialog.bench.claims.taught` says what
+    else is taught. `only` names the claims wanted by a part of their papers' names. `keep` is a file for what was
+    trained: it is not trained again. On the processor.
     """
     kept = Kept(keep, {"suite": "claims", "threads": torch.get_num_threads()})
-    rows = [_row(claim, _plain(claim, repeats, kept)) for claim in (*PLAIN, RECYCLED) if only in claim.paper]
+    rows = [_row(claim, _plain(claim, repeats, kept)) for claim in (*PLAIN, *TAUGHT) if only in claim.paper]
     rows += [_row(claim, _learned(claim, repeats, kept)) for claim in LEARNED if only in claim.paper]
     return suite("claims", rows)
 

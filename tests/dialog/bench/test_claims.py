@@ -12,6 +12,7 @@ from dialog.bench import SUITES
 from dialog.bench.claims import learned, suite
 from dialog.bench.claims.learned import LEARNED, LearnedClaim, Trial, asked
 from dialog.bench.claims.plain import PLAIN, Claim
+from dialog.bench.claims.taught import PAYLOADS, distilled, flagged
 from dialog.evaluation.recall import NO_LABEL, Task, Tier, recall_config
 
 REFUTED = "where keys nearly collide, a loss of power 3 remembers better than the square"
@@ -50,13 +51,25 @@ def test_recycled_attention_is_softmax_attention_where_every_step_is_full(monkey
     assert len({value for name, value in found.items() if "runs" in name}) == 1
 
 
+def test_a_text_has_one_flagged_token_and_is_asked_for_it_from_there_on() -> None:
+    inputs, labels = flagged(50, torch.Generator().manual_seed(0), length=12)
+    for text, wanted in zip(inputs.tolist(), labels.tolist(), strict=True):
+        (place,) = (i for i, token in enumerate(text) if token >= PAYLOADS)
+        assert wanted == [NO_LABEL] * place + [text[place] - PAYLOADS] * (12 - place)
+
+
+def test_a_layer_that_is_taught_comes_nearer_to_the_layer_it_is_made_of() -> None:
+    before, after = (distilled(0, steps=steps, n_test=4) for steps in (0, 4))
+    assert all(after[name] < before[name] for name in ("both, norm row", "both, norm none", "gated alone"))
+
+
 def test_the_suite_has_a_row_a_claim_and_trains_what_two_claims_share_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = Trial(mixer="aaren", tier=Tier(train=(TINY,), test=(TINY,), steps=1, batch=4, n_test=8))
     claim = LearnedClaim(paper="Shared", says="it recalls", trials={"it": trial}, holds=lambda f: f["it"] >= 0)
     monkeypatch.setattr(suite, "LEARNED", (claim, replace(claim, says="it recalls all", holds=lambda f: f["it"] > 100)))
-    monkeypatch.setattr(suite, "RECYCLED", replace(PLAIN[0], paper="None"))
+    monkeypatch.setattr(suite, "TAUGHT", ())
     trained = []
     recall = Trial.recall
     monkeypatch.setattr(Trial, "recall", lambda self, seed: trained.append(seed) or recall(self, seed))
