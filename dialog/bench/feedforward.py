@@ -20,7 +20,7 @@ def measure(
     n_tokens: int = 1024,
     repeats: int = 9,
     steps: int = 300,
-    seeds: int = 3,
+    seeds: int = 5,
     device: Where = None,
 ) -> dict[str, Any]:
     """The object of `rapport bench feedforward --json`.
