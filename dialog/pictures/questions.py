@@ -8,8 +8,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from dialog.language import unfamiliar
-from dialog.pictures.names import canonical, singular
+from dialog.pictures.names import canonical, coco_names, imagenet_names, singular
+from dialog.pictures.refusals import asks, refused, says
+from dialog.pictures.vocabulary import ANIMALS, CLOTHES, NOUNS, PEOPLE
+from dialog.pictures.wording import plain
 
 NO_QUESTION = "that is no question about the picture that I understand"
 FOREIGN_QUESTION = "the question is not in English, the language the model understands"
@@ -20,7 +22,10 @@ NOT_READ = "I cannot read what is written in a picture"
 Kind = str
 """presence, claim, either, describe, name, colour, count, where, doing, wearing, open, or one of the four refusals."""
 
-_SHOWN = r"(?:the |this |that |your |my )?(?:picture|photo|photograph|image|pic|scene|frame|shot|background|foreground)"
+_SHOWN = (
+    r"(?:the |this |that |your |my )?(?:picture|photo|photograph|image|pic|scene|frame|shot|background|foreground|"
+    r"back|distance)"
+)
 _IN_PICTURE = re.compile(rf"\s*\b(?:in|on|of|within|inside|from) {_SHOWN}\b|\s+\b(?:here|anywhere|visible|present)\b$")
 _DESCRIBE = re.compile(
     r"^(?:please |can you |could you )*(?:describe|caption|summari[sz]e|tell me (?:what|about)|explain)\b(?!.*\bwhy\b)|"
@@ -30,25 +35,8 @@ _DESCRIBE = re.compile(
     r"^what(?: is|'s) it (?:a )?(?:picture|photo) of\b|^what(?:'s| is) (?:in|on) " + _SHOWN + r"\s*$|"
     r"^what (?:things|objects) (?:are|do you see|can you see)\b"
 )
-_NEVER = re.compile(
-    r"^(?:why|when|whose|whom)\b|^how (?:old|come|much|long|far|often|heavy|tall|hot|cold|fast|do (?:i|you)|can "
-    r"(?:i|you|we)|"
-    r"did|does|will|would|should|could|to)\b|^what (?:time|year|month|date|day|will|would|should|could|happened|"
-    r"happens|"
-    r"did|was|were|is (?:the|his|her|its|their|your|my) (?:name|age|name of|price|phone|address|meaning|reason|"
-    r"story|brand))\b|"
-    r"^(?:will|would|should|could|did|was|were|had|may|might|shall)\b|^who (?:took|made|won|will|owns|wrote|did|was)\b|"
-    r"\b(?:tomorrow|yesterday|next (?:week|year|month|day)|last (?:week|year|month|night)|ago|in the future|"
-    r"going to (?:happen|rain|snow|win)|will (?:he|she|it|they|the|happen))\b|"
-    r"\b(?:thinking|feel(?:ing)? about|called|name of|named)\b|'s (?:name|age)\b|"
-    r"^what (?:city|country|language|company|brand)\b|"
-    r"\b(?:capital of|meaning of|president|does a \w+ (?:have|need|eat|cost|weigh))\b|^who (?:am i|are you)\b|"
-    r"^are you\b|^do you (?!see)"
-)
-_TEXT = re.compile(
-    r"^what (?:does|do) .+ (?:say|read)$|\b(?:written|spelled)\b|^what (?:number|letter|word|text)s?\b|\bread the\b"
-)
-_AUX = re.compile(r"^(?:is|are|isn't|aren't|does|do|has|have|can|am)\b")
+_AUX = re.compile(r"^(?:is|are|isn't|aren't|does|do|has|have|can|am|(?:got )?any)\b")
+_THING = re.compile(r"^(?:(?:an?|the|some|any|other|more) )*([a-z]+)$")
 _THERE = re.compile(
     r"^(?:is|are|isn't|aren't) there (?:only |really |also )?(?:(?:an?|any|some|one|the|no|at least one|more than one|"
     r"(?:\w+ )?pictures? of) )?(.+)$|^(?:do|can|could) you see (?:(?:an?|any|some|the) )?(.+)$|"
@@ -98,9 +86,6 @@ _NOT_FINER = ("place", "location", "setting", "weather", "room", "sport", "game"
 _OBJECT = re.compile(r"^what (?:is|are) .+ (playing|riding|holding|eating|drinking|using|throwing|catching|"
                      r"carrying|driving)\b(?: with| on)?"
                      r"|^what is in (?:his|her|its|their|the \w+'s) (?:hands?|mouth)$")  # fmt: skip
-WORDS_OF_QUESTIONS = (
-    "what who where which how is are does do can there it this that he she they the a an picture photo describe"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,30 +101,17 @@ class Asked:
     negated: bool = False
 
 
-def plain(question: str) -> str:
-    """Lower case, without its question mark, without "in the picture", single spaces."""
-    text = " ".join(re.sub(r"[?!.]+\s*$", "", question.strip().lower()).replace("’", "'").split())
-    text = re.sub(r"^(?:please|hey|hi|hello|so|and|ok|okay|well|now|then|tell me|i wonder)[, ]+", "", text).strip(
-        " ?.!,"
-    )
-    text = re.sub(r"^(what|who|where|how)'s\b", r"\1 is", text)
-    return re.sub(r"^(whats)\b", "what is", text)
-
-
 def read(question: str) -> Asked:
     """The question read. It never fails: what is not understood is `open`."""
     text = plain(question)
-    if unfamiliar([question]):
-        return Asked(kind="foreign", text=text)
-    if not understood(text):
-        return Asked(kind="nonsense", text=text)
+    why = refused(question, text)
+    if why in ("foreign", "nonsense"):
+        return Asked(kind=why, text=text)
     if _DESCRIBE.search(text):
         return Asked(kind="describe", text=text)
-    if _NEVER.search(text):
-        return Asked(kind="never", text=text)
+    if why:
+        return Asked(kind=why, text=text)
     short = " ".join(_IN_PICTURE.sub("", text).split())
-    if _TEXT.search(short):
-        return Asked(kind="text", text=text)
     if _AUX.match(short):
         return _closed(short)
     if found := _COUNT.match(short):
@@ -168,7 +140,24 @@ def read(question: str) -> Asked:
         return Asked(kind="name", text=short, noun="person")
     if found := _NAME.match(short):
         return Asked(kind="name", text=short, noun=singular(_first(found)) if _first(found) else "")
-    return Asked(kind="open", text=short)
+    return _unasked(short)
+
+
+def _unasked(text: str) -> Asked:
+    """What has no form of a question that is known: a thing alone is asked for, a saying may be true or not."""
+    if found := _THING.match(text):
+        noun = canonical(found[1])
+        if noun in things():
+            return Asked(kind="presence", text=text, noun=noun, claim=f"there is a {noun}")
+    return Asked(kind="open" if asks(text) or says(text) else "nonsense", text=text)
+
+
+@lru_cache(maxsize=1)
+def things() -> frozenset[str]:
+    """What is known by one word, by its canonical name."""
+    names = {n for some in imagenet_names() for n in some if " " not in n}
+    every = (*NOUNS, *ANIMALS, *PEOPLE, *CLOTHES, *coco_names(), *names)
+    return frozenset({canonical(n) for n in every} - {"picture"})
 
 
 def _subject(text: str) -> str:
@@ -260,21 +249,3 @@ def _noun(phrase: str) -> str:
     words = [w for w in re.findall(r"[a-z']+", head or phrase) if w not in _DROPPED]
     words = [re.sub(r"'s?$", "", w) for w in words]
     return canonical(" ".join(words[-1:])) if words else ""
-
-
-@lru_cache(maxsize=1)
-def _english() -> frozenset[str]:
-    from dialog.language import _ENGLISH
-    from dialog.pictures.names import COCO, IMAGENET
-
-    names = {w.lower() for name in (*IMAGENET, *COCO) for w in re.findall(r"[A-Za-z]+", name)}
-    return frozenset(_ENGLISH | names | set(WORDS_OF_QUESTIONS.split()))
-
-
-def understood(text: str) -> bool:
-    """Whether the text has the words of a question or of a sentence: something we know of, and letters."""
-    words = re.findall(r"[a-z']+", text)
-    if not words or (len(text) > 3 and sum(map(len, words)) < len(text) / 3):
-        return False
-    known = sum(w in _english() or singular(w) in _english() for w in words)
-    return known >= 1 if len(words) <= 3 else known * 5 >= len(words)

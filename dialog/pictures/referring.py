@@ -4,11 +4,10 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
-from dialog.pictures.names import canonical, coco_names, imagenet_names
-from dialog.pictures.questions import Asked
-from dialog.pictures.vocabulary import ANIMALS, CLOTHES, NOUNS, PEOPLE
+from dialog.pictures.names import canonical
+from dialog.pictures.questions import Asked, things
+from dialog.pictures.vocabulary import PEOPLE
 
 _MALE, _FEMALE = ("man", "boy"), ("woman", "girl")
 _PERSONS = frozenset(PEOPLE)
@@ -17,7 +16,7 @@ _PRONOUN = re.compile(r"\b(he|him|his|she|her|they|them|their|it|its|this|that|t
 
 def things_named(text: str) -> list[str]:
     """The things a text names, in order."""
-    return [name for word in re.findall(r"[a-z]+", text.lower()) if (name := canonical(word)) in _known()]
+    return [name for word in re.findall(r"[a-z]+", text.lower()) if (name := canonical(word)) in things()]
 
 
 def antecedent(rounds: Sequence[tuple[str, str]], pronoun: str) -> str:
@@ -57,10 +56,3 @@ def _agrees(name: str, pronoun: str) -> bool:
     if pronoun in ("they", "them", "their", "these", "those"):
         return True
     return name not in _PERSONS
-
-
-@lru_cache(maxsize=1)
-def _known() -> frozenset[str]:
-    names = {n for some in imagenet_names() for n in some if " " not in n}
-    every = (*NOUNS, *ANIMALS, *PEOPLE, *CLOTHES, *coco_names(), *names)
-    return frozenset({canonical(n) for n in every} - {"picture"})
