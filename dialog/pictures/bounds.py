@@ -11,8 +11,11 @@ from dialog.pictures.names import canonical
 from dialog.pictures.questions import Asked
 from dialog.pictures.vocabulary import CLOTHES, ON_HEADS
 
-RIVALS = {"man": "woman", "woman": "man", "boy": "girl", "girl": "boy"}
-"""Who is taken for whom: the eyes see that a child is there sooner than whether it is a boy."""
+RIVALS = {
+    "man": "woman", "woman": "man", "boy": "girl", "girl": "boy", "bicycle": "motorcycle", "motorcycle": "bicycle",
+    "bus": "train", "train": "bus", "helicopter": "airplane", "skateboard": "surfboard", "surfboard": "skateboard",
+}  # fmt: skip
+"""Who or what is taken for whom: the eyes see that a child is there sooner than whether it is a boy."""
 EITHER = {"man": "person", "woman": "person", "boy": "child", "girl": "child"}
 """What is said where it may be either."""
 NEARLY = 0.12
@@ -25,7 +28,8 @@ _GARMENTS = frozenset(map(canonical, (*CLOTHES, *ON_HEADS)))
 def needed(asked: Asked) -> list[str]:
     """What must be in the picture for a claim to be true."""
     names = list[str]()
-    if asked.claim.startswith("there is ") and asked.noun:
+    first = canonical((asked.claim.split() or [""])[0])
+    if asked.noun and (asked.claim.startswith("there is ") or first == asked.noun):
         names.append(canonical(asked.noun))
     if _ANYBODY.match(asked.claim):
         names.append("person")

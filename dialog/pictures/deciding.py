@@ -17,8 +17,9 @@ from dialog.pictures.scene_answers import scene_answer
 REFUSED = {"foreign": FOREIGN_QUESTION, "nonsense": NO_QUESTION, "never": NOT_IN_PICTURES, "text": NOT_READ}
 """Kinds of questions that no picture answers, and what is said of them."""
 LEAST = {
-    "presence": 0.5, "claim": 0.7, "either": 0.7, "name": 0.35, "colour": 0.5, "count": 0.5, "where": 0.2,
+    "presence": 0.6, "claim": 0.75, "either": 0.7, "name": 0.35, "colour": 0.55, "count": 0.5, "where": 0.2,
     "doing": 0.15, "wearing": 0.7, "object": 0.25, "upon": 0.25, "finer": 0.35, "describe": 0.5, "open": 0.5,
+    "there": 0.5, "others": 0.7,
 }  # fmt: skip
 """By kind of question, how likely an answer must be to be said as known; `open` where the reasoner answers alone about
 a photograph. Of 190 pictures of Flickr8k's dev part, and for `open` of 45 of DAQUAR's held out: where answers as likely

@@ -5,6 +5,7 @@ things done, places, colours measured where the thing is, numbers of boxes. What
 more witness.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dialog.pictures import around
 from dialog.pictures.bounds import beside_its_rival, needed, no_surer
 from dialog.pictures.colours import COLOURS, apart, shares, within
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
@@ -63,6 +65,25 @@ COLOUR_WEIGHTS = (0.46, 0.23, 0.67)
 ODDS_OF_A_COLOUR = 3.0
 """Who asks whether a thing is red has seen some red: so much likelier is a colour that is asked for than any."""
 REASONER_WEIGHT = 0.5
+USUAL = {
+    "grass": ("green",),
+    "tree": ("green",),
+    "leaf": ("green",),
+    "plant": ("green",),
+    "sky": ("blue", "gray", "white"),
+    "snow": ("white",),
+    "cloud": ("white", "gray"),
+    "road": ("gray", "black"),
+    "street": ("gray", "black"),
+    "sand": ("brown", "yellow"),
+}
+"""The colours some things mostly have."""
+USUAL_ODDS = 1.2
+"""By how much, in log-odds, their usual colours are likelier: a lawn is green though its pixels are half yellow."""
+PLACE_NAMES = frozenset(place.split()[-1] for place in PLACES)
+_BEING_AT = re.compile(r"^(?:this|it|he|she|they|the \w+) (?:is|are) (?:an? |at |in |on |inside |the )")
+ODDS_OF_A_PLACE = 3.0
+"""So much likelier is a place that is asked for than the likeliest other."""
 _LEGS, _HEAD = (0.5, 0.85), (0.0, 0.18)
 WORN_AT = {"jeans": _LEGS, "pants": _LEGS, "shorts": _LEGS, "skirt": _LEGS, "hat": _HEAD, "cap": _HEAD, "helmet": _HEAD}
 """Where on a person's box it is worn, from the top."""
@@ -87,7 +108,7 @@ class Everyday:
             "presence": self._presence, "either": self._either, "claim": self._claim, "name": self._name,
             "colour": self._colour, "count": self._count, "where": self._where, "doing": self._doing,
             "wearing": self._wearing, "object": self._object, "describe": self._describe, "upon": self._upon,
-            "finer": self._finer,
+            "finer": self._finer, "there": self._there, "others": self._others,
         }  # fmt: skip
 
     def answer(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
@@ -139,6 +160,9 @@ class Everyday:
 
     def _claim(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         words = asked.claim.split()
+        if "black and white" in asked.claim:
+            p = around.black_and_white(evidence.small)
+            return yes_or_no(1 - p if asked.negated else p)
         if (colour := words[-1].replace("grey", "gray") if words else "") in COLOURS and len(words) <= 5:
             return self._coloured(asked, colour, evidence, reasoned)
         turned = next((OPPOSITES[w] for w in reversed(words) if w in OPPOSITES), None)
@@ -177,6 +201,10 @@ class Everyday:
                 return self._sports(evidence)[name]
             if name in ROOMS:
                 return dict(self._room(evidence).answers).get(name, 0.0)
+            if name in PLACE_NAMES and _BEING_AT.match(text):
+                shares = self._places(evidence)
+                own = max(p for place, p in shares.items() if place.endswith(f" {name}"))
+                return own / (own + max(p for place, p in shares.items() if not place.endswith(name)) / ODDS_OF_A_PLACE)
         return None
 
     @torch.inference_mode()
@@ -275,7 +303,9 @@ class Everyday:
 
     def _upon(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply:
         """What somebody sits or lies on."""
-        del asked, reasoned
+        del reasoned
+        if asked.noun == "in":
+            return around.into(lambda nouns: self.p_present(evidence, nouns))
         there = self.p_present(evidence, RIDDEN).tolist()
         names = [*SURFACES, *(name for name, p in zip(RIDDEN, there, strict=True) if p >= 0.5)]
         fits = self.witness.fits(evidence, [f"sitting on the {name}" for name in names])
@@ -335,6 +365,7 @@ class Everyday:
     def _colours(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> dict[str, float]:
         """How likely each colour is, the reasoner's answer being one more witness."""
         log = self.colour_features(evidence, asked.noun or "thing") @ torch.tensor(COLOUR_WEIGHTS)
+        log = log + torch.tensor([USUAL_ODDS * (c in USUAL.get(canonical(asked.noun), ())) for c in COLOURS])
         if reasoned:
             gray = {"gray": reasoned.get("grey", 0.0)}
             said = torch.tensor([reasoned.get(c, 0.0) + gray.get(c, 0.0) for c in COLOURS])
@@ -374,6 +405,8 @@ class Everyday:
         p = float(self.p_present(evidence, [noun])[0])
         if p < NOT_COUNTED and not boxes:
             return Reply((("0", 1 - p),))
+        if noun == "person" and (crowd := float(self.p_present(evidence, ["crowd"])[0])) >= around.CROWD:
+            return Reply((("many", crowd),), boxes)
         said = {str(n): reasoned.get(str(n), 0.0) for n in range(1, 10)}
         total = max(1e-6, sum(said.values()))
         log = {}
@@ -390,9 +423,20 @@ class Everyday:
 
     def _where(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         del asked, reasoned
+        return ranked(self._places(evidence))
+
+    def _places(self, evidence: Evidence) -> dict[str, float]:
         fits = self.witness.fits(evidence, list(PLACES.values()))
         words = torch.tensor([self.witness.word(evidence, place.split()[-1]) or -5.0 for place in PLACES])
-        return ranked(dict(zip(PLACES, (0.7 * fits + 0.6 * words).softmax(0).tolist(), strict=True)))
+        return dict(zip(PLACES, (0.7 * fits + 0.6 * words).softmax(0).tolist(), strict=True))
+
+    def _there(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply:
+        del reasoned
+        return around.there(asked.noun, lambda nouns: self.p_present(evidence, nouns))
+
+    def _others(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
+        counted = self._count(asked, evidence, reasoned)
+        return around.others(counted, alone="alone" in asked.claim, negated=asked.negated)
 
     def _doing(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         names = [w for w in self.witness.words if w.endswith("ing") and len(w) > 4 and w not in NOT_DONE]

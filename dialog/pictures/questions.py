@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dialog.pictures.around import THERE
 from dialog.pictures.names import canonical, coco_names, imagenet_names, singular
 from dialog.pictures.refusals import asks, refused, says
 from dialog.pictures.vocabulary import ANIMALS, CLOTHES, NOUNS, PEOPLE
@@ -26,7 +27,9 @@ _SHOWN = (
     r"(?:the |this |that |your |my )?(?:picture|photo|photograph|image|pic|scene|frame|shot|background|foreground|"
     r"back|distance)"
 )
-_IN_PICTURE = re.compile(rf"\s*\b(?:in|on|of|within|inside|from) {_SHOWN}\b|\s+\b(?:here|anywhere|visible|present)\b$")
+_IN_PICTURE = re.compile(
+    rf"\s*\b(?:in|on|of|within|inside|from) {_SHOWN}\b|\s+\b(?:here|around|anywhere|visible|present)\b$"
+)
 _DESCRIBE = re.compile(
     r"^(?:please |can you |could you )*(?:describe|caption|summari[sz]e|tell me (?:what|about)|explain)\b(?!.*\bwhy\b)|"
     r"^what (?:do you see|can you see|can be seen|is (?:there|shown|happening|going on|depicted|pictured|visible|seen)|"
@@ -36,6 +39,8 @@ _DESCRIBE = re.compile(
     r"^what (?:things|objects) (?:are|do you see|can you see)\b"
 )
 _AUX = re.compile(r"^(?:is|are|isn't|aren't|does|do|has|have|can|am|(?:got )?any)\b")
+_ACTING = re.compile(r"^((?:\w+ )?\w+) ([a-z]{2,}ing\b.*)$")
+"""Somebody and what they do."""
 _THING = re.compile(r"^(?:(?:an?|the|some|any|other|more) )*([a-z]+)$")
 _THERE = re.compile(
     r"^(?:is|are|isn't|aren't) there (?:only |really |also )?(?:(?:an?|any|some|one|the|no|at least one|more than one|"
@@ -76,7 +81,13 @@ _NAME = re.compile(
 )
 _FINER = re.compile(r"^(?:what|which) (?:kind|type|sort|breed|make|species) of (?:an? )?([a-z]+)\b|"
                     r"^what breed\b")  # fmt: skip
-_UPON = re.compile(r"^what (?:is|are) .+ (?:sitting|lying|laying|standing|sleeping|resting) on$")
+_UPON = re.compile(r"^what (?:is|are) .+ (?:sitting|lying|laying|standing|sleeping|resting) (on|in)$|"
+                   r"^what (?:is|are) (?:it|he|she|they|the \w+) (on|in)$")  # fmt: skip
+_ON_A_PLACE = re.compile(rf"^what(?:'s| is| are) (?:on|in) the ({'|'.join(THERE)})$")
+_OTHERS = re.compile(
+    r"^(?:is|are|isn't|aren't|does|do) .*?\b(?:(?:any|some|no) ?(?:one|body) else|another (\w+)|"
+    r"(?:any |some )?other (\w+)|alone|by (?:him|her|it)self)\b"
+)
 _WHO_IS_THERE = re.compile(
     r"^what is (?:sitting|lying|standing|swimming|running|jumping|flying|sleeping|walking|playing)\b|"
     r"^what (?:is|are) (?:on|in) the (?:water|grass|bed|sea|snow)$"
@@ -122,8 +133,10 @@ def read(question: str) -> Asked:
         return Asked(kind="claim", text=short, claim=short)
     if _WEARING.search(short):
         return Asked(kind="wearing", text=short, noun=_subject(short))
-    if _UPON.match(short):
-        return Asked(kind="upon", text=short)
+    if found := _UPON.match(short):
+        return Asked(kind="upon", text=short, noun=_first(found))
+    if found := _ON_A_PLACE.match(short):
+        return Asked(kind="there", text=short, noun=found[1])
     if _WHO_IS_THERE.match(short):
         return Asked(kind="name", text=short)
     if (found := _FINER.match(short)) and _first(found) not in _NOT_FINER:
@@ -174,10 +187,15 @@ def _closed(text: str) -> Asked:
     negated = bool(re.match(r"^(?:isn't|aren't)\b", text))
     if (either := _either(text)) is not None:
         return either
+    if found := _OTHERS.match(text):
+        return Asked(kind="others", text=text, noun=canonical(_first(found) or "person"), claim=text, negated=negated)
     if re.match(r"^(?:is|are) (?:any|some)(?:body|one|people) (?:in|on|at|there|around)\b", text):
         return Asked(kind="presence", text=text, noun="person", claim="there is a person")
     if found := _THERE.match(text):
         noun = _first(found)
+        if (acting := _ACTING.match(noun)) is not None:
+            said = f"{acting[1]} {'are' if canonical(acting[1]) != acting[1] else 'is'} {acting[2]}"
+            return Asked(kind="claim", text=text, noun=_noun(acting[1]), claim=said, negated=negated)
         if " " not in noun.strip() or len(noun.split()) <= 2:
             return Asked(kind="presence", text=text, noun=_noun(noun), claim=f"there is a {noun}", negated=negated)
         return Asked(kind="claim", text=text, noun=_noun(noun), claim=f"there is {noun}", negated=negated)
@@ -198,7 +216,7 @@ def claim(text: str) -> str:
     n = 1 if rest[0] in ("it", "he", "she", "they", "this", "that", "these", "those", "anyone", "someone") else 2
     if (
         rest[0] in ("this", "that", "these", "those")
-        and len(rest) > 1
+        and len(rest) > 2
         and rest[1] not in ("a", "an", "the", "in", "at", "on")
     ):
         n = 2

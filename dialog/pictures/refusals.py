@@ -25,7 +25,7 @@ _NEVER = re.compile(
     r"^where .*\b(?:from|going|headed|heading|bound|live|lives|born|buy|bought|go)\b|"
     r"\b(?:tomorrow|yesterday|next (?:week|year|month|day)|last (?:week|year|month|night)|ago|in the future|later|"
     r"going to|gonna|will (?:he|she|it|they|the|happen))\b|"
-    r"\b(?:thinking|feel(?:ing)? about|called|name of|named|mean|means)\b|'s (?:name|age)\b|"
+    r"\b(?:thinking|feel(?:ing)? about|called|name of|named|mean|means)\b|'?s (?:names?|age)$|"
     r"\b(?:capital of|meaning of|president|does a \w+ (?:have|need|eat|cost|weigh))\b|^who (?:am i|are you)\b|"
     r"^(?:can|do|what do|how do|where do) (?!you |they |these |those |people )[a-z]+s "
     r"(?:eat|fly|live|like|bark|swim|talk|speak|need|weigh|cost|die|think|feel|dream|drink|sleep)\b|"

@@ -165,7 +165,7 @@ SURFACES = (
     *("sidewalk", "lap", "shoulders"),
 )
 """What people and animals sit and lie on; of RIDDEN only where there is one."""
-RIDDEN = ("horse", "bicycle", "motorcycle")
+RIDDEN = ("horse", "bicycle", "motorcycle", "plate", "surfboard", "skateboard")
 WEATHER = {
     "sunny": "a bright sunny day",
     "cloudy": "a cloudy grey sky",
@@ -188,6 +188,7 @@ OUTDOORS = (
 )
 DAY = ("a photo taken in bright daylight", "a sunny day outside")
 NIGHT = ("a photo taken at night in the dark", "lights in the darkness at night")
+CLOUDY = ("a cloudy grey sky", "clouds in the sky")
 OPPOSITES = {
     "indoors": INDOORS,
     "inside": INDOORS,
@@ -204,6 +205,9 @@ OPPOSITES = {
     "nighttime": NIGHT,
     "dark": NIGHT,
     "sunny": ("a bright sunny day",),
+    "cloudy": CLOUDY,
+    "overcast": CLOUDY,
+    "sunset": ("a sunset",),
     "raining": ("people in the rain with umbrellas",),
     "rainy": ("rain and umbrellas",),
     "snowing": ("snow falling",),
@@ -212,6 +216,7 @@ OPPOSITES = {
 }
 """Words for how it is, by the sentences that say so."""
 AGAINST = {INDOORS: OUTDOORS, OUTDOORS: INDOORS, DAY: NIGHT, NIGHT: DAY}
+AGAINST |= {CLOUDY: ("a clear blue sky",), OPPOSITES["sunset"]: ("a photo taken at noon",)}
 AGAINST |= {OPPOSITES[wet]: OPPOSITES["sunny"] for wet in ("raining", "rainy", "snowing")}
 _NOT_DONE = """\
 during clothing building wearing wedding evening morning railing ceiling string spring king ring thing something nothing
