@@ -35,7 +35,7 @@ from dialog.pictures.questions import claim, read
         ("what kind of boat is it?", "finer", "boat"),
         ("What kind of place is it?", "where", ""),
         ("what kind of animal is it?", "name", "animal"),
-        ("What are they sitting on?", "upon", ""),
+        ("What are they sitting on?", "upon", "on"),
         ("What is sitting on the bed?", "name", ""),
         ("what is on the water?", "name", ""),
         ("Are they elephants?", "presence", "elephant"),
