@@ -167,7 +167,7 @@ RECIPES: dict[str, Recipe] = {
         summary="A model (--start) taught to read drawings by their parts; a quarter of an hour", train=runs.drawings
     ),
     "visual/reasoning": Recipe(
-        summary="Five ways of reasoning over a model's (--start) fusion, to rank them; half an hour, resumable",
+        summary="Five ways of reasoning over a model's (--start) fusion, to rank them; an hour and a half, resumable",
         train=runs.reasoning,
     ),
     "visual/visdial": Recipe(
