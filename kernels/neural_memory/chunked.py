@@ -14,13 +14,13 @@ from torch import Tensor
 
 from kernels.neural_memory.rule import Fast, Gates, Rule, Weights, activate, answer, gradients, norm, where
 from kernels.neural_memory.slots import in_slots, of_tokens
-from kernels.neural_memory.tables import tables
+from kernels.neural_memory.tables import Tables, tables
 
 
 def neural_memory(
     q: Tensor, k: Tensor, v: Tensor, gates: Gates, state: Fast, rule: Rule, mask: Tensor | None
 ) -> tuple[Tensor, Fast]:
-    """As `reference.neural_memory`, for rules without a map or read at the start of a chunk."""
+    """As `reference.neural_memory`, for rules that do not settle and have no map or are read at a chunk's start."""
     slots = in_slots(q, k, v, gates, state, rule, mask)
     weights, momentum, anchor, phase = state
     anchor = where(phase == 0, weights, anchor)
@@ -30,7 +30,7 @@ def neural_memory(
         alive = slots.real[:, here].any(1)
         anchor = anchor if n == 0 else where(alive, weights, anchor)
         q_n, k_n, v_n = (z[:, :, here] for z in slots[:3])
-        gates_n = Gates(*(g[:, :, here] for g in slots.gates))
+        gates_n = slots.gates.at(here)
         now = slots.real[:, None, here].to(q.dtype)
         y, weights, momentum = _chunk(q_n, k_n, v_n, gates_n, now, weights, momentum, anchor, rule)
         outputs.append(y)
@@ -51,35 +51,42 @@ def _chunk(
 ) -> tuple[Tensor, Weights, Weights]:
     """One chunk's answers (B, H, C, d), and the weights and the momentum after it."""
     used = rule.used(anchor)
-    pairs = gradients(used, k, v, gates.log_keep.exp(), rule)
-    left = tables(gates, real, rule)
+    pairs = gradients(used, k, v, gates, rule)
+    if gates.by_channel:  # a row of the matrix is a memory of its own, with tables of its own
+        left = tables(gates._replace(**{n: getattr(gates, n).mT for n in Gates._fields[:3]}), real[:, :, None], rule)
+    else:
+        left = tables(gates, real, rule)
     if rule.read == "start":
         y = answer(used, q, rule)
     else:
-        y = _read(q, left.B, left.c, left.P, weights, momentum, pairs)
+        y = _read(q, left, weights, momentum, pairs, rule)
         y = q + norm(y) if rule.residual_norm else y
     after, moved = [], []
     for w, s, (e, a) in zip(weights, momentum, pairs, strict=True):
-        after.append(_wide(left.B_end) * w + _wide(left.c_end) * s - (e * left.reach[..., None]).mT @ a)
-        moved.append(_wide(left.eta_end) * s - (e * left.reach_momentum[..., None]).mT @ a)
+        after.append(_by_row(left.B_end) * w + _by_row(left.c_end) * s - (e * _by_token(left.reach)).mT @ a)
+        moved.append(_by_row(left.eta_end) * s - (e * _by_token(left.reach_momentum)).mT @ a)
     return y, tuple(after), tuple(moved)
 
 
 def _read(
-    x: Tensor,
-    B: Tensor,
-    c: Tensor,
-    P: Tensor,
-    weights: Weights,
-    momentum: Weights,
-    pairs: list[tuple[Tensor, Tensor]],
+    x: Tensor, left: Tables, weights: Weights, momentum: Weights, pairs: list[tuple[Tensor, Tensor]], rule: Rule
 ) -> Tensor:
     for i, (w, s, (e, a)) in enumerate(zip(weights, momentum, pairs, strict=True)):
-        x = activate(x) if i else x
-        kept = B[..., None] * (x @ w.transpose(-1, -2)) + c[..., None] * (x @ s.transpose(-1, -2))
-        x = kept - ((x @ a.transpose(-1, -2)) * P) @ e
+        x = activate(x, rule) if i else x
+        kept = _by_token(left.B) * (x @ w.mT) + _by_token(left.c) * (x @ s.mT)
+        scores = x @ a.mT  # (B, H, C, C)
+        if left.P.dim() == 5:
+            x = kept - torch.einsum("bhtj,bhitj,bhji->bhti", scores, left.P, e)
+        else:
+            x = kept - (scores * left.P) @ e
     return x
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x[..., None, None]
+def _by_row(gate: Tensor) -> Tensor:
+    """(B, H) for a matrix, or (B, H, d) for its rows."""
+    return gate[..., None] if gate.dim() == 3 else gate[..., None, None]
+
+
+def _by_token(gate: Tensor) -> Tensor:
+    """(B, H, C) for tokens, or (B, H, d, C) for their channels."""
+    return gate.mT if gate.dim() == 4 else gate[..., None]

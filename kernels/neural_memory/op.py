@@ -24,8 +24,8 @@ def _memory(
 def _run(by: Any, *tensors: Any, rule: str) -> tuple[Tensor, ...]:
     if rule not in RULES:
         raise ValueError(f"this process has no rule {rule}; build a mixer of its config before the graph is run")
-    q, k, v, *gates, mask = tensors[:7]
-    y, after = by.neural_memory(q, k, v, Gates(*gates), _fast(tensors[7:]), RULES[rule], mask)
+    q, k, v, *gates, mask = tensors[:8]
+    y, after = by.neural_memory(q, k, v, Gates(*gates), _fast(tensors[8:]), RULES[rule], mask)
     return y, after.phase, *after.weights, *after.momentum, *after.anchor
 
 
@@ -36,7 +36,7 @@ def _fast(tensors: Any) -> Fast:
 
 
 def _empty(*tensors: Any, rule: str) -> tuple[Tensor, ...]:
-    return tuple(z.new_empty(z.shape) for z in (tensors[2], *tensors[7:]))
+    return tuple(z.new_empty(z.shape) for z in (tensors[2], *tensors[8:]))
 
 
 chunked = partial(_memory, Whole("neural_memory", run=partial(_run, by_chunks), like=_empty))

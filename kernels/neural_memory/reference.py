@@ -20,13 +20,18 @@ def neural_memory(
         real = torch.ones_like(phase, dtype=torch.bool) if mask is None else mask[:, t]
         anchor = where(real & (phase == 0), weights, anchor)
         q_t, k_t, v_t = (z[:, :, t : t + 1] for z in (q, k, v))
-        step, keep, eta = gates.step[:, :, t], gates.log_keep[:, :, t].exp(), gates.log_momentum[:, :, t].exp()
-        pairs = gradients(rule.used(anchor), k_t, v_t, keep[..., None], rule)
-        theta, keep, eta = (g[..., None, None] for g in (step, keep, eta))
+        pairs = gradients(rule.used(anchor), k_t, v_t, gates.at(slice(t, t + 1)), rule)
+        theta, keep, eta = (_by_row(g[:, :, t]) for g in (gates.step, gates.log_keep.exp(), gates.log_momentum.exp()))
         moved = tuple(eta * s - theta * (e.transpose(-1, -2) @ a) for s, (e, a) in zip(momentum, pairs, strict=True))
         learned = tuple(keep * w + s for w, s in zip(weights, moved, strict=True))
+        learned = learned if rule.settle is None else rule.settle(learned, theta)
         seen = {"after": learned, "before": weights, "start": anchor}[rule.read]
         outputs.append(answer(rule.used(seen), q_t, rule))
         weights, momentum = where(real, learned, weights), where(real, moved, momentum)
         phase = torch.where(real, (phase + 1) % rule.chunk, phase)
     return torch.cat(outputs, 2), Fast(weights, momentum, anchor, phase)
+
+
+def _by_row(gate: Tensor) -> Tensor:
+    """(B, H, 1, 1) of (B, H), or (B, H, d, 1) of (B, H, d)."""
+    return gate[..., None] if gate.dim() == 3 else gate[..., None, None]

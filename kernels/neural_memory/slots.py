@@ -12,7 +12,7 @@ class Slots(NamedTuple):
     q: Tensor  # (B, H, slots, d), as k and v
     k: Tensor
     v: Tensor
-    gates: Gates  # (B, H, slots) each; a slot without a token has gates that change nothing
+    gates: Gates  # (B, H, slots) or (B, H, slots, d) each; a slot without a token has gates that change nothing
     real: Tensor  # (B, slots): whether there is a token
     back: Tensor  # (B, tokens): each token's slot
     lengths: Tensor  # (B,): tokens of each row
@@ -28,7 +28,12 @@ def in_slots(q: Tensor, k: Tensor, v: Tensor, gates: Gates, state: Fast, rule: R
     real = (place >= 0) & (place < lengths[:, None])
     token = place.clamp(0, n_tokens - 1)[:, None, :]
     q, k, v = (z.take_along_dim(token[..., None], 2) for z in (q, k, v))
-    still = Gates(*(g.take_along_dim(token, 2).masked_fill(~real[:, None], 0.0) for g in gates))
+
+    def stilled(gate: Tensor) -> Tensor:
+        wide = (..., None) if gate.dim() == 4 else (...,)
+        return gate.take_along_dim(token[wide], 2).masked_fill(~real[:, None][wide], 0.0)
+
+    still = gates.each(stilled)
     return Slots(q, k, v, still, real, phase[:, None] + torch.arange(n_tokens, device=q.device), lengths)
 
 

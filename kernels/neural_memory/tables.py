@@ -25,7 +25,7 @@ class Tables(NamedTuple):
 
 def tables(gates: Gates, real: Tensor, rule: Rule) -> Tables:
     """gates (..., C); real, of the same shape or broadcast to it, is 1 where there is a token and 0 elsewhere."""
-    step, log_keep, log_eta = gates
+    step, log_keep, log_eta = gates[:3]
     size = step.shape[-1]
     past = torch.ones(size, size, dtype=torch.bool, device=step.device).tril()
     keep, eta = (_products(z, past) for z in (log_keep, log_eta))  # (..., C, C): over (i, t]

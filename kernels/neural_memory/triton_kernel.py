@@ -23,7 +23,7 @@ def neural_memory(
     slots = in_slots(q, k, v, gates, state, rule, mask)
     weights, momentum, anchor, phase = state
     anchor = where(phase == 0, weights, anchor)
-    by_chunk = Gates(*(g.unflatten(2, (-1, rule.chunk)) for g in slots.gates))
+    by_chunk = slots.gates.each(lambda g: g.unflatten(2, (-1, rule.chunk)))
     left = tables(by_chunk, slots.real.unflatten(1, (-1, rule.chunk))[:, None].to(q.dtype), rule)
     ends = torch.stack([left.B_end, left.c_end, left.eta_end], -1)
     flat = torch.stack([_flat(weights), _flat(momentum)], 2)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from models.mixers.base import SequenceMixer
 from models.mixers.short_conv import CausalConv
 
+ACTIVATIONS = {"gelu": F.gelu, "silu": F.silu, "relu": F.relu}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActivatorConfig:
@@ -17,13 +19,17 @@ class ActivatorConfig:
     """None is 2 d_model, the authors' ratio."""
     mode: Literal["pointwise", "causal_token_glu"] = "pointwise"
     width: int = 4
-    """Of causal_token_glu's convolution."""
+    """Of causal_token_glu's convolution; as wide as the longest sequence it is the whole Toeplitz map."""
+    activation: Literal["gelu", "silu", "relu"] = "gelu"
+    """Of the gate: GEGLU is the code's, SwiGLU and ReGLU the paper tries too."""
 
     def __post_init__(self) -> None:
         if self.d_model < 1 or self.hidden < 1 or self.width < 1:
             raise ValueError(f"d_model {self.d_model}, d_hidden {self.d_hidden}, width {self.width} must be positive")
         if self.mode not in ("pointwise", "causal_token_glu"):
             raise ValueError(f"mode is {self.mode!r}, expected 'pointwise' or 'causal_token_glu'")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {self.activation!r}, expected one of {', '.join(ACTIVATIONS)}")
 
     @property
     def hidden(self) -> int:
@@ -67,7 +73,7 @@ class Activator(SequenceMixer[ActivatorState]):
         self.refuse_ids(ids)
         state = self.initial_state(len(x)) if state is None else state
         u, v = self.expand(x).chunk(2, -1)
-        u, v, tail = F.gelu(u), self.norm(v), state.tail
+        u, v, tail = ACTIVATIONS[self.config.activation](u), self.norm(v), state.tail
         if self.config.mode == "causal_token_glu":
             v, tail = self.conv(v, mask, tail)
         else:

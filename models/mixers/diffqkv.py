@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.attention import Pattern, Structure, attention
+from models.mixers.attention import norm_of
 from models.mixers.base import SequenceMixer
 from models.mixers.cache import last
 from models.mixers.pieces import by_pieces
@@ -33,6 +34,9 @@ class DiffQKVConfig:
     """A token sees this many before it; None is no limit, and the cache then grows."""
     selected_values: int | None = None
     """In evaluation, how many of each head's likeliest tokens have their values read; None is all."""
+    qk_norm: Literal["layer", "rms", "none"] = "none"
+    """Of a head's queries before the keys' map is folded into them, and of keys in their cached width; the paper leaves
+    it open."""
     renormalise: bool = False
     """The weights of the selected ones are made to sum to 1 again; the paper does not say."""
     positions: Literal["rotary", "none"] = "rotary"
@@ -47,6 +51,8 @@ class DiffQKVConfig:
                 raise ValueError(f"n_heads {self.n_heads} is not a multiple of {name} {n}")
         if self.key_width < 1 or self.augmented < 0 or (self.positions == "rotary" and self.turned % 2):
             raise ValueError(f"d_key {self.d_key} must be positive, and even under rotary positions")
+        if self.qk_norm not in ("layer", "rms", "none"):
+            raise ValueError(f"qk_norm is {self.qk_norm!r}, expected 'layer', 'rms' or 'none'")
         if self.expand not in ("linear", "mlp") or (self.expand == "mlp" and self.key_width == self.d_head):
             raise ValueError(
                 f"expand is {self.expand!r}, expected 'linear', or 'mlp' where d_key is not a head's width"
@@ -83,8 +89,10 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
 
     with q = W_down(silu(W_gate q_0) * (W_up q_0)), q_0 = W_q x: "augmented Q" is a SwiGLU block on the query, not a
     wider head (the paper's appendix). U is folded into the query, q' = U^T q, which the paper leaves open, so that
-    narrow keys cost nothing at decoding; with `expand="mlp"` the cached keys are made wide instead, at every call. The
-    state is S (G_k d_key + G_v K) numbers a row for S tokens seen.
+    narrow keys cost nothing at decoding; with `expand="mlp"` the cached keys are made wide instead, at every call. How
+    weights start it does not say: as PyTorch's do.
+
+    The state is S (G_k d_key + G_v K) numbers a row for S tokens seen.
     """
 
     def __init__(self, config: DiffQKVConfig) -> None:
@@ -97,6 +105,7 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
             self.augment_down = nn.Linear(c.augmented, d, bias=False)
         self.key = nn.Linear(d, c.n_key_heads * c.key_width, bias=False)
         self.value = nn.Linear(d, c.n_value_heads * c.d_head, bias=False)
+        self.q_norm, self.k_norm = norm_of(c.qk_norm, c.d_head), norm_of(c.qk_norm, c.key_width)
         if c.key_width != c.d_head:
             self.expand = nn.Parameter(torch.randn(c.n_key_heads, c.d_head, c.key_width) * c.key_width**-0.5)
         if c.expand == "mlp":
@@ -120,7 +129,7 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         q: Tensor = self.query(x)
         if c.augmented:
             q = self.augment_down(F.silu(self.augment_gate(q)) * self.augment_up(q))
-        q = q.unflatten(-1, (c.n_heads, c.d_head))
+        q = self.q_norm(q.unflatten(-1, (c.n_heads, c.d_head)))
         if c.key_width == c.d_head or c.expand == "mlp":
             return q
         grouped = q.unflatten(2, (c.n_key_heads, -1))
@@ -137,7 +146,7 @@ class DiffQKV(SequenceMixer[DiffQKVState]):
         lengths = None if mask is None else mask.sum(1)
         now = torch.arange(n_tokens, device=x.device)
         positions = state.position[:, None] + now
-        q, k = self.queries(x), self.key(x).unflatten(-1, (c.n_key_heads, c.key_width))
+        q, k = self.queries(x), self.k_norm(self.key(x).unflatten(-1, (c.n_key_heads, c.key_width)))
         v = self.value(x).unflatten(-1, (c.n_value_heads, c.d_head))
         if c.positions == "rotary":
             q, k = rotary(q, positions), rotary(k, positions) if c.expand == "linear" else k

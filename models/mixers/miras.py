@@ -14,7 +14,7 @@ from kernels.neural_memory.rule import Weights
 from models.mixers.learning import LearningMixer
 
 Bias = Literal["dot", "l1", "l2", "lp", "huber", "shift"]
-Retention = Literal["decay", "lq", "kl", "elastic", "sigmoid"]
+Retention = Literal["decay", "lq", "kl", "elastic", "proximal", "sigmoid"]
 WIDEST = 30.0
 """Of a log-weight, once its largest is subtracted."""
 
@@ -24,28 +24,42 @@ class MirasConfig:
     d_model: int
     n_heads: int = 4
     memory: Literal["mlp", "matrix"] = "matrix"
-    """What learns: two layers, or one matrix."""
+    """What learns: a network of `depth` layers, or one matrix."""
+    depth: int = 2
     expansion: float = 2.0
-    """Width of the two layers' middle, in multiples of a head's; the paper's is 4."""
+    """Width between the layers, in multiples of a head's; the paper's is 4."""
+    activation: Literal["silu", "gelu"] = "silu"
+    """Between them; the paper's is gelu."""
+    residual_norm: bool = False
+    """The memory answers x + norm(MLP(x)), a layer norm without a gain; the paper's does."""
     bias: Bias = "l2"
     """The attentional bias, which is the loss: dot product, l1, l2, lp, Huber's, or l2 with a shift of the values."""
     p: float = 3.0
     """Of lp."""
     delta: float = 1.0
-    """Huber's threshold on the error's length, before a token's own gate; and the shift's weight."""
+    """Huber's threshold on the error's length; and the shift's weight."""
+    delta_gate: bool = False
+    """Each token multiplies delta by a number of its own, 1 at first."""
     huber: Literal["norm", "coordinate", "switch"] = "norm"
     """What of Huber's gradient is cut: norm, the error's length, shortened to the threshold; coordinate, each of its
     numbers; switch, as transcribed from the paper, the l2 gradient up to the threshold, delta times the l1 gradient
     beyond, which jumps there."""
     retention: Retention = "decay"
-    """What keeps the weights near the old ones: decay (l2), lq, KL divergence, elastic net, or Bregman's sigmoid."""
+    """What keeps the weights near the old ones: decay (l2), lq, KL divergence, elastic net, or Bregman's sigmoid. The
+    elastic net has two forms: elastic, gradients summed and what is read cut towards 0 (follow the regularised leader);
+    proximal, the weights themselves cut after every token, by the threshold times its step."""
     q: float = 4.0
     """Of lq."""
     lq_map: Literal["mirror", "paper"] = "mirror"
     """mirror: sign(A) |A|^(q-1) / ||A||^(q-2), which minimises the objective; paper: A / ||A||^(q-2), as transcribed,
     which does not. The norm is of each head's matrix."""
     threshold: float = 0.001
-    """Of the elastic net."""
+    """Of the elastic net: how much is cut; of its proximal form, for a step of 1."""
+    gates: Literal["head", "channel"] = "head"
+    """One of each a head and token; or a channel, for a matrix, whose rows then step and forget each by itself. The
+    paper has channels and does not say how they act on a network."""
+    rank: int = 32
+    """Of the map that makes gates a channel; the paper's is 32 or 64."""
     momentum: bool = False
     chunk: int = 1
     """Gradients are taken at the weights every so many tokens; 1 is the exact online rule. Part of the model."""
@@ -64,6 +78,17 @@ class MirasConfig:
                 f"chunk {self.chunk}, conv_width {self.conv_width}, expansion {self.expansion} and max_step "
                 f"{self.max_step} must be positive"
             )
+        if self.depth < 2 or self.rank < 1 or self.activation not in ("silu", "gelu"):
+            raise ValueError(
+                f"depth {self.depth} must be at least 2 (1 is memory='matrix'), rank {self.rank} at least 1, "
+                f"activation {self.activation!r} 'silu' or 'gelu'"
+            )
+        if self.gates not in ("head", "channel") or (self.gates == "channel" and self.memory != "matrix"):
+            raise ValueError(f"gates {self.gates!r} must be 'head', or 'channel' for memory 'matrix'")
+        if self.gates == "channel" and self.retention == "kl":
+            raise ValueError("under retention 'kl' a row of the weights is forgotten as one: gates must be 'head'")
+        if self.delta_gate and self.bias not in ("huber", "shift"):
+            raise ValueError(f"delta_gate is for bias 'huber' or 'shift', not {self.bias!r}")
         if self.huber not in ("norm", "coordinate", "switch"):
             raise ValueError(f"huber is {self.huber!r}, expected 'norm', 'coordinate' or 'switch'")
         if self.p < 1 or self.q < 2 or self.delta <= 0 or self.threshold < 0:
@@ -112,18 +137,23 @@ class Miras(LearningMixer[MirasState]):
     The paper's text could not be had: equations are from a transcription. Moneta's map as transcribed does not
     minimise its objective, so the mirror map is the default. Under KL the weights are a softmax over each row, scaled
     to the row's width, and alpha is one number a head, so that log-weights are a linear recurrence and nothing is
-    approximated. Gates are one number a head and token; the paper has one a channel and does not say how it acts.
+    approximated: a row's logits may be forgotten each at its own pace only where all of a row are. Rotary positions of
+    q and k, which the paper's backbone has, are left out. The paper's own memory is memory="mlp", expansion=4,
+    activation="gelu", residual_norm=True.
     """
 
     def __init__(self, config: MirasConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, rank=config.rank if config.gates == "channel" else None, thresholds=config.delta_gate)
         self.config = c = config
         self.rule = Rule(
             name=repr(c),
             error=_loss(c),
             chunk=c.chunk,
             read="after" if c.read == "token" else "start",
-            map=None if c.retention == "decay" else partial(_used, c),
+            residual_norm=c.residual_norm,
+            activation=c.activation,
+            map=None if c.retention in ("decay", "proximal") else partial(_used, c),
+            settle=partial(_settled, c) if c.retention == "proximal" else None,
         )
 
     def initial_state(self, batch: int) -> MirasState:
@@ -138,7 +168,7 @@ class Miras(LearningMixer[MirasState]):
         return self.finish(x, y, mask), MirasState(*after, tail)
 
 
-def _loss(c: MirasConfig) -> Callable[[Tensor, Tensor], Tensor]:
+def _loss(c: MirasConfig) -> Callable[..., Tensor]:
     """The loss's gradient by the prediction."""
     if c.bias == "dot":
         return Dot()
@@ -147,16 +177,17 @@ def _loss(c: MirasConfig) -> Callable[[Tensor, Tensor], Tensor]:
     return Huber(c.delta) if c.bias == "huber" and c.huber == "norm" else partial(_error, c)
 
 
-def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
+def _error(c: MirasConfig, prediction: Tensor, v: Tensor, threshold: Tensor | None = None) -> Tensor:
     """Of the losses that are Miras's own."""
     e = prediction - v
+    delta = e.new_tensor(c.delta) if threshold is None else c.delta * threshold[..., None]
     length = (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()
     if c.bias == "huber" and c.huber == "coordinate":
-        return e.clamp(-c.delta, c.delta)
+        return torch.minimum(torch.maximum(e, -delta), delta)
     if c.bias == "huber":
-        return torch.where(length <= c.delta, 2 * e, c.delta * e.sign())
+        return torch.where(length <= delta, 2 * e, delta * e.sign())
     if c.bias == "shift":
-        return e + c.delta * e / length
+        return e + delta * e / length
     smooth = (e.square() + 1e-6).sqrt()
     if c.bias == "l1":
         return e / smooth
@@ -164,6 +195,16 @@ def _error(c: MirasConfig, prediction: Tensor, v: Tensor) -> Tensor:
     if c.max_gradient is None:
         return e
     return e * (c.max_gradient / (e.square().sum(-1, keepdim=True) + 1e-12).sqrt()).clamp(max=1.0)
+
+
+def _settled(c: MirasConfig, weights: Weights, step: Tensor) -> Weights:
+    """The elastic net's proximal step."""
+    return tuple(_cut(w, c.threshold * step) for w in weights)
+
+
+def _cut(a: Tensor, threshold: Tensor | float) -> Tensor:
+    """What is nearer to 0 than the threshold is 0, the rest comes that much nearer."""
+    return a.sign() * F.relu(a.abs() - threshold)
 
 
 def _used(c: MirasConfig, accumulated: Weights) -> Weights:
@@ -178,7 +219,7 @@ def _mapped(c: MirasConfig, a: Tensor) -> Tensor:
     if c.retention == "sigmoid":
         return a.sigmoid()
     if c.retention == "elastic":
-        return a.sign() * F.relu(a.abs() - c.threshold)
+        return _cut(a, c.threshold)
     size = (a.abs() + 1e-12).pow(c.q).sum((-2, -1), keepdim=True).pow(1 / c.q) + 1e-6
     turned = a.sign() * a.abs().pow(c.q - 1) if c.lq_map == "mirror" else a
     return turned / size.pow(c.q - 2)

@@ -18,9 +18,13 @@ class TitansConfig:
     d_model: int
     n_heads: int = 4
     memory: Literal["mlp", "matrix"] = "mlp"
-    """What learns: two layers, or one matrix."""
+    """What learns: a network of `depth` layers, or one matrix."""
+    depth: int = 2
+    """Layers of the network, L_M in the paper."""
+    activation: Literal["silu", "gelu"] = "silu"
+    """Between them; the paper says none."""
     expansion: float = 1.0
-    """Width of the two layers' middle, in multiples of a head's."""
+    """Width between the layers, in multiples of a head's."""
     chunk: int = 8
     """Gradients are taken at the weights every so many tokens; 1 is the exact online rule. Part of the model."""
     read: Literal["after", "before"] = "after"
@@ -47,6 +51,11 @@ class TitansConfig:
             raise ValueError(
                 f"chunk {self.chunk}, conv_width {self.conv_width}, expansion {self.expansion} and max_step "
                 f"{self.max_step} must be positive, and n_persistent {self.n_persistent} at least 0"
+            )
+        if self.depth < 2 or self.activation not in ("silu", "gelu"):
+            raise ValueError(
+                f"depth {self.depth} must be at least 2 (1 is memory='matrix'), activation {self.activation!r} "
+                "'silu' or 'gelu'"
             )
         if self.decay_first and self.memory != "matrix":
             raise ValueError("decay_first is for memory='matrix': what a decayed network answers is no multiple")
@@ -76,8 +85,9 @@ class Titans(LearningMixer[TitansState]):
     The paper leaves open the gates' form (sigmoids of linear maps here), whether the first weights are learned, the
     form of the output gate (norm(y) * silu(W x)), and which weights a token reads.
 
-    The state is 2 P numbers a row, P = H (2 d h) for two layers, 3 P for chunks of more than one, however long the
-    sequence. A step with theta = 0 changes nothing but what it forgets.
+    The state is 2 P numbers a row, P = H (2 d h) for two layers and H h^2 for each between, 3 P for chunks of more than
+    one, however long the sequence. A step with theta = 0 changes nothing but what it forgets. Left out: updates made
+    orthogonal and learned gains of the memory's norm, habits of its public implementations.
     """
 
     def __init__(self, config: TitansConfig) -> None:
@@ -92,6 +102,7 @@ class Titans(LearningMixer[TitansState]):
             read=c.read,
             residual_norm=c.residual_norm,
             decay_first=c.decay_first,
+            activation=c.activation,
         )
 
     def initial_state(self, batch: int) -> TitansState:

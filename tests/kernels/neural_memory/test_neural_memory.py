@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable
 from kernels.neural_memory import Dot, Fast, Gates, Huber, Rule, Squared, neural_memory
+from kernels.neural_memory.rule import answer, gradients
 from tests.kernels.accuracy import assert_as_accurate
 
 triton_kernel = pytest.importorskip("kernels.neural_memory.triton_kernel")
@@ -34,7 +35,7 @@ def arguments(n: int, layers: int, batch: int = 2, heads: int = 2) -> tuple[list
         torch.rand(batch, heads, n, dtype=torch.float64).log() * 0.1,
         torch.rand(batch, heads, n, dtype=torch.float64).log(),
     )
-    shapes = [(d, d)] if layers == 1 else [(h, d), (d, h)]
+    shapes = [(d, d)] if layers == 1 else [(h, d), *[(h, h)] * (layers - 2), (d, h)]
     weights, momentum = (
         tuple(torch.randn(batch, heads, *s, dtype=torch.float64) * 0.5 for s in shapes) for _ in range(2)
     )
@@ -54,9 +55,33 @@ def flat(state: Fast) -> list[Tensor]:
 )
 def test_chunks_equal_the_reference_in_output_state_and_gradient(layers: int, chunk: int, more: dict[str, Any]) -> None:
     qkv, gates, state = arguments(11, layers)
-    leaves = [z.requires_grad_() for z in (*qkv, *gates, *state.weights, *state.momentum)]
+    assert_chunks_are_the_reference(qkv, gates, state, Rule(error=squared, chunk=chunk, **more))
+
+
+def by_channel(gates: Gates) -> Gates:
+    """Gates of their own for every row of a matrix 4 high."""
+    return gates.each(lambda gate: gate[..., None] * torch.rand(*gate.shape, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+@pytest.mark.parametrize("read", ["after", "before", "start"])
+def test_so_do_three_layers_with_gelu_and_gates_a_channel_and_a_token_s_threshold(chunk: int, read: Any) -> None:
+    qkv, gates, state = arguments(11, 3)
+    assert_chunks_are_the_reference(qkv, gates, state, Rule(error=squared, chunk=chunk, read=read, activation="gelu"))
+    qkv, gates, state = arguments(11, 1)
+    rule = Rule(error=Huber(0.5), chunk=chunk, read=read, decay_first=read == "after")
+    assert_chunks_are_the_reference(qkv, by_channel(gates), state, rule)
+    gates = gates._replace(threshold=0.1 + torch.rand(2, 2, 11, dtype=torch.float64))
+    assert_chunks_are_the_reference(qkv, gates, state, rule)
+
+
+def assert_chunks_are_the_reference(qkv: list[Tensor], gates: Gates, state: Fast, rule: Rule) -> None:
+    gated = [g for g in gates if g is not None]
+    leaves = [z.detach().requires_grad_() for z in (*qkv, *gated, *state.weights, *state.momentum)]
+    n, layers = len(gated), len(state.weights)
+    qkv, gates, rest = leaves[:3], Gates(*leaves[3 : 3 + n]), leaves[3 + n :]
+    state = Fast(tuple(rest[:layers]), tuple(rest[layers:]), tuple(rest[:layers]), state.phase)
     mask = torch.arange(11) < torch.tensor([11, 6])[:, None]
-    rule = Rule(error=squared, chunk=chunk, **more)
     results = []
     for backend in ("torch", "reference"):
         y, after = neural_memory(*qkv, gates, state, rule, mask, backend=backend)  # type: ignore[arg-type]
@@ -78,7 +103,7 @@ def test_it_goes_on_at_every_offset_of_a_chunk(chunk: int, cuts: tuple[int, int]
     whole, end = neural_memory(*qkv, gates, state, rule)
     parts = []
     for a, b in zip((0, *cuts), (*cuts, 10), strict=True):
-        y, state = neural_memory(*(z[:, :, a:b] for z in qkv), Gates(*(g[:, :, a:b] for g in gates)), state, rule)
+        y, state = neural_memory(*(z[:, :, a:b] for z in qkv), gates.at(slice(a, b)), state, rule)
         parts.append(y)
     torch.testing.assert_close(torch.cat(parts, 2), whole)
     for one, other in zip(flat(state), flat(end), strict=True):
@@ -93,6 +118,30 @@ def test_rows_may_stand_at_different_places_of_a_chunk() -> None:
     assert state.phase.tolist() == [1, 3]
     results = [neural_memory(*qkv, gates, state, rule, backend=b) for b in ("torch", "reference")]  # type: ignore[arg-type]
     torch.testing.assert_close(results[0][0], results[1][0])
+
+
+def test_gates_a_channel_are_memories_of_one_row_each() -> None:
+    (q, k, v), gates, state = arguments(9, 1)
+    gates = by_channel(gates)
+    y, after = neural_memory(q, k, v, gates, state, Rule(error=squared, chunk=4))
+    for row in range(4):
+        others = torch.arange(4) != row
+        one = gates.each(lambda g, row=row: g[..., row])
+        z, same = neural_memory(q, k, v, one, state, Rule(error=squared, chunk=4))
+        torch.testing.assert_close(z[..., row], y[..., row])
+        torch.testing.assert_close(same.weights[0][:, :, row], after.weights[0][:, :, row])
+        assert not torch.allclose(z[..., others], y[..., others])
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_the_inner_gradient_is_that_of_autograd_through_every_layer(activation: Any) -> None:
+    (_, k, v), gates, state = arguments(1, 4)
+    weights = [w.clone().requires_grad_() for w in state.weights]
+    rule = Rule(error=squared, activation=activation, residual_norm=True)
+    loss = (answer(tuple(weights), k, rule) - v).square().sum()
+    found = gradients(state.weights, k, v, gates, rule)
+    for (e, a), expected in zip(found, torch.autograd.grad(loss, weights), strict=True):
+        torch.testing.assert_close(e.mT @ a, expected)
 
 
 def _without(gates: Gates) -> Gates:
@@ -169,7 +218,7 @@ def test_what_does_not_fit_is_refused() -> None:
     cases: list[tuple[Callable[[], Any], str]] = [
         (lambda: neural_memory(qkv[0][..., :2], *qkv[1:], gates, state, Rule(error=dot)), "expected one shape"),
         (lambda: neural_memory(*qkv, gates._replace(step=gates.step[..., :1]), state, Rule(error=dot)), "gate step"),
-        (lambda: neural_memory(*(z[:1] for z in qkv), Gates(*(g[:1] for g in gates)), state, Rule(error=dot)), "fit"),
+        (lambda: neural_memory(*(z[:1] for z in qkv), gates.each(lambda g: g[:1]), state, Rule(error=dot)), "fit"),
     ]
     for call, match in cases:
         with pytest.raises(ValueError, match=match):
@@ -212,7 +261,7 @@ def assert_kernel_is_the_reference(layers: int, rule: Rule, phases: tuple[int, i
     qkv, gates, state = arguments(n, layers, heads=1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     anchors = [torch.randn_like(w) for w in state.weights]
-    tensors = [z.to(device, dtype) for z in (*qkv, *gates, *state.weights, *state.momentum, *anchors)]
+    tensors = [z.to(device, dtype) for z in (*qkv, *gates[:3], *state.weights, *state.momentum, *anchors)]
     mask = (torch.arange(n) < torch.tensor([n, 6])[:, None]).to(device)
     phase = torch.tensor([p % rule.chunk for p in phases], device=device)
 

@@ -16,7 +16,10 @@ LENGTHS = [13, 7, 1, 0]
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "aaren": [{"keep_wq": True, "query": "zero", "scale": 1.0, "n_heads": 8}],
-    "activator": [{"mode": "causal_token_glu"}, {"mode": "causal_token_glu", "d_hidden": 7, "width": 1}],
+    "activator": [
+        {"mode": "causal_token_glu", "activation": "silu"},
+        {"mode": "causal_token_glu", "d_hidden": 7, "width": 1, "activation": "relu"},
+    ],
     "brnn": [{"cell": "lstm", "d_hidden": 8, "n_heads": 2}, {"cell": "elman", "lookahead": 3}],
     "dialog_gru": [
         {"n_layers": 2, "d_hidden": 7, "learned_distance": True},
@@ -26,7 +29,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"n_key_heads": 1, "n_value_heads": 8, "d_key": 2, "window": 4},
         {"d_augmented": 0, "positions": "none", "selected_values": 3},
         {"selected_values": 2, "renormalise": True, "n_key_heads": 8},
-        {"d_key": 3, "expand": "mlp", "window": 4},
+        {"d_key": 3, "expand": "mlp", "window": 4, "qk_norm": "layer"},
+        {"d_key": 2, "qk_norm": "rms"},
     ],
     "elman": [{"contract": True, "n_heads": 4, "n_layers": 2}, {"layer_norm": True, "d_hidden": 6}],
     "exp_norm": [
@@ -99,6 +103,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"bias": "l1", "memory": "mlp", "chunk": 3, "momentum": True},
         {"bias": "shift", "retention": "elastic", "chunk": 4, "read": "chunk"},
         {"bias": "huber", "huber": "switch", "retention": "sigmoid"},
+        {"memory": "mlp", "activation": "gelu", "residual_norm": True, "expansion": 4.0, "chunk": 3, "depth": 3},
+        {"gates": "channel", "rank": 5, "momentum": True, "chunk": 4},
+        {"bias": "shift", "delta_gate": True, "retention": "proximal", "threshold": 0.5, "gates": "channel"},
     ],
     "mesa": [{"weights": "uniform", "regressor": "feature", "qk_norm": "rms", "conv_width": 1}],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
@@ -166,11 +173,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"chunk": 4, "memory": "matrix", "decay_first": True, "loss": "mean", "n_persistent": 2},
         {"momentum": False, "residual_norm": True, "conv_width": 1, "expansion": 0.5},
         {"chunk": 3, "forget": False, "memory": "matrix"},
+        {"chunk": 4, "depth": 3, "activation": "gelu", "expansion": 0.5},
     ],
-    "titans_mac": [{"chunk": 4, "n_persistent": 2, "memory": "matrix"}, {"chunk": 1}],
+    "titans_mac": [{"chunk": 4, "n_persistent": 2, "memory": "matrix"}, {"chunk": 1, "depth": 3}],
     "titans_mag": [{"n_persistent": 2, "window": 4, "fusion": "product"}],
     "titans_mal": [{"n_persistent": 2, "window": 3, "chunk": 4}],
-    "yaad": [{"memory": "mlp", "chunk": 4}],
+    "yaad": [{"memory": "mlp", "chunk": 4}, {"delta_gate": True, "huber": "coordinate"}],
 }
 """Fields beside d_model. The default of every row in the table is tested as it is."""
 

@@ -100,6 +100,90 @@ def test_huber_shortens_long_errors_and_leaves_short_ones() -> None:
     torch.testing.assert_close(yaad.rule.error(e, v), torch.stack([e[0], e[1] / 50]))
 
 
+def test_a_threshold_of_nothing_leaves_the_direction_of_an_error_alone() -> None:
+    yaad = miras("yaad", delta=1e-6)
+    e, v = torch.randn(5, 8, dtype=torch.float64), torch.zeros(5, 8, dtype=torch.float64)
+    torch.testing.assert_close(yaad.rule.error(e, v) / 1e-6, F.normalize(e, dim=-1))
+
+
+@pytest.mark.parametrize("huber", ["norm", "coordinate", "switch"])
+def test_a_tokens_own_threshold_multiplies_delta(huber: str) -> None:
+    gated, twice = miras("yaad", huber=huber, delta_gate=True, delta=0.2), miras("yaad", huber=huber, delta=0.4)
+    gated.load_state_dict(twice.state_dict(), strict=False)
+    torch.testing.assert_close(gated.threshold.bias, torch.full((2,), 0.5413, dtype=torch.float64))  # type: ignore[union-attr]
+    with torch.no_grad():
+        gated.threshold.bias.fill_(2.0).expm1_().log_()  # type: ignore[union-attr]
+    torch.testing.assert_close(gated(X)[0], twice(X)[0])
+    gated.threshold.weight.data.normal_()  # type: ignore[union-attr]
+    assert not torch.allclose(gated(X)[0], twice(X)[0])
+
+
+def test_a_token_without_a_step_is_as_if_it_had_not_been() -> None:
+    """But for what is forgotten at it, which is nothing here."""
+    mixer = miras(memory="mlp", activation="gelu")
+    x = X.clone()
+    x[:, 4, 0] = 100.0
+    with torch.no_grad():
+        mixer.gates.bias[2:4] = 1e3
+        mixer.gates.weight[:2, 0] = -100.0
+        mixer.gates.bias[:2] = 100.0  # the others' first number is far below 100
+    there, without = mixer(x)[0], mixer(torch.cat([x[:, :4], x[:, 5:]], 1))[0]
+    torch.testing.assert_close(there[:, 5:], without[:, 4:])
+
+
+def test_the_papers_own_memory_is_a_residual_norm_of_a_gelu_network() -> None:
+    mixer = miras(memory="mlp", expansion=4.0, activation="gelu", residual_norm=True)
+    assert [tuple(w.shape) for w in mixer.memory] == [(2, 32, 8), (2, 8, 32)]
+    with torch.no_grad():
+        mixer.gates.bias[:2] = -1e3  # it learns nothing
+        mixer.gates.bias[2:4] = 1e3
+    q, *_ = heads(mixer)
+    inner, outer = mixer.memory
+    o = q + F.layer_norm(F.gelu(q @ inner.mT) @ outer.mT, (8,), eps=1e-6)
+    torch.testing.assert_close(mixer(X)[0], said(mixer, o))
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_gates_a_channel_that_agree_are_gates_a_head(chunk: int) -> None:
+    head, channel = miras(chunk=chunk), miras(chunk=chunk, gates="channel", rank=3)
+    channel.load_state_dict({k: z for k, z in head.state_dict().items() if "gates" not in k}, strict=False)
+    torch.testing.assert_close(channel(X)[0], head(X)[0])  # both say nothing of the token at first
+    channel.gates.weight.data.normal_()
+    assert not torch.allclose(channel(X)[0], head(X)[0])
+
+
+def test_the_proximal_elastic_net_cuts_the_weights_after_every_token() -> None:
+    mixer = miras(retention="proximal", threshold=0.3, max_step=0.5)
+    mixer.gates.weight.data.normal_()
+    q, k, v, step, keep = heads(mixer)
+    W, outputs = mixer.memory[0].data.expand(2, -1, -1, -1), []
+    for t in range(X.shape[1]):
+        error, theta = (W @ k[:, :, t, :, None])[..., 0] - v[:, :, t], step[:, :, t, None, None]
+        W = keep[:, :, t, None, None] * W - 2 * theta * error[..., None] * k[:, :, t, None]
+        W = torch.where(W.abs() > 0.3 * theta, W - 0.3 * theta * W.sign(), 0.0)
+        outputs.append((W @ q[:, :, t, :, None])[..., 0])
+    torch.testing.assert_close(mixer(X)[0], said(mixer, torch.stack(outputs, 2)))
+    assert (W == 0).any()
+    plain, uncut = miras(max_step=0.5), miras(retention="proximal", threshold=0.0, max_step=0.5)
+    uncut.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(uncut(X)[0], plain(X)[0])
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"gates": "channel", "memory": "mlp"}, "or 'channel' for memory 'matrix'"),
+        ({"gates": "channel", "retention": "kl"}, "gates must be 'head'"),
+        ({"delta_gate": True}, "delta_gate is for bias 'huber' or 'shift', not 'l2'"),
+        ({"depth": 1}, "depth 1 must be at least 2"),
+        ({"activation": "relu"}, "activation 'relu'"),
+    ],
+)
+def test_choices_that_do_not_go_together_are_refused(fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        miras(**fields)
+
+
 def test_memoras_weights_are_positive_and_every_row_has_the_same_sum() -> None:
     memora = miras("memora")
     _, state = memora(X)

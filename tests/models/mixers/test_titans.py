@@ -57,6 +57,50 @@ def test_the_state_is_as_large_as_the_docstring_says(memory: str) -> None:
     assert titans(memory=memory, chunk=1, momentum=False).state_floats(5) == weights + 1
 
 
+@pytest.mark.parametrize("depth", [2, 4])
+def test_a_network_of_any_depth_learns_by_its_own_gradients(depth: int) -> None:
+    """Eq. 13 to 15 token by token, with the inner gradients from autograd."""
+    mixer = titans(depth=depth, chunk=1, activation="gelu", max_step=0.5)
+    torch.nn.init.normal_(mixer.gates.weight)
+    x = torch.randn(2, 6, 16, dtype=torch.float64)
+    q, k, v = (F.silu(z).unflatten(-1, (2, 8)) for z in mixer.qkv(x).chunk(3, -1))  # (B, T, H, d)
+    q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
+    step, keep, eta = mixer.gates(x).sigmoid().unflatten(-1, (3, 2)).unbind(2)  # (B, T, H)
+
+    def answer(weights: list[torch.Tensor], z: torch.Tensor) -> torch.Tensor:
+        for i, w in enumerate(weights):
+            z = ((F.gelu(z) if i else z)[:, :, None] @ w.mT)[:, :, 0]
+        return z
+
+    weights = [w.detach().expand(2, -1, -1, -1) for w in mixer.memory]
+    momentum, outputs = [torch.zeros_like(w) for w in weights], []
+    for t in range(6):
+        leaves = [w.detach().requires_grad_() for w in weights]
+        found = torch.autograd.grad((answer(leaves, k[:, t]) - v[:, t]).square().sum(), leaves)
+        theta, alpha, beta = (g[:, t, :, None, None].detach() for g in (0.5 * step, keep, eta))
+        momentum = [beta * s - theta * g for s, g in zip(momentum, found, strict=True)]
+        weights = [alpha * w + s for w, s in zip(weights, momentum, strict=True)]
+        outputs.append(answer(weights, q[:, t]))
+    expected = mixer.out(mixer.norm(torch.stack(outputs, 1)).flatten(2) * F.silu(mixer.output_gate(x)))
+    torch.testing.assert_close(mixer(x)[0], expected)
+    assert mixer.state_floats(9) == 2 * sum(w.numel() for w in mixer.memory) + 1
+
+
+@pytest.mark.parametrize("memory", ["mlp", "matrix"])
+def test_a_momentum_that_keeps_nothing_is_none(memory: str) -> None:
+    with_it, without = titans(memory=memory, chunk=4), titans(memory=memory, chunk=4, momentum=False)
+    without.load_state_dict(with_it.state_dict())
+    with torch.no_grad():
+        with_it.gates.bias[4:] = -60.0
+    x = torch.randn(2, 9, 16, dtype=torch.float64)
+    torch.testing.assert_close(with_it(x)[0], without(x)[0])
+
+
+def test_a_depth_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="depth 1 must be at least 2"):
+        titans(depth=1)
+
+
 def test_a_network_is_not_decayed_first() -> None:
     with pytest.raises(ValueError, match="decay_first"):
         titans(memory="mlp", decay_first=True)
