@@ -1,5 +1,6 @@
 """The Activator's gating unit in a mixer's place: the control that mixes nothing, and a causal extension of ours."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from models.mixers.base import SequenceMixer
 from models.mixers.short_conv import CausalConv
 
-ACTIVATIONS = {"gelu": F.gelu, "silu": F.silu, "relu": F.relu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "silu": F.silu, "relu": F.relu}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

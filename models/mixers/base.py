@@ -83,8 +83,10 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
     def as_dynamical_system(self, x: Tensor) -> "DynamicalSystem":
         """This mixer on x (B, T, D) as h_t = A_t h_{t-1} + B_t x_t, y_t = C_t h_t + D_t x_t, dense, to be looked at.
 
-        For aaren, exp_norm, gated_conv, gla, mesa, min_rnn, regression, sigmoid, softmax and softmax_rnn, in each shape
-        of theirs that is linear in x once its weights and gates are given. ValueError for others.
+        For every mixer in a shape that is linear in x once its weights and gates are given: attention that streams (its
+        state is every token's value, and grows), linear recurrences, matrices that learn online; and single layers of
+        cells, whose gates hear the state, along the trajectory of x. ValueError for others, such as networks that
+        learn, and for RAT, Lizard and Liger.
         """
         from models.mixers.systems import system_of  # it knows the mixers, which know this class
 

@@ -113,7 +113,7 @@ class Landmark(SequenceMixer[LandmarkState]):
         room = n_tokens + -slots % c.size  # to a whole number of blocks
         if torch.compiler.is_compiling():  # and always past the last token, or whole blocks are a graph of their own
             room = n_tokens + c.size - slots % c.size
-        k, v = _written(state.k, room, k, place), _written(state.v, room, v, place)
+        k, v = written(state.k, room, k, place), written(state.v, room, v, place)
         marks, q = self._marks(k, place, state.marks), q.to(k.dtype)
         if n_tokens == 1 and self._retrieves:
             o = self._decode(q, k, v, marks, place, state.first).transpose(1, 2)
@@ -146,7 +146,7 @@ class Landmark(SequenceMixer[LandmarkState]):
             own = place // c.size
             mean = take_along(blocks, own[..., None, None, None], 1).mean(2)
             mark = torch.einsum("bnhk,hkl->bnhl", mean, self.pool.to(mean.dtype))
-            return _written(old, blocks.shape[1] - old.shape[1], mark, own)
+            return written(old, blocks.shape[1] - old.shape[1], mark, own)
         return torch.einsum("bnhk,hkl->bnhl", blocks.mean(2), self.pool.to(k.dtype))
 
     def _turned(self, z: Tensor, positions: Tensor) -> Tensor:
@@ -236,7 +236,7 @@ def with_landmarks(x: Tensor, landmark: Tensor, block: int) -> tuple[Tensor, Ten
     return longer.index_copy(1, places, x), places
 
 
-def _written(entries: Tensor, room: int, new: Tensor, place: Tensor) -> Tensor:
+def written(entries: Tensor, room: int, new: Tensor, place: Tensor) -> Tensor:
     """entries (B, S, H, K), `room` slots longer, with new (B, T, H, K) at slots place (B, T)."""
     index = place[..., None, None].expand_as(new)
     return nn.functional.pad(entries, (0, 0, 0, 0, 0, room)).scatter(1, index, new.to(entries.dtype))

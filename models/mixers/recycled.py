@@ -196,11 +196,12 @@ class Recycled(SequenceMixer[RecycledState]):
         if q.shape[1] > 1 or torch.compiler.is_compiling():
             o, found = self._full(q, state.k, state.v, start)
             return o, torch.where(real[..., None, None], found, before)
+        none = q.new_zeros(*q.shape[:-1], state.v.shape[-1])
         rows = real[:, 0].nonzero()[:, 0]  # one token a row: only rows that stand at an anchor read their whole cache
         if len(rows) == 0:
-            return torch.zeros_like(q), before
+            return none, before
         o, found = self._full(q[rows], state.k[rows], state.v[rows], start[rows])
-        return torch.zeros_like(q).index_copy(0, rows, o), before.index_copy(0, rows, found)
+        return none.index_copy(0, rows, o), before.index_copy(0, rows, found)
 
     def _recycle(self, q: Tensor, state: RecycledState, start: Tensor, chosen: Tensor) -> Tensor:
         """Queries (B, n, stride, H, K) over the keys chosen for their segment and the segment's own after its

@@ -8,15 +8,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kernels.attention import Pattern, Structure, attention
+from kernels.neural_memory import Dot, Squared
 from kernels.ridge.chunked import solve
 from kernels.taylor.features import features
 from models.mixers import regressors
 from models.mixers.aaren import Aaren
 from models.mixers.attention import AttentionMixer
+from models.mixers.cell_systems import cell_system
+from models.mixers.diffqkv import DiffQKV
 from models.mixers.dynamical import DynamicalSystem, Length, associative, finished, remembering
 from models.mixers.gla import GLA
+from models.mixers.landmark import Landmark, written
+from models.mixers.learning import LearningMixer
 from models.mixers.min_rnn import MinRNN
+from models.mixers.recurrent import RecurrentMixer
+from models.mixers.recycled import Recycled
 from models.mixers.regression import Regression
+from models.mixers.routing import Routing
 from models.mixers.short_conv import GatedConv
 from models.mixers.softmax_rnn import SoftmaxRNN
 from models.positions import rotary
@@ -192,3 +200,118 @@ def _(mixer: GatedConv, x: Tensor) -> DynamicalSystem:
     C = gate * (mixer.conv.weight.T[..., None] * eye[:, None]).flatten(1)
     A, B = (z.expand(*x.shape[:2], -1, -1) for z in (A.reshape(width * d, -1), B))
     return DynamicalSystem(A, B, C, D)
+
+
+system_of.register(RecurrentMixer, cell_system)
+
+
+def _every_value(x: Tensor, n_heads: int) -> Tensor:
+    """(B, T, H, T): values whose average is the weights that it was made with."""
+    eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    return eye[:, None].expand(len(x), -1, n_heads, -1)
+
+
+@system_of.register
+def _(mixer: DiffQKV, x: Tensor) -> DynamicalSystem:
+    c, places = mixer.config, torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
+    q, k = mixer.queries(x), mixer.k_norm(mixer.key(x).unflatten(-1, (c.n_key_heads, c.key_width)))
+    if c.positions == "rotary":
+        q, k = rotary(q, places), rotary(k, places) if c.expand == "linear" else k
+    k = k if c.expand == "linear" else mixer._expanded(k, places[:, 0])
+    weights = mixer._attend(q, k, _every_value(x, c.n_value_heads), None)
+    value = mixer.value.weight.unflatten(0, (c.n_value_heads, -1))
+    return finished(remembering(weights.transpose(1, 2), value), x, c.n_heads, mixer.out)
+
+
+@system_of.register
+def _(mixer: Routing, x: Tensor) -> DynamicalSystem:
+    c = mixer.config
+    if not mixer.streams:
+        raise ValueError("Routing in mode 'paper' hears later tokens, and is no linear system in its inputs")
+    q = plain = mixer._heads(mixer.query(x))
+    k = plain if mixer.key is None else mixer._heads(mixer.key(x))
+    if c.positions == "rotary":
+        places = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
+        q, k = rotary(q, places), rotary(k, places)
+    state = mixer.initial_state(len(x))
+    state = state._replace(v=state.v.new_zeros(*state.v.shape[:-1], x.shape[1]))
+    q, k, v = (z.transpose(1, 2) for z in (q, k, _every_value(x, c.n_heads)))
+    real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    weights, _ = mixer._routed(q, k, v, mixer.clusters(plain).transpose(1, 2), real, state)
+    value = mixer.value.weight.unflatten(0, (c.n_heads, -1))
+    return finished(remembering(weights, value), x, c.n_heads, mixer.out)
+
+
+@system_of.register
+def _(mixer: Landmark, x: Tensor) -> DynamicalSystem:
+    c, n_tokens = mixer.config, x.shape[1]
+    places = torch.arange(n_tokens, device=x.device).expand(x.shape[:2])
+    q, k = (z(x).unflatten(-1, (c.n_heads, -1)) for z in (mixer.query, mixer.key))
+    room = n_tokens + -n_tokens % c.size
+    k, v = (written(z[:, :0], room, z, places) for z in (k, _every_value(x, c.n_heads)))
+    state = mixer.initial_state(len(x))
+    (weights,) = mixer._attend(q, places, k, v, mixer._marks(k, places, state.marks[:, :0]), state.first)
+    value = mixer.value.weight.unflatten(0, (c.n_heads, -1))
+    return finished(remembering(weights[..., :n_tokens].transpose(1, 2), value), x, c.n_heads, mixer.out)
+
+
+@system_of.register
+def _(mixer: Recycled, x: Tensor) -> DynamicalSystem:
+    c = mixer.config
+    q, state = mixer._written(x, mixer.initial_state(len(x)))
+    state = state._replace(v=_every_value(x, c.kv_heads))
+    attend = mixer._one_by_one if c.evict == "running" else mixer._segments
+    weights, _ = attend(q, state, state.position.new_full((len(x),), x.shape[1]))
+    value = mixer.value.weight.unflatten(0, (c.kv_heads, -1))
+    return finished(remembering(weights.transpose(1, 2), value), x, c.n_heads, mixer.out)
+
+
+@system_of.register(LearningMixer)
+def _(mixer: LearningMixer[Any], x: Tensor) -> DynamicalSystem:
+    """A matrix that learns online from squares or a dot product: what it began with answers apart from what it was
+    told, and the values' SiLU is a factor as it came out."""
+    c, rule = mixer.learning, mixer.rule
+    linear = isinstance(rule.error, Squared | Dot) and rule.map is None and rule.settle is None
+    plain = not (rule.residual_norm or c.momentum) and rule.chunk == 1 and c.conv_width == 1 and rule.read == "after"
+    if c.memory != "matrix" or not linear or not plain or not isinstance(mixer.narrow, nn.Identity):
+        raise ValueError(
+            f"{type(mixer).__name__} is a linear system in its inputs as a matrix that learns online from squares or a "
+            "dot product, without momentum or a convolution, with gates a head; not so configured"
+        )
+    if getattr(mixer.config, "n_persistent", 0):
+        raise ValueError(
+            "persistent vectors are inputs that are not in x, and so this is no linear system in its inputs"
+        )
+    heads, d = c.n_heads, c.d_head
+    taps = mixer.conv.weight[0]
+    mixed = mixer.qkv(x) * taps
+    q, k, v = (z.unflatten(-1, (heads, -1)) for z in mixed.chunk(3, -1))  # (B, T, H, d)
+    q, k = F.normalize(F.silu(q), dim=-1), F.normalize(F.silu(k), dim=-1)
+    step, keep, _ = (z.transpose(1, 2)[..., None] for z in mixer._gate_logits(x, x.dtype))  # (B, T, H, 1)
+    step, keep = c.max_step * step.sigmoid(), keep.sigmoid()
+    if not getattr(mixer.config, "forget", True):
+        keep = torch.ones_like(keep)
+    eye, scale = torch.eye(d, dtype=x.dtype, device=x.device), 1.0
+    A = keep[..., None] * eye
+    if isinstance(rule.error, Squared):
+        scale = rule.error.scale
+        unlearned = scale * step[..., None] * k[..., :, None] * k[..., None, :]
+        A = A - (keep[..., None] * unlearned if rule.decay_first else unlearned)
+    value = (mixer.qkv.weight * taps[:, None])[-c.d_model :].unflatten(0, (heads, 1, -1))
+    system = associative(A, (scale * step * k)[..., None, :], q, value)
+    # Rows of B are (head, key channel, value channel): the SiLU's factor is the last one's.
+    bend = v.sigmoid()[:, :, :, None].expand(-1, -1, -1, d, -1).flatten(2)[..., None]
+    D = F.pad(system.D, (0, 1))
+    D[..., -1] = _began(mixer.memory[0], A, q).flatten(2)
+    system = DynamicalSystem(system.A, F.pad(bend * system.B, (0, 1)), system.C, D)
+    gate = F.silu(mixer.output_gate(x)).unflatten(-1, (heads, -1))
+    return finished(system, x, heads, mixer.out, mixer.norm, gate)
+
+
+def _began(start: Tensor, A: Tensor, q: Tensor) -> Tensor:
+    """(B, T, H, d): what is left at each token of the weights start (H, d, d), asked with q (B, T, H, d)."""
+    M, answers = start.expand(len(q), -1, -1, -1), []
+    for t in range(q.shape[1]):
+        M = M @ A[:, t].mT
+        answers.append((M @ q[:, t, :, :, None])[..., 0])
+    return torch.stack(answers, 1)

@@ -17,15 +17,30 @@ LINEAR = {"regressor": "linear", "solver": "sgd"}
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("aaren", {"n_heads": 2}),
     ("aaren", {"keep_wq": True}),
+    ("diffqkv", {"n_heads": 4, "n_key_heads": 2, "n_value_heads": 1, "d_key": 2, "qk_norm": "rms"}),
+    ("diffqkv", {"n_heads": 2, "n_key_heads": 1, "n_value_heads": 2, "d_key": 2, "expand": "mlp", "window": 3}),
+    ("elman", {}),
+    ("elman", {"contract": True, "d_hidden": 6, "n_heads": 2}),
     ("exp_norm", {"normaliser": "none"}),
     ("gated_conv", {}),
     ("gated_conv", {"width": 1, "skip": False}),
     ("gla", {"n_heads": 2}),
     ("gla", {"n_heads": 4, "n_kv_heads": 2, "gate": "head", "norm": "layer", "expand_k": 1.0}),
+    ("gru", {}),
+    ("gru", {"reset_after": False, "n_heads": 2, "d_hidden": 6}),
+    ("landmark", {"n_heads": 2, "block": 2, "retrieve": 1}),
+    ("landmark", {"n_heads": 2, "block": 2, "landmarks": "external", "memory": 1}),
+    ("lstm", {}),
+    ("lstm", {"peepholes": True, "coupled": True, "n_heads": 2}),
+    ("lstm", {"forget_gate": False, "output": "identity", "d_hidden": 5}),
     ("mesa", {"n_heads": 2}),
+    ("miras", {"n_heads": 2, "conv_width": 1, "max_step": 0.5}),
+    ("miras", {"n_heads": 2, "conv_width": 1, "bias": "dot"}),
     ("min_rnn", {}),
     ("min_rnn", {"kind": "lstm", "d_hidden": 5}),
     ("min_rnn", {"kind": "qlstm", "reversed_sigmoid": True}),
+    ("recycled", {"n_heads": 2, "keep": 2, "stride": 3}),
+    ("recycled", {"n_heads": 4, "n_kv_heads": 2, "keep": 2, "evict": "running"}),
     ("regression", {"n_heads": 2, "order": 0}),
     ("regression", {"n_heads": 2, "order": 1, "positions": "rotary"}),
     ("regression", {"regressor": "kernel", "weights": "uniform", "solver": "ridge"}),
@@ -33,6 +48,10 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("regression", {**LINEAR, "weights": "decay", "n_heads": 2}),
     ("regression", {**LINEAR, "weights": "decay", "n_steps": 2}),
     ("regression", {"regressor": "linear", "weights": "uniform", "solver": "implicit"}),
+    ("rhn", {}),
+    ("rhn", {"coupled": False, "depth": 2, "n_heads": 2, "d_hidden": 6}),
+    ("routing", {"n_heads": 2, "n_clusters": 2, "window": 2}),
+    ("routing", {"n_heads": 2, "n_clusters": 3, "window": 2, "n_nearest": 2, "n_local": 1, "shared_keys": True}),
     ("sigmoid", {"n_heads": 2}),
     ("softmax", {"n_heads": 4, "n_kv_heads": 2, "window": 3}),
     ("softmax", {"bias": True, "positions": "alibi", "qk_norm": "layer"}),
@@ -40,6 +59,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("softmax_rnn", {"n_heads": 2, "d_key": 2, "normaliser": "l2", "gate": "out", "cosine": 1.0}),
     ("softmax_rnn", {"n_heads": 2, "d_key": 2, "normaliser": "layer", "gate": "in"}),
     ("softmax_rnn", {"n_heads": 2, "d_key": 2, "normaliser": "count", "order": 1}),
+    ("titans", {"memory": "matrix", "n_heads": 2, "conv_width": 1, "chunk": 1, "momentum": False}),
+    (
+        "titans",
+        {"memory": "matrix", "n_heads": 2, "conv_width": 1, "chunk": 1, "momentum": False, "decay_first": True},
+    ),
 ]
 
 
@@ -92,9 +116,19 @@ def test_where_matrices_hear_the_input_alone_it_says_so() -> None:
 
 
 def test_mixers_that_are_none_say_so() -> None:
-    for name, fields in (("rhn", {}), ("gla", {"conv_width": 3}), ("softmax", {"causal": False}), ("exp_norm", {})):
+    for name, fields in (
+        ("rhn", {"n_layers": 2}),
+        ("gla", {"conv_width": 3}),
+        ("softmax", {"causal": False}),
+        ("exp_norm", {}),
+        ("routing", {"mode": "paper"}),
+        ("titans", {}),
+        ("miras", {}),
+        ("titans", {"memory": "matrix", "conv_width": 1, "chunk": 1, "momentum": False, "n_persistent": 2}),
+        ("rat", {}),
+    ):
         mixer, x = built(name, fields)
-        with pytest.raises(ValueError, match="no linear system in its inputs"):
+        with pytest.raises(ValueError, match="linear system in its inputs"):
             mixer.as_dynamical_system(x)
 
 
