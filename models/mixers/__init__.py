@@ -21,6 +21,7 @@ from models.mixers.lizard import Lizard, LizardConfig
 from models.mixers.lstm import LSTM, LSTMConfig
 from models.mixers.min_rnn import MinRNN, MinRNNConfig
 from models.mixers.miras import MemoraConfig, Miras, MirasConfig, MonetaConfig, YaadConfig
+from models.mixers.normalised import Normalised, NormalisedConfig
 from models.mixers.rat import RAT, RATConfig
 from models.mixers.recycled import Recycled, RecycledConfig
 from models.mixers.regression import MesaConfig, Regression, RegressionConfig
@@ -56,6 +57,7 @@ MIXERS: dict[str, tuple[type[Any], type[SequenceMixer[Any]]]] = {
     "min_rnn": (MinRNNConfig, MinRNN),
     "miras": (MirasConfig, Miras),
     "moneta": (MonetaConfig, Miras),
+    "normalised": (NormalisedConfig, Normalised),
     "rat": (RATConfig, RAT),
     "recycled": (RecycledConfig, Recycled),
     "regression": (RegressionConfig, Regression),

@@ -21,6 +21,7 @@ from models.mixers.gla import GLA
 from models.mixers.landmark import Landmark, written
 from models.mixers.learning import LearningMixer
 from models.mixers.min_rnn import MinRNN
+from models.mixers.normalised import Normalised
 from models.mixers.recurrent import RecurrentMixer
 from models.mixers.recycled import Recycled
 from models.mixers.regression import Regression
@@ -47,6 +48,16 @@ def _(mixer: GLA, x: Tensor) -> DynamicalSystem:
     value = mixer.value.weight.unflatten(0, (c.kv_heads, 1, -1))
     system = associative(decay, k[..., None, :], q * c.d_key**-0.5, value)
     return finished(system, x, c.n_heads, mixer.out, mixer.norm, gate)
+
+
+@system_of.register
+def _(mixer: Normalised, x: Tensor) -> DynamicalSystem:
+    """The normaliser stands in C, since it is the token's own."""
+    heads = mixer.config.n_heads
+    q, k = (z(x).unflatten(-1, (heads, -1)) for z in (mixer.query, mixer.key))
+    value = torch.cat([mixer.value.weight, mixer.value.bias[:, None]], 1).unflatten(0, (heads, 1, -1))
+    system = associative(torch.ones_like(k), k[..., None, :], q / mixer.divisor(x)[..., None], value)
+    return finished(system, x, heads, mixer.out)
 
 
 @system_of.register

@@ -110,6 +110,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "mesa": [{"weights": "uniform", "regressor": "feature", "qk_norm": "rms", "conv_width": 1}],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
     "moneta": [{"lq_map": "paper", "chunk": 4, "read": "chunk"}, {"memory": "mlp", "max_gradient": None}],
+    "normalised": [{"normaliser": "softplus", "d_key": 3}, {"normaliser": "sigmoid", "n_heads": 1}],
     "rat": [
         {"chunk": 1},
         {"chunk": 4, "n_heads": 1, "rotary": False},

@@ -39,6 +39,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("min_rnn", {}),
     ("min_rnn", {"kind": "lstm", "d_hidden": 5}),
     ("min_rnn", {"kind": "qlstm", "reversed_sigmoid": True}),
+    ("normalised", {"n_heads": 2, "d_key": 3}),
+    ("normalised", {"normaliser": "sigmoid"}),
     ("recycled", {"n_heads": 2, "keep": 2, "stride": 3}),
     ("recycled", {"n_heads": 4, "n_kv_heads": 2, "keep": 2, "evict": "running"}),
     ("regression", {"n_heads": 2, "order": 0}),
