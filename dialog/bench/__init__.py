@@ -136,7 +136,7 @@ TAKES: dict[str, dict[str, str]] = {
         "device": "device",
     },
     "feedforward": {"repeats": "repeats", "device": "device"},
-    "kernels": {"only": "only", "repeats": "repeats", "device": "device"},
+    "kernels": {"only": "only", "repeats": "repeats", "device": "device", "tune": "tune"},
     "pointer": {"data": "data", "device": "device"},
     "reply": {"model": "model", "repeats": "repeats", "device": "device"},
     "telemetry": {"model": "model", "repeats": "repeats", "device": "device"},

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ CEILINGS = {
 """Bytes and dense 16-bit floating operations a second, from the makers' data sheets, by a part of the GPU's name."""
 
 
-def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Size | None = None) -> dict[str, Any]:
+def measure(
+    *, repeats: int = 5, only: str = "", device: Where = None, size: Size | None = None, tune: Path | None = None
+) -> dict[str, Any]:
     """The object of `rapport bench kernels --json`.
 
     One row an op and pass. On a CPU ours is the PyTorch version and the peer is the reference, small sizes; windows,
@@ -30,14 +33,22 @@ def measure(*, repeats: int = 5, only: str = "", device: Where = None, size: Siz
     kernels there are (SDPA, FlexAttention, cuDNN, flash-linear-attention where it is installed). Rows there carry
     bytes and floating operations a second, of the least a forward pass needs, and their share of the chip's ceilings.
     `kept_to_inputs` is what ours keeps for its backward pass, in bytes to those of the inputs, which may be among it.
-    `only` picks the ops whose names contain it. What cannot run becomes a row with an `error`.
+    `only` picks the ops whose names contain it. What cannot run becomes a row with an `error`. With `tune` the rows are
+    the quickest tiles on this GPU instead, and go into that file (`dialog.bench.tune`); ValueError where there is none.
     """
     where = choose_device(device)
+    if tune is not None:
+        if where.type != "cuda":
+            raise ValueError(f"--tune looks for the quickest tiles on a GPU, and this is {where}")
+        from dialog.bench.tune import tune as search
+
+        rows = search(tune, lambda run: _medians([run], repeats, where)[0], device=where)
+        return suite("kernels", rows, where=where, table=str(tune))
     torch.manual_seed(0)
     if size is None:
         on_gpu = Size(B=4, H=16, T=4096, K=64, dtype=torch.bfloat16, device=where)
         size = on_gpu if where.type == "cuda" else Size(B=1, H=4, T=256, K=32, dtype=torch.float32, device=where)
-    rows: list[dict[str, Any]] = []
+    rows = []
     beside = cases_beside_pytorch(size) if where.type == "cpu" else ()
     for case in (*cases(size), *beside):
         if only in case.name:

@@ -53,7 +53,7 @@ def queries_kernel(
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
     START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, FOLD: tl.constexpr, GROUPS: tl.constexpr,
     K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
     D_RELATIVE: tl.constexpr, D_BIAS: tl.constexpr, D_OFFSET: tl.constexpr,
 ):  # fmt: skip
     """dq, and where wanted the gradients of the relative table, the bias and the offset."""
@@ -82,9 +82,9 @@ def queries_kernel(
     dq = tl.zeros((BLOCK_M, BLOCK_K), tl.float32)
     i_first = first + block * BLOCK_M
     low, full, rest, stop = key_tiles(
-        i_first, tl.minimum(i_first + BLOCK_M, S) - 1, S, start, end, window, CAUSAL, WINDOWED, BLOCK_N
+        i_first, tl.minimum(i_first + BLOCK_M, S) - 1, S, start, end, window, CAUSAL, WINDOWED, BLOCK_N, LOOPS
     )
-    for EDGE in tl.static_range(2):
+    for EDGE in tl.static_range(2 - LOOPS, 2):
         for along in range(0, walk(low, full, rest, stop, EDGE), BLOCK_N):
             n = tile_at(along, low, full, rest, EDGE, WINDOWED or START)
             j = n + lanes
@@ -142,7 +142,7 @@ def keys_kernel(
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
     START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, FOLD: tl.constexpr, GROUPS: tl.constexpr,
     K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
     PER_GROUP: tl.constexpr,
 ):  # fmt: skip
     """dk, dv and the gradient of k_other, each summed over the query heads that share the key head."""
@@ -163,11 +163,11 @@ def keys_kernel(
     dk = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
     dv = tl.zeros((BLOCK_N, BLOCK_V), tl.float32)
     d_other = tl.zeros((BLOCK_N, BLOCK_K), tl.float32)
-    low, full, rest, stop = query_tiles(n, first, T, start, end, window, CAUSAL, WINDOWED, BLOCK_M, BLOCK_N)
+    low, full, rest, stop = query_tiles(n, first, T, start, end, window, CAUSAL, WINDOWED, BLOCK_M, BLOCK_N, LOOPS)
     for head in range(PER_GROUP):
         h = g * PER_GROUP + head
         row = b * H + h
-        for EDGE in tl.static_range(2):
+        for EDGE in tl.static_range(2 - LOOPS, 2):
             for along in range(0, walk(low, full, rest, stop, EDGE), BLOCK_M):
                 m = tile_at(along, low, full, rest, EDGE, True)
                 t = m + rows

@@ -34,7 +34,7 @@ def forward_kernel(
     OTHER: tl.constexpr, TABLES: tl.constexpr, BIAS: tl.constexpr, ALLOWED: tl.constexpr, OFFSET: tl.constexpr,
     START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, FOLD: tl.constexpr, GROUPS: tl.constexpr,
     K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
-    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
     SPLIT: tl.constexpr, parts, base, span,
 ):  # fmt: skip
     """o and each row's log_sum. Grid (parts, blocks of T, rows). With SPLIT a part sees the keys base + part span and
@@ -64,9 +64,9 @@ def forward_kernel(
     o = tl.zeros((BLOCK_M, BLOCK_V), tl.float32)
     i_first = first + block * BLOCK_M
     low, full, rest, stop = key_tiles(
-        i_first, tl.minimum(i_first + BLOCK_M, S) - 1, S, start, end, window, CAUSAL, WINDOWED, BLOCK_N
+        i_first, tl.minimum(i_first + BLOCK_M, S) - 1, S, start, end, window, CAUSAL, WINDOWED, BLOCK_N, LOOPS
     )
-    for EDGE in tl.static_range(2):
+    for EDGE in tl.static_range(2 - LOOPS, 2):
         for along in range(0, walk(low, full, rest, stop, EDGE), BLOCK_N):
             n = tile_at(along, low, full, rest, EDGE, WINDOWED or START)
             j = n + lanes

@@ -17,6 +17,7 @@ from kernels.attention.triton_forward import combine_kernel, forward_kernel
 from kernels.first_order import first_order
 from kernels.grid import line
 from kernels.strided import last_axis_dense, strides
+from kernels.tiles import Tile, tile
 
 FEW = 16
 """Up to so many queries, their keys are split until there are PROGRAMS_WANTED, into parts of LEAST_BLOCKS or more."""
@@ -84,23 +85,23 @@ class _Attention(torch.autograd.Function):
         d_v = v.new_empty(batch, n_keys, n_groups, v.shape[-1]).transpose(1, 2)
         d_other = torch.empty_like(d_k) if k_other is not None else None
 
-        block_m, block_n, options = _blocks(q, v, backward=True)
-        blocks = triton.cdiv(n_queries, block_m)
+        shape = _tile("backward", q, v)
+        blocks = triton.cdiv(n_queries, shape.queries)
         d_relative = q.new_zeros(batch, blocks, *relative.shape, dtype=torch.float32) if wants["relative"] else None
         d_bias = q.new_zeros(batch, n_heads, n_queries, n_keys, dtype=torch.float32) if wants["bias"] else None
         d_offset = torch.empty_like(log_sum) if wants["offset"] else None
         common = (d_o, log_sum, delta, *strides(q), *strides(k), *strides(v), *strides(d_o))
         last = _structure_arguments(q, k, pattern, s, ctx.seed)
-        flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
+        flags = _flags(q, k, v, pattern, s) | _sizes(shape)
         queries_kernel[line(blocks, batch * n_heads)](
             q, k, v, *common, d_q, *strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
             **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"],
             # Summing a tile's diagonals takes registers: over four warps it spilled 288 bytes a thread.
-            **(options | {"num_warps": 8} if options and wants["relative"] else options),
+            num_warps=max(8, shape.warps) if wants["relative"] else shape.warps, num_stages=shape.stages,
         )  # fmt: skip
-        keys_kernel[line(triton.cdiv(n_keys, block_n), batch * n_groups)](
+        keys_kernel[line(triton.cdiv(n_keys, shape.keys), batch * n_groups)](
             q, k, v, *common, d_k, d_v, _or(d_other, q), *strides(d_k), *strides(d_v), *last,
-            **flags, PER_GROUP=n_heads // n_groups, **options,
+            **flags, PER_GROUP=n_heads // n_groups, num_warps=shape.warps, num_stages=shape.stages,
         )  # fmt: skip
         return (
             d_q,
@@ -118,10 +119,10 @@ def _forward(
     q: Tensor, k: Tensor, v: Tensor, o: Tensor, log_sum: Tensor, pattern: Pattern, s: Structure, seed: int
 ) -> None:
     """Fills o and log_sum."""
-    block_m, block_n, options = _blocks(q, v, backward=False)
-    rows, blocks = q.shape[0] * q.shape[1], triton.cdiv(q.shape[2], block_m)
-    flags = _flags(q, k, v, pattern, s) | {"BLOCK_M": block_m, "BLOCK_N": block_n}
-    parts, base, span = _split(q, k, pattern, rows * blocks, block_n)
+    shape = _tile("forward", q, v)
+    rows, blocks = q.shape[0] * q.shape[1], triton.cdiv(q.shape[2], shape.queries)
+    flags = _flags(q, k, v, pattern, s) | _sizes(shape)
+    parts, base, span = _split(q, k, pattern, rows * blocks, shape.keys)
     o_parts, log_sums = o, log_sum
     if parts > 1:
         o_parts = o.new_empty(parts, *o.shape, dtype=torch.float32)
@@ -129,7 +130,7 @@ def _forward(
     forward_kernel[line(parts, blocks, rows)](
         q, k, v, o_parts, log_sums, *strides(q), *strides(k), *strides(v), *o_parts.stride()[-4:-1],
         *_structure_arguments(q, k, pattern, s, seed), **flags, SPLIT=parts > 1, parts=parts, base=base, span=span,
-        **options,
+        num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
     if parts > 1:
         combine_kernel[line(q.shape[2], rows)](
@@ -221,18 +222,29 @@ def _flags(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> d
     }
 
 
-def _blocks(q: Tensor, v: Tensor, backward: bool) -> tuple[int, int, dict[str, int]]:
-    """Queries and keys a tile, and the launch. Chosen for a Hopper chip by its registers, and not measured."""
-    if not q.is_cuda:
-        return 16, 16, {}
-    row_bytes = triton.next_power_of_2(max(q.shape[-1], v.shape[-1])) * q.element_size()
+def _sizes(shape: Tile) -> dict[str, int]:
+    return {"BLOCK_M": shape.queries, "BLOCK_N": shape.keys, "LOOPS": shape.loops}
+
+
+def _tile(kernel: str, q: Tensor, v: Tensor) -> Tile:
+    """What the table has for this device, else what fits its memory and registers. A few queries are a lower tile."""
+    width = max(q.shape[-1], v.shape[-1])
+    found = tile(f"attention.{kernel}", q, width) or _usual(kernel, width, q)
+    queries = max(16, min(found.queries, triton.next_power_of_2(q.shape[2])))
+    return found._replace(queries=queries, warps=found.warps if queries == found.queries else min(found.warps, 4))
+
+
+def _usual(kernel: str, width: int, x: Tensor) -> Tile:
+    """Chosen for a Hopper chip by its registers, and not measured."""
+    if not x.is_cuda:
+        return Tile(queries=16, keys=16, warps=4, stages=1, loops=2)
+    row_bytes = triton.next_power_of_2(width) * x.element_size()
     if row_bytes > 512:  # tiles of it would fill the shared memory
-        queries, keys, stages = 32, 32, 1
-    elif row_bytes > 256 or (row_bytes > 128 and q.element_size() > 2):
-        queries, keys, stages = 64, 32, 2
-    elif row_bytes > 128:
-        queries, keys, stages = (64, 32, 2) if backward else (128, 64, 2)
-    else:
-        queries, keys, stages = 64 if backward else 128, 64, 3
-    queries = max(16, min(queries, triton.next_power_of_2(q.shape[2])))
-    return queries, keys, {"num_warps": 8 if queries == 128 else 4, "num_stages": stages}
+        return Tile(queries=32, keys=32, warps=4, stages=1, loops=1)
+    if row_bytes > 256 or (row_bytes > 128 and x.element_size() > 2):
+        return Tile(queries=64, keys=32, warps=4, stages=2, loops=1 if row_bytes > 256 else 2)
+    if kernel == "backward":
+        return Tile(
+            queries=64, keys=32 if row_bytes > 128 else 64, warps=4, stages=2 if row_bytes > 128 else 3, loops=2
+        )
+    return Tile(queries=128, keys=64, warps=8, stages=2 if row_bytes > 128 else 3, loops=2)

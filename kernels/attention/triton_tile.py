@@ -2,8 +2,10 @@
 
 A tile is full where every one of its queries sees all its keys as far as rows' bounds, causality and windows go: it is
 loaded and scored without asking. The others, the EDGE tiles, are few: those on the diagonal and at a window's or a
-row's ends. With FOLD, softmax to whose scores nothing is added, scale and log2 e are one factor, taken in the
-exponential's own multiplication: scores are then plain products, and a row's log_sum is an exponent of 2.
+row's ends. LOOPS is 2, a loop for each kind, or 1, where two bodies would not fit the registers.
+
+With FOLD, softmax to whose scores nothing is added, scale and log2 e are one factor, taken in the exponential's own
+multiplication: scores are then plain products, and a row's log_sum is an exponent of 2.
 """
 
 # mypy: ignore-errors
@@ -130,8 +132,9 @@ def tile_scores(
 
 @triton.jit
 def key_tiles(
-    i_first, i_last, S, start, end, window, CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_N: tl.constexpr
-):
+    i_first, i_last, S, start, end, window,
+    CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
+):  # fmt: skip
     """low, full, rest, stop: queries i_first .. i_last look at key slots low .. stop - 1, and all of them see all of
     full .. rest - 1. All four lie whole blocks apart from 0."""
     low = start
@@ -151,13 +154,16 @@ def key_tiles(
     stop = tl.maximum(tl.cdiv(high, BLOCK_N) * BLOCK_N, low)
     full = tl.minimum(tl.cdiv(whole_low, BLOCK_N) * BLOCK_N, stop)
     rest = tl.minimum(tl.maximum((whole_high // BLOCK_N) * BLOCK_N, full), stop)
+    if LOOPS == 1:  # all tiles as if they were edges
+        full = low
+        rest = low
     return low, full, rest, stop
 
 
 @triton.jit
 def query_tiles(
     n, first, T, start, end, window,
-    CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    CAUSAL: tl.constexpr, WINDOWED: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
 ):  # fmt: skip
     """low, full, rest, stop of the queries, 0 .. T - 1, that look at key slots n .. n + BLOCK_N - 1, as key_tiles."""
     low = 0
@@ -179,6 +185,9 @@ def query_tiles(
     stop = tl.maximum(tl.cdiv(high, BLOCK_M) * BLOCK_M, low)
     full = tl.minimum(tl.maximum(tl.cdiv(whole_low, BLOCK_M) * BLOCK_M, low), stop)
     rest = tl.minimum(tl.maximum((whole_high // BLOCK_M) * BLOCK_M, full), stop)
+    if LOOPS == 1:
+        full = low
+        rest = low
     return low, full, rest, stop
 
 

@@ -49,6 +49,10 @@ def bench(
         str | None,
         typer.Option(help="kernels, serve, linearise, review, claims: the ops, the rows whose names contain this."),
     ] = None,
+    tune: Annotated[
+        Path | None,
+        typer.Option(help="kernels: look for the quickest tiles on this GPU, and put them into this table."),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 400]")
     ] = None,
@@ -75,7 +79,7 @@ def bench(
     measure = pick(suite, suites, "suite")
     given: dict[str, Any] = {"model": model, "data": data, "mixer": mixer, "length": length, "recall": recall}
     given |= {"equal": equal, "decode": decode, "longest": longest, "keep": keep, "steps": steps}
-    given |= {"only": only, "repeats": repeats, "device": device}
+    given |= {"only": only, "tune": tune, "repeats": repeats, "device": device}
     named = [name for name, value in given.items() if value not in (None, [])]
     argument = takes.get(suite, {})
     refuse([name for name in named if name not in argument], suite)
