@@ -113,6 +113,11 @@ def _opaque(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip at 255 instead of scaling
         grey = np.asarray(picture).astype(np.int64)
         return Image.fromarray((grey.clip(0, 65535) >> 8).astype(np.uint8), "L").convert("RGB")
+    if picture.mode == "F":  # of any range: the darkest becomes black, the brightest white
+        light = np.asarray(picture).astype(np.float64)
+        light = np.nan_to_num(light, nan=0.0, posinf=0.0, neginf=0.0)
+        low, high = light.min(), light.max()
+        return Image.fromarray((255 * (light - low) / (high - low or 1)).astype(np.uint8), "L").convert("RGB")
     if picture.has_transparency_data:
         layers = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
@@ -151,24 +156,56 @@ def _damaged(error: Exception) -> DamagedPicture:
 
 _BEGINNINGS = {
     b"%PDF": "a PDF",
+    b"%!PS": "a PostScript file",
     b"8BPS": "a Photoshop file",
-    b"PK\x03\x04": "a zip archive",
-    b"<svg": "an SVG drawing",
-    b"<?xml": "an XML or SVG file",
-    b"<!doctype": "a web page",
-    b"<html": "a web page",
+    b"PK\x03\x04": "a zip archive or an office document",
+    b"\xd0\xcf\x11\xe0": "an office document",
+    b"\x1f\x8b": "a compressed file",
+    b"\0\0\x01\0": "an icon (ICO)",
+    b"icns": "an icon (ICNS)",
+    b"\xff\x0a": "a JPEG XL picture",
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 picture",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+    b"FUJIFILMCCD-RAW": "a camera's raw file",
+    b"\x1aE\xdf\xa3": "a video",
+    b"ID3": "a recording",
+    b"OggS": "a recording",
 }
+_WORDS = {
+    "<svg": "an SVG drawing",
+    "<?xml": "an XML or SVG file",
+    "<!doctype": "a web page",
+    "<html": "a web page",
+}
+_BOXES = {
+    **dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis"), None),
+    b"crx ": "a camera's raw file",
+}
+"""What a file of boxes is, by its brand (ISO 14496-12): None where it is one we read. Any other is a video."""
+_RIFF = {b"WEBP": None, b"AVI ": "a video", b"WAVE": "a recording"}
 
 
 def _unidentified(data: bytes) -> PictureRefused:
     """A file with the right beginning is damaged; any other is something else, named where we know it."""
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")) or (
-        data[:4],
-        data[8:12],
-    ) == (b"RIFF", b"WEBP"):
+    what = _named(data)
+    if what is None:
         return DamagedPicture(f"the picture is damaged or cut off near its beginning; {_EXPECTED}")
-    start = data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return UnknownPictureFormat(f"this is {what}; {_EXPECTED}")
+
+
+def _named(data: bytes) -> str | None:
+    """What bytes that no decoder knows are, in words; None for a picture of a kind we read."""
+    if data.startswith(b"II*\0") and data[8:10] == b"CR":
+        return "a camera's raw file"
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")):
+        return None
+    if data[4:8] == b"ftyp":
+        return _BOXES.get(data[8:12], "a video")
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12], "no picture we can read")
     for beginning, what in _BEGINNINGS.items():
-        if start.startswith(beginning.lower()):
-            return UnknownPictureFormat(f"this is {what}; {_EXPECTED}")
-    return UnknownPictureFormat(f"this is no picture we can read; {_EXPECTED}")
+        if data.startswith(beginning):
+            return what
+    start = data[:200].decode("utf-8-sig", "replace").lstrip().lower()
+    return next((what for word, what in _WORDS.items() if start.startswith(word)), "no picture we can read")

@@ -19,6 +19,8 @@ THINGS_NAMED = 12
 """So many things are outlined in the picture."""
 PLACES_NAMED = 3
 """So many places are named in words and numbered in the picture."""
+LOOKED_BACK = 0.2
+"""An earlier round is named where so much of what was used of them all was of it."""
 
 Box = tuple[float, float, float, float]
 
@@ -47,10 +49,15 @@ def places(boxes: Sequence[Box], weights: Sequence[float]) -> list[tuple[str, fl
 
 def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) -> Markup:
     """The picture, with the things the answer is about outlined and named; where it names none, with where the model
-    looked drawn onto it and told in words."""
+    looked, drawn over the picture and told in words once somebody wants to see it.
+
+    Without an address the browser puts the one in that came with the dialogue before: it is large.
+    """
     if dialog is None:
         return fill("no_picture.html.j2")
     boxes, told = [], []
+    if answer is not None and not _looked(answer):
+        answer = None
     things = [_outline(t, dialog) for t in answer.things[:THINGS_NAMED]] if answer is not None else []
     if answer is not None and not things and answer.regions and len(answer.regions) == len(dialog.boxes):
         most = max(answer.regions)
@@ -74,8 +81,10 @@ def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) ->
         told = [f"{name} ({percent(share)})" for name, share in places(dialog.boxes, answer.regions)[:PLACES_NAMED]]
     return fill(
         "picture.html.j2",
+        dialog=dialog.id,
         width=dialog.width,
         height=dialog.height,
+        ratio=round(dialog.width / dialog.height, 4),
         address=address,
         boxes=boxes,
         told=told,
@@ -88,6 +97,7 @@ def picture(dialog: VisualDialog | None, address: str, answer: Answer | None) ->
 
 
 def _outline(thing: Thing, dialog: VisualDialog) -> dict[str, Any]:
+    """A box, and its name inside it; beyond the middle the name stands at the right, where there is room for it."""
     x0, y0, x1, y1 = thing.box
     width, height = dialog.width, dialog.height
     return {
@@ -95,6 +105,8 @@ def _outline(thing: Thing, dialog: VisualDialog) -> dict[str, Any]:
         "y": round(y0 * height, 1),
         "width": round((x1 - x0) * width, 1),
         "height": round((y1 - y0) * height, 1),
+        "at": round((x1 if x0 > 0.5 else x0) * width, 1),
+        "ends": x0 > 0.5,
         "name": thing.name,
         "likely": percent(thing.probability),
     }
@@ -122,8 +134,11 @@ def _tiled(boxes: Sequence[Box]) -> bool:
 
 def rounds(dialog: VisualDialog | None, asking: str | None = None, selected: int | None = None) -> Markup:
     """Questions and answers so far; `asking` has no answer yet."""
-    found = [(r, _sure(r.answer), _guess(r.answer)) for r in dialog.rounds] if dialog else []
-    return fill("rounds.html.j2", rounds=found, asking=asking, selected=selected, shown=dialog is not None)
+    found = [(r, _sure(r.answer), _guess(r.answer), _why(r.answer)) for r in dialog.rounds] if dialog else []
+    reached = len(found) - 1 if selected is None else selected
+    return fill(
+        "rounds.html.j2", rounds=found, asking=asking, selected=selected, reached=reached, shown=dialog is not None
+    )
 
 
 def answer(chosen: Round | None, earlier: Sequence[Round] = ()) -> Markup:
@@ -131,13 +146,36 @@ def answer(chosen: Round | None, earlier: Sequence[Round] = ()) -> Markup:
     if chosen is None:
         return Markup("")
     told = chosen.answer
-    bars = [(c.text, round(100 * c.probability, 1), percent(c.probability)) for c in told.answers if c.probability]
+    candidates = told.answers if _looked(told) else ()
+    bars = [(c.text, round(100 * c.probability, 1), percent(c.probability)) for c in candidates if c.probability]
     used = [
         (f"{n + 1}. {r.question}", round(100 * share, 1), percent(share))
         for n, (r, share) in enumerate(zip(earlier, told.rounds, strict=False))
+        if told.known and share >= LOOKED_BACK
     ]
     used.sort(key=lambda row: -row[1])
-    return fill("answer.html.j2", round=chosen, answer=told, bars=bars, used=used[:5], retrieved=RETRIEVED)
+    return fill(
+        "answer.html.j2",
+        round=chosen,
+        answer=told,
+        bars=bars,
+        used=used[:5],
+        retrieved=RETRIEVED,
+        guessed=not told.known and told.why == UNSURE,
+        written=told.written if _looked(told) and told.written != told.text else None,
+        silent=told.known and not bars,
+    )
+
+
+def notices(notice: str, arrived: int) -> Markup:
+    """What there is to say, beside the number of the picture that came last or failed to: the same words may come
+    again, and are said again."""
+    return Markup('<div data-arrived="{}">{}</div>').format(arrived, notice)
+
+
+def largest(n_bytes: int) -> Markup:
+    """How large a picture may be, for the script that looks before anything is sent."""
+    return Markup('<i hidden data-largest="{}" data-told="{}"></i>').format(n_bytes, render.size(n_bytes))
 
 
 def problem(error: ServiceError) -> Markup:
@@ -146,19 +184,35 @@ def problem(error: ServiceError) -> Markup:
         lines = ["Everything else on this page works.", error.detail]
         return render.notice("info", "This service has no model for pictures.", lines)
     if error.status == 413:
-        return render.notice("error", "This picture is too large.", [error.detail])
+        return render.notice("error", "This picture is too large.", [_sentence(error.detail)])
     if error.status == 415:
-        return render.notice("error", "This is not a picture we can read.", [error.detail])
+        return render.notice("error", "This is not a picture we can read.", [_sentence(error.detail)])
     if error.status == 422 and error.faults:
-        return render.notice("error", "This cannot be used.", [detail for _, detail in error.faults])
+        title = "This picture cannot be read." if error.faults[0][0] == "/picture" else "This cannot be used."
+        return render.notice("error", title, [_sentence(detail) for _, detail in error.faults])
     if error.status == 409:
         return render.notice("info", "No more questions fit.", ["Show the picture again to go on."])
-    return render.problem(error, gone="This picture was deleted. Show it again to go on.")
+    return render.problem(error, gone="This picture was deleted, perhaps in another window. Show it again to go on.")
+
+
+def _sentence(detail: str) -> str:
+    """What the service said, as a sentence."""
+    return f"{detail[:1].upper()}{detail[1:].rstrip('.')}."
+
+
+def _looked(found: Answer) -> bool:
+    """Whether the answer rests on the picture at all: one to a question that no picture answers does not."""
+    return found.known or found.why in ("", UNSURE)
 
 
 def _sure(found: Answer) -> str | None:
     likely = found.answers[0].probability if found.answers else None
     return percent(likely) if found.known and likely is not None else None
+
+
+def _why(found: Answer) -> str:
+    """Why there is no answer; nothing where none is likely enough, which goes without saying."""
+    return "" if found.known or found.why == UNSURE else found.why
 
 
 def _guess(found: Answer) -> str | None:

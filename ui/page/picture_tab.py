@@ -33,6 +33,8 @@ class PictureState:
     desk: Desk = field(default_factory=Desk)
     arriving: bool = False
     """Whether another picture is being looked at, about which the next question will be."""
+    arrived: int = 0
+    """The number of the picture that came last, or failed to."""
     dialog: VisualDialog | None = None
     address: str = ""
     selected: int | None = None
@@ -53,7 +55,8 @@ def open_file(state: PictureState, path: str, client: Client) -> Iterator[Pictur
     """The state while the picture is looked at, then with it. The upload is deleted; the picture before it too. One
     that comes meanwhile is shown in its place."""
     state.desk.newest += 1
-    own, before = state.desk.newest, replace(state, arriving=False)
+    own = state.desk.newest
+    before = replace(state, arriving=False, arrived=own, asking=None)
     try:
         size, most = os.path.getsize(path), limits_of(client).picture
         if size > most:
@@ -66,7 +69,7 @@ def open_file(state: PictureState, path: str, client: Client) -> Iterator[Pictur
         return
     finally:
         Path(path).unlink(missing_ok=True)
-    yield replace(state, arriving=True, notice=render.notice("info", "Looking at your picture…"), unsent=None)
+    yield replace(state, arriving=True, notice="", unsent=None)
     try:
         dialog = client.show_picture(data)
         address = picture_render.as_address(client.picture(dialog.id))
@@ -81,7 +84,7 @@ def open_file(state: PictureState, path: str, client: Client) -> Iterator[Pictur
     if state.dialog is not None:
         with contextlib.suppress(ServiceError):  # what was asked for is the new one
             client.delete_visual_dialog(state.dialog.id)
-    yield PictureState(desk=state.desk, dialog=dialog, address=address)
+    yield PictureState(desk=state.desk, arrived=own, dialog=dialog, address=address)
 
 
 def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureState]:
@@ -121,7 +124,7 @@ def ask(state: PictureState, question: str, client: Client) -> Iterator[PictureS
         if state.desk.newest != own:
             return
         notice = picture_render.problem(error)
-        kept = PictureState(desk=state.desk) if error.status == 404 else before
+        kept = PictureState(desk=state.desk, arrived=state.arrived) if error.status == 404 else before
         yield replace(kept, notice=notice, unsent=question)
         return
     if state.desk.newest == own:
@@ -149,10 +152,26 @@ def forget(state: PictureState, client: Client) -> PictureState:
         except ServiceError as error:
             if error.status != 404:
                 return replace(state, notice=picture_render.problem(error))
-    return PictureState(desk=state.desk, unsent="")
+    return PictureState(desk=state.desk, arrived=state.arrived, unsent="")
+
+
+def largest(client: Client) -> str:
+    """What the script knows of how large a picture may be; nothing where the service does not say."""
+    try:
+        return picture_render.largest(limits_of(client).picture)
+    except ServiceError:
+        return ""
 
 
 # The components
+
+_ITS_OWN = """async kept => {
+  const own = window.rapport.read('rapport-picture-shown', null, sessionStorage);
+  if (own) return {dialog: own};
+  const held = kept?.dialog && navigator.locks ? (await navigator.locks.query()).held : [];
+  return held.some(lock => lock.name === `rapport-picture-shown-${kept.dialog}`) ? null : kept;
+}"""
+"""In the browser: a window begins with its own picture, else with the one shown last that no other window has."""
 
 
 def memory() -> gr.BrowserState:
@@ -173,7 +192,6 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
                     "Upload a picture",
                     type="filepath",
                     file_count="single",
-                    file_types=["image", ".heic", ".heif"],
                     variant="primary",
                     size="md",
                     min_width=150,
@@ -182,7 +200,8 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
                 new = gr.Button(
                     "Delete the picture", size="md", min_width=120, visible=False, elem_id="rp-picture-forget"
                 )
-            with gr.Accordion("Take one with the camera", open=False, elem_id="rp-camera"):
+            gr.Checkbox(label="Show where it looked", value=False, container=False, elem_id="rp-where")
+            with gr.Accordion("Take one with the camera", open=False, elem_id="rp-camera") as taking:
                 camera = gr.Image(
                     sources=["webcam"],
                     type="filepath",
@@ -196,7 +215,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             log = gr.HTML(
                 picture_render.rounds(None),
                 elem_id="rp-rounds",
-                js_on_load=script("drop.js", "picture.js"),
+                js_on_load=script("drop.js", "picture.js", "picture_sending.js"),
                 apply_default_css=False,
             )
             notice = gr.HTML("", elem_id="rp-picture-notice", apply_default_css=False)
@@ -211,17 +230,19 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
                 elem_id="rp-question",
             )
             details = gr.HTML("", elem_id="rp-answer", apply_default_css=False)
+    most = gr.HTML("", elem_id="rp-picture-most", apply_default_css=False)
 
     shown = [state, shown_picture, log, notice, details, kept, new, question]
 
-    def show(s: PictureState) -> list[Any]:
+    def show(s: PictureState, before: PictureState | None = None) -> list[Any]:
         chosen = s.chosen
         earlier = () if s.dialog is None or chosen is None else s.dialog.rounds[: chosen.n]
+        same = before is not None and before.dialog is not None and s.dialog and before.dialog.id == s.dialog.id
         return [
             s,
-            picture_render.picture(s.dialog, s.address, None if chosen is None else chosen.answer),
+            picture_render.picture(s.dialog, "" if same else s.address, None if chosen is None else chosen.answer),
             picture_render.rounds(s.dialog, s.asking, None if chosen is None else chosen.n),
-            s.notice,
+            picture_render.notices(s.notice, s.arrived),
             picture_render.answer(chosen, earlier),
             {"dialog": None if s.dialog is None else s.dialog.id},
             gr.update(visible=s.dialog is not None),
@@ -231,20 +252,25 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
     def on_file(s: PictureState, path: str | None) -> Iterator[list[Any]]:
         if path:
             for after in open_file(s, path, client):
-                yield show(after)
+                yield show(after, s)
+
+    def on_camera(s: PictureState, path: str | None) -> Iterator[list[Any]]:
+        for drawn in on_file(s, path):
+            yield [*drawn, None, gr.update(open=False)]
 
     def on_ask(s: PictureState, words: str) -> Iterator[list[Any]]:
         for after in ask(s, words, client):
-            yield show(after)
+            yield show(after, s)
 
     def on_select(s: PictureState, event: gr.EventData) -> list[Any]:
         n = getattr(event, "n", None)
-        return show(replace(s, selected=n if isinstance(n, int) and n >= 0 else None, unsent=None))
+        return show(replace(s, selected=n if isinstance(n, int) and n >= 0 else None, unsent=None), s)
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
     upload.upload(on_file, [state, upload], shown, concurrency_limit=4, **quiet)
-    camera.input(on_file, [state, camera], shown, concurrency_limit=4, **quiet)
+    camera.input(on_camera, [state, camera], [*shown, camera, taking], concurrency_limit=4, **quiet)
     question.submit(on_ask, [state, question], shown, concurrency_limit=16, trigger_mode="always_last", **quiet)
     log.select(on_select, state, shown, **quiet)
     new.click(lambda s: show(forget(s, client)), state, shown, **quiet)
-    page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)
+    page.load(lambda k: show(restore(k, client)), kept, shown, js=_ITS_OWN, **quiet)
+    page.load(lambda: largest(client), None, most, **quiet)

@@ -6,6 +6,7 @@ import threading
 import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,21 @@ def test_every_mode_becomes_rgb_with_its_brightness_kept(mode: str, kind: str) -
 def test_sixteen_bits_of_grey_are_scaled_not_clipped() -> None:
     picture = open_picture(png(2, 1, b"\0" + struct.pack(">HH", 0x4000, 0xFFFF), bits=16))
     assert [picture.getpixel((x, 0))[0] for x in (0, 1)] == [0x40, 0xFF]
+
+
+def test_light_of_any_range_is_shown_from_black_to_white() -> None:
+    steps = np.linspace(-3.0, 0.5, 64, dtype=np.float32).reshape(8, 8)
+    steps[0, 1] = np.nan
+    picture = open_picture(encoded(Image.fromarray(steps), "TIFF"))
+    assert picture.getpixel((0, 0)) == (0, 0, 0)
+    assert picture.getpixel((7, 7))[0] >= picture.getpixel((0, 4))[0] + 100
+    assert len(open_picture(encoded(Image.new("F", (4, 4), 7.0), "TIFF")).getcolors()) == 1
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+def test_a_photograph_of_a_telephone_that_was_cut_off_is_called_damaged(kind: str) -> None:
+    with pytest.raises(DamagedPicture):
+        open_picture(encoded(two_halves(), kind)[:40])
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
@@ -180,8 +196,18 @@ def test_too_many_bytes_are_refused_unread() -> None:
         (b'\xef\xbb\xbf<?xml version="1.0"?><svg/>', "SVG"),
         (b"<!DOCTYPE html><html><body>hello</body></html>", "web page"),
         (b"%PDF-1.7", "PDF"),
+        (b"\0\0\x01\0\x01\0\x10\x10", "ICO"),
+        (b"\xff\x0a\x12\x12", "JPEG XL"),
+        (bytes.fromhex("0000000c4a584c200d0a870a"), "JPEG XL"),
+        (bytes.fromhex("0000000c6a5020200d0a870a"), "JPEG 2000"),
+        (b"\0\0\0\x1cftypmp42" + b"\0" * 40, "a video"),
+        (b"RIFF\0\0\0\0AVI LIST", "a video"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "a recording"),
+        (b"II*\0\x10\0\0\0CR\x02\0" + b"\0" * 40, "raw"),
+        (b"PK\x03\x04" + b"\0" * 40, "office document"),
+        (b"\x1f\x8b\x08\0", "compressed"),
         (b"SIMPLE  =                    T" + b" " * 2850, "no picture"),  # FITS, whose decoder had a hole
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript"),
         (b"hello", "no picture"),
     ],
 )

@@ -448,8 +448,6 @@ def test_a_picture_is_shown_asked_about_and_forgotten(visit: Visit, tmp_path: Pa
     page.click('#rp-rounds button[data-n="0"]')
     page.wait_for_selector('#rp-rounds button[data-n="0"][aria-pressed="true"]')
     page.reload()
-    page.wait_for_selector("#rp-message textarea")
-    visit.tab("Picture")
     page.wait_for_selector('#rp-rounds button[data-n="1"]')
     page.click("#rp-picture-forget")
     page.wait_for_selector("#rp-picture .rp-empty")

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,9 @@ from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
 from ui.page.picture_render import answer as laid_open
+from ui.page.picture_render import notices, place, places, rounds
 from ui.page.picture_render import picture as drawn
-from ui.page.picture_render import place, places, rounds
-from ui.page.picture_tab import PictureState, ask, forget, open_file, restore
+from ui.page.picture_tab import PictureState, ask, forget, largest, open_file, restore
 
 BUSY = ServiceError(503, "unavailable", "the models are starting", retry_after=2)
 MISSING = ServiceError(503, "model-missing", "the model visual/seqdialn cannot be loaded", retry_after=600)
@@ -35,8 +36,9 @@ def shown(client: MemoryClient, photo: str, *questions: str) -> PictureState:
 
 def test_a_picture_is_looked_at_and_its_upload_deleted(client: MemoryClient, photo: str) -> None:
     looking, state = open_file(PictureState(), photo, client)
-    assert "Looking" in looking.notice
+    assert looking.arriving
     assert state.dialog is not None
+    assert (looking.arrived, state.arrived) == (0, 1)
     assert state.address.startswith("data:image/jpeg;base64,")
     assert not Path(photo).exists()
     assert "<image" in drawn(state.dialog, state.address, None)
@@ -77,6 +79,59 @@ def test_what_is_not_known_is_said(client: MemoryClient, photo: str) -> None:
     strange = replace(state.dialog, strangeness=1.5)
     assert "unlike" in drawn(strange, state.address, None)
     assert "unlike" not in drawn(state.dialog, state.address, None)
+
+
+@pytest.mark.parametrize("question", ["never?", "unknown?"])
+def test_only_a_guess_is_shown_as_one_and_what_no_picture_answers_rests_on_nothing(
+    question: str, client: MemoryClient, photo: str
+) -> None:
+    state = shown(client, photo, "what is it?", question)
+    assert state.dialog is not None
+    assert state.chosen is not None
+    said, page = rounds(state.dialog), laid_open(state.chosen, state.dialog.rounds[:1])
+    seen = drawn(state.dialog, state.address, state.chosen.answer)
+    guessed = question == "unknown?"
+    assert ("a guess: a dog" in said) == ("a cat" in page) == ("rp-looked" in seen) == guessed
+    assert ("that is nothing a picture shows" in said) == (not guessed)
+    assert "Earlier rounds" not in page
+
+
+def test_things_are_outlined_with_names_that_stay_inside(client: MemoryClient, photo: str) -> None:
+    state = shown(client, photo, "which things are there?")
+    assert state.dialog is not None
+    assert state.chosen is not None
+    seen = drawn(state.dialog, state.address, state.chosen.answer)
+    assert "It found: dog (83 %), surfboard (64 %)." in seen
+    assert "rp-places" not in seen
+    assert seen.count("rp-edge") == seen.count("rp-looked") == 2
+    assert re.findall(r'text-anchor="(\w+)".*?>([^<]*)<', seen) == [("start", "dog"), ("end", "surfboard")]
+
+
+def test_the_picture_itself_comes_once(client: MemoryClient, photo: str) -> None:
+    state = shown(client, photo, "what is it?")
+    assert "href" not in drawn(state.dialog, "", None)
+    assert "href" in drawn(state.dialog, state.address, None)
+
+
+def test_the_same_failure_twice_is_told_apart(client: MemoryClient, photo: str, tmp_path: Path) -> None:
+    state = shown(client, photo)
+    numbers = []
+    for _ in range(2):
+        (tmp_path / "drawing.svg").write_bytes(b"<svg/>")
+        *_, state = open_file(state, str(tmp_path / "drawing.svg"), client)
+        numbers.append(notices(state.notice, state.arrived))
+    assert numbers[0] != numbers[1]
+    assert "SVG" in numbers[1]
+
+
+def test_the_script_knows_how_large_a_picture_may_be(client: MemoryClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent() -> dict[str, int]:
+        raise BUSY
+
+    client.limit["picture_bytes"] = 2 * 1024**2
+    assert 'data-largest="2097152" data-told="2 MB"' in largest(client)
+    monkeypatch.setattr(client, "limits", silent)
+    assert largest(client) == ""
 
 
 def test_an_engine_that_cannot_say_where_it_looked_shows_the_picture_alone(client: MemoryClient, photo: str) -> None:
@@ -126,7 +181,7 @@ def test_a_question_needs_words_a_picture_and_a_bound(client: MemoryClient, phot
 
 def test_what_is_no_picture_leaves_the_one_before(client: MemoryClient, photo: str, tmp_path: Path) -> None:
     state = shown(client, photo)
-    (tmp_path / "drawing.png").write_bytes(b"svg")
+    (tmp_path / "drawing.png").write_bytes(b"<svg/>")
     *_, after = open_file(state, str(tmp_path / "drawing.png"), client)
     assert "SVG" in after.notice
     assert after.dialog == state.dialog

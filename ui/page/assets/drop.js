@@ -6,10 +6,14 @@ const hand = (input, file) => {
   input.dispatchEvent(new Event('change', {bubbles: true}));
   return true;
 };
-// `dropped` is told what was dropped; true where it has taken it.
+// `dropped` is told what was dropped, and whether it is a folder; true where it has taken it.
 const takeDrops = (tab, dropped) => {
   const over = on => tab.classList?.toggle('rp-dropping', on);
   tab.addEventListener('dragover', event => { if (event.dataTransfer.types.includes('Files')) { event.preventDefault(); over(true); } });
   tab.addEventListener('dragleave', event => { if (!tab.contains(event.relatedTarget)) over(false); });
-  tab.addEventListener('drop', event => { over(false); if (dropped(event.dataTransfer.files)) event.preventDefault(); }, true);
+  tab.addEventListener('drop', event => {
+    over(false);
+    const folder = Boolean(event.dataTransfer.items[0]?.webkitGetAsEntry?.()?.isDirectory);
+    if (dropped(event.dataTransfer.files, folder)) event.preventDefault();
+  }, true);
 };

@@ -61,7 +61,7 @@ window.rapport = (() => {
   };
 
   // The address: #tab or #tab/place, so that reload, Back and a bookmark lead to the same.
-  const names = ['chat', 'picture', 'conversation', 'batch', 'about'];
+  const names = ['chat', 'picture', 'conversation', 'batch', 'recording', 'fleet', 'about'];
   const places = {}, listeners = {};
   let started = false;
   const address = () => {
@@ -107,7 +107,7 @@ window.rapport = (() => {
     }
     if (act === 'skip') {
       event.preventDefault();
-      const target = ['#rp-words', '#rp-question textarea', '#rp-paste textarea', '#rp-batch-upload', '#rp-about']
+      const target = ['#rp-words', '#rp-question textarea', '#rp-paste textarea', '#rp-batch-upload', '#rp-rec-upload', '#rp-fleet-upload', '#rp-about']
         .map(q => document.querySelector(q)).find(e => e && e.offsetParent !== null);
       if (target) { if (!target.matches('textarea, button')) target.tabIndex = -1; target.focus(); }
     }
