@@ -16,9 +16,12 @@ from kernels.first_order import first_order
 from kernels.grid import segments
 
 
-def linear_scan(a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> Tensor:
-    """h_t = a_t h_{t-1} + b_t in `dtype`; shapes as in reference.py. Computed in the dtype of h, 32 bits or more."""
-    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous(), dtype)
+def linear_scan(a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """h_t = a_t h_{t-1} + b_t in `dtype`, by default that of h, 32 bits or more, in which it is computed.
+
+    Shapes as in reference.py.
+    """
+    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous(), h.dtype if dtype is None else dtype)
     return y
 
 
