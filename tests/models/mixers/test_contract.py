@@ -30,7 +30,6 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"d_augmented": 0, "positions": "none", "selected_values": 3},
         {"selected_values": 2, "renormalise": True, "n_key_heads": 8},
         {"d_key": 3, "expand": "mlp", "window": 4, "qk_norm": "layer"},
-        {"d_key": 2, "qk_norm": "rms"},
     ],
     "elman": [{"contract": True, "n_heads": 4, "n_layers": 2}, {"layer_norm": True, "d_hidden": 6}],
     "exp_norm": [
@@ -110,7 +109,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "mesa": [{"weights": "uniform", "regressor": "feature", "qk_norm": "rms", "conv_width": 1}],
     "min_rnn": [{"kind": "lstm", "d_hidden": 7}, {"kind": "qlstm"}, {"kind": "qlstm", "reversed_sigmoid": True}],
     "moneta": [{"lq_map": "paper", "chunk": 4, "read": "chunk"}, {"memory": "mlp", "max_gradient": None}],
-    "normalised": [{"normaliser": "softplus", "d_key": 3}, {"normaliser": "sigmoid", "n_heads": 1}],
+    "normalised": [{"normaliser": "softplus", "d_key": 3}],
     "rat": [
         {"chunk": 1},
         {"chunk": 4, "n_heads": 1, "rotary": False},
@@ -179,7 +178,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "titans_mac": [{"chunk": 4, "n_persistent": 2, "memory": "matrix"}, {"chunk": 1, "depth": 3}],
     "titans_mag": [{"n_persistent": 2, "window": 4, "fusion": "product"}],
     "titans_mal": [{"n_persistent": 2, "window": 3, "chunk": 4}],
-    "yaad": [{"memory": "mlp", "chunk": 4}, {"delta_gate": True, "huber": "coordinate"}],
+    "yaad": [{"memory": "mlp", "chunk": 4}],
 }
 """Fields beside d_model. The default of every row in the table is tested as it is."""
 
