@@ -82,6 +82,8 @@ USUAL_ODDS = 1.2
 """By how much, in log-odds, their usual colours are likelier: a lawn is green though its pixels are half yellow."""
 PLACE_NAMES = frozenset(place.split()[-1] for place in PLACES)
 _BEING_AT = re.compile(r"^(?:this|it|he|she|they|the \w+) (?:is|are) (?:an? |at |in |on |inside |the )")
+_OF_A_SORT = re.compile(r"\b(?:baby|young|old|toy|real|fake|stuffed|tiny|huge|broken|empty) \w+$")
+"""What is there of a sort, which the thing's name alone does not tell."""
 ODDS_OF_A_PLACE = 3.0
 """So much likelier is a place that is asked for than the likeliest other."""
 _LEGS, _HEAD = (0.5, 0.85), (0.0, 0.18)
@@ -144,6 +146,8 @@ class Everyday:
         p = float(self.p_present(evidence, [noun])[0])
         if (share := self._among(evidence, asked.claim)) is not None:
             p = min(p, share)
+        if _OF_A_SORT.search(asked.claim):
+            p = min(p, self.claim(evidence, asked.claim, 0.5))
         if asked.claim.startswith("this is "):
             p = min(p, 1 - self._something_else(evidence, noun))
             share = beside_its_rival(noun, lambda nouns: self.p_present(evidence, nouns).tolist())
@@ -153,9 +157,12 @@ class Everyday:
     def _something_else(self, evidence: Evidence, noun: str) -> float:
         """How surely a picture is of one other thing than is asked for: a saxophone is no guitar."""
         p, best = evidence.classes.softmax(-1).max(0)
-        names = {kind for name in imagenet_names()[int(best)] for kind in kinds_of(canonical(name))}
+        own = imagenet_names()[int(best)]
+        names = {kind for name in own for kind in kinds_of(canonical(name))} | set(" ".join(own).split())
         name = canonical(noun)
-        known = bool(imagenet_classes(name)) and "person" not in kinds_of(name)
+        # A rhino is no class and no word of a caption's: what is surely an elephant is none.
+        unheard = not self.witness.words_for(noun) and not coco_classes(name)
+        known = (bool(imagenet_classes(name)) or unheard) and "person" not in kinds_of(name)
         return float(p) if known and name not in names and float(p) >= SURE_CLASS else 0.0
 
     def _claim(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
@@ -375,7 +382,11 @@ class Everyday:
     def colour_features(self, evidence: Evidence, noun: str) -> Tensor:
         """(11, 3): of each colour the logarithm of its share of the thing's pixels (of its box, else of where such a
         thing is, else of the middle), the fit of a sentence that names it with the thing, its word's logit."""
-        measured = shares(apart(within(evidence.small, self._where_is(evidence, canonical(noun))), evidence.small))
+        if noun == "background":
+            pixels = around.rim(evidence.small)
+        else:
+            pixels = apart(within(evidence.small, self._where_is(evidence, canonical(noun))), evidence.small)
+        measured = shares(pixels)
         fits = self.witness.fits(evidence, [f"a {colour} {noun}" for colour in COLOURS])
         words = torch.tensor([w if (w := self.witness.word(evidence, c)) is not None else -5.0 for c in COLOURS])
         return torch.stack([(measured + 0.03).log(), fits - fits.max(), words], -1)

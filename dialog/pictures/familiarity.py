@@ -62,6 +62,32 @@ def is_blank(picture: "Image") -> bool:
     return bool((4 * x[1:-1, 1:-1] - around).abs().max() < LEAST_EDGE)
 
 
+LEAST_SIDE = 8
+"""Pixels: what is smaller shows nothing."""
+LEAST_ALIKE = 0.4
+"""How alike neighbouring pixels are, as a correlation: noise of any kind is below 0.1, however it looks once it is made
+small."""
+WINDOW = 256
+"""Sides of the middle of a picture that are looked through for noise, as they are."""
+
+
+def is_noise(picture: "Image") -> bool:
+    """Whether a picture is too small to show anything, or no pixel is like the one beside it."""
+    width, height = picture.size
+    if min(width, height) < LEAST_SIDE:
+        return True
+    left, top = max(0, (width - WINDOW) // 2), max(0, (height - WINDOW) // 2)
+    box = (left, top, min(width, left + WINDOW), min(height, top + WINDOW))
+    middle = picture.convert("RGB").crop(box)
+    x = torch.frombuffer(bytearray(middle.tobytes()), dtype=torch.uint8).view(middle.height, middle.width, 3).float()
+    x = x - x.mean((0, 1))
+    power = x.square().mean()
+    if power < 1:  # of one colour: see is_blank
+        return False
+    across, down = (x[:, 1:] * x[:, :-1]).mean(), (x[1:] * x[:-1]).mean()
+    return bool(torch.maximum(across, down) / power < LEAST_ALIKE)
+
+
 def picture_features(vectors: Tensor) -> Tensor:
     """What a picture is compared by, (2 D,): the mean and the spread of its regions (R, D)."""
     return torch.cat([vectors.mean(0), vectors.std(0, correction=0)])

@@ -34,7 +34,7 @@ _NEVER = re.compile(
     r"^(?:is|are|does|do) .*\b(?:married|divorced|famous|rich|poor|expensive|cheap|worth|delicious|tasty|yummy|edible|"
     r"sweet|salty|spicy|poisonous|venomous|dangerous|friendly|friends|related|brothers?|sisters?|twins|siblings|single|"
     r"american|german|french|english|chinese|japanese|hungry|thirsty|lucky|loud|smart|clever|intelligent|legal|haunted|"
-    r"hot|taste|smell|weigh|cost|bite)$"
+    r"hot|taste|smell|weigh|cost|bite|real|fake|true)$|\bcalories\b"
 )
 """Of causes, times, names, what is felt, owned, wanted or to come, and of what is known and not seen."""
 _MINE = re.compile(r"\bmy (?=(?:own )?[a-z]+\b)")

@@ -14,7 +14,7 @@ from dialog.pictures.deciding import decide
 from dialog.pictures.drawing import taken_apart
 from dialog.pictures.everyday import Everyday, open_everyday
 from dialog.pictures.evidence import Evidence
-from dialog.pictures.familiarity import Familiarity, is_blank, picture_features
+from dialog.pictures.familiarity import Familiarity, is_blank, is_noise, picture_features
 from dialog.pictures.parts import with_parts
 from dialog.pictures.scene import Scene, read_scene
 from dialog.reading.seeing import Encoding, PictureRegions, padded, see, stacked
@@ -42,6 +42,8 @@ RECOGNISED = 0.25
 """How likely ImageNet's likeliest class must be for a picture at the limit of strangeness to count as familiar; in
 proportion beyond it. Of Caltech-101's training pictures, unlike any learned from, 6 per cent of those recognised so far
 are refused in place of 26; a page of text and noise are never recognised."""
+PAGES = (916, 918, 922)
+"""ImageNet's web site, crossword and menu: to recognise a page is not to be able to read it."""
 DRAWINGS = ("nlvr", "easyvqa")
 """Collections that are drawn."""
 UNKNOWN_PICTURE = "the picture is unlike those the model has learned from"
@@ -198,7 +200,7 @@ class VisualDialog:
         if self.network.parts is not None:
             regions = with_parts(regions, drawing)
         found = self.look_at(regions)
-        if found.strangeness is not None and is_blank(picture):
+        if found.strangeness is not None and (is_blank(picture) or is_noise(picture)):
             found = found._replace(strangeness=max(found.strangeness, BLANK))
         if drawing is not None and not self.config.blind:
             found = found._replace(scene=read_scene(drawing))
@@ -214,7 +216,8 @@ class VisualDialog:
             distances = self.familiarity.distances(picture_features(regions.vectors)[None])[0]
             strangeness = float(distances.min() / self.familiarity.limit)
             if regions.classes is not None and strangeness > 1:
-                sure = float(regions.classes.softmax(-1).max())
+                p, likeliest = regions.classes.softmax(-1).max(0)
+                sure = 0.0 if int(likeliest) in PAGES else float(p)
                 strangeness = 1.0 if sure >= RECOGNISED * strangeness else strangeness
             nearest = int(distances.argmin())
             drawn = nearest < len(self.config.kinds) and self.config.kinds[nearest] in DRAWINGS

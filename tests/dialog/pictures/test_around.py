@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dialog.pictures.around import INTO, THERE, black_and_white, into, others, there
+from dialog.pictures.around import INTO, THERE, black_and_white, into, others, rim, there
 from dialog.pictures.questions import read
 from dialog.pictures.reply import Reply
 
@@ -62,3 +62,10 @@ def test_a_picture_without_colour_is_black_and_white() -> None:
     grey = torch.randint(0, 256, (1, 16, 16), dtype=torch.uint8).expand(3, 16, 16)
     assert black_and_white(grey) > 0.95
     assert black_and_white(torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)) < 0.05
+
+
+def test_the_background_is_what_lies_along_the_edges() -> None:
+    framed = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    framed[:, 2:14, 2:14] = 255
+    assert int(rim(framed).max()) == 0
+    assert rim(framed).shape == (3, 16 * 16 - 12 * 12)

@@ -1,10 +1,11 @@
 """Pictures unlike those of training are told by their distance."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from dialog.pictures.familiarity import Familiarity, is_blank
+from dialog.pictures.familiarity import Familiarity, is_blank, is_noise
 
 
 def test_the_distance_is_mahalanobis_where_all_directions_are_kept() -> None:
@@ -34,3 +35,22 @@ def test_a_flat_colour_and_a_gradient_are_blank_and_a_shape_is_not(side: int) ->
     drawn = flat.copy()
     drawn.paste((60, 80, 200), (side // 4, side // 4, side // 2, side // 2))
     assert [is_blank(p) for p in (flat, slope, drawn, Image.effect_noise((64, 64), 90))] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("side", [64, 600])
+@pytest.mark.parametrize("kind", ["gaussian", "salt and pepper", "one channel"])
+def test_noise_is_known_for_it_at_any_size_and_a_photograph_is_none(kind: str, side: int) -> None:
+    rng = np.random.default_rng(side)
+    noise = np.full((side, side, 3), 128, dtype=np.uint8)
+    if kind == "gaussian":
+        noise[:] = np.clip(rng.normal(128, 40, (side, side, 1)), 0, 255)
+    elif kind == "salt and pepper":
+        dots = rng.random((side, side))
+        noise[dots < 0.1], noise[dots > 0.9] = 0, 255
+    else:
+        noise[..., 1] = rng.integers(0, 256, (side, side))
+    assert is_noise(Image.fromarray(noise))
+    smooth = Image.fromarray(noise).resize((5, 5)).resize((side, side), Image.Resampling.BICUBIC)
+    assert not is_noise(smooth)
+    assert not is_noise(Image.new("RGB", (side, side), "red"))
+    assert is_noise(Image.new("RGB", (3, side), "red"))
