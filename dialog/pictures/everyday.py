@@ -7,7 +7,6 @@ more witness.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from dialog.pictures import around
 from dialog.pictures.bounds import beside_its_rival, needed, no_surer
-from dialog.pictures.colours import COLOURS, apart, shares, within
+from dialog.pictures.colouring import Colouring
+from dialog.pictures.colours import COLOURS
 from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
 from dialog.pictures.names import (
@@ -59,36 +59,12 @@ from models.encoders.base import ImageEncoder
 from models.encoders.lite2 import AlignedLite2
 
 NUMBERS = ("one", "two", "three", "four", "five", "six")
-COLOUR_WEIGHTS = (0.46, 0.23, 0.67)
-"""Of what colours are told by: the logarithm of their share of the pixels, a sentence's fit, a word's logit. Fitted on
-261 things of one colour in Flickr8k's dev pictures, right of 58 per cent there (of 56 among 163 of test)."""
-ODDS_OF_A_COLOUR = 3.0
-"""Who asks whether a thing is red has seen some red: so much likelier is a colour that is asked for than any."""
-REASONER_WEIGHT = 0.5
-USUAL = {
-    "grass": ("green",),
-    "tree": ("green",),
-    "leaf": ("green",),
-    "plant": ("green",),
-    "sky": ("blue", "gray", "white"),
-    "snow": ("white",),
-    "cloud": ("white", "gray"),
-    "road": ("gray", "black"),
-    "street": ("gray", "black"),
-    "sand": ("brown", "yellow"),
-}
-"""The colours some things mostly have."""
-USUAL_ODDS = 1.2
-"""By how much, in log-odds, their usual colours are likelier: a lawn is green though its pixels are half yellow."""
 PLACE_NAMES = frozenset(place.split()[-1] for place in PLACES)
 _BEING_AT = re.compile(r"^(?:this|it|he|she|they|the \w+) (?:is|are) (?:an? |at |in |on |inside |the )")
 _OF_A_SORT = re.compile(r"\b(?:baby|young|old|toy|real|fake|stuffed|tiny|huge|broken|empty) \w+$")
 """What is there of a sort, which the thing's name alone does not tell."""
 ODDS_OF_A_PLACE = 3.0
 """So much likelier is a place that is asked for than the likeliest other."""
-_LEGS, _HEAD = (0.5, 0.85), (0.0, 0.18)
-WORN_AT = {"jeans": _LEGS, "pants": _LEGS, "shorts": _LEGS, "skirt": _LEGS, "hat": _HEAD, "cap": _HEAD, "helmet": _HEAD}
-"""Where on a person's box it is worn, from the top."""
 NOT_COUNTED = 0.3
 """How likely a thing must be to be counted at all, where there is no box of it."""
 NEAR_CAPTION = 0.4
@@ -106,6 +82,7 @@ class Everyday:
 
     def __init__(self, witness: Witness, presence: Presence) -> None:
         self.witness, self.presence = witness, presence
+        self.colouring = Colouring(witness, self.things_of)
         self._kinds: dict[str, Callable[[Asked, Evidence, Reasoned], Reply | None]] = {
             "presence": self._presence, "either": self._either, "claim": self._claim, "name": self._name,
             "colour": self._colour, "count": self._count, "where": self._where, "doing": self._doing,
@@ -186,12 +163,9 @@ class Everyday:
         return yes_or_no(1 - p if asked.negated else p)
 
     def _coloured(self, asked: Asked, colour: str, evidence: Evidence, reasoned: Reasoned) -> Reply:
-        """Whether a thing is of a colour: what colour it is, is measured and not guessed from the sentence."""
         noun = canonical(asked.claim.split()[-3]) if len(asked.claim.split()) >= 3 else ""
-        p = self._colours(replace(asked, noun="" if noun in ("it", "this", "that") else noun), evidence, reasoned)[
-            colour
-        ]
-        p = p / (p + (1 - p) / ODDS_OF_A_COLOUR)
+        noun = "" if noun in ("it", "this", "that") else noun
+        p = self.colouring.is_of(colour, evidence, noun, reasoned)
         return yes_or_no(1 - p if asked.negated else p, self.things_of(evidence, noun))
 
     def claim(self, evidence: Evidence, text: str, p_said: float) -> float:
@@ -237,7 +211,7 @@ class Everyday:
         if all(o.split()[-1] in OPPOSITES for o in options):
             p = self._between(evidence, [OPPOSITES[o.split()[-1]] for o in options])
         elif all(o in COLOURS or o == "grey" for o in options):
-            found = self._colours(asked, evidence, {})
+            found = self.colouring.colours(evidence, asked.noun, {})
             p = torch.tensor([found.get(o.replace("grey", "gray"), 0.0) for o in options]) + 1e-6
             p = p / p.sum()
         elif all(o.endswith("ing") for o in options):
@@ -365,48 +339,9 @@ class Everyday:
         return ranked(dict(zip(ROOMS, scores.tolist(), strict=True)))
 
     def _colour(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
-        found = self._colours(asked, evidence, reasoned)
+        found = self.colouring.colours(evidence, asked.noun, reasoned)
         best = ranked(found)
         return Reply(best.answers, self.things_of(evidence, asked.noun))
-
-    def _colours(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> dict[str, float]:
-        """How likely each colour is, the reasoner's answer being one more witness."""
-        log = self.colour_features(evidence, asked.noun or "thing") @ torch.tensor(COLOUR_WEIGHTS)
-        log = log + torch.tensor([USUAL_ODDS * (c in USUAL.get(canonical(asked.noun), ())) for c in COLOURS])
-        if reasoned:
-            gray = {"gray": reasoned.get("grey", 0.0)}
-            said = torch.tensor([reasoned.get(c, 0.0) + gray.get(c, 0.0) for c in COLOURS])
-            log = log + REASONER_WEIGHT * (said / said.sum().clamp(min=1e-6) + 0.02).log()
-        return dict(zip(COLOURS, log.softmax(0).tolist(), strict=True))
-
-    def colour_features(self, evidence: Evidence, noun: str) -> Tensor:
-        """(11, 3): of each colour the logarithm of its share of the thing's pixels (of its box, else of where such a
-        thing is, else of the middle), the fit of a sentence that names it with the thing, its word's logit."""
-        if noun == "background":
-            pixels = around.rim(evidence.small)
-        else:
-            pixels = apart(within(evidence.small, self._where_is(evidence, canonical(noun))), evidence.small)
-        measured = shares(pixels)
-        fits = self.witness.fits(evidence, [f"a {colour} {noun}" for colour in COLOURS])
-        words = torch.tensor([w if (w := self.witness.word(evidence, c)) is not None else -5.0 for c in COLOURS])
-        return torch.stack([(measured + 0.03).log(), fits - fits.max(), words], -1)
-
-    def _where_is(self, evidence: Evidence, noun: str) -> tuple[float, float, float, float]:
-        """The part of the picture whose colour a thing's is."""
-        if noun in ("sky", "ceiling"):
-            return (0.0, 0.0, 1.0, 0.3)
-        if noun in ("grass", "ground", "floor", "snow", "sand", "road", "carpet", "field"):
-            return (0.0, 0.7, 1.0, 1.0)
-        if noun in ("water", "sea", "ocean", "lake", "river", "pond", "pool", "wave"):
-            return (0.0, 0.5, 1.0, 1.0)
-        if noun in ("wall", "background", "picture"):
-            return (0.0, 0.0, 1.0, 1.0)
-        boxes = self.things_of(evidence, noun)
-        if not boxes:
-            return (0.2, 0.2, 0.8, 0.8)
-        x0, y0, x1, y1 = boxes[0].box
-        top, bottom = WORN_AT.get(noun, (0.2, 0.55) if noun in CLOTHES else (0.0, 1.0))
-        return (x0, y0 + top * (y1 - y0), x1, y0 + bottom * (y1 - y0))
 
     def _count(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         noun = canonical(asked.noun)
