@@ -25,6 +25,7 @@ from dialog.evaluation.strange import strange_pictures
 from dialog.evaluation.visual_baselines import Priors, lenient, roc_area
 from dialog.evaluation.visual_validation import PHOTOGRAPHED, Predicted, predict, said
 from dialog.metrics import calibration_error, mean_interval
+from dialog.pictures.answers import UNSURE
 from dialog.pictures.bank import Bank
 from dialog.pictures.drawing import taken_apart
 from dialog.pictures.familiarity import picture_features
@@ -300,8 +301,9 @@ def _looks(dialog: VisualDialog, folder: Path, collection: str, images: Sequence
 
 
 def _says_yes(dialog: VisualDialog, look: SeqDialNLook, noun: str) -> bool:
+    """By the likelier answer, also where it is not likely enough to be said; a strange picture says nothing."""
     answer, _ = dialog.ask(dialog.start(look), f"Is there {'an' if noun[0] in 'aeiou' else 'a'} {noun} in the picture?")
-    return answer.text == "yes"
+    return (answer.answers[0].text if answer.why == UNSURE else answer.text) == "yes"
 
 
 def _history(dialog: VisualDialog, bank: Bank, talks: Sequence[Talk]) -> dict[str, Any]:
