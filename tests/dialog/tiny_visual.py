@@ -23,9 +23,10 @@ WORDS = ("dog", "yes", "no", "red", "happy")
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Image.Image:
-    """A picture of coloured noise."""
+    """A picture of coloured blots, a few pixels wide: of noise as it is nothing would be familiar."""
     rng = np.random.default_rng(seed)
-    return Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), dtype=np.uint8))
+    blots = rng.integers(0, 255, (-(-size[1] // 4), -(-size[0] // 4), 3), dtype=np.uint8)
+    return Image.fromarray(blots).resize(size, Image.Resampling.BICUBIC)
 
 
 def make_eyes(folder: Path, words: tuple[str, ...] = ()) -> Path:
