@@ -12,7 +12,8 @@ from ui.commands.options import AsJson
 
 def ask(
     image: Annotated[
-        Path, typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF.")
+        Path,
+        typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF; - for stdin."),
     ],
     questions: Annotated[
         list[str] | None, typer.Argument(metavar="[QUESTION]...", help="Asked in turn; without any they are typed.")
@@ -29,8 +30,23 @@ def ask(
     from ui.commands.terminal import progress
     from ui.commands.terminal_ask import converse
 
+    data = _read(image, alone=not questions)
     with progress("Loading the model"):
-        picture = open_picture(image.read_bytes())
+        picture = open_picture(data)
         asked = open_engine(engine)
         look = asked.look(picture)
     return converse(asked, look, questions or (), sys.stdin, caption=caption, as_json=as_json)
+
+
+def _read(image: Path, *, alone: bool) -> bytes:
+    """The file's bytes; those of stdin for `-`, where questions do not stand `alone` to be typed there. ValueError for
+    what is no file."""
+    if str(image).lower().startswith(("http:/", "https:/")):
+        raise ValueError(f"expected a file, got an address ({image.name}): save the picture first, nothing is fetched")
+    if image.is_dir():
+        raise ValueError(f"expected a picture, got the folder {image}")
+    if str(image) != "-":
+        return image.read_bytes()
+    if alone:
+        raise ValueError("a picture from stdin leaves no place to type questions: expected them as arguments")
+    return sys.stdin.buffer.read()

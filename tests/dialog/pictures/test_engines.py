@@ -215,6 +215,45 @@ def test_a_service_that_fails_is_reported_without_its_key(service: tuple[str, ty
         closed.ask(closed.start(closed.look(picture())), "what?")
 
 
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 502])
+def test_a_service_that_refuses_leaves_the_dialogue_as_it_was(service: tuple[str, type[Service]], status: int) -> None:
+    url, handler = service
+    engine = EndpointDialog("see-1", url)
+    _, after = engine.ask(engine.start(engine.look(picture())), "what is it?")
+    handler.status = status
+    with pytest.raises(EngineUnavailable, match=f"answered {status}"):
+        engine.ask(after, "is it red?")
+    handler.status = 200
+    answer, then = engine.ask(after, "is it red?")
+    assert answer.text == "answer 2"
+    assert then.rounds == (("what is it?", "answer 1"), ("is it red?", "answer 2"))
+
+
+def test_a_service_that_hangs_up_or_never_answers_is_named(
+    service: tuple[str, type[Service]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = service
+    engine = EndpointDialog("see-1", url)
+    start = engine.start(engine.look(picture()))
+
+    def cut(self: Service) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "4000")
+        self.end_headers()
+        self.wfile.write(b'{"choices": [{"message"')
+
+    monkeypatch.setattr(handler, "do_POST", cut)
+    with pytest.raises(EngineUnavailable, match="cannot be reached: RemoteProtocolError"):
+        engine.ask(start, "what?")
+    let_go = threading.Event()
+    monkeypatch.setattr(handler, "do_POST", lambda self: let_go.wait(20))
+    monkeypatch.setattr("dialog.pictures.engines.SECONDS", 0.3)
+    with pytest.raises(EngineUnavailable, match="cannot be reached: ReadTimeout"):
+        engine.ask(start, "what?")
+    let_go.set()
+
+
 def test_a_service_needs_an_address_from_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAPPORT_VISUAL_URL", raising=False)
     with pytest.raises(EngineUnavailable, match="RAPPORT_VISUAL_URL"):

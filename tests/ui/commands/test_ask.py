@@ -73,3 +73,24 @@ def test_what_is_no_picture_or_no_engine_is_1(model: Path, photo: Path, capsys: 
     assert run(["ask", str(text), "what?", "--engine", str(model)]) == 1
     assert run(["ask", str(photo), "what?", "--engine", "visual/none"]) == 1
     assert "visual/none" in capsys.readouterr().err
+
+
+def test_a_picture_may_come_from_stdin(
+    model: Path, photo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for questions in (["what is it?"], []):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+        assert run(["ask", "-", *questions, "--engine", str(model), "--json"]) == (0 if questions else 1)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["question"] == "what is it?"
+    assert "expected them as arguments" in told.err
+
+
+def test_addresses_folders_and_what_is_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for image, told in (
+        ("https://example.org/dog.jpg", "nothing is fetched"),
+        (str(tmp_path), "got the folder"),
+        (str(tmp_path / "none.jpg"), "none.jpg"),
+    ):
+        assert run(["ask", image, "what?", "--engine", "visual/none"]) == 1
+        assert told in capsys.readouterr().err
