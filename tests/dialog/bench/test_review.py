@@ -134,6 +134,7 @@ def test_a_grid_of_which_no_equal_part_is_seen_is_refused() -> None:
 
 def test_the_second_series_is_read_at_eight_points_and_never_settles() -> None:
     task = kuramoto()
+    assert task.n_out == Forecast().n_out  # so that designs are as equal as there
     task.n_series, task.n_samples, task.cut = 4, 120, 80
     assert task.series.shape == (4, 120, 8)
     assert task.series.dtype == torch.float32
@@ -152,7 +153,7 @@ def test_the_grid_has_every_combination_once() -> None:
     assert Design().name == "none"
 
 
-@pytest.mark.parametrize("task", [Recall(), Forecast(), kuramoto()], ids=lambda task: task.name)
+@pytest.mark.parametrize("task", [Recall(), Forecast()], ids=lambda task: task.name)
 def test_all_designs_have_nearly_the_same_number_of_parameters(task: Task) -> None:
     sizes = []
     for design in DESIGNS:
