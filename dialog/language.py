@@ -22,7 +22,7 @@ _COMMON = (
     ", when , where , not , no , yes , there , here , just , like , know , think , want , get , got , go , "
     "going , about , out , up , all , some , any , because , then , than , really , very"
 )
-_ENGLISH = frozenset(_COMMON.split())
+COMMON_ENGLISH = frozenset(_COMMON.split())
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 
@@ -42,7 +42,7 @@ def _foreign(text: str) -> bool:
         if letters and sum(ord(c) > 0x24F for c in letters) * 2 > len(letters):
             return True  # Most letters are beyond Latin Extended-B.
     words = _WORD.findall(text.lower().replace("\u2019", "'"))
-    if len(words) < 4 or sum(word in _ENGLISH for word in words) * 4 >= len(words):
+    if len(words) < 4 or sum(word in COMMON_ENGLISH for word in words) * 4 >= len(words):
         return False  # The common case, at a hundredth of the identifier's cost.
     language, sureness = _identifier().classify(text)
     return language not in _NOT_FOREIGN and sureness > _THRESHOLD

@@ -7,7 +7,7 @@ is another matter.
 import re
 from functools import lru_cache
 
-from dialog.language import _ENGLISH, unfamiliar
+from dialog.language import COMMON_ENGLISH, unfamiliar
 from dialog.pictures.names import COCO, IMAGENET, singular
 
 _NEVER = re.compile(
@@ -154,4 +154,4 @@ def _foreign(question: str) -> bool:
 @lru_cache(maxsize=1)
 def _english() -> frozenset[str]:
     names = {w.lower() for name in (*IMAGENET, *COCO) for w in re.findall(r"[A-Za-z]+", name)}
-    return frozenset(_ENGLISH | names | set(WORDS_OF_QUESTIONS.split()))
+    return frozenset(COMMON_ENGLISH | names | set(WORDS_OF_QUESTIONS.split()))
