@@ -1,7 +1,7 @@
 """`rapport bench kernels --tune FILE`: which tiles are quickest on this GPU, for the table that the kernels read."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def tune(file: Path, seconds: Seconds, *, device: torch.device, tokens: int = TO
             torch.randn(ROWS, HEADS, tokens, width, dtype=dtype, device=device, requires_grad=True) for _ in range(3)
         )
         for kernel, run in (("attention.forward", _forward(q, k, v)), ("attention.backward", _backward(q, k, v))):
-            best, row = _quickest(run, width, seconds)
+            best, row = _quickest(run, candidates(width, backward=kernel.endswith("backward")), seconds)
             name = str(dtype).removeprefix("torch.")
             rows.append({"name": f"{kernel}, {name}, {width} wide", **row})
             if best is not None:
@@ -43,17 +43,18 @@ def tune(file: Path, seconds: Seconds, *, device: torch.device, tokens: int = TO
     return rows
 
 
-def candidates(width: int) -> Iterator[Tile]:
+def candidates(width: int, *, backward: bool) -> Iterator[Tile]:
     """Every tile that is tried for heads so wide: wide heads leave no room for large tiles or many stages."""
     keys, stages = ((64, 128), (2, 3)) if width <= 64 else ((32, 64), (1, 2))
-    for rows, columns, warps, ahead, loops in product((32, 64, 128), keys, (4, 8), stages, (2, 1)):
-        yield Tile(queries=rows, keys=columns, warps=warps, stages=ahead, loops=loops)
+    passes = (2, 1) if backward else (2,)
+    for rows, columns, warps, ahead, loops, often in product((32, 64, 128), keys, (4, 8), stages, (2, 1), passes):
+        yield Tile(queries=rows, keys=columns, warps=warps, stages=ahead, loops=loops, passes=often)
 
 
-def _quickest(run: Callable[[], Any], width: int, seconds: Seconds) -> tuple[Tile | None, dict[str, Any]]:
+def _quickest(run: Callable[[], Any], choices: Iterable[Tile], seconds: Seconds) -> tuple[Tile | None, dict[str, Any]]:
     found: list[tuple[float, Tile]] = []
     amiss = ""
-    for choice in candidates(width):
+    for choice in choices:
         with trying(choice):
             try:
                 found.append((seconds(run), choice))

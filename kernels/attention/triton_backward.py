@@ -1,5 +1,5 @@
 """The gradients of attention, tile by tile: by query block those of the queries and of what is added to the scores,
-by key block those of the keys and values."""
+by key block those of the keys and values; or all by key block, the queries' added up in memory."""
 
 # mypy: ignore-errors
 import triton
@@ -134,7 +134,7 @@ def queries_kernel(
 @triton.jit
 def keys_kernel(
     q_ptr, k_ptr, v_ptr, do_ptr, log_sum_ptr, delta_ptr, q_b, q_h, q_t, k_b, k_h, k_t, v_b, v_h, v_t, do_b, do_h, do_t,
-    dk_ptr, dv_ptr, d_other_ptr, dk_b, dk_h, dk_t, dv_b, dv_h, dv_t,
+    dk_ptr, dv_ptr, d_other_ptr, dk_b, dk_h, dk_t, dv_b, dv_h, dv_t, dq_ptr, dq_b, dq_h, dq_t,
     other_ptr, other_b, other_h, other_t, ids_ptr, start_ptr, end_ptr, relative_ptr,
     bias_ptr, bias_b, bias_h, bias_t, bias_s, allowed_ptr, allowed_b, allowed_h, allowed_t, allowed_s,
     offset_ptr, offset_b, offset_h, offset_t, H, T, S, P, centre, scale, window, ceiling, dropout, seed,
@@ -143,9 +143,11 @@ def keys_kernel(
     START: tl.constexpr, END: tl.constexpr, DROPOUT: tl.constexpr, FOLD: tl.constexpr, GROUPS: tl.constexpr,
     K: tl.constexpr, V: tl.constexpr, BLOCK_K: tl.constexpr, BLOCK_V: tl.constexpr, PRECISION: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, LOOPS: tl.constexpr,
-    PER_GROUP: tl.constexpr,
+    PER_GROUP: tl.constexpr, ONE_PASS: tl.constexpr,
 ):  # fmt: skip
-    """dk, dv and the gradient of k_other, each summed over the query heads that share the key head."""
+    """dk, dv and the gradient of k_other, each summed over the query heads that share the key head.
+
+    ONE_PASS: adds dq, float32, as well, so that no other pass makes these scores again."""
     block, pair = block_and_row(tl.cdiv(S, BLOCK_N))
     n = block * BLOCK_N
     b, g = pair // GROUPS, pair % GROUPS
@@ -202,6 +204,15 @@ def keys_kernel(
                     d_other = tl.dot(tl.trans(others.to(q.dtype)), q, d_other, input_precision=PRECISION)
                 else:
                     dk = tl.dot(tl.trans(ds.to(q.dtype)), q, dk, input_precision=PRECISION)
+                if ONE_PASS:
+                    if OTHER:
+                        dq = tl.dot(own.to(k.dtype), k, input_precision=PRECISION)
+                        dq = tl.dot(others.to(k.dtype), k_other, dq, input_precision=PRECISION)
+                    else:
+                        dq = tl.dot(ds.to(k.dtype), k, input_precision=PRECISION)
+                    dq_at = b * dq_b + h * dq_h + t[:, None].to(tl.int64) * dq_t + columns[None, :]
+                    inside = (t < T)[:, None] & (columns < K)[None, :]
+                    tl.atomic_add(dq_ptr + dq_at, dq * scale, mask=inside, sem="relaxed")
     far = j[:, None].to(tl.int64)
     k_mask, v_mask = (j < S)[:, None] & (columns < K)[None, :], (j < S)[:, None] & (v_columns < V)[None, :]
     dk_at = b * dk_b + g * dk_h + far * dk_t + columns[None, :]

@@ -1,7 +1,8 @@
 """Attention tile by tile: no T x S tensor is made, and a tile nobody sees is not visited.
 
 The forward keeps a running maximum and sum a row where the weights are softmax's; the backward makes the weights
-again, once by query block for the queries' gradients and once by key block for the keys' and values'.
+again, once by query block for the queries' gradients and once by key block for the keys' and values'; or once by key
+block for all, where the table of tiles says so.
 """
 
 import math
@@ -93,18 +94,23 @@ class _Attention(torch.autograd.Function):
         common = (d_o, log_sum, delta, *strides(q), *strides(k), *strides(v), *strides(d_o))
         last = _structure_arguments(q, k, pattern, s, ctx.seed)
         flags = _flags(q, k, v, pattern, s) | _sizes(shape)
-        queries_kernel[line(blocks, batch * n_heads)](
-            q, k, v, *common, d_q, *strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
-            **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"],
-            # Summing a tile's diagonals takes registers: over four warps it spilled 288 bytes a thread.
-            num_warps=max(8, shape.warps) if wants["relative"] else shape.warps, num_stages=shape.stages,
-        )  # fmt: skip
+        one_pass = _one_pass(shape, wants)
+        if one_pass:
+            d_q = torch.zeros_like(d_q, dtype=torch.float32)
+        else:
+            queries_kernel[line(blocks, batch * n_heads)](
+                q, k, v, *common, d_q, *strides(d_q), _or(d_relative, q), _or(d_bias, q), _or(d_offset, q), *last,
+                **flags, D_RELATIVE=wants["relative"], D_BIAS=wants["bias"], D_OFFSET=wants["offset"],
+                # Summing a tile's diagonals takes registers: over four warps it spilled 288 bytes a thread.
+                num_warps=max(8, shape.warps) if wants["relative"] else shape.warps, num_stages=shape.stages,
+            )  # fmt: skip
         keys_kernel[line(triton.cdiv(n_keys, shape.keys), batch * n_groups)](
-            q, k, v, *common, d_k, d_v, _or(d_other, q), *strides(d_k), *strides(d_v), *last,
-            **flags, PER_GROUP=n_heads // n_groups, num_warps=shape.warps, num_stages=shape.stages,
+            q, k, v, *common, d_k, d_v, _or(d_other, q), *strides(d_k), *strides(d_v), d_q, *strides(d_q), *last,
+            **flags, PER_GROUP=n_heads // n_groups, ONE_PASS=one_pass,
+            num_warps=shape.warps, num_stages=shape.stages,
         )  # fmt: skip
         return (
-            d_q,
+            d_q.to(q.dtype),
             d_k,
             d_v,
             d_other,
@@ -113,6 +119,13 @@ class _Attention(torch.autograd.Function):
             None if d_offset is None else d_offset.sum_to_size(offset.shape).to(offset.dtype),
             *(None,) * 6,
         )
+
+
+def _one_pass(shape: Tile, wants: dict[str, bool]) -> bool:
+    """Whether scores are made once: where the tile says so, nothing that was added to the scores wants a gradient, and
+    nobody asked PyTorch for the same bits every time."""
+    # 2: not even a warning would do
+    return shape.passes == 1 and not any(wants.values()) and torch.get_deterministic_debug_mode() < 2
 
 
 def _forward(

@@ -11,6 +11,8 @@ from kernels.attention import Pattern, Structure, attention
 from kernels.tiles import TABLE, Tile, table, tile, trying
 
 CHOICE = Tile(queries=32, keys=16, warps=2, stages=1, loops=1)
+ONCE = CHOICE._replace(passes=1)
+OTHERS = Structure(ids=torch.arange(37)[None] % 3, k_other=torch.ones(1, 1, 37, 5))
 
 
 def test_the_table_is_used_where_the_device_and_the_dtype_match(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +52,15 @@ def test_a_table_that_says_something_else_is_refused(tmp_path: Path, choice: dic
         (Pattern(), Structure(), CHOICE),
         (Pattern(window=9, causal=False), Structure(end=torch.tensor([33])), CHOICE._replace(queries=16, keys=32)),
         (Pattern(kind="sigmoid"), Structure(offset=torch.full((1, 1, 1), -1.0)), CHOICE._replace(loops=2)),
+        (Pattern(), Structure(), ONCE),
+        (Pattern(window=9, causal=False), Structure(end=torch.tensor([33])), ONCE._replace(keys=32)),
+        (
+            Pattern(),
+            Structure(ids=torch.arange(37)[None] % 3, k_other=torch.randn(1, 1, 37, 5)),
+            CHOICE._replace(passes=1),
+        ),
     ],
-    ids=["causal", "a window over a padded row", "sigmoid"],
+    ids=["causal", "a window over a padded row", "sigmoid", "one pass", "one pass in a window", "one pass, other keys"],
 )
 def test_no_choice_changes_an_answer(
     pattern: Pattern, structure: Structure, choice: Tile, device: torch.device
@@ -66,3 +75,18 @@ def test_no_choice_changes_an_answer(
     torch.testing.assert_close(o, expected, atol=1e-4, rtol=1e-4)
     for ours, true in zip(found, torch.autograd.grad(expected.square().sum(), leaves), strict=True):
         torch.testing.assert_close(ours, true, atol=1e-4, rtol=1e-4)
+
+
+def test_one_pass_is_taken_where_the_table_says_so_and_nobody_asks_for_the_same_bits() -> None:
+    from kernels.attention.triton_kernel import _one_pass
+
+    nothing = dict.fromkeys(("relative", "bias", "offset"), False)
+    assert not _one_pass(CHOICE, nothing)
+    assert _one_pass(ONCE, nothing)
+    assert not _one_pass(ONCE, nothing | {"bias": True})
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("error")
+    try:
+        assert not _one_pass(ONCE, nothing)
+    finally:
+        torch.set_deterministic_debug_mode(before)

@@ -32,16 +32,17 @@ def test_the_quickest_that_runs_goes_into_the_table(tmp_path: Path, monkeypatch:
         choice = asked()
         if choice.queries == 128:
             raise RuntimeError("out of resource: shared memory")
-        return 1.0 / choice.queries + 1.0 / choice.keys + choice.stages + choice.loops + choice.warps
+        return 1.0 / choice.queries + 1.0 / choice.keys + choice.stages + choice.loops + choice.warps + choice.passes
 
     rows = tune(file, seconds, device=CPU, tokens=2)
     assert len(rows) == 2 * len(DTYPES) * len(WIDTHS)
     told = table(file)
     for width, keys, stages in ((64, 128, 2), (128, 64, 1), (256, 64, 1)):
         best = told["attention.backward"]["9.9"]["float32"][str(width)]
-        assert best == {"queries": 64, "keys": keys, "warps": 4, "stages": stages, "loops": 1}
+        assert best == {"queries": 64, "keys": keys, "warps": 4, "stages": stages, "loops": 1, "passes": 1}
+        assert told["attention.forward"]["9.9"]["float32"][str(width)]["passes"] == 2, "a forward has no other"
     assert told["attention.forward"]["9.0"] == table()["attention.forward"]["9.0"], "another device's choices stay"
-    assert rows[0]["tried"] == sum(choice.queries < 128 for choice in candidates(64))
+    assert rows[0]["tried"] == sum(choice.queries < 128 for choice in candidates(64, backward=False))
 
 
 def test_where_nothing_runs_the_table_stays_and_the_row_says_why(tmp_path: Path) -> None:
