@@ -122,8 +122,9 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Types a message, and waits for the whole answer."""
+        before = self.answers()  # counted after it, the answer might be there already
         self.type(text)
-        self.whole(self.answers() + 1)
+        self.whole(before + 1)
 
     def whole(self, n: int) -> None:
         """Until there are so many answers, and none is coming."""
