@@ -16,8 +16,7 @@ from dialog.formats.left_out import EMPTY, STICKER, SYSTEM, is_silent, kind_of_f
 from dialog.formats.page import Page, chats_of, classes, shown
 from dialog.formats.source import Source, Unreadable
 
-_MESSAGES = frozenset(("chatlog__message-container", "chatlog__message"))
-_AUTHORS = frozenset(("chatlog__author", "chatlog__author-name"))
+_AUTHORS = ("chatlog__author", "chatlog__author-name")
 _BOTS = ("chatlog__author-tag", "chatlog__bot-tag")
 _KEPT = ("chatlog__markdown-preserve", "preserve-whitespace")
 _EDITED = ("chatlog__edited-timestamp",)
@@ -52,18 +51,12 @@ def _channel(page: Page) -> str:
 
 
 def _take(group: HtmlElement, gathering: Gathering) -> None:
-    """The messages of one author that follow one another; only the first of them bears the name."""
-    author, bot = "unknown", False
+    """The messages of one author that follow one another, with the name above the first of them."""
+    author = next((shown(one) for name in _AUTHORS for one in group.find_class(name)), "unknown")
+    bot = any(group.find_class(tag) for tag in _BOTS)
     for element in group.iter("*"):
         names = classes(element)
-        if not _AUTHORS.isdisjoint(names):
-            author = shown(element)
-        elif any(tag in names for tag in _BOTS):
-            bot = True
         if "chatlog__message-container" in names or ("chatlog__message" in names and element.get("data-message-id")):
-            inner = next((one for name in _AUTHORS for one in element.find_class(name)), None)
-            author = author if inner is None else shown(inner)
-            bot = bot or any(element.find_class(tag) for tag in _BOTS)
             gathering.add(_message(element, author, bot=bot))
 
 
@@ -84,15 +77,13 @@ def _message(element: HtmlElement, author: str, *, bot: bool) -> Utterance | str
 
 def _file(attachment: HtmlElement) -> str:
     """The name of an attached file, out of the title of a picture or the words of a link."""
-    seen = [one.get("title") or "" for one in attachment.iter("*")] + [shown(attachment)]
-    seen += [
-        (one.get("href") or one.get("src") or "").partition("?")[0].rpartition("/")[2] for one in attachment.iter("*")
-    ]
-    return next((match[0] for words in seen if (match := _NAMED.search(words))), "file" if seen else "")
+    inside = list(attachment.iter("*"))
+    links = ((one.get("href") or one.get("src") or "").partition("?")[0].rpartition("/")[2] for one in inside)
+    seen = (*(one.get("title") or "" for one in inside), shown(attachment), *links)
+    return next((match[0] for words in seen if (match := _NAMED.search(words))), "file")
 
 
 def _time(element: HtmlElement) -> str | None:
     number = element.get("data-message-id") or str(element.get("id") or "").rpartition("-")[2]
-    return (
-        moment(((int(number) >> 22) + _EPOCH) / 1000) if number.isdecimal() and len(number) in range(15, 21) else None
-    )
+    whole = number.isdecimal() and 15 <= len(number) <= 20
+    return moment(((int(number) >> 22) + _EPOCH) / 1000) if whole else None

@@ -14,7 +14,7 @@ from typing import Any
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.chat_json import encodable, moment
 from dialog.formats.json_document import opened
-from dialog.formats.jsonl import dump, load
+from dialog.formats.jsonl import load
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.table import COLUMNS, NO_SPEAKER, NoSuchColumn, gather, roles_of
 from dialog.formats.words import words
@@ -39,10 +39,11 @@ _NO_LIST = (
 
 @dataclass(frozen=True)
 class _List:
-    """Objects that stand together, and what that is called."""
+    """Messages that stand together, what that is called, and the path of the field that has each role."""
 
     name: str
     objects: Sequence[Mapping[str, Any]]
+    roles: Mapping[str, str]
 
 
 def has_records(head: str) -> bool:
@@ -52,35 +53,32 @@ def has_records(head: str) -> bool:
 
 def read_records(source: Source) -> Iterator[Conversation | Unreadable]:
     """A conversation for each list of messages, in order."""
-    lists: list[_List]
-    warnings: tuple[str, ...] = ()
+    value: Any
     if _is_lines(source):
         objects: list[Any] = []
         for line in source.lines():
             if not line.fault and not line.text.strip():
                 continue
             try:
-                value = None if line.fault else load(line.text)
-                fault = line.fault or ("" if isinstance(value, dict) else "expected an object")
+                one = None if line.fault else load(line.text)
+                fault = line.fault or ("" if isinstance(one, dict) else "expected an object")
             except ValueError as error:
                 fault = str(error)
             if fault:
                 yield Unreadable.at(line.number, fault, line.text)
                 continue
-            objects.append(value)
-        warnings = source.take_warnings()
-        lists = list(_lists(objects, source.columns))
+            objects.append(one)
+        value, warnings = objects, source.take_warnings()
     else:
         document = yield from opened(source)
         if document is None:
             return
-        warnings = document.warnings
-        lists = list(_lists(document.value, source.columns))
+        value, warnings = document.value, document.warnings
+    lists = list(_lists(value, source.columns))
     if not lists:
         yield Unreadable.at(0, _NO_LIST)
-    for number, one in enumerate(lists, 1):
-        name = one.name or f"{source.name}-{number}"
-        for item in _conversations(one, name, source.columns):
+    for number, found in enumerate(lists, 1):
+        for item in _conversations(found, found.name or f"{source.name}-{number}"):
             yield item.with_warnings(warnings) if isinstance(item, Conversation) else item
 
 
@@ -99,8 +97,8 @@ def _lists(value: Any, columns: Mapping[str, str], name: str = "", depth: int = 
         return
     if isinstance(value, list):
         objects = [one for one in value if isinstance(one, dict)]
-        if objects and 2 * len(objects) >= len(value) and _fields(objects, columns):
-            yield _List(name, objects)
+        if objects and 2 * len(objects) >= len(value) and (roles := _roles(objects, columns)):
+            yield _List(name, objects, roles)
             return
         for one in value:
             yield from _lists(one, columns, name, depth + 1)
@@ -110,9 +108,9 @@ def _lists(value: Any, columns: Mapping[str, str], name: str = "", depth: int = 
             yield from _lists(v, columns, called or (name if key.lower() in _NAMELESS else key), depth + 1)
 
 
-def _fields(objects: Sequence[Any], columns: Mapping[str, str]) -> dict[str, str] | None:
+def _roles(objects: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str] | None:
     """Role to the path of the field that has it; None where these are no messages."""
-    some = [_flat(one) for one in objects[:_LOOKED_AT] if isinstance(one, dict)]
+    some = [_flat(one) for one in objects[:_LOOKED_AT]]
     paths = list(dict.fromkeys(path for one in some for path in one))
     last = [path.rpartition(".")[2] for path in paths]
     plain = {path for path in paths if "." not in path}
@@ -139,9 +137,9 @@ def _flat(message: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _conversations(one: _List, name: str, columns: Mapping[str, str]) -> Iterator[Conversation | Unreadable]:
-    roles = _fields(one.objects, columns) or {}
-    rows = [_flat(message) for message in one.objects]
+def _conversations(found: _List, name: str) -> Iterator[Conversation | Unreadable]:
+    roles = found.roles
+    rows = [_flat(message) for message in found.objects]
     ids = [str(row.get(roles.get("conversation", "")) or name) for row in rows]
     said = [(id, _utterance(row, roles)) for id, row in zip(ids, rows, strict=True)]
     # Beside messages that name their conversation, what names none and says nothing is no message.
@@ -155,13 +153,12 @@ def _utterance(row: Mapping[str, Any], roles: Mapping[str, str]) -> Utterance:
         return row.get(roles.get(role, ""))
 
     text, emotion = field("text"), field("emotion")
-    others = {k: v for k, v in row.items() if k not in roles.values() and "." not in k and v is not None}
     return Utterance(
         speaker=encodable(_shown(field("speaker"))).strip() or "unknown",
         text=encodable(text) if isinstance(text, str) else "",
         emotion=(emotion.strip() or None) if isinstance(emotion, str) else None,
         time=_time(field("time")),
-        extra={k: v for k, v in others.items() if dump(v)},
+        extra={k: v for k, v in row.items() if k not in roles.values() and "." not in k and v is not None},
     )
 
 

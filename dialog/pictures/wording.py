@@ -2,6 +2,8 @@
 
 import re
 
+from models.encoders.meanings import Meanings
+
 _SPELT = {
     "what": "wat|wot|waht|whta|wht|wut",
     "what is": "whats|wats|what's|wots",
@@ -32,9 +34,8 @@ _SPELT = {
     "isn't": "isnt",
     "aren't": "arent",
 }
-_ANY = "|".join(f"(?P<w{i}>{how})" for i, how in enumerate(_SPELT.values()))
-_MISSPELT = re.compile(rf"(?<![\w'])(?:{_ANY})(?![\w'])")
-_WORDS = tuple(_SPELT)
+_MEANINGS = Meanings(_SPELT)
+_MISSPELT = re.compile(rf"(?<![\w'])(?:{_MEANINGS.pattern})(?![\w'])")
 _BEFORE = re.compile(
     r"^(?:please|hey|hi|hello|so|and|but|um+|hm+|er+|ok|okay|well|now|then|also|tell me|show me|do you know|"
     r"do you think|would you say|i wonder|i'd like to know|can you (?:tell me|see)|could you tell me|can i ask)[, ]+"
@@ -46,13 +47,12 @@ _ASIDE = re.compile(
 _TAKEN = re.compile(
     r"^(?:was|were) (?:it|this|that|(?:the|this|that) (?:photo|picture|photograph|image|shot)) (?:taken|made|shot) "
 )
-_SEE_WHAT = re.compile(r"^(?:what|who) (?:can|do) you (?:see|think is|say is)(?= \w)")
 
 
 def plain(question: str) -> str:
     """Lower case, in full words, without its question mark and what people say around a question, single spaces."""
     text = " ".join(re.sub(r"[?!.]+\s*$", "", question.strip().lower()).replace("’", "'").split()).strip(" ?.!,")
-    text = _MISSPELT.sub(lambda found: _WORDS[int((found.lastgroup or "w0")[1:])], text)
+    text = _MISSPELT.sub(_MEANINGS.of, text)
     for _ in range(2):
         # An "and" before a bare thing goes on with what was asked before: see dialog.pictures.referring.
         text = _ASIDE.sub("", _BEFORE.sub("", text)).strip(" ?.!,")

@@ -8,6 +8,8 @@ either way.
 import re
 from collections.abc import Iterator
 
+from models.encoders.meanings import Meanings
+
 _WRITTEN = {
     "for fuck's sake": "ff+s+",
     "fuck my life": "fml+",
@@ -60,16 +62,15 @@ _WRITTEN = {
 }
 """What it says -> how it is written, letters of either size, the last one drawn out as people do."""
 
-_ANY = "|".join(f"(?P<a{i}>{how})" for i, how in enumerate(_WRITTEN.values()))
-_SHORT = re.compile(rf"(?<![\w@/.*'’-])(?:{_ANY})(?![\w@/*'’-]|\.\w)", re.IGNORECASE)
+_MEANINGS = Meanings(_WRITTEN)
+_SHORT = re.compile(rf"(?<![\w@/.*'’-])(?:{_MEANINGS.pattern})(?![\w@/*'’-]|\.\w)", re.IGNORECASE)
 _PART = re.compile(r"\b(?:go{3,}|hf|w8|shook)\b", re.IGNORECASE)
-_SAID = tuple(_WRITTEN)
 
 
 def abbreviations(text: str) -> Iterator[tuple[int, int, str]]:
     """Where an abbreviation stands in the text (start, end), and what it says."""
     for match in _SHORT.finditer(text):
-        yield *match.span(), _SAID[int((match.lastgroup or "a0")[1:])]
+        yield *match.span(), _MEANINGS.of(match)
 
 
 def may_abbreviate(word: str) -> bool:

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
+from models.encoders.meanings import Meanings
+
 _COLOURED_HEARTS = "\u2764\u2665\u2763\U0001f5a4\U0001f90d\U0001f90e\U0001f9e1" + "".join(
     chr(heart) for heart in range(0x1F499, 0x1F49D)
 )
@@ -57,10 +59,8 @@ _EMOTICONS = {
 }
 """What an emoticon says -> how it is written. Where one fits, it is an emoji's name: those the encoder has learned."""
 
-_FACE = re.compile(
-    "|".join([_EMOJI, *(f"(?P<e{i}>{written})" for i, written in enumerate(_EMOTICONS.values()))]),
-)
-_SAID = tuple(_EMOTICONS)
+_MEANINGS = Meanings(_EMOTICONS)
+_FACE = re.compile(f"{_EMOJI}|{_MEANINGS.pattern}")
 
 
 def faces(text: str) -> Iterator[tuple[int, int, str]]:
@@ -80,7 +80,7 @@ def has_face(text: str) -> bool:
 def _name(match: re.Match[str]) -> str:
     if emoji := match["emoji"]:
         return _emoji_name(emoji)
-    return _SAID[int((match.lastgroup or "e0")[1:])]
+    return _MEANINGS.of(match)
 
 
 @lru_cache(maxsize=4096)
