@@ -4,7 +4,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from serve.client import Client, ServiceError
-from ui.page import render
+from ui.page.drawing import render
 from ui.page.templates import render as fill
 from ui.scores import columns, headline, spoken
 

@@ -12,9 +12,14 @@ import gradio as gr
 
 from dialog.telemetry.report import FLEET_CSS
 from serve.client import Client
-from ui.page import about_tab, batch_tab, chat_answer, chat_tab, conversation_tab, fleet_tab, picture_tab, recording_tab
-from ui.page.glyphs import sprite
+from ui.page import about_tab, batch_tab, fleet_tab
+from ui.page.chat import answer as chat_answer
+from ui.page.chat import tab as chat_tab
+from ui.page.conversation import tab as conversation_tab
+from ui.page.drawing.glyphs import sprite
 from ui.page.limits import largest_file
+from ui.page.picture import tab as picture_tab
+from ui.page.recording import tab as recording_tab
 from ui.page.scripts import ASSETS, script
 from ui.page.templates import render as fill
 

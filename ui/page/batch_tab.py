@@ -14,7 +14,7 @@ import gradio as gr
 
 from dialog.formats import READERS, WRITERS
 from serve.client import Batch, Client, ServiceError
-from ui.page import render
+from ui.page.drawing import render
 from ui.page.limits import LARGEST_UPLOAD, limits_of
 
 _LISTED = 200

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from serve.client import ServiceError
-from ui.page import render
+from ui.page.drawing import render
 
 _SAVE = """(name, text) => {
   if (!name) return;

@@ -21,7 +21,7 @@ from dialog.telemetry.series import Series
 from dialog.telemetry.tables import Reading, read_fleet
 from models.maintenance.model import Limit
 from serve.client import Client, FleetModel, ServiceError, WatchedUnit
-from ui.page import render
+from ui.page.drawing import render
 from ui.page.limits import limits_of
 
 MOST_SAMPLES = 200_000

@@ -7,7 +7,7 @@ import pytest
 
 from tests.dialog.tiny_visual import picture
 from tests.ui.page.browsing import Visit, need_a_browser
-from ui.page.conversation_state import EXAMPLE
+from ui.page.conversation.state import EXAMPLE
 
 need_a_browser()
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

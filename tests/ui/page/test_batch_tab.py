@@ -4,8 +4,8 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page import render
 from ui.page.batch_tab import BatchesState, begin, delete, look, restore
+from ui.page.drawing import render
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
 from tests.ui.page.browsing import Visit, need_a_browser
-from ui.page import conversation_log
+from ui.page.conversation import log as conversation_log
 
 need_a_browser()
 pytestmark = pytest.mark.browser

@@ -23,8 +23,11 @@ from serve.replies.deployment import Responders
 from serve.storage import Storage
 from tests.serve.conftest import CATALOGUE, NO_ENGINE, TAGGER
 from tests.serve.in_process import InProcess
-from ui.page import batch_tab, chat_tab, conversation_run, picture_tab
+from ui.page import batch_tab
+from ui.page.chat import tab as chat_tab
+from ui.page.conversation import run as conversation_run
 from ui.page.limits import largest_file, limits_of
+from ui.page.picture import tab as picture_tab
 
 LOW = {
     "characters_per_utterance": 11,

@@ -13,8 +13,9 @@ from typing import Any
 import gradio as gr
 
 from serve.client import Client, Round, ServiceError, VisualDialog
-from ui.page import picture_render, render
+from ui.page.drawing import render
 from ui.page.limits import limits_of
+from ui.page.picture import rendering as picture_render
 from ui.page.scripts import script
 
 

@@ -1,5 +1,5 @@
 """The Recording tab: a call or a voice message in, who spoke when, in which words and with which emotion; each voice to
-play alone; words and speakers corrected and labelled anew. What happens is in `recording_state`; here it is wired up.
+play alone; words and speakers corrected and labelled anew. What happens is in `state`; here it is wired up.
 """
 
 from dataclasses import replace
@@ -9,10 +9,12 @@ import gradio as gr
 from markupsafe import Markup
 
 from serve.client import Client
-from ui.page import recording_render, render
 from ui.page.download import download_button
-from ui.page.people import people_of
-from ui.page.recording_state import (
+from ui.page.drawing import render
+from ui.page.drawing.people import people_of
+from ui.page.drawing.timeline import timeline
+from ui.page.recording import rendering as recording_render
+from ui.page.recording.state import (
     SPOKEN,
     RecordingState,
     begin,
@@ -25,7 +27,6 @@ from ui.page.recording_state import (
     show,
 )
 from ui.page.scripts import script
-from ui.page.timeline import timeline
 
 _LOOK_SECONDS = 1.0
 _SPEAKERS = 8

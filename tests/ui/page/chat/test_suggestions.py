@@ -4,7 +4,7 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page.suggestions import suggest
+from ui.page.chat.suggestions import suggest
 
 
 @pytest.fixture

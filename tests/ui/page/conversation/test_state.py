@@ -8,9 +8,9 @@ import pytest
 from dialog.conversation import Cause, Conversation
 from serve.client import EmotionsAnswer, ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page.conversation_log import LARGEST_LOG, Log, TooLarge, header_of, read_log
-from ui.page.conversation_run import batch_of, begin, cancel, follow, run
-from ui.page.conversation_state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
+from ui.page.conversation.log import LARGEST_LOG, Log, TooLarge, header_of, read_log
+from ui.page.conversation.run import batch_of, begin, cancel, follow, run
+from ui.page.conversation.state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def many_messages() -> bytes:
 def test_a_log_that_is_too_large_is_refused_with_a_way_out(
     data: bytes, client: MemoryClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.page.conversation_log.MOST_UTTERANCES", 10_000)
+    monkeypatch.setattr("ui.page.conversation.log.MOST_UTTERANCES", 10_000)
     state = labelled(data, client, "big.jsonl")
     assert not state.done
     assert "too large" in state.notices
@@ -247,7 +247,7 @@ def test_an_empty_conversation_among_others_is_no_problem(client: MemoryClient) 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ui.page.conversation_run._LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("ui.page.conversation.run._LOOK_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,6 +1,6 @@
 from tests.ui.fake import predict
 from ui.messages import ShownMessage
-from ui.page.turning import turning_points
+from ui.page.drawing.turning import turning_points
 
 GLAD, SAD, PLAIN = "wonderful!", "terrible!", "ok"
 

@@ -2,8 +2,8 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page import chat_acts
-from ui.page.chat_acts import Said, TooLong, bring_back, edit, forget, remove, rename, say
+from ui.page.chat import acts as chat_acts
+from ui.page.chat.acts import Said, TooLong, bring_back, edit, forget, remove, rename, say
 
 BUSY = ServiceError(503, "unavailable", "the models are starting", retry_after=2)
 

@@ -5,7 +5,7 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from ui.page.chat_tab import answer
+from ui.page.chat.tab import answer
 
 BUSY = ServiceError(503, "unavailable", "the models are starting", retry_after=2)
 

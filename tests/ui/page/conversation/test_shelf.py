@@ -1,4 +1,4 @@
-from ui.page.shelf import Shelf
+from ui.page.conversation.shelf import Shelf
 
 
 def test_what_is_kept_is_found_by_its_key_and_by_no_other() -> None:

@@ -7,10 +7,10 @@ import pytest
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
-from ui.page.picture_render import answer as laid_open
-from ui.page.picture_render import notices, place, places, rounds
-from ui.page.picture_render import picture as drawn
-from ui.page.picture_tab import PictureState, ask, forget, largest, open_file, restore
+from ui.page.picture.rendering import answer as laid_open
+from ui.page.picture.rendering import notices, place, places, rounds
+from ui.page.picture.rendering import picture as drawn
+from ui.page.picture.tab import PictureState, ask, forget, largest, open_file, restore
 
 BUSY = ServiceError(503, "unavailable", "the models are starting", retry_after=2)
 MISSING = ServiceError(503, "model-missing", "the model visual/seqdialn cannot be loaded", retry_after=600)

@@ -1,6 +1,6 @@
 """The Conversation tab: a log pasted, dropped or uploaded, labelled as a whole, looked at, corrected and downloaded.
 
-What happens is in `conversation_state`; `build` wires it to components.
+What happens is in `state`; `build` wires it to components.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ import gradio as gr
 
 from dialog.formats import READERS, WRITERS
 from serve.client import Client, ServiceError
-from ui.page import conversation_log, render
-from ui.page.conversation_run import batch_of, cancel, follow, run
-from ui.page.conversation_state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
+from ui.page.conversation import log as conversation_log
+from ui.page.conversation.run import batch_of, cancel, follow, run
+from ui.page.conversation.shelf import Shelf
+from ui.page.conversation.state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
 from ui.page.download import download_button
+from ui.page.drawing import render
 from ui.page.scripts import script
-from ui.page.shelf import Shelf
 
 CHOICES = 500
 """Conversations of one log that can be chosen to look at; the downloads have them all."""

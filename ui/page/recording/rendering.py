@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from serve.client import Envelope, Recording
 from ui.messages import ShownMessage, number
-from ui.page.people import Person
-from ui.page.render import size
+from ui.page.drawing.people import Person
+from ui.page.drawing.render import size
 from ui.page.templates import render
 
 OTHER_FORMATS = {"parquet": "Parquet", "label-studio": "Label Studio"}

@@ -9,8 +9,8 @@ import pytest
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
 from tests.ui.page.browsing import CHROMIUM, Visit
-from ui.page.chat_answer import answers
-from ui.page.chat_tab import answer
+from ui.page.chat.answer import answers
+from ui.page.chat.tab import answer
 
 
 def in_a_browser(test: Any) -> Any:

@@ -1,6 +1,6 @@
 import pytest
 
-from ui.page.graphemes import beginning, initial, shortened
+from ui.page.drawing.graphemes import beginning, initial, shortened
 
 FAMILY, FLAG = "👨‍👩‍👧", "🇩🇪"
 

@@ -14,11 +14,13 @@ import gradio as gr
 
 from dialog.conversation import Conversation, Utterance
 from serve.client import Client, ServiceError
-from ui.page import chat_acts, render, suggestions
-from ui.page.chat_acts import Changed, Said, TooLong
-from ui.page.chat_view import ChatView, look
+from ui.page.chat import acts as chat_acts
+from ui.page.chat import suggestions
+from ui.page.chat.acts import Changed, Said, TooLong
+from ui.page.chat.view import ChatView, look
+from ui.page.drawing import render
+from ui.page.drawing.people import COLOURS
 from ui.page.limits import limits_of
-from ui.page.people import COLOURS
 from ui.page.scripts import script
 from ui.page.templates import render as fill
 

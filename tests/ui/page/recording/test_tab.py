@@ -8,9 +8,9 @@ import pytest
 
 from dialog.conversation import Caveat, Prediction
 from serve.client import Envelope, RecordedSpeaker, RecordedUtterance, Recording, ServiceError
-from ui.page.people import people_of
-from ui.page.recording_render import clock, listed, messages_of, shown
-from ui.page.recording_state import RecordingState, begin, correct, delete, kept, look, restore, save, show
+from ui.page.drawing.people import people_of
+from ui.page.recording.rendering import clock, listed, messages_of, shown
+from ui.page.recording.state import RecordingState, begin, correct, delete, kept, look, restore, save, show
 
 JOY = Prediction(emotion="joy", probability=0.8, probabilities={"joy": 0.8, "fear": 0.2}, sentiment="positive")
 

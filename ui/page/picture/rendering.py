@@ -10,7 +10,7 @@ from markupsafe import Markup
 from dialog.pictures.answers import RETRIEVED, UNSURE, Answer, Thing
 from serve.client import Round, ServiceError, VisualDialog
 from ui.messages import percent
-from ui.page import render
+from ui.page.drawing import render
 from ui.page.templates import render as fill
 
 _ACROSS = ("left", "middle", "right")

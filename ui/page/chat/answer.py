@@ -16,8 +16,8 @@ from starlette.concurrency import iterate_in_threadpool
 
 from serve.client import Client, ServiceError
 from ui.messages import ShownMessage
-from ui.page import render
-from ui.page.chat_tab import after, failed, opened, text_of
+from ui.page.chat.tab import after, failed, opened, text_of
+from ui.page.drawing import render
 
 PATH = "/rapport/answer"
 _MOVED_ON = ("chat-changed", "nothing-to-answer", "nothing-answered")

@@ -12,11 +12,12 @@ from markupsafe import Markup
 from dialog.conversation import Caveat, Conversation, Utterance
 from dialog.formats import WRITERS, write
 from ui.messages import ShownMessage, counted_from_one, messages_of
-from ui.page import conversation_log, render
-from ui.page.conversation_log import Log
-from ui.page.people import people_of
-from ui.page.timeline import timeline
-from ui.page.turning import turning_points
+from ui.page.conversation import log as conversation_log
+from ui.page.conversation.log import Log
+from ui.page.drawing import render
+from ui.page.drawing.people import people_of
+from ui.page.drawing.timeline import timeline
+from ui.page.drawing.turning import turning_points
 
 EXAMPLE = """Ann: I finally got the job!!
 Bo: No way, that is wonderful news!

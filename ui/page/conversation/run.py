@@ -16,9 +16,9 @@ from markupsafe import Markup
 from dialog.formats import READERS, read
 from serve.client import Batch, Client, ServiceError
 from ui.messages import number
-from ui.page import render
-from ui.page.conversation_log import Log, TooLarge, header_of, is_long, label, read_log
-from ui.page.conversation_state import TabState, command_for, notices
+from ui.page.conversation.log import Log, TooLarge, header_of, is_long, label, read_log
+from ui.page.conversation.state import TabState, command_for, notices
+from ui.page.drawing import render
 from ui.page.limits import limits_of
 
 _KEY = "batch-"

@@ -12,11 +12,11 @@ from dialog.formats import WRITERS
 from dialog.labels import UNSURE_BELOW
 from serve.client import Batch, ServiceError
 from ui.messages import ShownMessage, colour, number, percent, sounding
-from ui.page.glyphs import glyph
-from ui.page.graphemes import initial, shortened
-from ui.page.people import Person, people_of
+from ui.page.drawing.glyphs import glyph
+from ui.page.drawing.graphemes import initial, shortened
+from ui.page.drawing.people import Person, people_of
+from ui.page.drawing.turning import Turn
 from ui.page.templates import render
-from ui.page.turning import Turn
 
 CHAT_SHOWN = 200
 """The page shows this many of a chat's messages; the file that is exported has all of them."""

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from dialog.formats.html.glyphs import glyph_of
 from dialog.labels import COLOURS
 from ui.messages import ShownMessage, colour, mood, percent
-from ui.page.graphemes import shortened
-from ui.page.people import Person
+from ui.page.drawing.graphemes import shortened
+from ui.page.drawing.people import Person
 from ui.page.templates import render
 
 FACES_UP_TO = 40

@@ -9,10 +9,10 @@ from dialog.conversation import Cause, Prediction, Tag
 from serve.client import ServiceError
 from tests.ui.fake import predict
 from ui.messages import ShownMessage
-from ui.page import render
-from ui.page.people import people_of
-from ui.page.timeline import POINTS, STRIP_SHOWN, strip, timeline
-from ui.page.turning import Turn
+from ui.page.drawing import render
+from ui.page.drawing.people import people_of
+from ui.page.drawing.timeline import POINTS, STRIP_SHOWN, strip, timeline
+from ui.page.drawing.turning import Turn
 
 PAYLOADS = [
     "<script>alert(1)</script>",

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from serve.client import Chat, Client
 from ui.messages import ShownMessage
-from ui.page import render
-from ui.page.people import Person, people_of, read_people
-from ui.page.timeline import strip
+from ui.page.drawing import render
+from ui.page.drawing.people import Person, people_of, read_people
+from ui.page.drawing.timeline import strip
 
 MOST_SEARCHED = 10_000
 """A search looks through this many of the last messages."""

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dialog.formats import WRITERS
 from serve.client import Client, Envelope, Recording, ServiceError
-from ui.page import render
+from ui.page.drawing import render
 from ui.page.limits import LARGEST_UPLOAD
 
 LISTED = 100

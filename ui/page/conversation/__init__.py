@@ -1,0 +1,1 @@
+"""The Conversation tab: a log is read, labelled, shown, corrected and saved."""

@@ -1,0 +1,1 @@
+"""What several tabs draw: labels, people, the timeline."""

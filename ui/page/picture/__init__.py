@@ -1,0 +1,1 @@
+"""The Picture tab: a picture is asked about."""
