@@ -102,7 +102,8 @@ const hold = event => {
   if (waits) tell('Your new picture is on its way. Your question is asked when it is here.');
 };
 for (const type of ['keydown', 'click']) tab.addEventListener(type, hold, true);
-window.rapportPicture = {begin, bar, arrived, tell, here: () => Boolean(box()?.offsetParent)};
+const hush = () => { if (!arriving) sent.hidden = true; };
+window.rapportPicture = {begin, bar, arrived, tell, hush, here: () => Boolean(box()?.offsetParent)};
 
 // The page's own sending says nothing of how far it is; the same request by other means does.
 if (!window.rapportSends) {

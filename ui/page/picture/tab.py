@@ -216,7 +216,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             log = gr.HTML(
                 picture_render.rounds(None),
                 elem_id="rp-rounds",
-                js_on_load=script("drop.js", "picture.js", "picture_sending.js"),
+                js_on_load=script("drop.js", "picture.js", "picture_sending.js", "picture_camera.js"),
                 apply_default_css=False,
             )
             notice = gr.HTML("", elem_id="rp-picture-notice", apply_default_css=False)

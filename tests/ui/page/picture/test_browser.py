@@ -105,6 +105,51 @@ def test_the_camera_takes_a_picture_and_makes_room_for_it(tab: Visit) -> None:
     ask(tab, "what is it?")
 
 
+def test_a_camera_that_does_not_open_says_why_and_may_be_tried_again(tab: Visit) -> None:
+    page = tab.page
+    page.click("#rp-camera button")
+    page.evaluate("() => { window.opens = window.rapportFilms; }")
+    for fault, told in (
+        ("NotAllowedError", "may not be used"),
+        ("NotFoundError", "No camera was found"),
+        ("NotReadableError", "Another program"),
+        ("AbortError", "could not be opened."),
+    ):
+        page.evaluate(
+            "name => { window.rapportFilms = () => Promise.reject(new DOMException('', name)); }",
+            fault,
+        )
+        page.get_by_text("Click to Access Webcam").click()
+        page.locator("#rp-picture-sent.rp-error", has_text=told).wait_for()
+    page.evaluate("() => { window.rapportFilms = window.opens; }")
+    page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_selector("#rp-picture-sent", state="hidden")
+    page.click("#rp-camera button[aria-label='capture photo']")
+    page.wait_for_selector("#rp-picture svg image[href]")
+
+
+def test_a_page_the_browser_gives_no_camera_says_so(tab: Visit) -> None:
+    page = tab.page
+    page.evaluate("() => Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
+    page.click("#rp-camera button")
+    page.get_by_text("Click to Access Webcam").click()
+    page.locator("#rp-picture-sent.rp-error", has_text="over https").wait_for()
+
+
+def test_a_dropped_folder_is_told_what_it_is(tab: Visit) -> None:
+    tab.page.evaluate(
+        """() => {
+          const given = new DataTransfer();
+          given.items.add(new File([], 'holiday'));
+          const event = new DragEvent('drop', {bubbles: true, cancelable: true, dataTransfer: given});
+          const folder = [{kind: 'file', webkitGetAsEntry: () => ({isDirectory: true})}];
+          Object.defineProperty(event, 'dataTransfer', {value: {files: given.files, items: folder, types: ['Files']}});
+          document.querySelector('#rp-picture').dispatchEvent(event);
+        }"""
+    )
+    tab.page.locator("#rp-picture-sent.rp-error", has_text="This is a folder").wait_for()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "HEIF"])
 def test_every_kind_of_picture_is_shown(tab: Visit, kind: str) -> None:
     file = io.BytesIO()
