@@ -13,8 +13,8 @@ from typing import Any
 
 from dialog.bench.timing import suite
 from dialog.correction.corrector import TextCorrector
-from dialog.evaluation.correction import clean_scores, mistyped_messages, slip_scores
-from dialog.evaluation.spellers import LOWERED, Mend, looser, there
+from dialog.evaluation.correction.correction import clean_scores, mistyped_messages, slip_scores
+from dialog.evaluation.correction.spellers import LOWERED, Mend, looser, there
 from models.catalogue import CORRECTION
 from models.device import Where
 

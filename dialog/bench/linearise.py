@@ -14,7 +14,7 @@ from dialog.bench.kept import Kept, Row
 from dialog.bench.timing import suite
 from dialog.corpora import read
 from dialog.replies.decoders import Texts, open_decoder
-from dialog.training.linearise import LineariseRecipe, Rows, perplexity, rows_of, train_linearised
+from dialog.training.replies.linearise import LineariseRecipe, Rows, perplexity, rows_of, train_linearised
 from models.decoder.config import METHODS, Method
 from models.decoder.linearise import Branches, linearised
 from models.decoder.model import Decoder

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dialog.bench.timing import suite
-from dialog.training.pointer import NAMED, PointerRecipe, score, train_pointer
+from dialog.training.geometry.pointer import NAMED, PointerRecipe, score, train_pointer
 from models.catalogue import CONFIG_FILE
 from models.device import Where, choose_device
 from models.pointer.model import PointerNetwork

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dialog.bench.timing import side_by_side, suite
-from dialog.evaluation.telemetry_lives import BoostedTrees, window_statistics
+from dialog.evaluation.telemetry.lives import BoostedTrees, window_statistics
 from dialog.telemetry.baselines import chart, ewma_scores
 from dialog.telemetry.series import Series
 from dialog.telemetry.watcher import Samples, Watcher

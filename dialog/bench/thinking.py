@@ -7,7 +7,16 @@ from typing import Any
 import torch
 
 from dialog.bench.timing import row, side_by_side, suite
-from dialog.training.thinking import Facts, ThinkingRecipe, of_test, one_layer, oracle, scored, small, train_thinking
+from dialog.training.replies.thinking import (
+    Facts,
+    ThinkingRecipe,
+    of_test,
+    one_layer,
+    oracle,
+    scored,
+    small,
+    train_thinking,
+)
 from models.decoder.model import Decoder
 from models.thinking.model import Thought
 

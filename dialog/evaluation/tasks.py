@@ -5,17 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 from dialog.evaluation.behaviour import evaluate_behaviour
-from dialog.evaluation.causes import evaluate_causes
-from dialog.evaluation.correction import evaluate_correction
-from dialog.evaluation.emotion import evaluate_emotion
+from dialog.evaluation.correction.correction import evaluate_correction
+from dialog.evaluation.emotion.causes import evaluate_causes
+from dialog.evaluation.emotion.emotion import evaluate_emotion
+from dialog.evaluation.pictures.visual import evaluate_visual
 from dialog.evaluation.recall import evaluate_recall
-from dialog.evaluation.reply import evaluate_reply
-from dialog.evaluation.responder import evaluate_responder
-from dialog.evaluation.speakers import evaluate_speakers
-from dialog.evaluation.speech import evaluate_speech
-from dialog.evaluation.telemetry import evaluate_telemetry
-from dialog.evaluation.visual import evaluate_visual
-from dialog.evaluation.voice_emotion import evaluate_voice_emotion
+from dialog.evaluation.replies.chosen import evaluate_reply
+from dialog.evaluation.replies.written import evaluate_responder
+from dialog.evaluation.speech.emotion import evaluate_voice_emotion
+from dialog.evaluation.speech.speakers import evaluate_speakers
+from dialog.evaluation.speech.speech import evaluate_speech
+from dialog.evaluation.telemetry.telemetry import evaluate_telemetry
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     "behaviour": evaluate_behaviour,

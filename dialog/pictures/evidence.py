@@ -1,7 +1,8 @@
 """What is known about one picture before anything is asked: words, classes, things with boxes, and how sentences fit.
 
 From these comes how likely a thing that a question names is there, whatever it is called: by a logistic regression over
-what the words' logits, ImageNet's classes, the detector and the fit of a sentence say of it (dialog.training.presence).
+what the words' logits, ImageNet's classes, the detector and the fit of a sentence say of it
+(dialog.training.pictures.presence).
 """
 
 import json

@@ -3,10 +3,10 @@
 from functools import partial
 
 from dialog.training import runs
-from dialog.training.ablations import ABLATIONS
-from dialog.training.pointers import POINTERS
+from dialog.training.emotion.ablations import ABLATIONS
+from dialog.training.geometry.recipes import POINTERS
 from dialog.training.recipe import Recipe
-from dialog.training.voice_ablations import ABLATIONS as VOICE_ABLATIONS
+from dialog.training.speech.ablations import ABLATIONS as VOICE_ABLATIONS
 
 
 def _emotion(summary: str, name: str, *parts: str) -> Recipe:
@@ -31,7 +31,7 @@ _CHAINS = {
     "min-rnn": "a minimal gated recurrence in the GRU's place",
     "aaren": "attention as a recurrence in the GRU's place",
 }
-"""What telemetry is compared with: dialog.training.telemetry.CHAINS."""
+"""What telemetry is compared with: dialog.training.telemetry.fleet.CHAINS."""
 
 RECIPES: dict[str, Recipe] = {
     "causes/reccon": Recipe(summary="What caused an emotion, on the encoder of --start; minutes", train=runs.causes),

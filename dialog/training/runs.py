@@ -14,8 +14,8 @@ def emotion(name: str, *parts: str) -> Callable[[Run], dict[str, Any]]:
     """The emotion recipe of a name, with parts of it left out."""
 
     def train(run: Run) -> dict[str, Any]:
-        from dialog.training import recipes
-        from dialog.training.emotion import train_emotion
+        from dialog.training.emotion import recipes
+        from dialog.training.emotion.joint import train_emotion
 
         recipe = getattr(recipes, name)()
         for part in parts:
@@ -36,8 +36,8 @@ def emotion(name: str, *parts: str) -> Callable[[Run], dict[str, Any]]:
 
 
 def emotion_teacher(run: Run) -> dict[str, Any]:
-    from dialog.training.pool import for_teacher
-    from dialog.training.teacher import TeacherRecipe, train_teacher
+    from dialog.training.emotion.pool import for_teacher
+    from dialog.training.emotion.teacher import TeacherRecipe, train_teacher
 
     recipe = TeacherRecipe(seed=run.seed)
     train_teacher(
@@ -47,9 +47,9 @@ def emotion_teacher(run: Run) -> dict[str, Any]:
 
 
 def emotion_answers(run: Run) -> dict[str, Any]:
-    from dialog.training.answers import make_answers
+    from dialog.training.emotion.answers import make_answers
+    from dialog.training.emotion.pool import for_student
     from dialog.training.loop import Progress
-    from dialog.training.pool import for_student
 
     teacher = _one_teacher(run, "emotion/answers", "emotion/teacher")
     messages, done = for_student(run.data, run.seed, limit=N_ANSWERS), 0
@@ -65,7 +65,7 @@ def emotion_answers(run: Run) -> dict[str, Any]:
 
 
 def emotion_default(run: Run, *, goes_on: bool = False) -> dict[str, Any]:
-    from dialog.training.default import DefaultRecipe, going_on, train_default
+    from dialog.training.emotion.ekman import DefaultRecipe, going_on, train_default
 
     answers = _one_teacher(run, "emotion/ekman", "emotion/answers")
     if goes_on and run.start is None:
@@ -89,14 +89,14 @@ def _one_teacher(run: Run, name: str, of: str) -> Path:
 
 
 def emotion_encoder(run: Run) -> dict[str, Any]:
-    from dialog.training.encoder import EncoderRecipe, train_encoder
+    from dialog.training.emotion.encoder import EncoderRecipe, train_encoder
 
     train_encoder(EncoderRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
     return {}
 
 
 def causes(run: Run) -> dict[str, Any]:
-    from dialog.training.causes import CausesRecipe, train_causes
+    from dialog.training.causes.reccon import CausesRecipe, train_causes
 
     return train_causes(
         CausesRecipe(), run.data, run.out, seed=run.seed, start=run.start, report=run.report, device=run.device
@@ -104,7 +104,7 @@ def causes(run: Run) -> dict[str, Any]:
 
 
 def correction(run: Run) -> dict[str, Any]:
-    from dialog.training.correction import CorrectionRecipe, train_correction
+    from dialog.training.correction.chat import CorrectionRecipe, train_correction
 
     return train_correction(
         CorrectionRecipe(), run.data, run.out, seed=run.seed, start=run.start, report=run.report, device=run.device
@@ -112,7 +112,7 @@ def correction(run: Run) -> dict[str, Any]:
 
 
 def correction_margins(run: Run) -> dict[str, Any]:
-    from dialog.training.correction_margins import MarginsRecipe, choose
+    from dialog.training.correction.margins import MarginsRecipe, choose
 
     recipe = MarginsRecipe()
     return choose(recipe, run.data, run.out, start=run.start, seed=run.seed, device=run.device, report=run.report)
@@ -122,7 +122,7 @@ def pointer(name: str) -> Callable[[Run], dict[str, Any]]:
     """The pointer network of a name."""
 
     def train(run: Run) -> dict[str, Any]:
-        from dialog.training.pointer import NAMED, train_pointer
+        from dialog.training.geometry.pointer import NAMED, train_pointer
 
         return train_pointer(name, NAMED[name](), run.out, seed=run.seed, report=run.report, device=run.device).scores
 
@@ -130,20 +130,20 @@ def pointer(name: str) -> Callable[[Run], dict[str, Any]]:
 
 
 def replies(run: Run) -> dict[str, Any]:
-    from dialog.training.replies import RepliesRecipe, train_replies
+    from dialog.training.replies.built_in import RepliesRecipe, train_replies
 
     return train_replies(RepliesRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
 def language(run: Run) -> dict[str, Any]:
-    from dialog.training.language import LanguageRecipe, train_language
+    from dialog.training.replies.language import LanguageRecipe, train_language
 
     recipe = LanguageRecipe() if run.mixer is None else LanguageRecipe(mixture=run.mixer)
     return train_language(recipe, run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
 def voices(run: Run, *, ablation: str | None = None) -> dict[str, Any]:
-    from dialog.training.voices import VoicesRecipe, ablated, train_voices
+    from dialog.training.speech.voices import VoicesRecipe, ablated, train_voices
 
     return train_voices(
         VoicesRecipe() if ablation is None else ablated(ablation),
@@ -158,7 +158,7 @@ def voices(run: Run, *, ablation: str | None = None) -> dict[str, Any]:
 
 
 def voiceprints(run: Run) -> dict[str, Any]:
-    from dialog.training.voiceprints import VoiceprintRecipe, train_voiceprints
+    from dialog.training.speech.voiceprints import VoiceprintRecipe, train_voiceprints
 
     return train_voiceprints(
         VoiceprintRecipe(),
@@ -172,7 +172,7 @@ def voiceprints(run: Run) -> dict[str, Any]:
 
 
 def speakers(run: Run) -> dict[str, Any]:
-    from dialog.training.speakers import SpeakersRecipe, train_speakers
+    from dialog.training.speech.speakers import SpeakersRecipe, train_speakers
 
     return train_speakers(
         SpeakersRecipe(),
@@ -187,27 +187,27 @@ def speakers(run: Run) -> dict[str, Any]:
 
 
 def voice_emotion(run: Run) -> dict[str, Any]:
-    from dialog.training.voice_emotion import VoiceEmotionRecipe, train_voice_emotion
+    from dialog.training.speech.emotion import VoiceEmotionRecipe, train_voice_emotion
 
     return train_voice_emotion(VoiceEmotionRecipe(), run.data, run.out, seed=run.seed, report=run.report)
 
 
 def lasers(run: Run, *, chain: str | None = None) -> dict[str, Any]:
-    from dialog.training.telemetry import compared, lasers, train_lasers
+    from dialog.training.telemetry.fleet import compared, lasers, train_lasers
 
     recipe = lasers() if chain is None else compared(lasers(), chain)
     return train_lasers(run.out, seed=run.seed, report=run.report, recipe=recipe)
 
 
 def fd001(run: Run, *, chain: str | None = None) -> dict[str, Any]:
-    from dialog.training.telemetry import compared, fd001, train_fd001
+    from dialog.training.telemetry.fleet import compared, fd001, train_fd001
 
     recipe = fd001() if chain is None else compared(fd001(), chain)
     return train_fd001(run.data, run.out, seed=run.seed, report=run.report, device=run.device, recipe=recipe)
 
 
 def service(run: Run) -> dict[str, Any]:
-    from dialog.training.telemetry import train_service
+    from dialog.training.telemetry.fleet import train_service
 
     return train_service(run.out, seed=run.seed, report=run.report)
 
@@ -216,7 +216,8 @@ def visual(name: str, reasoning: str | None = None) -> Callable[[Run], dict[str,
     """The visual recipe of a name, reasoning by another mixer where one is given."""
 
     def train(run: Run) -> dict[str, Any]:
-        from dialog.training import visual, visual_recipes
+        from dialog.training.pictures import seqdialn as visual
+        from dialog.training.pictures import seqdialn_recipes as visual_recipes
 
         recipe = getattr(visual_recipes, name)()
         known_as = "visual/seqdialn" + ("" if name == "standard" else f"-{name}")
@@ -237,30 +238,30 @@ def visual(name: str, reasoning: str | None = None) -> Callable[[Run], dict[str,
 
 
 def visdial(run: Run) -> dict[str, Any]:
-    from dialog.training.visdial import VisDialRecipe, train_visdial
+    from dialog.training.pictures.visdial import VisDialRecipe, train_visdial
 
     return train_visdial(VisDialRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
 def presence(run: Run) -> dict[str, Any]:
-    from dialog.training.presence import train_presence
+    from dialog.training.pictures.presence import train_presence
 
     return train_presence(run.data, run.out, start=run.start, report=run.report, device=run.device)
 
 
 def drawings(run: Run) -> dict[str, Any]:
-    from dialog.training.drawings import train_drawings
+    from dialog.training.pictures.drawings import train_drawings
 
     return train_drawings(run.data, run.out, start=run.start, seed=run.seed, report=run.report, device=run.device)
 
 
 def reasoning(run: Run) -> dict[str, Any]:
-    from dialog.training.reasoning import train_reasoning
+    from dialog.training.pictures.reasoning import train_reasoning
 
     return train_reasoning(run.data, run.out, start=run.start, seed=run.seed, report=run.report, device=run.device)
 
 
 def vision(run: Run) -> dict[str, Any]:
-    from dialog.training.vision import VisionRecipe, train_vision
+    from dialog.training.pictures.eyes import VisionRecipe, train_vision
 
     return train_vision(VisionRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)

@@ -17,8 +17,8 @@ from dialog.corpora import gold, load_corpus, original, read
 from dialog.formats import READERS, Unreadable, write, writers
 from dialog.formats import read as read_log
 from dialog.pictures import engines
-from dialog.training import recipes
-from dialog.training.examples import load_source
+from dialog.training.emotion import recipes
+from dialog.training.emotion.examples import load_source
 from models.catalogue import REPLY
 from serve.config import RepliesConfig
 from tests.dialog.formats import test_every_reader as every_reader

@@ -30,8 +30,8 @@ def linearise(
     as_json: AsJson = False,
 ) -> int:
     """Make a pretrained decoder recurrent. The same command goes on where a run was stopped."""
-    from dialog.training.linearise import LineariseRecipe
-    from dialog.training.linearise import linearise as convert
+    from dialog.training.replies.linearise import LineariseRecipe
+    from dialog.training.replies.linearise import linearise as convert
     from models.decoder.config import METHODS
     from ui.commands.terminal import complain, progress, write_json, write_report
 

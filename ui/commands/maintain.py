@@ -50,7 +50,7 @@ def train(
     """Train a model on a fleet; say how well it does on units held out, beside simple rules."""
     from dialog.telemetry.limits import failing_at, limit_of
     from dialog.telemetry.tables import read_fleet
-    from dialog.training.telemetry import train_fleet
+    from dialog.training.telemetry.fleet import train_fleet
     from ui.commands.terminal import note, progress, write_json, write_report
 
     reading = read_fleet(table, columns=_columns(column), channels=channel or None, shape=shape, time_unit=time_unit)

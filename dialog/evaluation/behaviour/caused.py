@@ -7,7 +7,7 @@ import numpy as np
 
 from dialog.conversation import Conversation
 from dialog.corpora.cause_pairs import Target, targets
-from dialog.evaluation.cause_scores import squad_f1
+from dialog.evaluation.emotion.cause_scores import squad_f1
 from dialog.metrics import mean_interval
 
 EXPLAINED = {

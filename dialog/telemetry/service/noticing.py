@@ -26,7 +26,7 @@ _ERRORS = 2.0  # standard errors of a slope, for the earliest and latest end
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thresholds:
     """From where on something is said. The defaults are those that the validation bed chose: see
-    `dialog.evaluation.telemetry_service`."""
+    `dialog.evaluation.telemetry.service`."""
 
     line: float = 50.0
     """Minutes to the limit; fewer are an alarm."""

@@ -9,8 +9,8 @@ import pytest
 
 from dialog.bench import SUITES
 from dialog.bench.pointer import PUBLISHED
-from dialog.training import pointer
-from dialog.training.pointer import PointerRecipe
+from dialog.training.geometry import pointer
+from dialog.training.geometry.pointer import PointerRecipe
 from models.pointer.config import PointerConfig
 
 

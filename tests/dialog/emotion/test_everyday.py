@@ -6,7 +6,7 @@ import pytest
 
 from dialog.conversation import Conversation, Utterance
 from dialog.emotion.tagger import EmotionTagger
-from dialog.evaluation.emotion import evaluate_emotion
+from dialog.evaluation.emotion.emotion import evaluate_emotion
 
 CHATS = Path(__file__).parents[1] / "everyday.jsonl"
 

@@ -10,7 +10,7 @@ from dialog.emotion.care import speaks_of_self_harm
 from dialog.replies import abroad, distress, frank
 from dialog.replies.kinds import KINDS, kinds_of
 from dialog.replies.port import whole
-from dialog.training.replies import general_replies
+from dialog.training.replies.built_in import general_replies
 
 OWN = [json.loads(line) for line in Path(__file__).with_name("own_messages.jsonl").read_text("utf-8").splitlines()]
 SENTENCES = {

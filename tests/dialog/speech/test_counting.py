@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dialog.speech.counting import FILE, MEASURES, MOST_SPEAKERS, Counting, length_of, measured
 from dialog.speech.voices import clustered, groupings
-from dialog.training.speakers import SpeakersRecipe, learn
+from dialog.training.speech.speakers import SpeakersRecipe, learn
 from models.catalogue import VOICEPRINTS, path_of
 from models.checkpoint import CheckpointError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dialog.telemetry import follow as following
-from dialog.training import telemetry as training
+from dialog.training.telemetry import fleet as training
 from tests.dialog.telemetry.fleets import save_model, table_of
-from tests.dialog.training.test_telemetry import QUICK, fleet
+from tests.dialog.training.telemetry.test_fleet import QUICK, fleet
 from ui.commands.main import run
 
 

@@ -1,0 +1,1 @@
+"""Emotions and their causes, scored."""

@@ -1,0 +1,1 @@
+"""Answers about pictures, and what sees them, scored."""

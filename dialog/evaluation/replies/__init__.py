@@ -1,0 +1,1 @@
+"""Replies, chosen and written, scored."""

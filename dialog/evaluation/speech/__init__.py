@@ -1,0 +1,1 @@
+"""Speech, scored: words, speakers, emotions of voices."""

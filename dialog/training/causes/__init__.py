@@ -1,0 +1,1 @@
+"""How the causes of emotions are learned."""

@@ -1,0 +1,1 @@
+"""How slips of the keys are learned."""

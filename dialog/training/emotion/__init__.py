@@ -1,0 +1,1 @@
+"""How messages get their emotions: the default, the side-by-side models, their encoder and teachers."""

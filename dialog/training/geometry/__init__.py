@@ -1,0 +1,1 @@
+"""How pointer networks are learned."""

@@ -1,0 +1,1 @@
+"""How pictures are learned: the eyes, SeqDialN above them, and what its witnesses are worth."""

@@ -1,0 +1,1 @@
+"""How replies are learned: the chooser, the writer, and decoders made recurrent."""

@@ -1,0 +1,1 @@
+"""How voices are learned: separation, voiceprints, emotions."""

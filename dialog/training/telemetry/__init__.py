@@ -1,0 +1,1 @@
+"""How fleets are learned."""
