@@ -6,42 +6,18 @@ place, and nothing else of ours but through `conversation` and `answers`.
 
 from .answers import Answer, Candidate, Thing
 from .asynchronous import AsyncClient
+from .calls.batches import Batch, BatchFailure, Callback
+from .calls.chats import AnswerNotes, ChangedChat, Chat, ChatSummary, Message
+from .calls.kinds import State
+from .calls.pictures import Round, VisualAnswer, VisualDialog, VisualDialogSummary
+from .calls.recordings import Envelope, RecordedSpeaker, RecordedUtterance, Recording
+from .calls.replies import Reply
+from .calls.service import Advice, HealthNow, Label, Model
+from .calls.telemetry import FleetModel, KeptUnit, WatchedFleet, WatchedUnit
+from .calls.texts import Completion, Correction, Edit, EmotionsAnswer, Mode
 from .client import Client
 from .conversation import Cause, Caveat, Conversation, MalformedConversation, Prediction, Tag, Utterance
 from .errors import ServiceError
-from .things import (
-    Advice,
-    AnswerNotes,
-    Batch,
-    BatchFailure,
-    Callback,
-    ChangedChat,
-    Chat,
-    ChatSummary,
-    Completion,
-    Correction,
-    Edit,
-    EmotionsAnswer,
-    Envelope,
-    FleetModel,
-    HealthNow,
-    KeptUnit,
-    Label,
-    Message,
-    Mode,
-    Model,
-    RecordedSpeaker,
-    RecordedUtterance,
-    Recording,
-    Reply,
-    Round,
-    State,
-    VisualAnswer,
-    VisualDialog,
-    VisualDialogSummary,
-    WatchedFleet,
-    WatchedUnit,
-)
 
 __all__ = [
     "Advice",

@@ -31,6 +31,15 @@ def test_both_clients_can_the_same_and_take_the_same() -> None:
     assert [*awaited["__init__"].parameters] == [*waiting["__init__"].parameters]
 
 
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_every_method_is_described_under_its_own_name(kind: type) -> None:
+    for name, function in inspect.getmembers(kind, inspect.isfunction):
+        if not name.startswith("_"):
+            assert function.__name__ == name
+            assert function.__doc__, name
+            assert next(iter(inspect.signature(function).parameters)) == "self", name
+
+
 @pytest.fixture
 async def service(make_api: Callable[..., Any]) -> AsyncIterator[AsyncClient]:
     transport = httpx.ASGITransport(make_api(Limits(messages_per_page=2)))

@@ -15,7 +15,7 @@ import pytest
 from serve import client as whole
 from serve.batches.schemas import BatchFailure, BatchOut, CallbackOut
 from serve.batches.worker import Worker
-from serve.client import things
+from serve.client.calls import batches
 from serve.config import BatchesConfig
 from serve.emotion.deployment import Taggers
 from serve.emotion.labeller import LocalLabeller
@@ -61,7 +61,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_alone(installed: Path, program: str) -> str:
     """What a program prints that can import the client and what it needs, and nothing else."""
-    site = Path(things.__file__).parent  # nothing of the checkout is found from here
+    site = Path(whole.__file__).parent  # nothing of the checkout is found from here
     code = f"NEEDED = {NEEDED!r}\nimport sys\nsys.path.insert(0, {str(installed)!r})\n{BLOCKED}\n{program}"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=site.anchor, env={}, capture_output=True, text=True, check=False
@@ -75,9 +75,8 @@ def test_the_wheel_holds_one_package_that_is_small_and_typed(wheel: Path) -> Non
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
         conversation = archive.read("rapport_client/conversation.py")
         size = sum(entry.file_size for entry in archive.infolist())
-    assert names == {f"rapport_client/{path.name}" for path in HOME.iterdir() if path.suffix == ".py"} | {
-        "rapport_client/py.typed"
-    }
+    sources = {f"rapport_client/{path.relative_to(HOME)}" for path in HOME.rglob("*.py")}
+    assert names == sources | {"rapport_client/py.typed"}
     assert conversation == (ROOT / "dialog" / "conversation.py").read_bytes()
     assert size < 200_000
 
@@ -112,7 +111,7 @@ def test_it_is_of_the_version_of_the_service_and_asks_for_what_that_has() -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [(things.Batch, BatchOut), (things.BatchFailure, BatchFailure), (things.Callback, CallbackOut)]
+    ("kind", "told"), [(batches.Batch, BatchOut), (batches.BatchFailure, BatchFailure), (batches.Callback, CallbackOut)]
 )
 def test_a_batch_has_the_fields_that_the_service_tells(kind: Any, told: Any) -> None:
     assert {field.name for field in fields(kind)} == set(told.model_fields)
