@@ -14,8 +14,13 @@ from dialog.formats.assistants import read_chatgpt, read_claude, read_roles
 from dialog.formats.csv import read_csv
 from dialog.formats.discord import read_discord
 from dialog.formats.discord_page import read_discord_page
+from dialog.formats.element import read_element
+from dialog.formats.element_page import read_element_page
 from dialog.formats.encodings import known
+from dialog.formats.google_chat import read_google_chat
+from dialog.formats.hangouts import read_hangouts
 from dialog.formats.imessage import read_imessage
+from dialog.formats.imessage_page import read_imessage_page
 from dialog.formats.irc import read_irc
 from dialog.formats.jsonl import read_json
 from dialog.formats.kakaotalk import read_kakaotalk
@@ -30,15 +35,21 @@ from dialog.formats.page import has_pages
 from dialog.formats.parquet import read_parquet
 from dialog.formats.plain import read_plain
 from dialog.formats.records import read_records
+from dialog.formats.reddit import read_reddit
+from dialog.formats.screenplay import read_screenplay
 from dialog.formats.signal import read_signal
+from dialog.formats.signal_page import read_signal_page
 from dialog.formats.slack import read_slack
 from dialog.formats.sms import read_sms
+from dialog.formats.snapchat import read_snapchat
+from dialog.formats.snapchat_page import read_snapchat_page
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
 from dialog.formats.subtitles import read_srt, read_vtt
 from dialog.formats.teams import read_teams
 from dialog.formats.telegram import read_telegram
 from dialog.formats.telegram_page import read_telegram_page
+from dialog.formats.twitter import read_twitter
 from dialog.formats.whatsapp import read_whatsapp
 from dialog.formats.whisper import read_whisper
 from dialog.formats.writers import WRITERS, Writer
@@ -64,11 +75,11 @@ Item = Conversation | Unreadable
 Reader = Callable[[Source], Iterator[Item]]
 
 
-def _either(of_json: Reader, of_pages: Reader) -> Reader:
-    """The reader of a program that exports JSON or web pages, as one likes."""
+def _either(of_text: Reader, of_pages: Reader) -> Reader:
+    """The reader of a program that exports JSON or text, or web pages, as one likes."""
 
     def read_either(source: Source) -> Iterator[Item]:
-        return (of_pages if has_pages(source) else of_json)(source)
+        return (of_pages if has_pages(source) else of_text)(source)
 
     return read_either
 
@@ -83,7 +94,13 @@ READERS: dict[str, Reader] = {
     "discord": _either(read_discord, read_discord_page),
     "telegram": _either(read_telegram, read_telegram_page),
     "messenger": _either(read_messenger, read_messenger_page),
-    "signal": read_signal,
+    "signal": _either(read_signal, read_signal_page),
+    "element": _either(read_element, read_element_page),
+    "snapchat": _either(read_snapchat, read_snapchat_page),
+    "twitter": read_twitter,
+    "reddit": read_reddit,
+    "googlechat": read_google_chat,
+    "hangouts": read_hangouts,
     "sms": read_sms,
     "chatgpt": read_chatgpt,
     "claude": read_claude,
@@ -93,12 +110,13 @@ READERS: dict[str, Reader] = {
     "line": read_line,
     "kakaotalk": read_kakaotalk,
     "zoom": read_zoom,
-    "imessage": read_imessage,
+    "imessage": _either(read_imessage, read_imessage_page),
     "irc": read_irc,
     "mail": read_mail,
     "whisper": read_whisper,
     "srt": read_srt,
     "vtt": read_vtt,
+    "screenplay": read_screenplay,
 }
 """Format to reader. Each yields the conversations of a source in order, and never raises for what is in it."""
 

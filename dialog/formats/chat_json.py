@@ -129,9 +129,18 @@ def _collect(value: Any, keys: frozenset[str], found: list[str]) -> None:
             _collect(inner, keys, found)
 
 
+def oldest_first(said: Sequence[Utterance]) -> tuple[Sequence[Utterance], bool]:
+    """The utterances turned round, where every time is known and none is later than the one before it; and whether."""
+    times = [_seconds(utterance.time)[0] for utterance in said]
+    known = [time for time in times if time is not None]
+    falling = all(later <= earlier for earlier, later in pairwise(known))
+    turned = len(known) == len(said) > 1 and falling and known[0] > known[-1]
+    return (said[::-1], True) if turned else (said, False)
+
+
 def _seconds(time: str | None) -> tuple[float | None, bool]:
     try:
-        at = datetime.fromisoformat(time or "")
+        at = datetime.fromisoformat((time or "").removesuffix(" UTC"))
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp(), at.tzinfo is None
     except (ValueError, OverflowError):
         return None, False

@@ -10,12 +10,16 @@ from typing import Any, BinaryIO, NamedTuple
 from dialog.conversation import Conversation, Utterance
 from dialog.formats.jsonl import dump
 from dialog.formats.source import Line, Source, Unreadable
+from dialog.formats.stamp import find_stamp
 from dialog.formats.table import NO_SPEAKER, NoSuchColumn, TableColumns, distinct, gather, roles_of
 
 _DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 5
+_DATED = 3  # cells before the words of a row without a header: a date, a time, a name
 _LONGEST_RECORD = 5000  # lines; a quote nobody closed must not swallow the file
 _ESCAPED = re.compile(r'\\"[^,;\t|]')  # a quote escaped by a backslash; before a delimiter it would close the cell
+_DAY = re.compile(r"(?:message)?[ _-]?(?:date|day)|datum|fecha|data|日期", re.IGNORECASE)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp]\.?[Mm]\.?)?")
 _GUARDED = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -43,6 +47,11 @@ class Layout:
         """Columns we do not know; they survive as `extra`."""
         known = set(self.roles.values())
         return [(i, name) for i, name in enumerate(self.names) if i not in known]
+
+    @property
+    def day(self) -> int | None:
+        """The column of the date, where it is another than that of the time."""
+        return next((i for i, name in self.others if _DAY.fullmatch(name.strip())), None)
 
 
 def read_csv(source: Source) -> Iterator[Conversation | Unreadable]:
@@ -128,6 +137,8 @@ def find_layout(source: Source) -> Layout | Unreadable:
         layout = Layout(dialect=dialect, names=distinct(names), roles=roles, skip=skip)
         if best is None or (len(layout.roles), len(names)) > (len(best.roles), len(best.names)):
             best = layout
+    if (best is None or "text" not in best.roles) and not source.columns:
+        best = _without_header(sample) or best
     if best is None:
         return missing[1] if missing else Unreadable.at(0, "no header line")
     if "text" not in best.roles:
@@ -138,6 +149,22 @@ def find_layout(source: Source) -> Layout | Unreadable:
             sample[0].text,
         )
     return best
+
+
+def _without_header(sample: Sequence[Line]) -> Layout | None:
+    """How a table without a header is written whose rows are a date, a time, a name, perhaps a number, and the words,
+    as Viber's are; None for another one."""
+    rows = [_split(line.text, {"delimiter": ","}) for line in sample if not line.fault]
+    whole = [row for row in rows if len(row) > _DATED and _is_date(row[0]) and _CLOCK.fullmatch(row[1].strip())]
+    if 2 * len(whole) <= len(rows) or len({len(row) for row in whole}) > 1:
+        return None
+    names = ("date", "time", "name", *(f"column {i + 1}" for i in range(_DATED, len(whole[0]) - 1)), "text")
+    return Layout(dialect={"delimiter": ","}, names=names, roles=roles_of(names), skip=0)
+
+
+def _is_date(cell: str) -> bool:
+    found = find_stamp(f"[{cell.strip()}] ")
+    return found is not None and found.stamp.numbers is not None and found.stamp.hour is None
 
 
 def _header(sample: Sequence[Line], dialect: Mapping[str, Any]) -> tuple[list[str], int]:
@@ -245,9 +272,18 @@ def _utterance(cells: Sequence[str], layout: Layout) -> Utterance:
         speaker=speaker or "unknown",
         text=cells[roles["text"]],
         emotion=(cells[roles["emotion"]].strip() or None) if "emotion" in roles else None,
-        time=(cells[roles["time"]].strip() or None) if "time" in roles else None,
+        time=_time(cells, layout),
         extra={name: cells[i] for i, name in layout.others},
     )
+
+
+def _time(cells: Sequence[str], layout: Layout) -> str | None:
+    """As it is written; with the date before it where that has a column of its own."""
+    if "time" not in layout.roles:
+        return None
+    time = cells[layout.roles["time"]].strip()
+    day = cells[layout.day].strip() if layout.day is not None else ""
+    return (f"{day} {time}" if day and _CLOCK.fullmatch(time) else time) or None
 
 
 def _cell(value: Any) -> str:

@@ -16,8 +16,13 @@ _META = re.compile(
     r"message_(?P<number>\d+)\.(?P<kind>json|html)$"
 )
 _TELEGRAM = re.compile(r"(?:(?:^|.*/)(?P<chat>[^/]+)/)?messages(?P<number>\d*)\.html$")
-_WHOLE = ("conversations.json", "result.json", "_chat.txt")
-"""Files that hold everything of an export by themselves: of ChatGPT and Claude, of Telegram, of WhatsApp on iOS."""
+_ELEMENT = re.compile(r"(?:^|.*/)(?P<chat>matrix-[^/]+)/messages(?P<number>\d*)\.html$")
+_SNAPCHAT = re.compile(r"(?:^|/)chat_history/(?P<chat>(?P<number>)subpage_[^/]+)\.html$")
+_GOOGLE = re.compile(r"(?:^|/)Groups/(?P<chat>[^/]+)/(?:messages|group_info)\.json$")
+_TWITTER = re.compile(r"(?:^|/)(?:direct-messages(?:-group)?|tweets?)(?:-part\d+)?\.js$")
+_WHOLE = ("conversations.json", "result.json", "_chat.txt", "chat_history.json", "messages.json")
+"""Files that hold everything of an export by themselves: of ChatGPT and Claude, of Telegram, of WhatsApp on iOS, of
+Snapchat, of Skype."""
 
 
 class Tree(NamedTuple):
@@ -34,7 +39,19 @@ def find_tree(names: Iterable[str]) -> Tree | None:
     for kind in ("json", "html"):  # where both are there, they say the same
         if chats := _numbered(m for name in names if (m := _META.search(name)) and m["kind"] == kind):
             return Tree("messenger", chats, None)
-    if whole_log(names) is None and (chats := _numbered(m for name in names if (m := _TELEGRAM.fullmatch(name)))):
+    if posted := [name for name in names if _TWITTER.search(name)]:
+        account = next((name for name in names if name.endswith("data/account.js")), None)
+        return Tree("twitter", {"": posted}, account)
+    if found := [match for name in names if (match := _GOOGLE.search(name))]:
+        # What a chat is called stands beside its messages, and is read before them.
+        spaces = {match["chat"]: [m.string for m in found if m["chat"] == match["chat"]] for match in found}
+        return Tree("googlechat", spaces, None)
+    if whole_log(names) is not None:
+        return _slack(names)
+    for program, pattern in (("element", _ELEMENT), ("snapchat", _SNAPCHAT)):
+        if chats := _numbered(m for name in names if (m := pattern.search(name))):
+            return Tree(program, chats, None)
+    if chats := _numbered(m for name in names if (m := _TELEGRAM.fullmatch(name))):
         return Tree("telegram", chats, None)
     return _slack(names)
 

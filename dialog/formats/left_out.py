@@ -25,7 +25,13 @@ PICTURE, VIDEO, SOUND, GIF, DOCUMENT = "picture", "video", "sound", "GIF", "docu
 
 FIELD = "left_out"
 
-_PLURALS = {"row without text": "rows without text", "caption without text": "captions without text"}
+_PLURALS = {
+    "row without text": "rows without text",
+    "caption without text": "captions without text",
+    "caption of a sound": "captions of sounds",
+    "comment that was not loaded": "comments that were not loaded",
+    "message that was not decrypted": "messages that were not decrypted",
+}
 _ENDINGS = {
     **dict.fromkeys(("jpg", "jpeg", "png", "heic", "webp", "bmp"), PICTURE),
     **dict.fromkeys(("mp4", "mov", "3gp", "webm", "avi"), VIDEO),

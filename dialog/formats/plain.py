@@ -9,23 +9,25 @@
 A line without a name that stands directly under an utterance goes on with it, and so does an indented one; blank lines
 mean nothing else; a line of three or more - = * or # begins another conversation, and a heading of Markdown is left
 out. Where nearly every name stands behind `1.`, `-` or `>`, that is no part of it. A date and a time before the name,
-or in brackets behind it, are kept (`stamp`); where the first line is like `Mira, [01.05.2024 10:20]`,
-`Mira — 05/01/2024 10:20 AM` or `Mira   0:03`, as Telegram, Discord and Slack are copied and Teams and Otter write
-transcripts, the words stand under such lines, and a title above the first of them is left out. Any other line without a
-name is unreadable, and costs only itself. Where most lines have no name, and the names do not come again either, the
-file is refused: it is no transcript.
+in brackets behind it, or on the line above it are kept (`stamp`). The words stand under the names where the first line
+is like `Mira, [01.05.2024 10:20]`, `Mira — 05/01/2024 10:20 AM` or `Mira   0:03`, as Telegram, Discord and Slack are
+copied and Teams and Otter write transcripts, and where lines are like `2024-05-01 10:20:11 Mira`, as QQ and WeChat
+write and Teams is copied; a title above the first is left out. Any other line without a name is unreadable, and costs
+only itself. Where most lines have no name, and the names do not come again either, the file is refused: it is no
+transcript.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from dialog.conversation import Conversation, Utterance
+from dialog.formats.chat_json import SORTED, oldest_first
 from dialog.formats.date_order import read_stamps
-from dialog.formats.left_out import EMPTY, LeftOut, is_silent
+from dialog.formats.left_out import EMPTY, MEDIA, LeftOut, is_silent
 from dialog.formats.source import Line, Source, Unreadable
-from dialog.formats.stamp import Found, find_stamp
+from dialog.formats.stamp import Found, Stamp, find_stamp
 
 _NAMED = re.compile(
     r"(?P<speaker>[^\s:：][^:：]{0,59}?)\s*(?::(?=\s|$)|(?<=[\w)\]]):(?=[^\W\d])|：)\s*(?P<text>.*)", re.DOTALL
@@ -42,6 +44,14 @@ _COPIED = re.compile(
 """`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied; and
 `Ann  0:03`, as Teams and Otter write."""
 _LONGEST_TITLE = 8
+_FOOT = re.compile(r"(?:Transcribed by https?://\S+|Meeting ended after \d\d:\d\d:\d\d[^\w\n]*)\s*$")
+"""What Otter and Meet write at the end."""
+_YEARLESS = re.compile(r"\[(?P<clock>\d{1,2}[/.]\d{1,2}\.? \d{1,2}:\d{2}(?:\s?[AP]M)?)\]\s*(?=\S)")
+"""`[01/05 10:20] Ann: hello`, as Teams is copied."""
+_PLACED = re.compile(r"\[(?:图片|表情|动画表情|语音|视频|文件|圖片|貼圖|語音|影片|檔案|Photo|Sticker|Voice|Video)\]")
+"""What QQ and WeChat write in the place of media."""
+_NO_NAME = re.compile(r"[:：]|[.!?。！？…]\s*$|\[|https?$")
+_LONGEST_NAME = 40
 _MANY = 4  # turns by which names are seen to come again
 _SOUGHT = 40
 _BOLD = re.compile(
@@ -59,7 +69,7 @@ _REST_OF_A_STAMP = re.compile(
 """How a name never begins: with what is left of a date or a time."""
 _SPOILT = re.compile(r"[^\n]{0,60}?\d[^\n]{0,40}?\S:\s")
 """A turn whose date or time nobody knows: it must not go to whoever spoke before."""
-_CUT = re.compile(r"([-=*#])\1{2,}\s*$")
+_CUT = re.compile(r"([-=*#])\1{2,}\s*$|>>> [^\n]{1,100}:\s*$")  # the latter between TikTok's chats
 _NO_TURN = "no name before the text; expected `Name: text`"
 
 
@@ -85,10 +95,13 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     nameless: list[Line] = []
     n_lines = n_titles = 0
     under = False  # whether the line before was of an utterance
-    title = title_of(line.text for line in islice(source.lines(), _SOUGHT))
+    some = [line.text for line in islice(source.lines(), _SOUGHT)]
+    head = stamped_name_of if is_stamped(some) else heading_of
+    title = title_of(some, head)
+    above: Found | None = None  # a date and a time that stand alone
     headed = False  # a copied chat: the name and the time on a line, the words under it
     for line in source.lines():
-        if line.number <= title or _TITLE.match(line.text):
+        if line.number <= title or _TITLE.match(line.text) or _FOOT.match(line.text):
             n_titles += bool(line.text.strip())
             under = False
             continue
@@ -102,14 +115,19 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
                 sections.append([])
         else:
             n_lines += 1
-            heading = heading_of(line.text) if n_lines == 1 or headed else None
+            heading = head(line.text) if n_lines == 1 or headed else None
             headed = headed or heading is not None
             if heading:
                 sections[-1].append(_Open(heading, []))
             elif sections[-1] and (headed or line.text[0] in " \t"):
                 sections[-1][-1].lines.append(line.text.strip())
             elif turn := turn_of(line.text):
-                sections[-1].append(_Open(turn, [turn.text.rstrip()]))
+                sections[-1].append(_Open(turn._replace(found=turn.found or above), [turn.text.rstrip()]))
+                above = None
+            elif (found := find_stamp(f"[{line.text.strip()}] ")) and found.whole:
+                n_lines -= 1
+                under, above = False, found
+                continue
             else:
                 if not under or not is_silent("".join(sections[-1][-1].lines[:1])):
                     nameless.append(line)  # where a name stands alone, its words are below it
@@ -141,27 +159,29 @@ def is_transcript(speakers: Sequence[str], n_turns: int, n_lines: int) -> bool:
     return 2 * n_turns >= n_lines or (len(speakers) >= _MANY and 2 * len(set(speakers)) <= len(speakers))
 
 
-def title_of(lines: Iterable[str]) -> int:
+def title_of(lines: Iterable[str], head: Callable[[str], Turn | None] | None = None) -> int:
     """How many lines stand above the first name and time of a transcript that has them on lines of their own: what it
-    is called, when that was. 0 where it begins with one, or is no such transcript."""
+    is called, when that was. 0 where it begins with one, or is no such transcript. `head` tells such lines."""
+    head = head or heading_of
     title = None
     above = turns = headings = 0
     for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
-        if heading_of(text):
+        if head(text):
             title = number - 1 if title is None else title
             headings += 1
         elif title is None:
             above += 1
             turns += turn_of(text) is not None
-    return title or 0 if headings > 1 and not turns and above <= _LONGEST_TITLE else 0
+    plain = not turns or head is not heading_of
+    return title or 0 if headings > 1 and plain and above <= _LONGEST_TITLE else 0
 
 
 def turn_of(text: str) -> Turn | None:
     """The parts of a `Name: text` line, or None where there is no name."""
     text = text.lstrip("\ufeff\u200e\u200f ")
-    found = find_stamp(text)
+    found = find_stamp(text) or _yearless(text)
     rest = found.rest.lstrip() if found else text
     rest = _BOLD.sub(_plainly, rest, count=1) if rest[:1] in ("*", "_") else rest
     named = _NAMED.match(rest)
@@ -175,12 +195,35 @@ def turn_of(text: str) -> Turn | None:
     return Turn(named["speaker"].strip(), named["text"].strip(" \t"), found)
 
 
+def _yearless(text: str) -> Found | None:
+    match = _YEARLESS.match(text)
+    stamp = Stamp(None, (0, 0, 0), "", 0, 0, 0, "")
+    return Found(stamp, text[match.end() :], "bracket", match["clock"]) if match else None
+
+
 def heading_of(text: str) -> Turn | None:
     """The name and the time of `Mira, [01.05.2024 10:20]`, which the words stand under; None for another line."""
     text = text.lstrip("\ufeff\u200e\u200f ")
     match = _HEADING.match(text) or _COPIED.match(text)
     found = find_stamp(f"[{match['stamp'].strip('[]')}] ") if match else None
     return Turn(match["speaker"].strip(), "", found) if match and found and found.stamp.hour is not None else None
+
+
+def stamped_name_of(text: str) -> Turn | None:
+    """The name and the time of `2024-05-01 10:20:11 Mira`; None for another line."""
+    found = find_stamp(text)
+    name = (found.rest if found else "").strip(" \u200e\u200f")
+    if not found or found.stamp.hour is None or not 0 < len(name) <= _LONGEST_NAME or _NO_NAME.search(name):
+        return None
+    return Turn(name, "", found) if any(c.isalpha() for c in name) and len(name.split()) <= _MANY else None
+
+
+def is_stamped(lines: Iterable[str]) -> bool:
+    """Whether names stand alone behind a date and a time, each above what was said."""
+    given = [line for line in lines if line.strip()]
+    names = [i for i, line in enumerate(given) if stamped_name_of(line)]
+    followed = sum(i + 1 < len(given) and i + 1 not in names for i in names)
+    return len(names) > 1 and followed >= len(names) - 1 and names[0] <= _LONGEST_TITLE
 
 
 def _unlisted(opened: _Open) -> _Open:
@@ -217,13 +260,16 @@ def _conversation(
     utterances = []
     for (turn, lines), time in zip(section, times, strict=True):
         text = "\n".join(lines).strip()
-        if not is_silent(text):
+        if _PLACED.fullmatch(text):
+            left_out.add(MEDIA)
+        elif not is_silent(text):
             utterances.append(Utterance(speaker=turn.speaker, time=time, text=text))
         else:
             left_out.add(EMPTY)
+    said, turned = oldest_first(utterances)
     return Conversation(
         id=id,
-        utterances=tuple(utterances),
-        warnings=(*warnings, *left_out.warnings()),
+        utterances=tuple(said),
+        warnings=(*warnings, *((SORTED,) if turned else ()), *left_out.warnings()),
         extra=left_out.extra(),
     )

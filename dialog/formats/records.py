@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from dialog.conversation import Conversation, Utterance
-from dialog.formats.chat_json import encodable, moment
+from dialog.formats.chat_json import encodable, moment, objects
 from dialog.formats.json_document import opened
 from dialog.formats.jsonl import load
 from dialog.formats.source import Source, Unreadable
@@ -22,7 +22,7 @@ from dialog.formats.words import words
 _KEYS = re.compile(rf'"[^"]{{0,40}}?(?:{"|".join(COLUMNS["text"])})"\s*:\s*"', re.IGNORECASE)
 _LOOKED_AT = 200  # messages by which the fields of a list are told
 _DEEPEST = 6
-_NAMES = ("id", "name", "title", "conversation_id", "dialogue_id", "dialog_id", "chat_id", "channel")
+_NAMES = ("match_id", "id", "name", "title", "conversation_id", "dialogue_id", "dialog_id", "chat_id", "channel")
 _NAMELESS = frozenset(
     words(
         "messages data items turns dialog dialogue conversation conversations chat chats log history results records "
@@ -30,6 +30,8 @@ _NAMELESS = frozenset(
     )
 )
 """Keys that say what stands under them and not what it is called."""
+_ANSWERS = frozenset(words("replies comments answers responses children kids thread"))
+"""Keys under which messages stand that answer the one they are in."""
 _SECONDS, _MILLISECONDS, _MICROSECONDS = 1e8, 1e11, 1e14
 """From here on a number is a time in these units: since 1973, if it is one at all."""
 _NO_LIST = (
@@ -96,16 +98,32 @@ def _lists(value: Any, columns: Mapping[str, str], name: str = "", depth: int = 
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
-        objects = [one for one in value if isinstance(one, dict)]
-        if objects and 2 * len(objects) >= len(value) and (roles := _roles(objects, columns)):
-            yield _List(name, objects, roles)
+        found = objects(value)
+        if found and 2 * len(found) >= len(value) and (roles := _roles(found, columns)):
+            yield _List(name, list(_with_answers(found, roles["text"])), roles)
             return
         for one in value:
             yield from _lists(one, columns, name, depth + 1)
     elif isinstance(value, dict):
+        answered = any(key.lower() in _ANSWERS and objects(v) for key, v in value.items())
+        if answered and (roles := _roles([value], columns)):
+            # A post with its comments: what it says itself comes first.
+            title = value.get("title")
+            yield _List(title if isinstance(title, str) else name, list(_with_answers([value], roles["text"])), roles)
+            return
         called = next((str(value[key]) for key in _NAMES if isinstance(value.get(key), str | int) and value[key]), "")
         for key, v in value.items():
             yield from _lists(v, columns, called or (name if key.lower() in _NAMELESS else key), depth + 1)
+
+
+def _with_answers(messages: Sequence[Mapping[str, Any]], text: str) -> Iterator[Mapping[str, Any]]:
+    """Messages, each with the answers that stand inside it, however deep, under it."""
+    for one in messages:
+        yield one
+        for key, value in one.items():
+            if str(key).lower() in _ANSWERS:
+                answers = [held for held in objects(value) if isinstance(_flat(held).get(text), str)]
+                yield from _with_answers(answers, text)
 
 
 def _roles(objects: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, str] | None:
@@ -123,7 +141,8 @@ def _roles(objects: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> 
     except NoSuchColumn:
         return None
     texts = sum(isinstance(one.get(roles.get("text", "")), str) for one in some)
-    return roles if "text" in roles and ("speaker" in roles or columns) and texts else None
+    told = columns or "speaker" in roles or "time" in roles  # a text alone is anything's
+    return roles if "text" in roles and told and texts else None
 
 
 def _flat(message: Mapping[str, Any]) -> dict[str, Any]:

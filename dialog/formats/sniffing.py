@@ -9,10 +9,12 @@ from dialog.formats.csv import Layout, find_layout
 from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
 from dialog.formats.page import is_page
-from dialog.formats.plain import heading_of, is_transcript, title_of, turn_of
+from dialog.formats.plain import heading_of, is_stamped, is_transcript, title_of, turn_of
 from dialog.formats.records import has_records
+from dialog.formats.screenplay import is_screenplay
 from dialog.formats.source import Source
 from dialog.formats.subtitles import TIMING
+from dialog.formats.twitter import ASSIGNMENT
 from dialog.formats.whatsapp import header_of
 
 _BINARY = {
@@ -49,7 +51,10 @@ _SUFFIXES = {
     ".mbox": "mail",
     ".eml": "mail",
     ".parquet": "parquet",
+    ".fountain": "screenplay",
+    ".weechatlog": "irc",
 }
+_TOLD = 40  # lines in which names that stand alone show themselves
 _SEALED = (
     (
         re.compile(r"\.crypt\d*$", re.IGNORECASE),
@@ -61,6 +66,10 @@ _PAGES = (
     ("telegram", "tgme_|page_wrap|default clearfix"),
     ("discord", "chatlog__|preamble__guild"),
     ("messenger", "_a6-[gh]|_3-9[56]|_2lek|pam _3-9"),
+    ("element", "mx_Export_EventWrapper|mx_MatrixChat"),
+    ("imessage", 'class="(?:sent iMessage|sent SMS|received|message_part|bubble)"'),
+    ("signal", r'class="msg(?: \S+)?">\s*<span class="date"'),
+    ("snapchat", r"Chat History|rightpanel|<td>[A-Z]{4,}</td>\s*<td>\d{4}-\d\d-\d\d"),
 )
 """Programs whose exports are web pages, by what stands only in those."""
 _NO_PAGES = (
@@ -76,11 +85,16 @@ _JSON = {
         re.MULTILINE,
     ),
     "messenger": re.compile(r'"(?:sender_name|senderName)"\s*:'),
+    "element": re.compile(r'"type"\s*:\s*"m\.(?:room|reaction|sticker)\b|"room_name"\s*:'),
+    "snapchat": re.compile(r'"Media Type"\s*:\s*"'),
+    "hangouts": re.compile(r'"participant_data"\s*:|"sender_id"\s*:\s*\{\s*"gaia_id"|"conversation_state"\s*:'),
+    "reddit": re.compile(r'"kind"\s*:\s*"(?:Listing|t[13])"'),
+    "googlechat": re.compile(r'"creator"\s*:\s*\{[^{}]{0,300}"(?:user_type|email)"'),
     "chatgpt": re.compile(r'"mapping"\s*:\s*\{'),
     "claude": re.compile(r'"chat_messages"\s*:\s*\['),
     "teams": re.compile(
         r'"MessageList"\s*:|"messagetype"\s*:\s*"(?:RichText|Text|ThreadActivity|Event)'
-        r'|"createdDateTime"\s*:|"creator"\s*:\s*\{[^{}]{0,300}"(?:user_type|email)"'
+        r'|"createdDateTime"\s*:'
     ),
     "whisper": re.compile(
         r'"segments"\s*:\s*\[|"transcription"\s*:\s*\[|^[\s\ufeff]*\{\s*"text"\s*:\s*"'
@@ -152,6 +166,8 @@ def _by_marks(lines: list[str]) -> str:
         return found
     if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
         return "whatsapp"
+    if ASSIGNMENT.match(lines[0]):
+        return "twitter"
     head = "\n".join(lines[:100])
     if not re.match(r"[\s\ufeff]*(?:\{|\[\s*(?:[\[{\]]|$))", head):
         return "jsonl" if any(_is_conversation(line) for line in lines[:20]) else ""
@@ -190,8 +206,7 @@ def _by_lines(lines: list[str]) -> str:
         return "imessage"
     if _is_mail(lines):
         return "mail"
-    chats = sum(is_irc(text) for text in lines[:100])
-    return "irc" if chats and 5 * chats >= 2 * len(lines[:100]) else ""
+    return "irc" if is_irc(lines[:100]) else ""
 
 
 def _is_mail(lines: list[str]) -> bool:
@@ -207,7 +222,7 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     layout = find_layout(source)
     if isinstance(layout, Layout) and (len(layout.roles) > 1 or named == "csv"):
         return "csv"
-    if heading_of(lines[0]) or title_of(lines):
+    if heading_of(lines[0]) or title_of(lines) or is_stamped(lines[:_TOLD]):
         return "plain"
     candidates = [line for line in lines if line[0] not in " \t"]
     turns = [turn_of(line) for line in candidates]
@@ -215,7 +230,9 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     if named == "csv":
         return "plain" if speakers and len(speakers) == len(candidates) else ""
     below = sum(a is not None and not a.text and b is None for a, b in pairwise(turns))  # words under a name
-    return "plain" if speakers and is_transcript(speakers, len(speakers) + below, len(candidates)) else ""
+    if speakers and is_transcript(speakers, len(speakers) + below, len(candidates)):
+        return "plain"
+    return "screenplay" if is_screenplay(lines) else ""
 
 
 def _is_dated(line: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, Self, TextIO, cast
 
 from dialog.formats.encodings import question
 from dialog.formats.export_tree import Tree, find_tree, whole_log
+from dialog.formats.tar import as_zip, is_tar
 
 MAX_LINE = 256 * 1024**2
 """Bytes in one line, or characters in a file that has to be read whole. More is a fault, not a memory problem."""
@@ -29,7 +30,12 @@ SHOWN = 500
 _HEAD = 64 * 1024
 _ASKED = 1024**2  # bytes in which an encoding shows itself
 _IN_MEMORY = 32 * 1024**2
-_READABLE = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log")
+_READABLE = (
+    *(".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log"),
+    *(".fountain", ".weechatlog"),
+)
+_SCRIPTS = (".js",)
+"""Of X's archive; those of other exports are no logs."""
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _PAGES = (".html", ".htm", ".xml")
 """Logs where no other is: exports come with pages to read them by."""
@@ -117,7 +123,7 @@ class Source:
                 path = path / alone
             file = path.open("rb")
             if file.seekable():
-                return cls(file, name or _called(path), path.name)
+                return cls(_untarred(file, ours=True), name or _called(path), path.name)
             with file:  # a named pipe, or what a shell hands over as one
                 return cls(_spooled(file), name or _called(path), path.name)
         named = getattr(path_or_stream, "name", None)
@@ -129,8 +135,8 @@ class Source:
             return cls(io.BytesIO(text.encode("utf-8", "replace")), name, filename)
         stream = cast(BinaryIO, path_or_stream)
         if stream.seekable() and stream.tell() == 0:
-            return cls(stream, name, filename)
-        return cls(_spooled(stream), name, filename)
+            return cls(_untarred(stream), name, filename)
+        return cls(_untarred(_spooled(stream), ours=True), name, filename)
 
     def close(self) -> None:
         """Closes the file; a stream that was handed in is closed with it."""
@@ -236,7 +242,7 @@ class Source:
         self.office = _office(names)
         if self.office is not None:
             return None
-        readable = [n for n in names if n.lower().endswith(_READABLE + _PAGES) and n not in encrypted]
+        readable = [n for n in names if n.lower().endswith(_READABLE + _PAGES + _SCRIPTS) and n not in encrypted]
         if tree := find_tree(readable):
             self.tree = tree
             return None
@@ -320,12 +326,13 @@ class _Borrowed(io.RawIOBase):
 def files_of(folder: Path) -> list[str]:
     """The logs in a folder and below it, and pages, by their paths from there."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in islice(found, _MOST_FILES) if name.lower().endswith(_READABLE + _PAGES))
+    return sorted(name for name in islice(found, _MOST_FILES) if name.lower().endswith(_READABLE + _PAGES + _SCRIPTS))
 
 
 def _logs_among(names: Sequence[str]) -> list[str]:
     """Those that are logs by their endings: pages where there is nothing else."""
-    return [name for name in names if name.lower().endswith(_READABLE)] or list(names)
+    logs = [name for name in names if not name.lower().endswith(_SCRIPTS)]
+    return [name for name in logs if name.lower().endswith(_READABLE)] or logs
 
 
 def _office(names: Sequence[str]) -> str | None:
@@ -348,6 +355,17 @@ def _spooled(stream: BinaryIO) -> BinaryIO:
     spool = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))  # noqa: SIM115 (lives as long as we)
     copyfileobj(stream, spool)
     return spool
+
+
+def _untarred(file: BinaryIO, *, ours: bool = False) -> BinaryIO:
+    """The file; of a tar a zip of its logs in the file's place, which is closed then if it is ours."""
+    file.seek(0)
+    if not is_tar(file.read(512)):
+        return file
+    archive = as_zip(file, _READABLE + _PAGES + _SCRIPTS, MAX_LINE)
+    if ours:
+        file.close()
+    return archive
 
 
 def _called(path: Path) -> str:

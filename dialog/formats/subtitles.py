@@ -1,9 +1,9 @@
 """SubRip (srt), WebVTT and YouTube's sbv: one utterance a caption, or one for each voice in it.
 
 The speaker is WebVTT's voice (`<v Ann>`), or a name before the words (`ANN: …`); captions that name nobody are of
-`unknown`. Formatting goes; the times a caption is on the screen are `time` and `extra.end`. Times may be shorter or
-longer than the formats allow: `0:0:4,8` is 4.8 seconds, `09,4000` is 9.4. Captions that roll, each with the line before
-it and a new one, give every line once.
+`unknown`, and a sound (`(door slams)`) is nobody's. Formatting goes; the times a caption is on the screen are `time`
+and `extra.end`. Times may be shorter or longer than the formats allow: `0:0:4,8` is 4.8 seconds, `09,4000` is 9.4.
+Captions that roll, each with the line before it and a new one, give every line once.
 """
 
 import re
@@ -25,7 +25,8 @@ TIMING = re.compile(
 _BROKEN = re.compile(r"[\s\ufeff]*\d+\s?:\S*\s*-{1,3}>")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]+([^<>]{1,200})>")
 _TAG = re.compile(r"</?[^<>]{0,200}>|\{\\[^{}]{0,100}\}")
-_NAMED = re.compile(r"(?:-\s*)?[^\W\d_][^:\n]{0,39}:\s")
+_NAMED = re.compile(r"(?:-\s*)?(?P<name>[^\W\d_][^:\n]{0,39}):\s")
+_SOUND = re.compile(r"[\[(][^\[\]().!?]{1,60}[\])]|[♪♫#\s]+")
 _DASH = re.compile(r"^[-\u2013\u2014][ \t]*\S", re.MULTILINE)
 _BESIDES = re.compile(r"\ufeff?(?:WEBVTT|NOTE|STYLE|REGION|X-TIMESTAMP-MAP)(?![^\W_])")
 _NO_CAPTION = "no caption: expected a line with times and -->"
@@ -66,9 +67,10 @@ def _read(source: Source, format: str) -> Iterator[Conversation | Unreadable]:
     utterances: list[Utterance] = []
     for cue in _unrolled(cues, left_out):
         said = [u for u in _utterances(cue) if not is_silent(u.text)]
-        utterances += said
-        if not said:
-            left_out.add("caption without text")
+        words = [u for u in said if not _SOUND.fullmatch(u.text)]
+        utterances += words
+        if not words:
+            left_out.add("caption of a sound" if said else "caption without text")
     if cues:
         warnings = (*source.take_warnings(), *left_out.warnings())
         yield Conversation(
@@ -159,7 +161,9 @@ def _utterances(cue: _Cue) -> Iterator[Utterance]:
     before, *voices = _VOICE.split("\n".join(line for line in cue.lines if not is_silent(line)))
     for words in _turns(_clean(before)):
         speaker, said = "unknown", words
-        if _NAMED.match(words) and (turn := turn_of(words.removeprefix("-").lstrip())):
+        named = _NAMED.match(words)
+        # `not bad: really` names nobody.
+        if named and not named["name"][0].islower() and (turn := turn_of(words.removeprefix("-").lstrip())):
             speaker, said = turn.speaker, turn.text
         yield Utterance(speaker=speaker, text=said, time=cue.start, extra=extra)
     for name, words in zip(voices[::2], voices[1::2], strict=True):

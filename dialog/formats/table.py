@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from dialog.conversation import VOICE, Conversation, Utterance
+from dialog.formats.chat_json import SORTED, oldest_first
 from dialog.formats.html_text import as_text
 from dialog.formats.left_out import LeftOut, is_silent
 from dialog.formats.source import Unreadable
@@ -16,18 +17,19 @@ from dialog.formats.words import words
 
 COLUMNS = {
     "text": words(
-        "text message utterance content body msg sentence transcript line comment message_text nachricht mensaje "
-        "mensagem messaggio texte texto testo bericht"
+        "text message utterance content body msg sentence transcript line comment message_text full_text strcontent "
+        "nachricht mensaje mensagem messaggio texte texto testo bericht"
     ),
     "speaker": words(
         "speaker name user username author sender from participant who role agent person actor speaker_name user_name "
-        "author_name sender_name display_name sprecher absender autor auteur autore remitente naam"
+        "author_name sender_name display_name login screen_name nickname handle nick by direction sprecher absender "
+        "autor auteur autore remitente naam"
     ),
     "emotion": words("emotion label emotion_label gold"),
     "time": words(
         "time timestamp date datetime date_time created_at create_at sent_at created ts timestamp_ms origin_server_ts "
-        "sent when starttime start_time start "
-        "zeit datum uhrzeit fecha hora data heure"
+        "sent when starttime start_time start createdat created_utc created_date sent_date sentdate message_date "
+        "messagedate strtime zeit datum uhrzeit fecha hora data heure"
     ),
     "conversation": words(
         "conversation conversation_id conv_id convid dialogue_id dialog_id dialogue dialog dialogueid dialogid chat "
@@ -113,11 +115,12 @@ class Gathered(NamedTuple):
     left_out: LeftOut
 
     def conversation(self, warnings: tuple[str, ...]) -> Conversation:
-        """The conversation itself."""
+        """The conversation itself; where its times say that it stands newest first, turned round."""
+        said, turned = oldest_first(self.utterances)
         return Conversation(
             id=self.id,
-            utterances=tuple(self.utterances),
-            warnings=(*warnings, *self.left_out.warnings()),
+            utterances=tuple(said),
+            warnings=(*warnings, *((SORTED,) if turned else ()), *self.left_out.warnings()),
             extra=self.left_out.extra(),
         )
 

@@ -1,9 +1,10 @@
-"""Microsoft Teams and Skype: the personal export (`MessageList`), and the answers of Teams' own interface (`value`);
-and Google Chat's `messages.json`, which is much alike.
+"""Microsoft Teams and Skype: the personal export (`MessageList`), and the answers of Teams' own interface (`value`).
 
-HTML becomes text; calls, joins, pictures and files without words are left out and counted.
+HTML becomes text, without what a message quotes; calls, joins, pictures and files without words are left out and
+counted.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,10 @@ from dialog.formats.html_text import as_text
 from dialog.formats.json_document import opened
 from dialog.formats.left_out import CALL, DELETED, EMPTY, MEDIA, SYSTEM, is_silent
 from dialog.formats.source import Source, Unreadable
+
+_QUOTE = re.compile(r"<quote\b[^<>]*>.*?</quote>", re.DOTALL)
+_SMILEY = re.compile(r"</?ss\b[^<>]*>")
+"""Around the signs that Skype shows a picture for, which stay."""
 
 
 def read_teams(source: Source) -> Iterator[Conversation | Unreadable]:
@@ -36,7 +41,7 @@ def read_teams(source: Source) -> Iterator[Conversation | Unreadable]:
         return
     messages = document.messages("messages", "value")
     if messages is None:
-        yield Unreadable.at(0, "expected conversations, value or messages, as Teams, Skype and Google Chat write them")
+        yield Unreadable.at(0, "expected conversations, value or messages, as Teams and Skype write them")
         return
     gathering = Gathering(f"{source.name}-1")
     gathering.take(messages.items, _message, messages.place, messages.line_of)
@@ -52,7 +57,7 @@ def _skype_message(message: Any) -> Utterance | str:
     if kind.startswith(("RichText/UriObject", "RichText/Media")):
         return MEDIA
     properties = message.get("properties")
-    text = as_text(string(message, "content", optional=True))
+    text = as_text(_SMILEY.sub("", _QUOTE.sub("", string(message, "content", optional=True))))
     if is_silent(text):
         return DELETED if isinstance(properties, dict) and properties.get("deletetime") else EMPTY
     sender = string(message, "from", optional=True)
@@ -64,9 +69,7 @@ def _skype_message(message: Any) -> Utterance | str:
 
 
 def _message(message: Any) -> Utterance | str:
-    """One of Teams' own interface, or of Google Chat."""
-    if isinstance(message, dict) and "creator" in message:
-        return _google_message(message)
+    """One of Teams' own interface."""
     if string(message, "messageType", optional=True) not in ("message", ""):
         return SYSTEM
     if message.get("deletedDateTime"):
@@ -84,20 +87,4 @@ def _message(message: Any) -> Utterance | str:
         speaker=names[0] if names else "unknown",
         text=text,
         time=string(message, "createdDateTime", optional=True) or None,
-    )
-
-
-def _google_message(message: dict[str, Any]) -> Utterance | str:
-    creator, text = message.get("creator"), string(message, "text", optional=True)
-    if not isinstance(creator, dict):
-        raise BadMessage("creator: expected an object")
-    if message.get("message_state") == "DELETED" or message.get("deletion_metadata"):
-        return DELETED
-    if is_silent(text):
-        return MEDIA if message.get("attached_files") or message.get("annotations") else EMPTY
-    return Utterance(
-        speaker=string(creator, "name", optional=True) or string(creator, "email", optional=True) or "unknown",
-        text=text,
-        time=None,
-        extra={"created_date": message["created_date"]} if isinstance(message.get("created_date"), str) else {},
     )

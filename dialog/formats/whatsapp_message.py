@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dialog.formats.left_out import EMPTY, POLL, SYSTEM, is_silent
+from dialog.formats.left_out import EMPTY, MEDIA, POLL, SYSTEM, is_silent
 from dialog.formats.stamp import without_marks
 from dialog.formats.whatsapp_media import attachment_of, media_kind
 from dialog.formats.whatsapp_notices import ACTION, EDITED, NOTICES, OWN_ACTION
@@ -17,6 +17,14 @@ _NAMED = re.compile(
 _TIGHT = re.compile(
     rf"(?P<speaker>[^\n:：]{{1,60}}?)\s?(?:(?<!\d):|:(?!\d)|：)(?!//)\s?(?P<mark>[{_MARK}]*)(?P<text>.*)", re.DOTALL
 )
+_DID = re.compile(r"\* (?P<speaker>\S{1,40}) (?P<text>\S.*)", re.DOTALL)
+"""What somebody does, as Element writes it."""
+_ANSWERED = re.compile(r"<[^<>\n\"]{1,80} \"[^\"\n]{0,40}(?:\.\.\.)?\"> |\n\s*(?:>[^\n]*\n)+\s*")
+"""What a message answers, as Element and signal-export write it before the words."""
+_REACTIONS = re.compile(r"\n?\(- (?P<all>[^\n:]{1,60}: [^\n]{1,200}) -\)\s*$")
+"""Behind a message, as signal-export writes them."""
+_LINKED = re.compile(r"(?:\s*!?\[[^\]\n]{0,200}\]\((?:<[^>\n]{1,300}>|\.?/?media/[^)\n]{1,300})\))+\s*")
+"""Files beside signal-export's text."""
 _FIRST_COLON = re.compile(r"[^\n:：]{1,100}[:：](?P<gap>\s|$)?")
 
 
@@ -36,6 +44,8 @@ def has_gap(rests: Sequence[str]) -> bool:
 
 def read_message(rest: str, *, ios: bool, gap: bool = True) -> Said | str:
     """Speaker, text and extra of a message; or the kind of thing it is, in the singular."""
+    if did := _DID.match(rest):
+        return Said(did["speaker"], did["text"], {"action": True})
     named = (_NAMED.match(rest) or _TIGHT.match(rest)) if gap else (_TIGHT.match(rest) or _NAMED.match(rest))
     if named is None or ACTION.match(rest) or _in_quotes(named["speaker"]):
         return SYSTEM
@@ -53,7 +63,10 @@ def _content(speaker: str, text: str, *, ios: bool, marked: bool) -> Said | str:
     extra: dict[str, Any] = {}
     if edited := EDITED.search(text):
         text, extra["edited"] = text[: edited.start()], True
+    text = _REACTIONS.sub("", _ANSWERED.sub("", text, count=1))
     bare = without_marks(text).strip()
+    if _LINKED.fullmatch(bare):
+        return MEDIA
     if is_silent(bare):
         return EMPTY
     if kind := media_kind(bare):

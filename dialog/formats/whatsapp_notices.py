@@ -139,7 +139,8 @@ EDITED = re.compile(
     rf"\s?{_MARK}<{_MARK}(?:This message was edited|Diese Nachricht wurde bearbeitet|Se editó este mensaje|"
     r"Mensagem editada|Esta mensagem foi editada|Ce message a été modifié|Questo messaggio è stato modificato|"
     r"Dit bericht is bewerkt|Bu mesaj düzenlendi|Сообщение изменено|Это сообщение изменено|Ta wiadomość była edytowana|"
-    rf"Pesan ini diedit|此消息已编辑|此訊息已編輯|このメッセージは編集されました)>{_MARK}\s*$",
+    rf"Pesan ini diedit|此消息已编辑|此訊息已編輯|このメッセージは編集されました)\.?>{_MARK}\s*$"
+    r"|\s?\u200e<[^<>:\n]{4,60}>\s*$",
     re.IGNORECASE,
 )
-"""Stands behind the text of a message that was changed after it was sent."""
+"""Stands behind a message that was changed after it was sent; iOS sets it off by a mark in every language."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog.conversation import Cause, Conversation, Prediction, Utterance, Voice
-from dialog.formats import Unreadable, read, write
+from dialog.formats import Unreadable, read, sniff, write
 from dialog.formats.html_text import as_text, is_html
 from dialog.formats.left_out import is_silent
 
@@ -296,3 +296,28 @@ def test_western_texts_are_read_without_a_question(text: str) -> None:
 def test_an_encoding_there_is_not_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown encoding 'nonsense'; expected one such as"):
         next(read(io.BytesIO(b"x"), encoding="nonsense"))
+
+
+def test_a_date_in_a_column_of_its_own_belongs_to_the_time() -> None:
+    (conversation,) = parsed("MessageDate,Time,Name,Number,Message\n01/05/2024,10:20:11,Ann,+44,hello\n")
+    assert [u.time for u in conversation.utterances] == ["01/05/2024 10:20:11"]
+    assert conversation.utterances[0].extra == {"MessageDate": "01/05/2024", "Number": "+44"}
+
+
+def test_viber_writes_no_header() -> None:
+    rows = '01/05/2024,10:20:11,Ann,+44,hello\n13/05/2024,10:21:11,Me,+45,"hi, there"\n'
+    for filename in ("Messages - Ann.csv", "x"):
+        assert sniff(rows.encode(), filename) == "csv"
+    (conversation,) = parsed(rows)
+    assert [(u.time, u.speaker, u.text) for u in conversation.utterances] == [
+        ("01/05/2024 10:20:11", "Ann", "hello"), ("13/05/2024 10:21:11", "Me", "hi, there"),
+    ]  # fmt: skip
+
+
+def test_a_table_that_stands_newest_first_is_turned_round() -> None:
+    rows = "FROM,DATE,CONTENT\nBo,2024-05-01 10:21:11 UTC,two\nAnn,2024-05-01 10:20:11 UTC,one\n"
+    (conversation,) = parsed(rows)
+    assert [u.text for u in conversation.utterances] == ["one", "two"]
+    assert "order of their times" in conversation.warnings[0]
+    mixed = rows + "Bo,2024-05-02 10:21:11 UTC,three\n"
+    assert [u.text for u in parsed(mixed)[0].utterances] == ["two", "one", "three"]

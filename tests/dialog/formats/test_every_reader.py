@@ -32,6 +32,17 @@ SAMPLES = {
     "records": b'[{"user":"Ann","message":"Hi"},\n{"user":"Bo","message":"Yo"}]\n',
     "sms": b'<smses><sms address="1" type="1" body="Hi" contact_name="Ann"/>\n'
     b'<sms address="1" type="1" body="Yo" contact_name="Bo"/></smses>\n',
+    "element": b'{"messages":[{"type":"m.room.message","sender":"Ann","content":{"body":"Hi","msgtype":"m.text"}},\n'
+    b'{"type":"m.room.message","sender":"Bo","content":{"body":"Yo","msgtype":"m.text"}}]}\n',
+    "snapchat": b'{"bo":[{"From":"Ann","Media Type":"TEXT","Created":"2024-03-02 18:22:10 UTC","Content":"Hi"},\n'
+    b'{"From":"Bo","Media Type":"TEXT","Created":"2024-03-02 18:22:11 UTC","Content":"Yo"}]}\n',
+    "reddit": b'[{"kind":"t3","data":{"name":"t3_x","author":"Ann","selftext":"Hi","created_utc":1}},\n'
+    b'{"kind":"t1","data":{"link_id":"t3_x","author":"Bo","body":"Yo","created_utc":2}}]\n',
+    "googlechat": b'{"messages":[{"creator":{"name":"Ann","user_type":"Human"},"text":"Hi"},\n'
+    b'{"creator":{"name":"Bo","user_type":"Human"},"text":"Yo"}]}\n',
+    "hangouts": b'{"conversations":[{"conversation":{"conversation":{"participant_data":[]}},"events":[\n'
+    b'{"sender_id":{"gaia_id":"Ann"},"chat_message":{"message_content":{"segment":[{"text":"Hi"}]}}},\n'
+    b'{"sender_id":{"gaia_id":"Bo"},"chat_message":{"message_content":{"segment":[{"text":"Yo"}]}}}]}]}\n',
     "teams": b'{"value":[{"createdDateTime":"x","from":{"user":{"displayName":"Ann"}},"body":{"content":"Hi"}},\n'
     b'{"createdDateTime":"y","from":{"user":{"displayName":"Bo"}},"body":{"content":"Yo"}}]}\n',
     "line": b"[LINE] Chat history with Bo\n2024/05/13(Mon)\n10:20\tAnn\tHi\n10:21\tBo\tYo\n",

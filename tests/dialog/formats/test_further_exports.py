@@ -204,7 +204,17 @@ def test_skype_and_teams_personal_export() -> None:
     assert conversation.extra["left_out"] == {"call": 1, "media message": 1, "system line": 1}
 
 
-def test_teams_own_interface_and_google_chat() -> None:
+def test_skype_shows_pictures_for_signs_and_quotes_what_is_answered() -> None:
+    quote = (
+        '<quote author="bo" timestamp="1"><legacyquote>[1] Bo: </legacyquote>hi<legacyquote>\n</legacyquote></quote>'
+    )
+    contents = ('hi <ss type="smile">:)</ss> &amp; you?', f"{quote}no way")
+    messages = [{"messagetype": "RichText", "content": c, "from": "8:ann"} for c in contents]
+    value = {"conversations": [{"id": "8:bo", "MessageList": messages}]}
+    assert [u.text for u in one(value).utterances] == ["hi :) & you?", "no way"]
+
+
+def test_teams_own_interface() -> None:
     body = {"contentType": "html", "content": "<div><p>Hi <at id='0'>Bo</at></p><p>there</p></div>"}
     sender = {"user": {"displayName": "Ann"}}
     value = {"value": [
@@ -213,11 +223,6 @@ def test_teams_own_interface_and_google_chat() -> None:
     ]}  # fmt: skip
     conversation = one(value)
     assert said(conversation) == [("Ann", "Hi Bo\nthere")]
-    google = {"messages": [
-        {"creator": {"name": "Ann", "email": "a@x.org", "user_type": "Human"}, "created_date": "x", "text": "Hi"},
-        {"creator": {"name": "Bo", "email": "b@x.org", "user_type": "Human"}, "created_date": "x"},
-    ]}  # fmt: skip
-    assert said(one(google)) == [("Ann", "Hi")]
 
 
 def test_whisper() -> None:
@@ -334,6 +339,24 @@ def test_zoom(text: str) -> None:
     assert conversation.extra["left_out"] == {"reaction": 1}
 
 
+def test_answers_of_imessage_are_read_in_their_own_place() -> None:
+    conversation = one(
+        "May 17, 2022  5:29:42 PM\nMe\nhello\n\n    May 17, 2022  5:31:42 PM\n    Bo\n    yes\n    sure\n\n"
+        "May 17, 2022  5:31:42 PM\nBo\nyes\nsure\nThis message responded to an earlier message.\n\n"
+    )
+    assert said(conversation) == [("Me", "hello"), ("Bo", "yes\nsure")]
+
+
+def test_signal_export_as_text() -> None:
+    conversation = one(
+        "[2024-05-01 10:20:11] Me: hey\n[2024-05-01 10:21:51] Ana: ![image](./media/x.jpg)\n"
+        "[2024-05-01 10:22:51] Me: \n\n> how's it going?\n\nfine thanks\n(- Ana: 👍, Bo: 🎉 -)\n"
+        "[2024-05-01 10:23:51] Ana: > not a quote of the program's\n"
+    )
+    assert said(conversation) == [("Me", "hey"), ("Me", "fine thanks"), ("Ana", "> not a quote of the program's")]
+    assert conversation.extra["left_out"] == {"media message": 1}
+
+
 def test_imessage() -> None:
     text = """May 17, 2022  5:29:42 PM (Read by them after 3 seconds)
 Me
@@ -379,6 +402,29 @@ def test_irc(text: str, time: str | None) -> None:
     assert times(conversation)[0] == time
     assert conversation.utterances[2].extra == {"action": True}
     assert conversation.extra["left_out"] == {"system line": 1}
+
+
+@pytest.mark.parametrize(
+    ("log", "first", "last"),
+    [
+        ("--- Log opened Wed May 01 10:20:00 2024\n10:20 -!- a [a@x] has joined #c\n10:20 <@mira> hi all\n"
+         "10:21 -!- b [b@x] has joined #c\n10:22 -!- b [b@x] has quit [x]\n--- Day changed Thu May 02 2024\n"
+         "09:00 < bo> yo\n", "2024-05-01T10:20:00", "2024-05-02T09:00:00"),
+        ("**** BEGIN LOGGING AT Wed May  1 10:20:00 2024\n\nMay 01 10:20:00 *\tNow talking on #c\n"
+         "May 01 10:20:30 <mira>\thi all\nMay 02 09:00:30 <bo>\tyo\n**** ENDING LOGGING AT Thu May  2 10:20:00 2024\n",
+         "2024-05-01T10:20:30", "2024-05-02T09:00:30"),
+        ("Session Start: Wed May 01 10:20:00 2024\nSession Ident: #c\n[10:20] * Now talking in #c\n"
+         "[10:20] <mira> hi all\n"
+         "[10:21] <+bo> yo\nSession Close: Wed May 01 11:20:00 2024\n", "2024-05-01T10:20:00", "2024-05-01T10:21:00"),
+        ("[10:20:00] *** Joins: a\n[10:20:30] <mira> hi all\n[10:20:31] *** Quits: a\n[10:20:32] -ChanServ- hello\n"
+         "[10:21:30] <bo> yo\n", "10:20:30", "10:21:30"),
+    ],
+)  # fmt: skip
+def test_quiet_channels_of_irc_have_more_notices_than_words(log: str, first: str, last: str) -> None:
+    assert sniff(log.encode(), "x.log") == "irc"
+    conversation = one(log)
+    assert said(conversation) == [("mira", "hi all"), ("bo", "yo")]
+    assert times(conversation) == [first, last]
 
 
 MAIL = """From ann@x.org Wed May  1 10:20:00 2024

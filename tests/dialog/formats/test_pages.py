@@ -1,4 +1,5 @@
-"""Exports as web pages, which is how Telegram, Discord and Facebook export unless they are asked for something else."""
+"""Exports as web pages, which is how Telegram, Discord, Element, Snapchat and Facebook export unless they are asked for
+something else."""
 
 import io
 import zipfile
@@ -139,7 +140,63 @@ OLD_MESSENGER = (
     "<div class='_3-96 _2pio _2lek _2lel'>Mei</div><div class='_3-96 _2let'><div><div></div><div>Hi</div></div></div>"
     "<div class='_3-94 _2lem'>12.03.2019, 10:20</div></div></body></html>"
 )
-PAGES = {"telegram": TELEGRAM, "discord": DISCORD, "messenger": MESSENGER}
+ELEMENT = """<!DOCTYPE html><html><head><title>Exported Data</title></head><body><main class="mx_RoomView">
+<div class="mx_LegacyRoomHeader_nametext" title="x">Study group</div><ol class="mx_RoomView_MessageList">
+<li><div class="mx_DateSeparator"><hr><h2 class="mx_DateSeparator_dateHeading">Wed, May 1, 2024</h2><hr></div></li>
+<div class="mx_Export_EventWrapper"><li class="mx_EventTile"><div class="mx_TextualEvent">Bo joined</div></li></div>
+<div class="mx_Export_EventWrapper"><li class="mx_EventTile">
+<span class="mx_DisambiguatedProfile_displayName">Ann</span>
+<span class="mx_MessageTimestamp" title="Wed, May 1, 2024, 10:21:02 AM">10:21</span>
+<div class="mx_MTextBody"><span class="mx_EventTile_body">how was it?</span></div></li></div>
+<div class="mx_Export_EventWrapper"><li class="mx_EventTile"><span class="mx_DisambiguatedProfile_displayName">Bo</span>
+<span class="mx_MessageTimestamp">10:22</span>
+<div class="mx_ReplyChain_wrapper"><span class="mx_DisambiguatedProfile_displayName">Ann</span>
+<div class="mx_MTextBody"><span class="mx_EventTile_body">how was it?</span></div></div>
+<div class="mx_MTextBody"><span class="mx_EventTile_body">awful<br>really</span></div></li></div>
+<div class="mx_Export_EventWrapper"><li class="mx_EventTile mx_EventTile_continuation">
+<span class="mx_MessageTimestamp">10:23</span>
+<div class="mx_MEmoteBody"><span class="mx_EventTile_body">* Bo sighs</span>
+</div></li></div>
+<div class="mx_Export_EventWrapper"><li class="mx_EventTile"><div class="mx_MImageBody"><img src="x"></div></li></div>
+</ol></main></body></html>"""
+IMESSAGE = """<html><head><meta charset="UTF-8"><style>.sent{}</style></head><body>
+<div class="message"><div class="sent iMessage"><p>
+<span class="timestamp"><a href="sms://x">May 17, 2022  5:29:42 PM</a>
+</span><span class="sender">Me</span></p><hr><div class="message_part"><span class="bubble">hello</span></div>
+<div class="replies"><div class="reply"><div class="message"><div class="received"><p>
+<span class="timestamp">May 17, 2022
+5:31:42 PM</span><span class="sender">Bo</span></p>
+<div class="message_part"><span class="bubble">answer</span></div></div>
+</div></div></div></div></div>
+<div class="message"><div class="received"><p>
+<span class="timestamp">May 17, 2022  5:30:42 PM (Read by you)</span>
+<span class="sender">Bo</span></p><hr><div class="message_part"><span class="bubble">hi<br>more</span>
+<div class="tapbacks"><p>Tapbacks:</p><div class="tapback"><b>Loved</b> by Me</div></div></div></div></div>
+<div class="message"><div class="received"><p><span class="timestamp">May 17, 2022  5:31:42 PM</span>
+<span class="sender">Bo</span></p><div class="message_part"><span class="bubble">answer</span></div></div></div>
+<div class="announcement"><p><span class="timestamp">May 17, 2022  5:32:42 PM</span> Bo named it <b>X</b></p></div>
+</body></html>"""
+SIGNAL = """<!doctype html><html><head><title>Ana</title></head><body><div class="page" id="pg0">
+<div class="msg me"><span class="date">2024-05-01</span><span class="time">10:20:11</span><span class="sender">Me</span>
+<span class="quote"></span><span class="body"><p>hey</p></span><span class="reaction"></span></div>
+<div class="msg sender-1"><span class="date">2024-05-01</span><span class="time">10:20:51</span>
+<span class="sender">Ana</span><span class="quote">hey</span><span class="body"><p>hi!</p></span></div>
+<div class="msg me"><span class="date">2024-05-01</span><span class="time">10:21:11</span><span class="sender">Me</span>
+<span class="body"><img src="media/x.jpg"></span></div></div></body></html>"""
+SNAPCHAT = """<!DOCTYPE html><html><head><title>My Data</title></head><body><div class="rightpanel">
+<h1>Chat History with bo_b</h1>
+<div><h6>Saved</h6><h4>bo_b</h4><h6>TEXT</h6><p>did you &amp; she see</p><h6>2024-03-02 18:22:10 UTC</h6></div>
+<div><h4>ann</h4><h6>TEXT</h6><p>look up!!</p><h6>2024-03-02 18:21:40 UTC</h6></div>
+<div><h4>ann</h4><h6>MEDIA</h6><h6>2024-03-02 18:20:40 UTC</h6></div></div></body></html>"""
+PAGES = {
+    "telegram": TELEGRAM,
+    "discord": DISCORD,
+    "messenger": MESSENGER,
+    "element": ELEMENT,
+    "imessage": IMESSAGE,
+    "signal": SIGNAL,
+    "snapchat": SNAPCHAT,
+}
 
 
 def parsed(page: str, format: str = "auto") -> list[Conversation | Unreadable]:
@@ -250,6 +307,69 @@ def test_a_whole_export_of_messenger(tmp_path: Path) -> None:
     (chat,) = read(tmp_path)
     assert isinstance(chat, Conversation)
     assert [text for _, text in said(chat)] == ["oldest", "oldest", "first", "second", "third https://x.org"]
+
+
+@pytest.mark.parametrize(
+    ("program", "id", "words", "times", "left_out"),
+    [
+        (
+            "element",
+            "Study group",
+            [("Ann", "how was it?"), ("Bo", "awful\nreally"), ("Bo", "sighs")],
+            ["2024-05-01T10:21:02", "2024-05-01T10:22:00", "2024-05-01T10:23:00"],
+            {"picture": 1, "system line": 1},
+        ),
+        (
+            "imessage",
+            "log-1",
+            [("Me", "hello"), ("Bo", "hi\nmore"), ("Bo", "answer")],
+            ["2022-05-17T17:29:42", "2022-05-17T17:30:42", "2022-05-17T17:31:42"],
+            {"reaction": 1, "system line": 1},
+        ),
+        (
+            "signal",
+            "Ana",
+            [("Me", "hey"), ("Ana", "hi!")],
+            ["2024-05-01T10:20:11", "2024-05-01T10:20:51"],
+            {"media message": 1},
+        ),
+        (
+            "snapchat",
+            "bo_b",
+            [("ann", "look up!!"), ("bo_b", "did you & she see")],
+            ["2024-03-02T18:21:40+00:00", "2024-03-02T18:22:10+00:00"],
+            {"media message": 1},
+        ),
+    ],
+)
+def test_chats_of_further_programs(
+    program: str, id: str, words: list[tuple[str, str]], times: list[str], left_out: dict[str, int]
+) -> None:
+    (chat,) = parsed(PAGES[program])
+    assert isinstance(chat, Conversation)
+    assert (chat.id, said(chat), [u.time for u in chat.utterances]) == (id, words, times)
+    assert chat.extra["left_out"] == left_out
+
+
+def test_tables_of_an_old_snapchat() -> None:
+    rows = "<tr><td>bo</td><td>TEXT</td><td>2021-03-02 18:22:10 UTC</td><td>see that?</td></tr>"
+    sent = "<tr><td>bo</td><td>TEXT</td><td>yes!!!</td><td>2021-03-02 18:22:40 UTC</td></tr>"
+    (chat,) = parsed(
+        f"<html><body><h1>Chat History</h1><table><tr><th>From</th></tr>{rows}</table>"
+        f"<table><tr><th>To</th></tr>{sent}</table></body></html>"
+    )
+    assert isinstance(chat, Conversation)
+    assert said(chat) == [("bo", "see that?"), ("Me", "yes!!!")]
+
+
+def test_pages_of_archives_are_chats_by_their_names() -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("html/chat_history/subpage_bo_b.html", SNAPCHAT)
+        archive.writestr("html/chat_history/subpage_cem.html", SNAPCHAT.replace("Chat History with bo_b", "cem"))
+        archive.writestr("index.html", "<html></html>")
+    data.seek(0)
+    assert [c.id for c in read(data) if isinstance(c, Conversation)] == ["bo_b", "cem"]
 
 
 @pytest.mark.parametrize("program", PAGES)

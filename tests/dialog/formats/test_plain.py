@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialog.conversation import Conversation, Utterance
-from dialog.formats import Unreadable, read
+from dialog.formats import Unreadable, read, sniff
 
 LETTERS = st.characters(categories=["L", "N", "S", "P", "Zs"], exclude_characters=":：\u200e\u200f\ufeff")
 SPEAKERS = st.text(LETTERS, min_size=1, max_size=40).map(lambda s: f"A{s}".strip())
@@ -149,3 +149,54 @@ def test_one_quotation_or_one_number_stays_as_it_is_written() -> None:
     (c,) = read(io.BytesIO(b"Ann: hi\nBo: hello\n> Ann: hi\nAnn: 1. bread\n**really** Bo: yes\n"))
     assert [u.speaker for u in c.utterances] == ["Ann", "Bo", "> Ann", "Ann", "**really** Bo"]
     assert c.utterances[3].text == "1. bread"
+
+
+@pytest.mark.parametrize(
+    ("log", "words", "times"),
+    [
+        (
+            "2024-05-01 10:20:11 小明\n你好\n\n2024-05-01 10:21:11 小红(12345)\n在吗\n我很忙\n\n"
+            "2024-05-01 10:22:11 小明\n[图片]\n",
+            [("小明", "你好"), ("小红(12345)", "在吗\n我很忙")],
+            ["2024-05-01T10:20:11", "2024-05-01T10:21:11"],
+        ),
+        (
+            "消息记录\n\n=====\n消息分组:好友\n=====\n\n2024-05-01 10:20:11 小明\n你好\n\n"
+            "2024-05-01 10:21:11 小红\n在吗\n",
+            [("小明", "你好"), ("小红", "在吗")],
+            ["2024-05-01T10:20:11", "2024-05-01T10:21:11"],
+        ),
+        (
+            "[10:20 AM] Ann Kay\nhello\n[10:21 AM] Bo Lee\nhi there\nsecond: line\n",
+            [("Ann Kay", "hello"), ("Bo Lee", "hi there\nsecond: line")],
+            ["10:20 AM", "10:21 AM"],
+        ),
+        (
+            "[01/05 10:20] Ann Kay: hello\n[01/05 10:21] Bo Lee: hi\n",
+            [("Ann Kay", "hello"), ("Bo Lee", "hi")],
+            ["01/05 10:20", "01/05 10:21"],
+        ),
+        (
+            ">>> Chat History with bo_22::\n2024-05-01 10:21:11 UTC\nbo_22: lol\n\n"
+            "2024-05-01 10:20:11 UTC\nme: watch: this\n",
+            [("me", "watch: this"), ("bo_22", "lol")],
+            ["2024-05-01T10:20:11+00:00", "2024-05-01T10:21:11+00:00"],
+        ),
+        (
+            "Mira K  00:03\nHello.\n\nBo  00:09\nYes.\n\nTranscribed by https://otter.ai\n",
+            [("Mira K", "Hello."), ("Bo", "Yes.")],
+            ["00:03", "00:09"],
+        ),
+    ],
+)
+def test_names_and_times_on_lines_of_their_own(log: str, words: list[tuple[str, str]], times: list[str]) -> None:
+    assert sniff(log.encode(), "chat.txt") == "plain"
+    (conversation,) = parsed(log)
+    assert [(u.speaker, u.text) for u in conversation.utterances] == words
+    assert [u.time for u in conversation.utterances] == times
+
+
+def test_lines_with_a_time_and_no_name_are_no_headings() -> None:
+    log = "10:20 took the pills\n10:40 felt better\n11:00 went out\n"
+    (item,) = parsed(log)
+    assert isinstance(item, Unreadable)

@@ -25,7 +25,16 @@ def parsed(data: str, **how: Any) -> list[Any]:
         ('{"chat":"x","messages":[{"author":"Ann","body":"Hi"},{"author":"Bo","body":"Yo"}]}', "log-1"),
         ('{"id":7,"data":{"items":[{"author":{"name":"Ann"},"content":{"body":"Hi"}},'
          '{"author":{"name":"Bo"},"content":{"body":"Yo"}}]}}', "7"),
-        ('{"ann_b":[{"From":"Ann","Media Type":"TEXT","Content":"Hi"},{"From":"Bo","Content":"Yo"}]}', "ann_b"),
+        ('{"ann_b":[{"From":"Ann","Media":"TEXT","Content":"Hi"},{"From":"Bo","Content":"Yo"}]}', "ann_b"),
+        ('{"title":"crash","body":"Hi","author":{"login":"Ann"},"comments":[{"author":{"login":"Bo"},"body":"Yo"}]}',
+         "crash"),
+        ('[{"user":{"login":"Ann"},"created_at":"2024-05-02","body":"Hi","replies":[{"user":{"login":"Bo"},'
+         '"created_at":"2024-05-03","body":"Yo","edits":[{"body":"no"}]}]}]', "log-1"),
+        ('[{"direction":"Ann","message":"Hi"},{"direction":"Bo","message":"Yo"}]', "log-1"),
+        ('[{"From":"Bo","Content":"Yo","Date":"2024-05-01 10:21:11"},{"From":"Ann","Content":"Hi",'
+         '"Date":"2024-05-01 10:20:11"}]', "log-1"),
+        ('[{"From":"Bo","Content":"Yo","Date":"2024-05-01 10:21:11 UTC"},{"From":"Ann","Content":"Hi",'
+         '"Date":"2024-05-01 10:20:11 UTC"}]', "log-1"),
         ('{"type":"version","version":1}\n{"type":"post","post":{"channel":"general","user":"Ann","message":"Hi"}}\n'
          '{"type":"post","post":{"channel":"general","user":"Bo","message":"Yo"}}\n', "general"),
         ('[{"dialogue_id":"d1","turns":[{"speaker":"Ann","utterance":"Hi"},{"speaker":"Bo","utterance":"Yo"}]}]', "d1"),

@@ -62,9 +62,15 @@ def test_webvtt() -> None:
     assert sniff(VTT.encode()) == "vtt"
     (conversation,) = parsed(VTT)
     assert said(conversation) == [
-        ("Ann Smith", "Hi there & you"), ("Ann Smith", "What?"), ("Bo", "No!"), ("unknown", "(music)"),
+        ("Ann Smith", "Hi there & you"), ("Ann Smith", "What?"), ("Bo", "No!"),
     ]  # fmt: skip
     assert conversation.utterances[0].time == "00:00:01.000"
+    assert conversation.extra["left_out"] == {"caption of a sound": 1}
+
+
+def test_a_colon_inside_a_sentence_names_nobody_and_what_stands_in_brackets_as_a_sentence_was_said() -> None:
+    (conversation,) = parsed("WEBVTT\n\n00:01.000 --> 00:02.000\nnot bad: really\n\n00:02.000 --> 00:03.000\n(I do.)\n")
+    assert said(conversation) == [("unknown", "not bad: really"), ("unknown", "(I do.)")]
 
 
 def test_a_broken_caption_costs_only_itself() -> None:
@@ -75,7 +81,7 @@ def test_a_broken_caption_costs_only_itself() -> None:
         wrong, conversation = parsed(text, format)
         assert isinstance(wrong, Unreadable)
         assert wrong.line == line
-        assert len(conversation.utterances) == 2
+        assert len(conversation.utterances) == (2 if format == "srt" else 1)
 
 
 def test_dashes_tell_the_voices_of_one_caption_apart() -> None:
