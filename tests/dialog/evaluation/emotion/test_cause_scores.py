@@ -17,7 +17,7 @@ from dialog.evaluation.emotion.cause_scores import (
     squad_f1,
 )
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[5] / "shared" / "data"
 
 # A target at place 3 with causes 3 (two spans), 2 and 0; another at 1 whose one cause is nowhere.
 ROWS = [

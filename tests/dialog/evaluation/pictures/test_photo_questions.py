@@ -7,9 +7,9 @@ import pytest
 
 from dialog.evaluation.pictures.photo_questions import Marked, mark, read_questions, shares, verdict
 
-QUESTIONS = Path(__file__).parents[1] / "pictures" / "everyday_photos.jsonl"
+QUESTIONS = Path(__file__).parents[2] / "pictures" / "everyday_photos.jsonl"
 """Written before any answer was seen: twenty photographs of test parts, ten questions each."""
-DATA = Path(__file__).parents[4] / "shared" / "data"
+DATA = Path(__file__).parents[5] / "shared" / "data"
 
 
 @pytest.mark.parametrize(
