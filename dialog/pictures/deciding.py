@@ -62,7 +62,7 @@ def decide(
     reply: Reply | None = None
     if everyday is not None and evidence is not None:
         seen, known = evidence, everyday
-        asked = resolved(asked, rounds, lambda person: known.subject(seen, person=person))
+        asked = resolved(asked, rounds, lambda person: known.sight.subject(seen, person=person))
         reply = everyday.answer(asked, evidence, reasoned)
     if reply is None or not reply.answers:
         enough = 0.0 if not own else max(least(own[0].text), LEAST["open"] if held_to else 0.0)

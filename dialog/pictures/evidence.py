@@ -179,9 +179,3 @@ class Witness:
         """The logit of one word; None where it has none."""
         place = self.words.get(word, self.words.get(singular(word)))
         return None if place is None else float(evidence.words[place])
-
-    def caption(self, evidence: Evidence) -> tuple[str, float]:
-        """The caption of a training picture that fits best, and its cosine."""
-        cosines = self.match.captions @ evidence.pooled
-        best = int(cosines.argmax())
-        return self.captions[best], float(cosines[best])

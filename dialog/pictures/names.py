@@ -238,6 +238,12 @@ def coco_names() -> tuple[str, ...]:
     return tuple(_COCO_NAMES.get(name, name) for name in COCO)
 
 
+@lru_cache(maxsize=1)
+def common_names() -> frozenset[str]:
+    """The everyday names of ImageNet's and COCO's classes: no name of a breed, a tool or a shop."""
+    return frozenset({name for some in imagenet_names() for name in some[1:]} | set(coco_names()))
+
+
 @lru_cache(maxsize=1024)
 def imagenet_classes(name: str) -> tuple[int, ...]:
     """The classes whose things are called that, or are of that kind."""

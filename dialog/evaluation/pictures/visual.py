@@ -220,7 +220,7 @@ def _p_true(dialog: VisualDialog, bank: Bank, row: Predicted) -> float | None:
         return None
     yes, no = (float(row.p[dialog.config.answers.index(a)]) for a in ("yes", "no"))
     evidence = dialog.everyday.witness.evidence_of(regions)
-    return dialog.everyday.claim(evidence, row.asked.question, yes / max(1e-9, yes + no))
+    return dialog.everyday.claims.claim(evidence, row.asked.question, yes / max(1e-9, yes + no))
 
 
 def _scenes(folder: Path, talks: Sequence[Talk]) -> dict[str, Scene]:

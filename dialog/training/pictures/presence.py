@@ -147,7 +147,7 @@ def fit_presence(
     thing_weights, intercept, shifts = regression(rows, truth, names, weights / weights.mean())
     true = [(key, text, holds) for key, text, holds in stated if key in evidence]
     features = torch.stack(
-        [everyday.claim_features(evidence[key], text, said.get((key, text), 0.5)) for key, text, _ in true]
+        [everyday.claims.claim_features(evidence[key], text, said.get((key, text), 0.5)) for key, text, _ in true]
     )
     claim_weights, claim_intercept, _ = regression(features, [holds for _, _, holds in true])
     return Presence(thing_weights, intercept, claim_weights, claim_intercept, shifts), scores

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from serve.pictures import table as visual_table
 from serve.pictures.deployment import Pictures
 from serve.pictures.viewer import LocalViewer
 from serve.storage import Storage
-from tests.dialog.tiny_visual import make_visual, picture
+from tests.dialog.tiny_visual import picture
 from tests.serve.conftest import client_of
 
 NOBODY = "0" * 32
@@ -32,23 +32,6 @@ def encoded(kind: str = "PNG", size: tuple[int, int] = (48, 40), seed: int = 0) 
 
 def data_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_visual(tmp_path_factory.mktemp("visual"), familiar=True)
-
-
-@pytest.fixture
-def viewer(config: AppConfig, model: Path) -> LocalViewer:
-    visual = config.visual.model_copy(update={"engine": str(model), "threads": 1})
-    return LocalViewer(Pictures(config.model_copy(update={"visual": visual})))
-
-
-@pytest.fixture
-async def seeing(make_api: Callable[..., Any], viewer: LocalViewer) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(make_api(viewer=viewer)) as client:
-        yield client
 
 
 async def show(client: httpx.AsyncClient, data: bytes | None = None, **fields: str) -> dict[str, Any]:
