@@ -28,12 +28,17 @@ settings.register_profile("rapport", deadline=None, suppress_health_check=[Healt
 settings.load_profile("rapport")
 
 
+# A browser is five processes that share two cores with all else. What waited in vain is tried once more, in a new page;
+# whatever else fails, fails. (Playwright's: Python's own TimeoutError says it in other words.)
+IN_A_BROWSER = pytest.mark.flaky(reruns=1, only_rerun=[r"^TimeoutError: [\s\S]*Timeout \d+ms exceeded"])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked `gpu` skip where there is no CUDA device."""
-    if torch.cuda.is_available():
-        return
+    """Tests marked `gpu` skip where there is no CUDA device; those marked `browser` have a second try."""
     for item in items:
-        if item.get_closest_marker("gpu"):
+        if item.get_closest_marker("browser"):
+            item.add_marker(IN_A_BROWSER)
+        if item.get_closest_marker("gpu") and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import time
 import uuid
 from collections.abc import Generator, Mapping, Sequence
@@ -56,6 +57,16 @@ def predict(text: str) -> Prediction:
     return Prediction(emotion=found, probability=p, probabilities=probabilities, sentiment=SENTIMENT[found])
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
+PATIENCE = 120
+"""Seconds that a call waits for a test to let it go."""
+
+
 @dataclass
 class MemoryClient(RecordingsInMemory, PicturesInMemory, FleetInMemory):
     """Chats in a dict. `failing` is raised by the next calls instead of an answer, until it is None again."""
@@ -73,11 +84,11 @@ class MemoryClient(RecordingsInMemory, PicturesInMemory, FleetInMemory):
     """How much of a batch is done each time somebody looks."""
     answerers: tuple[str, ...] = ("reply/built-in",)
     refused: dict[str, list[str]] = field(default_factory=dict)
-    pause: float = 0.0
-    """Seconds every call takes."""
+    answering: threading.Event = field(default_factory=_set)
+    """Cleared, every call waits until it is set."""
 
     def _check(self) -> None:
-        time.sleep(self.pause)
+        assert self.answering.wait(PATIENCE), "a test has left the service hanging"
         if self.failing is not None:
             raise self.failing
 

@@ -18,6 +18,10 @@ def need_a_browser() -> None:
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 
+PATIENCE = 60_000
+"""Milliseconds that anything on a page may take: a machine that is busy with other things is no fault of the page."""
+
+
 class Visit:
     """A page with a watch on it: foreign requests, dialogs and errors are collected, and none may remain."""
 
@@ -26,13 +30,14 @@ class Visit:
         self.foreign: list[str] = []
         self.dialogs: list[str] = []
         self.errors: list[str] = []
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: self._watch(request.url, address))
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.goto(address)
         page.wait_for_selector("#rp-message textarea")
         page.wait_for_selector(".rp-empty, .rp-message")
+        page.wait_for_selector("#rp-tabs [role=tab][aria-selected=true]")
 
     def _watch(self, url: str, address: str) -> None:
         if not url.startswith((address, "data:", "blob:")):
@@ -54,11 +59,17 @@ class Visit:
 
     def tab(self, name: str) -> None:
         """Opens a tab, from the menu where the screen is too narrow for it."""
-        tab = self.page.get_by_role("tab", name=name)
+        tab, menu = self.page.get_by_role("tab", name=name), self.page.locator(".overflow-menu > button")
+        tab.or_(menu).filter(visible=True).first.wait_for()
         if not tab.is_visible():
-            self.page.click(".overflow-menu > button")
+            menu.click()
             tab = self.page.locator(".overflow-dropdown button", has_text=name)
         tab.click()
+
+    def resize(self, width: int, height: int) -> None:
+        """A window of another size, once the page has taken it up: a frame tells it, the next one is drawn so."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def upload(self, name: str, content: bytes, button: str = "#rp-upload") -> None:
         """Chooses a file for an upload button."""

@@ -23,9 +23,7 @@ def client() -> MemoryClient:
 @pytest.fixture(scope="module")
 def address(client: MemoryClient) -> Iterator[str]:
     """The page on a free port of this machine, served from a thread."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    listening = socket.create_server(("127.0.0.1", 0))
     app = FastAPI()
 
     @app.get("/v1/batches/{batch_id}/output")
@@ -35,13 +33,14 @@ def address(client: MemoryClient) -> Iterator[str]:
         return Response(client.logs[batch_id], headers={"content-disposition": name})
 
     app = mount_page(app, client)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and time.monotonic() < deadline:
+    deadline = time.monotonic() + 120
+    while not server.started:
+        assert thread.is_alive() and time.monotonic() < deadline, "the page has not begun to listen"
         time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
 
@@ -69,13 +68,20 @@ def context(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def visit(context: Any, address: str, client: MemoryClient) -> Iterator[Visit]:
     client.failing = None
-    client.pause = 0.0
-    visit = Visit(context.new_page(), address)
-    yield visit
-    # Away from the page first: a script that still waits for an answer would keep it for the next test.
-    visit.page.goto(f"{address}/favicon.ico")
-    visit.page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
-    visit.page.close()
+    client.answering.set()
+    page = context.new_page()
+    try:
+        visit = Visit(page, address)
+        yield visit
+    finally:
+        client.answering.set()
+        for other in context.pages:  # what a test that failed has left open would go on with its chats
+            if other is not page:
+                other.close()
+        # Away from the page first: a script that still waits for an answer would keep it for the next test.
+        page.goto(f"{address}/favicon.ico")
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.close()
     assert visit.foreign == []
     assert visit.dialogs == []
     assert visit.errors == []

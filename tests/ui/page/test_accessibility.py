@@ -75,13 +75,13 @@ def _png() -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_axe_finds_nothing_on_any_tab_wide_and_narrow_light_and_dark(visit: Visit) -> None:
     page = visit.page
     fill(visit)
     found = []
     for size, (width, height) in SIZES.items():
-        page.set_viewport_size({"width": width, "height": height})
+        visit.resize(width, height)
         for colours in ("light", "dark"):
             page.emulate_media(color_scheme=colours, reduced_motion="reduce")
             for name in ("Chat", "Picture", "Conversation", "Batch", "Recording", "Fleet", "About"):

@@ -14,7 +14,7 @@ from tests.ui.fake import MemoryClient
 from tests.ui.page.browsing import CHROMIUM, Visit, need_a_browser
 
 need_a_browser()
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
