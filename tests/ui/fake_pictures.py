@@ -2,7 +2,6 @@
 `never` is what no picture shows, and `things` are found."""
 
 import io
-import time
 import uuid
 from dataclasses import replace
 
@@ -39,8 +38,6 @@ class PicturesInMemory:
     def __post_init__(self) -> None:
         self.dialogs: dict[str, VisualDialog] = {}
         self.pictures: dict[str, bytes] = {}
-        self.looks_for = 0.0
-        """Seconds that a look at a picture takes."""
 
     def _check(self) -> None:
         raise NotImplementedError
@@ -53,7 +50,6 @@ class PicturesInMemory:
 
     def show_picture(self, picture: bytes, *, caption: str = "") -> VisualDialog:
         self._check()
-        time.sleep(self.looks_for)
         try:
             opened = open_picture(picture)
         except PictureRefused as error:

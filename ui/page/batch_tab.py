@@ -14,6 +14,7 @@ import gradio as gr
 
 from dialog.formats import READERS, WRITERS
 from serve.client import Batch, Client, ServiceError
+from ui.page.desk import OnDesk, acted, looked
 from ui.page.drawing import render
 from ui.page.limits import LARGEST_UPLOAD, limits_of
 
@@ -25,7 +26,7 @@ _LOOK_SECONDS = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BatchesState:
+class BatchesState(OnDesk):
     """What the tab shows. `own` are the ids this browser began, the newest first."""
 
     own: tuple[str, ...] = ()
@@ -229,21 +230,25 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
             return show(s)
         columns = {"text": words or "", "speaker": who or ""}  # None is what a box nobody has touched holds
         told: Any = {"input_format": chosen, "to": made, "anonymise": hide, "columns": columns}
-        return show(begin(s, path, **told, client=client))
+        return show(acted(s, lambda s: begin(s, path, **told, client=client)))
 
     def on_select(s: BatchesState, event: gr.EventData) -> list[Any]:
         batch, act = getattr(event, "batch", None), getattr(event, "act", None)
         if not isinstance(batch, str):
             return show(s)
         if act == "delete":
-            return show(delete(s, batch, client))
-        return show(replace(s, asked=batch if act == "ask" else None))
+            return show(acted(s, lambda s: delete(s, batch, client)))
+        return show(acted(s, lambda s: replace(s, asked=batch if act == "ask" else None)))
+
+    def on_tick(s: BatchesState) -> list[Any]:
+        after = looked(s, lambda s: look(replace(s, notice=""), client))
+        return [gr.skip()] * len(shown) if after is None else show(after)
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.upload(
-        on_upload, [state, upload, input_format, to, anonymise, said_in, said_by], shown, concurrency_limit=4, **quiet
-    )
+    given = [state, upload, input_format, to, anonymise, said_in, said_by]
+    # One that is chosen while another is being taken waits for it; by itself it would be dropped.
+    upload.upload(on_upload, given, shown, concurrency_limit=4, trigger_mode="always_last", **quiet)
     listed.select(on_select, state, shown, **quiet)
-    clock.tick(lambda s: show(look(replace(s, notice=""), client)), state, shown, **quiet)
-    page.load(lambda k: show(restore(k, client)), kept, shown, **quiet)
+    clock.tick(on_tick, state, shown, **quiet)
+    page.load(lambda s, k: show(acted(s, lambda _: restore(k, client))), [state, kept], shown, **quiet)
     page.load(lambda: introduction(client), None, intro, **quiet)

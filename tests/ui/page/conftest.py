@@ -38,7 +38,8 @@ def address(client: MemoryClient) -> Iterator[str]:
     thread.start()
     deadline = time.monotonic() + 120
     while not server.started:
-        assert thread.is_alive() and time.monotonic() < deadline, "the page has not begun to listen"
+        if not thread.is_alive() or time.monotonic() > deadline:
+            pytest.fail("the page has not begun to listen")
         time.sleep(0.05)
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     server.should_exit = True

@@ -17,6 +17,7 @@ from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
 from tests.ui.page.browsing import Visit, need_a_browser
 from ui.page.conversation import log as conversation_log
+from ui.page.scripts import script
 
 need_a_browser()
 pytestmark = pytest.mark.browser
@@ -81,6 +82,45 @@ def test_taking_turns_never_overrides_a_choice(visit: Visit, client: MemoryClien
     client.answering.set()
     page.wait_for_function("() => document.querySelectorAll('#rp-log .rp-text').length === 1")
     assert page.locator("#rp-speaker input:checked").get_attribute("value") == "Ann"
+
+
+def test_a_button_that_is_pressed_is_drawn_anew_when_it_is_let_go(visit: Visit, client: MemoryClient) -> None:
+    page = visit.page
+    page.clock.install()
+    page.reload()
+    page.wait_for_selector("#rp-log .rp-empty")
+    page.fill("#rp-words", "hi")
+    client.answering.clear()
+    page.press("#rp-words", "Enter")
+    page.locator("#rp-speaker label", has_text="Ann").hover()
+    page.clock.pause_at(page.evaluate("() => Date.now() / 1000") + 60)  # a press is short, whatever the machine does
+    page.mouse.down()
+    with page.expect_response(lambda response: "component_server" in response.url):
+        client.answering.set()
+    page.wait_for_function("() => !document.querySelector('.rp-asking')")
+    page.mouse.up()
+    page.clock.resume()
+    page.locator("#rp-log .rp-text", has_text="hi").wait_for()
+    assert page.locator("#rp-speaker input:checked").get_attribute("value") == "Ann"
+
+
+def test_a_file_that_is_dropped_before_its_button_is_there_waits_for_it(visit: Visit) -> None:
+    page = visit.page
+    page.evaluate(
+        """drop => {
+          const hand = new Function(`${drop}; return hand`)();
+          hand(() => document.querySelector('#rp-late'), new File(['Ann: hi'], 'chat.txt'));
+        }""",
+        script("drop.js"),
+    )
+    page.evaluate(
+        """() => {
+          const late = Object.assign(document.createElement('input'), {type: 'file', id: 'rp-late', hidden: true});
+          late.addEventListener('change', () => { late.title = late.files[0].name; });
+          document.body.append(late);
+        }"""
+    )
+    page.wait_for_selector("#rp-late[title='chat.txt']", state="attached")
 
 
 def test_slips_are_offered_and_nothing_is_changed_by_itself(visit: Visit) -> None:

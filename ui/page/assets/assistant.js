@@ -2,9 +2,9 @@
 // what has come. An answer is in the queue like a message, so that a reload in the middle loses none. It follows chat.js.
 const afterwards = $('#rp-after');
 const persons = () => now.people.filter(p => !p.assistant);
-const wantAnswer = (more = {}) => ({id: `${Date.now()}-${Math.random()}`, key: now.key, answer: true, ...more});
+const wantAnswer = (more = {}) => ({id: ticket(), key: now.key, answer: true, ...more});
 const answerAnew = more => {
-  requeue(all => [...all, wantAnswer(more)]);
+  enqueue(wantAnswer(more));
   offer(null);
   paint();
   box.focus({preventScroll: true});
@@ -39,6 +39,7 @@ const answer = async (item, record) => {
     paint();
     return 0;
   }
+  await R.released();
   live = null;
   if (!told.again) drop(item.id);
   take(told, record, 'say');
@@ -64,8 +65,8 @@ const grow = text => {
 };
 // The service hears a moment later that somebody has hung up, and keeps what it has said by then.
 const settle = async (record, before, another) => {
-  for (let tries = 0; tries < 12; tries += 1) {
-    await pause(0.2);
+  for (let tries = 0; tries < 24; tries += 1) {
+    await pause(tries < 12 ? 0.2 : 1);
     const told = await ask('open', {}, record);
     if (told.total > before || (another && tries > 1)) return;
   }

@@ -32,6 +32,7 @@ const ask = (act, more = {}, record = now, done = () => {}) => {
     let told;
     root.classList.add('rp-asking');
     try { told = await server.chat(asked); } catch (fault) { R.lost(); throw fault; } finally { root.classList.remove('rp-asking'); }
+    await R.released();
     done(told);
     take(told, record, act);
     return told;
@@ -78,10 +79,14 @@ const take = (told, record, act) => {
 const messageAt = n => element.querySelector(`#rp-log [data-n="${n}"]`);
 
 // Sending. A message is in the queue from Enter until the service has labelled it, also over a reload.
-const queue = () => R.read('rapport-queue', []);
-const requeue = change => R.write('rapport-queue', change(queue()));
-const alter = (id, fields) => requeue(all => all.map(i => i.id === id ? {...i, ...fields} : i));
-const drop = id => requeue(all => all.filter(i => i.id !== id));
+// Each is kept under a key of its own: two windows that write at the same moment lose nothing of each other's.
+const QUEUED = 'rapport-queue-';
+const queue = () => R.keys(QUEUED).map(key => R.read(key)).filter(Boolean);
+const enqueue = item => R.write(QUEUED + item.id, item);
+const alter = (id, fields) => { const item = R.read(QUEUED + id); if (item) enqueue({...item, ...fields}); };
+const drop = id => R.write(QUEUED + id, null);
+let tickets = 0;
+const ticket = () => `${Date.now()}-${String(tickets++).padStart(6, '0')}-${Math.random()}`; // in the order of their letters
 const pause = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 let pumping = false;
 const pump = async () => {
@@ -101,7 +106,7 @@ const pump = async () => {
         alter(id, {tried: true});
         try {
           const told = await ask('say', {text, speaker, time, again: Boolean(tried)}, record, told => {
-            if (told.refused) { alter(id, {why: told.refused}); requeue(all => all.filter(i => i.to !== id)); }
+            if (told.refused) { alter(id, {why: told.refused}); queue().filter(i => i.to === id).forEach(i => drop(i.id)); }
             else if (!told.again && !told.gone) drop(id);
           });
           if (told.again) await pause(told.again);
@@ -114,9 +119,10 @@ const pump = async () => {
 const send = () => {
   const text = box.value.trim();
   if (!text) return;
-  const id = `${Date.now()}-${Math.random()}`;
+  const id = ticket();
   const item = {id, key: now.key, speaker: speaking, text, time: new Date().toISOString()};
-  requeue(all => [...all, item, ...(now.assistant ? [wantAnswer({to: id})] : [])]);
+  enqueue(item);
+  if (now.assistant) enqueue(wantAnswer({to: id}));
   box.value = '';
   draft();
   if (!now.title) { now.title = R.cut(text, 40); name(); }
@@ -370,7 +376,7 @@ addEventListener('storage', event => { // another window of this browser
     const theirs = book().chats.find(c => c.key === now.key);
     if (theirs) { now = theirs; name(); seat(); arrange(); quietly(ask('open')); }
   }
-  if (event.key === 'rapport-queue') paint();
+  if (event.key?.startsWith(QUEUED)) paint();
 });
 R.onBack(() => { quietly(ask('open')); pump(); });
 R.onPlace('chat', key => {

@@ -23,10 +23,8 @@ tab.addEventListener('click', event => {
 document.addEventListener('keydown', event => {
   if (event.key === 'Escape' && tab.querySelector('#rp-log-details section')?.offsetParent) pick(-1);
 });
-const give = files => {
-  const input = tab.querySelector('#rp-upload input[type=file], input#rp-upload, #rp-upload ~ input[type=file]')
-    ?? document.querySelector('.rp-conversation input[type=file]');
-  return Boolean(input && files.length) && hand(input, files[0]);
-};
+const input = () => tab.querySelector('#rp-upload input[type=file], input#rp-upload, #rp-upload ~ input[type=file]')
+  ?? document.querySelector('.rp-conversation input[type=file]');
+const give = files => Boolean(files.length) && hand(input, files[0]);
 takeDrops(tab, give);
 tab.addEventListener('paste', event => { if (give(event.clipboardData.files)) event.preventDefault(); }, true);

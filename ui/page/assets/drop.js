@@ -1,9 +1,12 @@
 // Files that are dropped on a tab go the way of uploaded ones. Stands before the scripts of the tabs that take them.
+// `input` finds the way: the button it belongs to may come a moment after the rest of its tab.
 const hand = (input, file) => {
+  const way = input();
+  if (!way) { setTimeout(() => hand(input, file), 50); return true; }
   const one = new DataTransfer();
   one.items.add(file);
-  input.files = one.files;
-  input.dispatchEvent(new Event('change', {bubbles: true}));
+  way.files = one.files;
+  way.dispatchEvent(new Event('change', {bubbles: true}));
   return true;
 };
 // `dropped` is told what was dropped, and whether it is a folder; true where it has taken it.

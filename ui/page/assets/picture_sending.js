@@ -19,7 +19,7 @@ const input = () => find('#rp-picture-upload input[type=file], input#rp-picture-
 // Offered first, so that a telephone shows its photographs; whatever else is chosen is told what it is.
 const offer = () => { if (input()) input().accept = 'image/*,.heic,.heif,.avif'; };
 offer();
-find('#rp-picture-upload')?.addEventListener('pointerdown', offer);
+tab.addEventListener('pointerdown', event => { if (event.target.closest('#rp-picture-upload')) offer(); }, true);
 const wrong = file => {
   const most = find('[data-largest]')?.dataset;
   if (!file.size) return `${file.name} is empty.`;
@@ -40,7 +40,7 @@ const looks = file => file.type.startsWith('image/') || /\.(heic|heif|avif|tiff?
 takeDrops(tab, (files, folder) => {
   if (!files.length) return false;
   if (folder) tell('This is a folder. Drop one picture.', true);
-  else hand(input(), [...files].find(looks) ?? files[0]);
+  else hand(input, [...files].find(looks) ?? files[0]);
   return true;
 });
 document.addEventListener('paste', event => {
@@ -49,7 +49,7 @@ document.addEventListener('paste', event => {
   const words = event.target.closest?.('textarea, input') && pasted.getData('text/plain').trim();
   const picture = [...pasted.files].find(looks);
   if (words || !picture || !box()?.offsetParent) return;
-  hand(input(), picture);
+  hand(input, picture);
   event.preventDefault();
 }, true);
 // The address of a picture in another window leads nowhere from here.

@@ -10,9 +10,7 @@ tab.addEventListener('click', event => {
   trigger('select', {n: Number(row.dataset.n)});
 });
 
-const give = files => {
-  const input = tab.querySelector('#rp-rec-upload input[type=file], input#rp-rec-upload, #rp-rec-upload ~ input[type=file]')
-    ?? tab.querySelector('input[type=file]');
-  return Boolean(input && files.length) && hand(input, files[0]);
-};
+const input = () => tab.querySelector('#rp-rec-upload input[type=file], input#rp-rec-upload, #rp-rec-upload ~ input[type=file]')
+  ?? tab.querySelector('input[type=file]');
+const give = files => Boolean(files.length) && hand(input, files[0]);
 takeDrops(tab, give);

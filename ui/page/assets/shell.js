@@ -36,6 +36,9 @@ window.rapport = (() => {
     link.remove();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
+  const keys = (beginning, store = localStorage) => {
+    try { return Object.keys(store).filter(key => key.startsWith(beginning)).sort(); } catch { return []; }
+  };
   const node = (tag, properties = {}, ...children) => {
     const made = document.createElement(tag);
     for (const [key, value] of Object.entries(properties)) {
@@ -48,6 +51,16 @@ window.rapport = (() => {
   };
   // One window at a time; where the browser has no locks, the service tells doubles apart by their time.
   const alone = (name, work) => navigator.locks ? navigator.locks.request(name, work) : work();
+
+  // Whoever presses a button that is drawn anew before it is let go has clicked on nothing. What is to be drawn waits for
+  // the end of a press, though not for a long one.
+  let released = Promise.resolve();
+  addEventListener('pointerdown', () => {
+    released = new Promise(done => {
+      for (const end of ['pointerup', 'pointercancel']) addEventListener(end, () => setTimeout(done), {once: true});
+      setTimeout(done, 1000);
+    });
+  }, true);
 
   // Light and dark.
   const system = matchMedia('(prefers-color-scheme: dark)');
@@ -149,8 +162,9 @@ window.rapport = (() => {
   });
 
   return {
-    here, read, write, cut, name, initial, save, node, alone, start, go, address, probe,
+    here, read, write, keys, cut, name, initial, save, node, alone, start, go, address, probe,
     lost: () => probe(), onBack: work => came_back.push(work), onPlace: (tab, work) => { listeners[tab] = work; },
+    released: () => released,
     get away() { return away; },
   };
 })();

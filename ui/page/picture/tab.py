@@ -268,7 +268,8 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
         return show(replace(s, selected=n if isinstance(n, int) and n >= 0 else None, unsent=None), s)
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.upload(on_file, [state, upload], shown, concurrency_limit=4, **quiet)
+    # One that is chosen while another is being looked at takes its place; by itself it would be dropped.
+    upload.upload(on_file, [state, upload], shown, concurrency_limit=4, trigger_mode="multiple", **quiet)
     camera.input(on_camera, [state, camera], [*shown, camera, taking], concurrency_limit=4, **quiet)
     question.submit(on_ask, [state, question], shown, concurrency_limit=16, trigger_mode="always_last", **quiet)
     log.select(on_select, state, shown, **quiet)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from dialog.formats import WRITERS
 from serve.client import Client, Envelope, Recording, ServiceError
+from ui.page.desk import OnDesk
 from ui.page.drawing import render
 from ui.page.limits import LARGEST_UPLOAD
 
@@ -24,7 +25,7 @@ SPOKEN = "Voice message.wav"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecordingState:
+class RecordingState(OnDesk):
     """What the tab shows. `own` are the ids this browser sent, the newest first; `recording` is the one that is open,
     and `selected` the number of the utterance in it that is being corrected."""
 

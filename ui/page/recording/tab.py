@@ -9,6 +9,7 @@ import gradio as gr
 from markupsafe import Markup
 
 from serve.client import Client
+from ui.page.desk import acted, looked
 from ui.page.download import download_button
 from ui.page.drawing import render
 from ui.page.drawing.people import people_of
@@ -140,37 +141,47 @@ def build(page: gr.Blocks, client: Client, remembered: gr.BrowserState) -> None:
         ]
 
     def on_file(s: RecordingState, path: str | None, n: int | None) -> list[Any]:
-        return drawn(begin(s, path, n, client)) if path else drawn(s)
+        return drawn(acted(s, lambda s: begin(s, path, n, client) if path else s))
 
     def on_send(s: RecordingState, path: str | None, n: int | None) -> list[Any]:
-        after = begin(s, path, n, client, filename=SPOKEN) if path else s
-        return [*drawn(after), None]
+        return [*drawn(acted(s, lambda s: begin(s, path, n, client, filename=SPOKEN) if path else s)), None]
 
-    def on_select(s: RecordingState, event: gr.EventData) -> list[Any]:
+    def selected(s: RecordingState, event: gr.EventData) -> RecordingState:
         one, act = getattr(event, "recording", None), getattr(event, "act", None)
         if isinstance(one, str):
             if act == "delete":
-                return drawn(delete(s, one, client))
+                return delete(s, one, client)
             if act == "show":
-                return drawn(show(replace(s, asked=None), one, client))
-            return drawn(replace(s, asked=one if act == "ask" else None))
+                return show(replace(s, asked=None), one, client)
+            return replace(s, asked=one if act == "ask" else None)
         n, leaf = getattr(event, "n", None), getattr(event, "leaf", None)
         last = len(s.recording.utterances) - 1 if s.recording else -1
         if isinstance(leaf, int):
-            return drawn(replace(s, selected=None, leaf=max(0, min(leaf, last // render.TABLE_SHOWN))))
+            return replace(s, selected=None, leaf=max(0, min(leaf, last // render.TABLE_SHOWN)))
         known = isinstance(n, int) and 0 <= n <= last
-        return drawn(replace(s, selected=n if known and n != s.selected else None))
+        return replace(s, selected=n if known and n != s.selected else None)
+
+    def on_select(s: RecordingState, event: gr.EventData) -> list[Any]:
+        return drawn(acted(s, lambda s: selected(s, event)))
+
+    def on_apply(s: RecordingState, text: str | None, speaker: str | None, all_of_them: bool | None) -> list[Any]:
+        told = (text or "", speaker or "")
+        return drawn(acted(s, lambda s: correct(s, *told, client, everywhere=bool(all_of_them))))
+
+    def on_tick(s: RecordingState) -> list[Any]:
+        after = looked(s, lambda s: look(s, client))
+        # What is being written into the boxes meanwhile stays in them.
+        return [
+            gr.skip() if after is None or box in (words, who, everywhere) else part
+            for box, part in zip(shown, drawn(after or s), strict=True)
+        ]
 
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    upload.upload(on_file, [state, upload, speakers], shown, concurrency_limit=4, **quiet)
+    # One that is chosen while another is being taken waits for it; by itself it would be dropped.
+    upload.upload(on_file, [state, upload, speakers], shown, concurrency_limit=4, trigger_mode="always_last", **quiet)
     spoken.change(lambda path: gr.update(visible=bool(path)), spoken, send, **quiet)
     send.click(on_send, [state, spoken, speakers], [*shown, spoken], concurrency_limit=4, **quiet)
     listed.select(on_select, state, shown, **quiet)
-    apply.click(
-        lambda s, t, w, e: drawn(correct(s, t or "", w or "", client, everywhere=bool(e))),
-        [state, words, who, everywhere],
-        shown,
-        **quiet,
-    )
-    clock.tick(lambda s: drawn(look(s, client)), state, shown, **quiet)
-    page.load(lambda k: drawn(restore(k, client)), remembered, shown, **quiet)
+    apply.click(on_apply, [state, words, who, everywhere], shown, **quiet)
+    clock.tick(on_tick, state, shown, **quiet)
+    page.load(lambda s, k: drawn(acted(s, lambda _: restore(k, client))), [state, remembered], shown, **quiet)

@@ -14,7 +14,7 @@ from tests.ui.fake import MemoryClient
 from tests.ui.page.browsing import CHROMIUM, Visit, need_a_browser
 
 need_a_browser()
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.browser
 
 PDF = b"%PDF-1.7\n" + b"0" * 400
 
@@ -34,13 +34,12 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def tab(visit: Visit, client: MemoryClient) -> Iterator[Visit]:
+def tab(visit: Visit, client: MemoryClient) -> Visit:
     """The Picture tab before its first picture."""
     client.dialogs.clear()
     visit.tab("Picture")
     visit.page.wait_for_selector("#rp-picture .rp-empty")
-    yield visit
-    client.looks_for = 0.0
+    return visit
 
 
 def png(seed: int = 1, size: tuple[int, int] = (320, 240)) -> bytes:
@@ -156,6 +155,18 @@ def test_every_kind_of_picture_is_shown(tab: Visit, kind: str) -> None:
     picture(1, (120, 90)).save(file, kind)
     show(tab, file.getvalue())
     assert tab.page.get_attribute("#rp-picture svg", "viewBox") == "0 0 120 90"
+
+
+def test_a_picture_chosen_while_another_is_looked_at_takes_its_place(tab: Visit, client: MemoryClient) -> None:
+    client.answering.clear()
+    tab.upload("first.png", png(1, (320, 240)), "#rp-picture-upload")
+    tab.page.locator("#rp-picture-sent", has_text="Looking at your picture").wait_for()
+    tab.upload("second.png", png(2, (90, 60)), "#rp-picture-upload")
+    tab.page.wait_for_function("() => document.querySelector('#rp-picture-sent progress') === null")
+    client.answering.set()
+    tab.page.wait_for_selector('#rp-picture svg[viewBox="0 0 90 60"] image[href]')
+    tab.page.wait_for_selector("#rp-picture-sent", state="hidden")
+    ask(tab, "what is it?")
 
 
 def test_words_copied_with_their_looks_stay_words(tab: Visit) -> None:
@@ -281,7 +292,7 @@ def test_a_window_keeps_its_own_picture_and_a_new_one_begins_without_it(
 @pytest.mark.parametrize("width", [390, 1366])
 def test_box_and_newest_round_are_in_view(tab: Visit, width: int) -> None:
     page = tab.page
-    page.set_viewport_size({"width": width, "height": 844})
+    tab.resize(width, 844)
     try:
         show(tab, png(1, (240, 320)))
         ask(tab, *(f"is it unknown, {n}?" for n in range(4)))

@@ -68,6 +68,20 @@ DROP = """() => {
 }"""
 
 
+def test_one_that_is_chosen_while_another_is_being_sent_waits_for_it(visit: Visit, client: MemoryClient) -> None:
+    page = visit.page
+    visit.tab("Recording")
+    page.wait_for_selector("#rp-recs .rp-empty")
+    client.answering.clear()
+    for name in ("first.wav", "second.wav"):
+        with page.expect_response(lambda response: "/upload" in response.url):
+            visit.upload(name, b"RIFF", "#rp-rec-upload")
+    client.answering.set()
+    for name in ("first.wav", "second.wav"):
+        page.wait_for_selector(f"#rp-recs :text('{name}')")
+    page.wait_for_selector("#rp-rec-wave :text('second.wav')")
+
+
 def test_two_are_followed_at_once_corrected_saved_found_after_a_reload_and_deleted(
     visit: Visit, client: MemoryClient
 ) -> None:
