@@ -61,7 +61,7 @@ def test_the_calls_that_are_shown_run_one_after_the_other(served: Served, tmp_pa
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     said = [line.partition("  # ")[2] for line in shown.splitlines() if "  # " in line]

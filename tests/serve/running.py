@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +24,19 @@ _MAIN = (
 )
 
 
+PATIENCE = 600.0
+"""Seconds that a service may take to start: half a minute alone, many of them where others need the machine too."""
+
+
+def free_port() -> int:
+    """One that nobody has, and that the system gives to none who ask for any, as the processes of Ray always do."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port between 20,000 and 30,000 is free")
+
+
 class Running:
     """`with Running(...) as service` starts it, waits until it is ready, and ends it if the test did not."""
 
@@ -35,9 +49,7 @@ class Running:
         **settings: str | int,
     ) -> None:
         """profile: one of those we ship; environment: further variables."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = data_dir
         self.log = data_dir / "console.txt"
@@ -56,7 +68,7 @@ class Running:
             **(environment or {}),
         }
         self.family: list[psutil.Process] = []
-        self._patience = 180.0
+        self._patience = PATIENCE
 
     def patient(self, seconds: float) -> Self:
         """The same, which may take so long to start."""
@@ -90,11 +102,11 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait_until_ready(self, seconds: float = 180) -> None:
+    def wait_until_ready(self, seconds: float = PATIENCE) -> None:
         """Until it says on its console that it is ready."""
         self._wait_until_told("is ready", seconds)
 
-    def wait_until_starting(self, seconds: float = 180) -> None:
+    def wait_until_starting(self, seconds: float = PATIENCE) -> None:
         """Until it has been imported, and says that it starts."""
         self._wait_until_told("is starting", seconds)
 
@@ -115,7 +127,7 @@ class Running:
         """The process of the service that calls itself so."""
         return next(p for p in self.remember_family() if name in " ".join(p.cmdline()))
 
-    def stop(self, number: int = signal.SIGINT, seconds: float = 60) -> int:
+    def stop(self, number: int = signal.SIGINT, seconds: float = 180) -> int:
         """SIGINT goes to the whole group, as a terminal sends it; another signal to the service alone, as `kill` does.
 
         The exit status; -9 where it had to be killed.
@@ -131,14 +143,24 @@ class Running:
             for process in self.family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-            return self.process.wait(10)
+            return self.process.wait(60)
 
-    def left_over(self) -> list[psutil.Process]:
-        """Processes of the service that live on although it has ended."""
-        return [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    def left_over(self, seconds: float = 20) -> list[psutil.Process]:
+        """Processes of the service that live on although it has ended; one that is just ending has so long for it."""
+        deadline = time.monotonic() + seconds
+        while (alive := [p for p in self.family if _lives(p)]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return alive
 
     @contextlib.contextmanager
     def client(self) -> Iterator[httpx.Client]:
         """A plain HTTP client of the API."""
         with httpx.Client(base_url=f"{self.url}/v1", timeout=60) as client:
             yield client
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

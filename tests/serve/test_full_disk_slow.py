@@ -76,7 +76,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def until(what: Callable[[], bool], why: Callable[[], Any], seconds: float = 60) -> None:
+def until(what: Callable[[], bool], why: Callable[[], Any], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, why()

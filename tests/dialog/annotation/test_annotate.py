@@ -308,7 +308,7 @@ def start(log: Path, out: Path, calls: int = 1000) -> subprocess.Popen[str]:
 
 
 def wait_for_journal(out: Path, size: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not journal_of(out).exists() or journal_of(out).stat().st_size < size:
         assert time.monotonic() < deadline
         time.sleep(0.005)

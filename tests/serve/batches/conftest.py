@@ -73,7 +73,7 @@ async def api(make_api: Callable[..., Any]) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def ended(api: httpx.AsyncClient, batch_id: str, seconds: float = 20) -> dict[str, Any]:
+async def ended(api: httpx.AsyncClient, batch_id: str, seconds: float = 120) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while True:
         batch: dict[str, Any] = (await api.get(f"/batches/{batch_id}")).json()

@@ -52,7 +52,7 @@ async def test_only_so_many_wait_and_they_are_begun_in_order(
     first, *others = [(await api.post("/batches", content=LOG)).json() for _ in range(3)]
     refused = await api.post("/batches", content=LOG)
     assert (refused.status_code, refused.json()["limit"]) == (429, "batches_waiting")
-    assert gate.asked.wait(10)
+    assert gate.asked.wait(60)
     listed = (await api.get("/batches")).json()["batches"]
     assert [b["id"] for b in listed] == [b["id"] for b in (*others[::-1], first)]
     assert [(b["state"], b["ahead"]) for b in listed] == [("queued", 1), ("queued", 0), ("running", 0)]
@@ -67,9 +67,9 @@ async def test_a_batch_that_runs_can_be_cancelled(
     gate.open.clear()
     make_worker()
     begun = (await api.post("/batches", content=LOG)).json()
-    assert gate.asked.wait(10)
+    assert gate.asked.wait(60)
     assert (await api.delete(f"/batches/{begun['id']}")).status_code == 204
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while (folder_of(storage) / begun["id"]).exists():
         assert time.monotonic() < deadline
         await short_nap()
@@ -138,11 +138,11 @@ async def test_a_database_that_is_away_for_a_while_loses_no_log(
     gate.open.clear()
     make_worker(together=2)
     begun = (await api.post("/batches", content=LOG)).json()
-    assert gate.asked.wait(10)
+    assert gate.asked.wait(60)
     with monkeypatch.context() as gone:
         gone.setattr(storage, "do_now", away)
         gate.open.set()
-        assert asked.wait(10)
+        assert asked.wait(60)
         time.sleep(0.3)
     batch = await ended(api, begun["id"])
     assert (batch["state"], batch["failed"], batch["error"]) == ("done", 0, None)
@@ -171,7 +171,7 @@ def test_what_a_killed_service_left_behind_is_swept(make_worker: Callable[..., W
     for path in (old, deleted):
         os.utime(path, (0, 0))
     make_worker()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while old.exists() or deleted.exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -186,7 +186,7 @@ def long_log(n: int) -> bytes:
 
 async def inside(api: httpx.AsyncClient, batch_id: str, beyond: int, n: int) -> dict[str, Any]:
     """The batch once more than `beyond` of its n messages are read, but not all."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         batch: dict[str, Any] = (await api.get(f"/batches/{batch_id}")).json()
         if beyond < batch["utterances"] < n:
@@ -234,7 +234,7 @@ async def test_a_batch_can_be_cancelled_inside_a_long_conversation(
     begun = (await api.post("/batches", content=long_log(5_000), params={"filename": "a.jsonl"})).json()
     await inside(api, begun["id"], 0, 5_000)
     assert (await api.delete(f"/batches/{begun['id']}")).status_code == 204
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while (folder_of(storage) / begun["id"]).exists():
         assert time.monotonic() < deadline
         await short_nap()

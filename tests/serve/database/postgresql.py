@@ -3,12 +3,13 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.serve.running import free_port
 
 _NOBODYS = "postgres"
 """Who runs it where we are root, whom the server refuses."""
@@ -54,10 +55,7 @@ def running(place: Path) -> Iterator[Server]:
     if user is not None and os.getuid() == 0:
         for path in (folder, word):
             shutil.chown(path, user.pw_uid, user.pw_gid)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    server = Server(place, folder, port)
+    server = Server(place, folder, free_port())
     try:
         made = ("-D", str(folder / "data"), "-U", "rapport", "-A", "scram-sha-256", "--pwfile", str(word), "-N")
         _run(place / "initdb", *made, "-E", "UTF8", "--locale=C.UTF-8")

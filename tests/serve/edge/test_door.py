@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ async def chunks(*sizes: int, wait: float = 0.0) -> AsyncIterator[bytes]:
     for size in sizes:
         await asyncio.sleep(wait)
         yield b"x" * size
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not true():
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("size", "status"), [(0, 200), (1000, 200), (1001, 413)])
@@ -114,15 +120,17 @@ async def test_bodies_held_at_once_are_bounded_and_given_back() -> None:
 
 
 async def test_requests_at_once_are_bounded() -> None:
-    go = asyncio.Event()
+    go, inside = asyncio.Event(), 0
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inside
+        inside += 1
         await go.wait()
         await echo(scope, receive, send)
 
     async with through(slow) as client:
         posts = [asyncio.create_task(client.post("/v1/x")) for _ in range(5)]
-        await asyncio.sleep(0.05)
+        await until(lambda: inside + sum(post.done() for post in posts) == 5)
         go.set()
         responses = await asyncio.gather(*posts)
         assert (await client.post("/v1/x")).status_code == 200
@@ -132,7 +140,7 @@ async def test_requests_at_once_are_bounded() -> None:
 
 async def test_a_body_takes_no_place_before_it_is_in() -> None:
     """As many senders as there are places, each with half a body, once switched the API off for a minute."""
-    limits = LIMITS.model_copy(update={"upload_seconds": 5, "idle_seconds": 5})
+    limits = LIMITS.model_copy(update={"upload_seconds": 60, "idle_seconds": 60})
     async with through(limits=limits) as client:
         half = [asyncio.create_task(client.post("/v1/x", content=chunks(10, 10, wait=0.3))) for _ in range(3)]
         await asyncio.sleep(0.05)
@@ -142,10 +150,10 @@ async def test_a_body_takes_no_place_before_it_is_in() -> None:
 
 @pytest.mark.parametrize("path", ["/v1/x", "/upload"])
 async def test_a_sender_that_falls_silent_is_given_up(path: str) -> None:
-    limits = LIMITS.model_copy(update={"upload_seconds": 30, "idle_seconds": 0.5})
+    limits = LIMITS.model_copy(update={"upload_seconds": 60, "idle_seconds": 1.0})
     async with through(limits=limits) as client:
-        silent = await client.post(path, content=chunks(10, 10, wait=2.0))
-        steady = await client.post(path, content=chunks(*[10] * 6, wait=0.1))
+        silent = await client.post(path, content=chunks(10, 10, wait=60.0))
+        steady = await client.post(path, content=chunks(*[10] * 6, wait=0.2))
     assert (silent.status_code, silent.json()["type"]) == (408, "urn:rapport:problem:too-slow")
     assert silent.headers["connection"] == "close"
     assert (steady.status_code, steady.text) == (200, "60")
@@ -153,16 +161,26 @@ async def test_a_sender_that_falls_silent_is_given_up(path: str) -> None:
 
 async def test_bodies_that_arrive_at_once_are_bounded_in_all_and_by_sender() -> None:
     limits = LIMITS.model_copy(
-        update={"waiting_requests": 9, "bodies_arriving": 3, "bodies_arriving_per_client": 2, "upload_seconds": 5}
+        update={"waiting_requests": 9, "bodies_arriving": 3, "bodies_arriving_per_client": 2, "upload_seconds": 60}
     )
-    door = Door(echo, limits)
+    door, go, halves = Door(echo, limits), asyncio.Event(), 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal halves
+        yield b"x"
+        halves += 1
+        await go.wait()
+        yield b"x"
 
     async def post(address: str) -> httpx.Response:
         transport = httpx.ASGITransport(door, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.post("/v1/x", content=chunks(1, 1, wait=0.1))
+            return await client.post("/v1/x", content=body())
 
-    answers = await asyncio.gather(*(post(address) for address in ("a", "a", "a", "b", "c")))
+    posts = [asyncio.create_task(post(address)) for address in ("a", "a", "a", "b", "c")]
+    await until(lambda: halves + sum(post.done() for post in posts) == 5)
+    go.set()
+    answers = await asyncio.gather(*posts)
     assert [r.status_code for r in answers] == [200, 200, 429, 200, 429]
     assert [answers[i].json()["limit"] for i in (2, 4)] == ["bodies_arriving_per_client", "bodies_arriving"]
     assert [r.status_code for r in await asyncio.gather(post("a"), post("a"), post("b"))] == [200, 200, 200]
@@ -180,16 +198,18 @@ async def test_headers_may_be_so_large_and_no_larger(path: str) -> None:
 
 
 async def test_probes_are_answered_however_busy_it_is() -> None:
-    go = asyncio.Event()
+    go, inside = asyncio.Event(), 0
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal inside
         if not scope["path"].startswith("/v1/health"):
+            inside += 1
             await go.wait()
         await echo(scope, receive, send)
 
     async with through(app) as client:
         posts = [asyncio.create_task(client.post("/v1/x")) for _ in range(LIMITS.waiting_requests)]
-        await asyncio.sleep(0.05)
+        await until(lambda: inside == LIMITS.waiting_requests)
         assert (await client.get("/v1/x")).status_code == 429
         for path in ("/v1/health/live", "/v1/health/ready"):
             assert [r.status_code for r in await asyncio.gather(*(client.get(path) for _ in range(20)))] == [200] * 20
@@ -203,7 +223,7 @@ async def test_the_door_in_front_says_itself_that_it_lives() -> None:
 
     door = Door(hangs, LIMITS, front=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
-        response = await asyncio.wait_for(client.get("/v1/health/live", headers={"x-request-id": "abc"}), 1)
+        response = await asyncio.wait_for(client.get("/v1/health/live", headers={"x-request-id": "abc"}), 30)
     assert (response.status_code, response.json()) == (200, {"status": "ok", "request_id": "abc"})
 
 
@@ -217,10 +237,11 @@ async def test_before_the_api_is_there_the_door_in_front_says_that_it_is_startin
 
 
 async def test_a_service_that_stops_finishes_what_runs_and_takes_nothing_new(tmp_path: Path) -> None:
-    go, file = asyncio.Event(), tmp_path / "stopping"
+    go, arrived, file = asyncio.Event(), asyncio.Event(), tmp_path / "stopping"
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/v1/slow":
+            arrived.set()
             await go.wait()
         await echo(scope, receive, send)
 
@@ -228,7 +249,8 @@ async def test_a_service_that_stops_finishes_what_runs_and_takes_nothing_new(tmp
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
         assert (await client.get("/v1/health/ready")).status_code == 200
         running = asyncio.create_task(client.post("/v1/slow"))
-        await asyncio.sleep(0.3)
+        await arrived.wait()
+        await asyncio.sleep(0.3)  # the file is looked for five times a second
         file.touch()
         ready, new = await client.get("/v1/health/ready"), await client.post("/v1/x")
         assert (ready.status_code, ready.headers["x-rapport-under-way"]) == (503, "1")

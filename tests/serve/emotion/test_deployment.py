@@ -187,7 +187,7 @@ async def test_a_request_that_nobody_waits_for_ends_at_its_next_conversation() -
     def slowly(self: FakeTagger, text: str, n: int) -> Any:
         read.append(text)
         begun.set()
-        go.wait(10)
+        go.wait(60)
         return predict(self, text, n)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -211,7 +211,7 @@ async def test_a_short_request_goes_between_the_conversations_of_a_long_one() ->
     def noted(self: FakeTagger, text: str, n: int) -> Any:
         read.append(text)
         if len(read) == 3:
-            short.wait(10)
+            short.wait(60)
         return predict(self, text, n)
 
     with pytest.MonkeyPatch.context() as patch:

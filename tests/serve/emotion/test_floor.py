@@ -46,11 +46,11 @@ class Calls:
     def go_on(self, pieces: int) -> None:
         for _ in range(pieces):
             self.may.release()
-            assert self.said.acquire(timeout=10)
+            assert self.said.acquire(timeout=60)
 
     def end(self) -> None:
         for thread in self.threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
 
 

@@ -38,7 +38,7 @@ def working(storage: Storage) -> Iterator[Callable[[Callable[[], bool]], Doing]]
         worker.stop()
 
 
-def until(what: Callable[[], bool], seconds: float = 20.0) -> bool:
+def until(what: Callable[[], bool], seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while not what() and time.monotonic() < end:
         time.sleep(0.01)
@@ -56,7 +56,7 @@ def test_it_goes_on_where_there_was_no_room(working: Callable[[Callable[[], bool
         return False
 
     worker = working(step)
-    assert again.wait(20)
+    assert again.wait(120)
     assert not worker.broken
 
 

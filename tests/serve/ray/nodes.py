@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from serve.client import Client
-from tests.serve.running import ROOT
+from tests.serve.running import ROOT, free_port
 
 _RAY = str(Path(sys.executable).parent / "ray")
 
@@ -25,9 +24,7 @@ class Nodes:
     """A cluster of two nodes on this machine, begun as an operator begins one."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self._folder = folder
         self.environment = {
             "PYTHONPATH": str(ROOT),
@@ -65,9 +62,7 @@ class Nodes:
 
     def start_head(self) -> str:
         """The head of one more cluster; its address."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         self.start("--head", f"--port={address.rpartition(':')[2]}", "--include-dashboard=false")
         return address
 
@@ -90,7 +85,7 @@ def kill(node: subprocess.Popen[bytes]) -> None:
     for process in family(node):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    node.wait(30)
+    node.wait(120)
 
 
 def names(node: subprocess.Popen[bytes]) -> list[str]:
@@ -102,7 +97,7 @@ def names(node: subprocess.Popen[bytes]) -> list[str]:
     return found
 
 
-def until(what: Callable[[], bool], why: Callable[[], str], seconds: float = 240) -> None:
+def until(what: Callable[[], bool], why: Callable[[], str], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, why()

@@ -15,15 +15,14 @@ from serve.ray.app import run
 from serve.ray.checks import reason
 from serve.storage import DATABASE, Storage
 from tests.serve.conftest import CATALOGUE, TAGGER
+from tests.serve.running import free_port
 
 OURS = "dialog.emotion.tagger:EmotionTagger"
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 def damaged(folder: Path) -> None:

@@ -57,7 +57,7 @@ def make_worker(storage: Storage, taggers: Taggers) -> Iterator[Callable[..., Re
         worker.stop()
 
 
-async def ended(api: httpx.AsyncClient, recording_id: str, seconds: float = 60) -> dict[str, Any]:
+async def ended(api: httpx.AsyncClient, recording_id: str, seconds: float = 120) -> dict[str, Any]:
     """The recording once nothing more happens to it."""
     deadline = time.monotonic() + seconds
     while True:

@@ -99,7 +99,7 @@ def test_what_the_document_shows_runs(served: Served, tmp_path: Path, monkeypatc
     shown = textwrap.dedent(re.findall(r"(?:^    .*\n)+", here, re.MULTILINE)[0])
     script = f"cd {shlex.quote(str(tmp_path))}\n{shown}"
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
     said = [line.rpartition("  # ")[2] for line in shown.splitlines() if "  # " in line and "# or" not in line]

@@ -35,7 +35,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
     return Running(tmp_path / "data", **SETTINGS)
 
 
-def until(look: Callable[[], Any], seconds: float = 120) -> Any:
+def until(look: Callable[[], Any], seconds: float = 300) -> Any:
     """What `look` gives, once it gives something."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -468,12 +468,9 @@ def test_a_batch_is_uploaded_watched_fetched_and_deleted(visit: Visit, client: M
         page.click(".rp-batch a.rp-main")
     assert Path(download.value.path()).read_bytes() == b"Ann: great\nbroken\n" * 500
     page.reload()
-    page.wait_for_selector("#rp-message textarea")
     visit.tab("Batch")
-    page.locator(".rp-batch button", has_text="Delete").click()
-    page.locator(".rp-batch button", has_text="No").click()
-    page.locator(".rp-batch button", has_text="Delete").click()
-    page.locator(".rp-batch button", has_text="Yes, delete").click()
+    for act in ("ask", "keep", "ask", "delete"):  # each is there only once the one before it is done
+        page.click(f'.rp-batch button[data-act="{act}"]')
     page.locator("#rp-batches .rp-empty").wait_for()
     assert client.kept == {}
 

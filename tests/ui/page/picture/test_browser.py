@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
@@ -185,25 +184,28 @@ def test_words_copied_with_their_looks_stay_words(tab: Visit) -> None:
     assert page.locator("#rp-picture .rp-empty").count() == 1
 
 
+HALF_SENT = """() => {
+  const send = XMLHttpRequest.prototype.send;
+  XMLHttpRequest.prototype.send = function (body) {
+    this.upload.dispatchEvent(new ProgressEvent('progress', {lengthComputable: true, loaded: 2, total: 5}));
+    window.goOn = () => send.call(this, body);
+  };
+}"""
+"""What is sent next stays on its way until it is told to go on."""
+
+
 def test_over_a_slow_line_a_question_is_about_the_new_picture(tab: Visit, client: MemoryClient) -> None:
     page = tab.page
     show(tab)
     first = next(iter(client.dialogs))
     ask(tab, "what is it?")
-    line = page.context.new_cdp_session(page)
-    line.send("Network.enable")
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 150_000}
-    line.send("Network.emulateNetworkConditions", slow)
-    noise = io.BytesIO()
-    Image.effect_noise((700, 500), 90).save(noise, "PNG")
-    tab.upload("new.png", noise.getvalue(), "#rp-picture-upload")
-    page.wait_for_function(
-        "() => { const sent = document.querySelector('#rp-picture-sent progress')?.value;"
-        " return sent > 0 && sent < 100; }"
-    )
+    page.evaluate(HALF_SENT)
+    tab.upload("new.png", png(2, (700, 500)), "#rp-picture-upload")
+    page.wait_for_function("() => document.querySelector('#rp-picture-sent progress')?.value === 40")
     page.fill("#rp-question textarea", "is it big?")
     page.press("#rp-question textarea", "Enter")
     page.locator("#rp-picture-sent", has_text="Your question is asked when it is here").wait_for()
+    page.evaluate("() => window.goOn()")
     page.wait_for_selector('#rp-rounds button[data-n="0"]:has-text("is it big?")')
     assert page.get_attribute("#rp-picture svg", "viewBox") == "0 0 700 500"
     (only,) = client.dialogs.values()

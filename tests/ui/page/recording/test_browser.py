@@ -113,7 +113,6 @@ def test_two_are_followed_at_once_corrected_saved_found_after_a_reload_and_delet
     links = page.locator(".rp-rec-others a").evaluate_all("all => all.map(a => a.getAttribute('href'))")
     assert [link.rpartition("/")[2] for link in links] == ["output?to=parquet", "output?to=label-studio"]
     page.reload()
-    page.wait_for_selector("#rp-message textarea")
     visit.tab("Recording")
     page.wait_for_selector("#rp-rec-wave :text('Anruf für Jörg.wav')")
     page.click('.rp-rec-shown [data-act="ask"]')
