@@ -248,7 +248,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
     given = [state, upload, input_format, to, anonymise, said_in, said_by]
     # One that is chosen while another is being taken waits for it; by itself it would be dropped.
     upload.upload(on_upload, given, shown, concurrency_limit=4, trigger_mode="always_last", **quiet)
-    listed.select(on_select, state, shown, **quiet)
+    listed.select(on_select, state, shown, trigger_mode="multiple", **quiet)
     clock.tick(on_tick, state, shown, **quiet)
     page.load(lambda s, k: show(acted(s, lambda _: restore(k, client))), [state, kept], shown, **quiet)
     page.load(lambda: introduction(client), None, intro, **quiet)

@@ -1,37 +1,51 @@
-"""What the events of one visitor share while they run side by side, so that an older one does not undo a newer."""
+"""What the events of one visitor share while they run side by side, so that none undoes another."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
-@dataclass(slots=True)
 class Desk:
-    """One for all states of a visitor."""
+    """One for all states of a visitor: the number of the act that began last, and the state that was shown last."""
 
-    newest: int = 0
-    """The number of the act that began last."""
+    def __init__(self) -> None:
+        self.newest = 0
+        self.shown: Any = None
+        self.lock = threading.RLock()
+
+    def __deepcopy__(self, memo: Any) -> "Desk":
+        """Whoever comes anew begins with a copy of the first state, and has a desk of his own."""
+        return Desk()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnDesk:
     """A state that acts change, and looks that repeat by themselves. `act` is the newest act that it knows of."""
 
-    desk: Desk = field(default_factory=Desk)
-    act: int = 0
+    desk: Desk = field(default_factory=Desk, compare=False)
+    act: int = field(default=0, compare=False)
 
 
 State = TypeVar("State", bound=OnDesk)
 
 
 def acted(state: State, act: Callable[[State], State]) -> State:
-    """The state after an act of the visitor."""
-    state.desk.newest += 1
-    after = act(state)
-    return replace(after, desk=state.desk, act=state.desk.newest)
+    """The state after an act of the visitor. One act waits for another, and sets out from what that has shown, whatever
+    was on the page when it was asked for."""
+    desk = state.desk
+    desk.newest += 1
+    with desk.lock:
+        desk.shown = replace(act(desk.shown or state), desk=desk, act=desk.newest)
+        after: State = desk.shown
+    return after
 
 
 def looked(state: State, look: Callable[[State], State]) -> State | None:
     """The state after a look; None where an act has begun that it does not know of, and shows more than it."""
-    after = look(state)
-    return after if state.act == state.desk.newest else None
+    desk, after = state.desk, look(state)
+    with desk.lock:
+        if state.act != desk.newest:
+            return None
+        desk.shown = after
+    return after

@@ -1,5 +1,7 @@
 """Acts of a visitor, and looks that repeat beside them."""
 
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from ui.page.desk import OnDesk, acted, looked
@@ -41,13 +43,17 @@ def test_a_look_that_begins_during_an_act_is_left_out_and_the_next_is_not() -> N
     assert looked(after, lambda s: by(10, s)) == replace(after, n=15)
 
 
-def test_of_two_acts_side_by_side_none_stops_the_looks_for_good() -> None:
-    state = Counted()
-    inner: list[Counted] = []
-
-    def act(s: Counted) -> Counted:
-        inner.append(acted(s, lambda s: by(1, s)))
-        return by(2, s)
-
-    last = acted(state, act)
+def test_acts_side_by_side_are_done_one_after_the_other_and_none_is_lost() -> None:
+    state = deepcopy(Counted())
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(pool.map(lambda n: acted(state, lambda s: by(n, s)), range(1, 51)))
+    last = max(shown, key=lambda s: s.n)
+    assert last.n == sum(range(1, 51))
     assert looked(last, lambda s: by(10, s)) is not None
+
+
+def test_each_visitor_has_a_desk_of_his_own() -> None:
+    first = Counted()
+    one, other = deepcopy(first), deepcopy(first)
+    acted(one, lambda s: by(1, s))
+    assert acted(other, lambda s: by(2, s)).n == 2

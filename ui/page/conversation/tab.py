@@ -203,5 +203,6 @@ def build(client: Client, tab: gr.Tab) -> None:
     query.blur(on_filter, filters, shown, **quiet)
     only.input(on_filter, filters, shown, **quiet)
     person.input(on_filter, filters, shown, **quiet)
-    acts.select(on_act, state, shown, **quiet)
+    # A click that follows closely is not dropped, and sets out from what the one before it has done.
+    acts.select(on_act, state, shown, trigger_mode="multiple", concurrency_limit=1, **quiet)
     key.change(None, key, None, js=_ADDRESS, **quiet)

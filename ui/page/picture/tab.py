@@ -272,7 +272,7 @@ def build(page: gr.Blocks, client: Client, kept: gr.BrowserState) -> None:
     upload.upload(on_file, [state, upload], shown, concurrency_limit=4, trigger_mode="multiple", **quiet)
     camera.input(on_camera, [state, camera], [*shown, camera, taking], concurrency_limit=4, **quiet)
     question.submit(on_ask, [state, question], shown, concurrency_limit=16, trigger_mode="always_last", **quiet)
-    log.select(on_select, state, shown, **quiet)
+    log.select(on_select, state, shown, trigger_mode="multiple", **quiet)
     new.click(lambda s: show(forget(s, client)), state, shown, **quiet)
     page.load(lambda k: show(restore(k, client)), kept, shown, js=_ITS_OWN, **quiet)
     page.load(lambda: largest(client), None, most, **quiet)

@@ -181,7 +181,7 @@ def build(page: gr.Blocks, client: Client, remembered: gr.BrowserState) -> None:
     upload.upload(on_file, [state, upload, speakers], shown, concurrency_limit=4, trigger_mode="always_last", **quiet)
     spoken.change(lambda path: gr.update(visible=bool(path)), spoken, send, **quiet)
     send.click(on_send, [state, spoken, speakers], [*shown, spoken], concurrency_limit=4, **quiet)
-    listed.select(on_select, state, shown, **quiet)
+    listed.select(on_select, state, shown, trigger_mode="multiple", **quiet)
     apply.click(on_apply, [state, words, who, everywhere], shown, **quiet)
     clock.tick(on_tick, state, shown, **quiet)
     page.load(lambda s, k: drawn(acted(s, lambda _: restore(k, client))), [state, remembered], shown, **quiet)
