@@ -20,6 +20,15 @@ THERE = {
     "desk": "computer paper book lamp keyboard laptop phone cup monitor",
     "floor": "carpet rug shoe toy bag dog cat",
     "ground": "snow grass sand leaf water rock",
+    "background": "tree mountain building wall house water fence sky car beach hill rock road crowd snow",
+    "counter": "plate bottle sink pot microwave food cup bowl toaster",
+    "shelf": "book bottle toy picture clock",
+    "bed": "pillow blanket dog cat book baby teddy",
+    "stage": "microphone guitar drum piano man woman crowd",
+    "street": "car bus bicycle person motorcycle truck dog",
+    "road": "car bus bicycle person motorcycle truck dog",
+    "beach": "dog person umbrella surfboard ball rock boat",
+    "plate": "food pizza cake fruit sandwich meat knife fork",
     "room": "bed table chair couch desk piano toilet sink refrigerator bookcase",
 }
 """Where something may be, and what that is mostly."""

@@ -15,7 +15,7 @@ from dialog.pictures.naming import SURE_CLASS, Naming
 from dialog.pictures.questions import Asked
 from dialog.pictures.reply import Reasoned, Reply, ranked, yes_or_no
 from dialog.pictures.sight import Sight
-from dialog.pictures.vocabulary import AGAINST, GAMES, OPPOSITES, PLACES, ROOMS
+from dialog.pictures.vocabulary import AGAINST, GAMES, OPPOSITES, PLACES, ROOMS, SHOWN
 
 PLACE_NAMES = frozenset(place.split()[-1] for place in PLACES)
 _BEING_AT = re.compile(r"^(?:this|it|he|she|they|the \w+) (?:is|are) (?:an? |at |in |on |inside |the )")
@@ -73,6 +73,8 @@ class Claims:
         if turned is not None and len(words) <= 6:
             other = AGAINST.get(turned, ("a photo",))
             p = float(self.naming.between(evidence, [turned, other])[0])
+            if needed_too := [SHOWN[w] for w in words if w in SHOWN]:
+                p = min(p, float(self.sight.p_present(evidence, needed_too).min()))
             return yes_or_no(1 - p if asked.negated else p)
         p_said = reasoned.get("yes", 0.0) / max(1e-6, reasoned.get("yes", 0.0) + reasoned.get("no", 0.0))
         p = self.claim(evidence, asked.claim, p_said if reasoned else 0.5)

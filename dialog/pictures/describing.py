@@ -50,6 +50,8 @@ _EMPTY = frozenset(_EMPTY_TEXT.split())
 SURE, SURE_DOING, SURE_ROOM, SURE_PLACE = 0.75, 0.4, 0.55, 0.85
 """How likely must be what a sentence is composed of: who and what is there, what they do, the room or the place among
 all of them, indoors or outdoors."""
+SEEN = 0.15
+"""How likely the likeliest box of a person must be for the picture to be of one."""
 NUMBERS = ("", "", "two", "three", "four")
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 _NUMBERED = re.compile(
@@ -76,10 +78,10 @@ class Describing:
             return Reply(((caption, p),), things, retrieved=True)
         if (own := self.composed(evidence)) is not None:
             return Reply((own,), things)
-        named = self.naming.named(evidence, "")
-        if named is not None and named.answers[0][1] > p:
-            return Reply(tuple((sentence(name), q) for name, q in named.answers), things)
-        return Reply(((caption, p),), things, retrieved=True) if caption else named
+        named = self._believed(evidence)
+        if named and named[0][1] > p:
+            return Reply(tuple((sentence(name), q) for name, q in named), things)
+        return Reply(((caption, p),), things, retrieved=True) if caption else None
 
     @torch.inference_mode()
     def retrieved(self, evidence: Evidence) -> tuple[str, float]:
@@ -121,9 +123,16 @@ class Describing:
 
     def _named(self, evidence: Evidence) -> tuple[str, float] | None:
         """What the picture is of, where it is surely something with an everyday name."""
-        named = self.naming.named(evidence, "")
-        name, p = named.answers[0] if named is not None else ("", 0.0)
+        name, p = next(iter(self._believed(evidence)), ("", 0.0))
         return (_several(name, 1), p) if p >= SURE and (name in PEOPLE or name in common_names()) else None
+
+    def _believed(self, evidence: Evidence) -> list[tuple[str, float]]:
+        """What the picture may be of, but for people where the detector sees nobody."""
+        named = self.naming.named(evidence, "")
+        everything = list(named.answers) if named is not None else []
+        if "person" not in self.sight.labels or float(evidence.most[self.sight.labels.index("person")]) >= SEEN:
+            return everything
+        return [(name, p) for name, p in everything if name not in PEOPLE]
 
     def _doing(self, evidence: Evidence) -> tuple[str, float] | None:
         """What is done, where one thing surely is."""

@@ -19,6 +19,7 @@ from dialog.pictures.match import PictureMatch, captions_of
 from dialog.pictures.names import canonical
 from dialog.pictures.naming import Naming
 from dialog.pictures.questions import Asked
+from dialog.pictures.referring import things_named
 from dialog.pictures.reply import Reasoned, Reply, ranked, softmax
 from dialog.pictures.sight import Sight
 from dialog.pictures.vocabulary import CLOTHES, OBJECTS, ON_HEADS, RIDDEN, SURFACES
@@ -139,9 +140,11 @@ class Everyday:
 
     def _object(self, asked: Asked, evidence: Evidence, reasoned: Reasoned) -> Reply | None:
         del reasoned
-        listed = OBJECTS.get(asked.noun, OBJECTS["holding"])
-        nouns = listed.split("|") if "|" in listed else listed.split()
-        fits = self.witness.fits(evidence, [f"someone {asked.noun} a {noun}" for noun in nouns])
+        listed, said = OBJECTS.get(asked.noun, OBJECTS["holding"]), set(things_named(asked.text))
+        # A baby that holds something does not hold the baby.
+        nouns = [noun for noun in listed.split("|" if "|" in listed else None) if canonical(noun) not in said]
+        done = "holding" if asked.noun == "mouth" else asked.noun
+        fits = self.witness.fits(evidence, [f"someone {done} a {noun}" for noun in nouns])
         odds = torch.logit(self.sight.p_present(evidence, nouns), eps=1e-4)
         p = (odds + 0.3 * (fits - fits.mean())).sigmoid()
         found = ranked(dict(zip(nouns, p.tolist(), strict=True)), cap=True)

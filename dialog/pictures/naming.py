@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dialog.pictures.bounds import no_surer
 from dialog.pictures.evidence import Evidence
-from dialog.pictures.names import canonical, everyday, imagenet_names, kinds_of
-from dialog.pictures.reply import Reply, ranked
+from dialog.pictures.names import all_kinds, canonical, everyday, imagenet_names, kinds_of
+from dialog.pictures.reply import Reply, ranked, softmax
 from dialog.pictures.sight import Sight
 from dialog.pictures.vocabulary import (
     ANIMALS,
@@ -16,7 +16,9 @@ from dialog.pictures.vocabulary import (
     MAIN_THINGS,
     NOT_DONE,
     PEOPLE,
+    PLACE_THINGS,
     PLACES,
+    RARE,
     ROOM_THINGS,
     ROOMS,
     SEASONS,
@@ -43,7 +45,8 @@ class Naming:
             return ranked(self.sports(evidence))
         if noun in ("weather", "season"):
             table = WEATHER if noun == "weather" else SEASONS
-            p = self.sight.witness.fits(evidence, list(table.values())).softmax(0)
+            fits = self.sight.witness.fits(evidence, list(table.values()))
+            p = (fits - torch.tensor([RARE.get(name, 0.0) for name in table])).softmax(0)
             return ranked(dict(zip(table, p.tolist(), strict=True)))
         if noun == "place":
             return ranked(self.places(evidence))
@@ -77,11 +80,17 @@ class Naming:
         if kind in scores and len(scores) > 1:
             del scores[kind]
         best = ranked(scores, cap=True)
+        if "animal" in kinds_of(kind):
+            # One is looked for: three that are each as likely as not are none to be sure of.
+            share = softmax({name: float(torch.logit(torch.tensor(p), eps=1e-3)) for name, p in best.answers})
+            best = Reply(tuple((name, p * share[name]) for name, p in best.answers))
         return Reply(best.answers, self.sight.things_of(evidence, best.answers[0][0]))
 
     def finer(self, evidence: Evidence, noun: str) -> Reply | None:
         """Of a thing its kind, the breed of a dog: by ImageNet's classes alone."""
         kind, found = canonical(noun), dict[str, float]()
+        if kind in all_kinds():
+            return self.named(evidence, kind)
         for i, p in enumerate(evidence.classes.softmax(-1).tolist()):
             if kind in (names := imagenet_names()[i])[1:]:
                 found[names[0]] = found.get(names[0], 0.0) + p
@@ -116,17 +125,21 @@ class Naming:
 
     def room(self, evidence: Evidence) -> Reply:
         fits = self.sight.witness.fits(evidence, [sentence(room) for room in ROOMS])
-        odds = []
-        for room in ROOMS:
-            p = self.sight.p_present(evidence, ROOM_THINGS.get(room, room).split())
-            odds.append(float(torch.logit(p, eps=1e-3).max()))
+        odds = [self._odds(evidence, ROOM_THINGS.get(room, room)) for room in ROOMS]
         scores = (fits + 0.5 * torch.tensor(odds)).softmax(0)
         return ranked(dict(zip(ROOMS, scores.tolist(), strict=True)))
 
     def places(self, evidence: Evidence) -> dict[str, float]:
         fits = self.sight.witness.fits(evidence, list(PLACES.values()))
         words = torch.tensor([self.sight.witness.word(evidence, place.split()[-1]) or -5.0 for place in PLACES])
-        return dict(zip(PLACES, (0.7 * fits + 0.6 * words).softmax(0).tolist(), strict=True))
+        needs = {place: self._odds(evidence, things) for place, things in PLACE_THINGS.items()}
+        odds = torch.tensor([needs.get(place, 0.0) for place in PLACES])
+        scores = 0.7 * fits + 0.6 * words + 0.5 * odds
+        return dict(zip(PLACES, scores.softmax(0).tolist(), strict=True))
+
+    def _odds(self, evidence: Evidence, things: str) -> float:
+        """The log-odds of the likeliest of some things being there."""
+        return float(torch.logit(self.sight.p_present(evidence, things.split()), eps=1e-3).max())
 
     def doings(self, evidence: Evidence) -> dict[str, float]:
         """How likely captions would say of somebody that they are doing each of the things there are words for."""

@@ -84,6 +84,9 @@ _FINER = re.compile(r"^(?:what|which) (?:kind|type|sort|breed|make|species) of (
 _UPON = re.compile(r"^what (?:is|are) .+ (?:sitting|lying|laying|standing|sleeping|resting) (on|in)$|"
                    r"^what (?:is|are) (?:it|he|she|they|the \w+) (on|in)$")  # fmt: skip
 _ON_A_PLACE = re.compile(rf"^what(?:'s| is| are) (?:on|in) the ({'|'.join(THERE)})$")
+_BEHIND = re.compile(
+    r"^what(?:'s| is| are) (?:(?:there )?in the (?:background|distance)|behind (?:him|her|it|them|the \w+))$"
+)
 _OTHERS = re.compile(
     r"^(?:is|are|isn't|aren't|does|do) .*?\b(?:(?:any|some|no) ?(?:one|body) else|another (\w+)|"
     r"(?:any |some )?other (\w+)|alone|by (?:him|her|it)self)\b"
@@ -95,8 +98,9 @@ _WHO_IS_THERE = re.compile(
 _NOT_FINER = ("place", "location", "setting", "weather", "room", "sport", "game", "food", "clothes", "thing", "object",
               "person", "scenery", "environment", "season", "animal", "music", "building")  # fmt: skip
 _OBJECT = re.compile(r"^what (?:is|are) .+ (playing|riding|holding|eating|drinking|using|throwing|catching|"
-                     r"carrying|driving)\b(?: with| on)?"
-                     r"|^what is in (?:his|her|its|their|the \w+'s) (?:hands?|mouth)$")  # fmt: skip
+                     r"carrying|driving|climbing|chasing|pulling|pushing|kicking|reading|jumping over)\b(?: with| on)?"
+                     r"|^what is in (?:his|her|its|their|the \w+'s) (?:hands?|(mouth))$"
+                     r"|^what (?:does|do) .+ have in (?:his|her|its|their) (?:hands?|(mouth))$")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +122,8 @@ def read(question: str) -> Asked:
     why = refused(question, text)
     if why in ("foreign", "nonsense"):
         return Asked(kind=why, text=text)
+    if _BEHIND.match(text):
+        return Asked(kind="there", text=text, noun="background")
     if _DESCRIBE.search(text):
         return Asked(kind="describe", text=text)
     if why:
@@ -142,7 +148,7 @@ def read(question: str) -> Asked:
     if (found := _FINER.match(short)) and _first(found) not in _NOT_FINER:
         return Asked(kind="finer", text=short, noun=_noun(_first(found) or "dog"))
     if found := _OBJECT.match(short):
-        return Asked(kind="object", text=short, noun=found[1] or "holding")
+        return Asked(kind="object", text=short, noun=_first(found) or "holding")
     if _DOING.search(short):
         return Asked(kind="doing", text=short, noun=_subject(short))
     if _WHERE.search(short):

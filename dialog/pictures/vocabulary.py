@@ -135,6 +135,12 @@ PLACES = {
     "under water": "a photo taken under water",
     "at a zoo": "an animal in a zoo",
 }
+PLACE_THINGS = {
+    **{f"in {'an' if room[0] in 'aeiou' else 'a'} {room}": things for room, things in ROOM_THINGS.items()},
+    "at a train station": "train", "at an airport": "airplane", "on a boat": "boat", "on a bed": "bed",
+    "on a couch": "couch", "on a bench": "bench", "at a table": "table", "on a bridge": "bridge",
+}  # fmt: skip
+"""What must be there for somebody to be at a place; of others nothing must."""
 _CLOTHES_TEXT = """\
 shirt jacket coat dress hat cap helmet shorts jeans sweater uniform vest suit skirt swimsuit bikini
 costume sunglasses glasses hoodie jersey kimono robe tie scarf gloves boots goggles t-shirt pants
@@ -155,6 +161,14 @@ OBJECTS = {
     "racket baby fish knife spoon sign balloon flower cigarette",
 }
 OBJECTS |= {
+    "climbing": "rock wall tree ladder stairs mountain fence rope cliff",
+    "chasing": "ball frisbee dog stick bird cat sheep toy",
+    "pulling": "sled cart wagon rope stick dog boat",
+    "pushing": "stroller cart bicycle swing wagon car",
+    "kicking": "ball",
+    "reading": "book newspaper magazine map sign",
+    "jumping over": "fence hurdle bar log pole wave rock puddle",
+    "mouth": "ball stick frisbee toy bone pacifier food fish bird",
     "using": OBJECTS["holding"] + " computer laptop",
     "throwing": "ball frisbee stick rock",
     "catching": "ball frisbee fish",
@@ -173,6 +187,8 @@ WEATHER = {
     "snowy": "a snowy winter day",
     "foggy": "fog",
 }
+RARE = {"rainy": 1.5, "foggy": 1.5, "snowy": 0.5}
+"""By how much, in log-odds, some weather is seldomer photographed than sun and clouds."""
 SEASONS = {
     "summer": "a hot summer day",
     "winter": "snow in winter",
@@ -211,12 +227,19 @@ OPPOSITES = {
     "raining": ("people in the rain with umbrellas",),
     "rainy": ("rain and umbrellas",),
     "snowing": ("snow falling",),
+    "cold": ("people in winter coats", "snow and ice on a cold day"),
+    "warm": ("people in summer clothes", "a warm sunny day"),
+    "crying": ("a crying child",),
     "summer": ("a warm summer day",),
     "winter": ("snow in winter",),
 }
 """Words for how it is, by the sentences that say so."""
+SHOWN = {"raining": "rain", "rainy": "rain", "snowing": "snow", "snowy": "snow"}
+"""What must be seen for weather to be so that is asked for."""
 AGAINST = {INDOORS: OUTDOORS, OUTDOORS: INDOORS, DAY: NIGHT, NIGHT: DAY}
 AGAINST |= {CLOUDY: ("a clear blue sky",), OPPOSITES["sunset"]: ("a photo taken at noon",)}
+AGAINST |= {OPPOSITES["cold"]: OPPOSITES["warm"], OPPOSITES["warm"]: OPPOSITES["cold"]}
+AGAINST |= {OPPOSITES["crying"]: ("a smiling child",)}
 AGAINST |= {OPPOSITES[wet]: OPPOSITES["sunny"] for wet in ("raining", "rainy", "snowing")}
 _NOT_DONE = """\
 during clothing building wearing wedding evening morning railing ceiling string spring king ring thing something nothing

@@ -1,4 +1,4 @@
-"""`rapport ask`: a dialogue about a picture in the terminal."""
+"""`rapport ask`: a dialogue about a picture in the terminal, or the same questions about several."""
 
 import sys
 from pathlib import Path
@@ -13,10 +13,14 @@ from ui.commands.options import AsJson
 def ask(
     image: Annotated[
         Path,
-        typer.Argument(metavar="IMAGE", help="A picture: JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF; - for stdin."),
+        typer.Argument(
+            metavar="IMAGE...",
+            help="Pictures (JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP or TIFF; - for stdin) or folders of them.",
+        ),
     ],
     questions: Annotated[
-        list[str] | None, typer.Argument(metavar="[QUESTION]...", help="Asked in turn; without any they are typed.")
+        list[str] | None,
+        typer.Argument(metavar="[QUESTION]...", help="Asked in turn; of one picture they may be typed instead."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="A model, `transformers:FOLDER`, or `openai:MODEL` at RAPPORT_VISUAL_URL.")
@@ -24,12 +28,22 @@ def ask(
     caption: Annotated[str, typer.Option(help="What is known of the picture before the first question.")] = "",
     as_json: AsJson = False,
 ) -> int:
-    """Ask about a picture, in rounds: earlier ones are remembered."""
+    """Ask about a picture, in rounds: earlier ones are remembered. Several pictures are each asked the same: a table
+    comes out, or JSON lines with --json."""
     from dialog.pictures.engines import open_engine
     from dialog.reading.pictures import open_picture
+    from ui.commands.ask_each import apart, ask_each, pictures_of
     from ui.commands.terminal import progress
     from ui.commands.terminal_ask import converse
 
+    further, asking = apart(questions or ())
+    if further or image.is_dir():
+        if not asking:
+            raise ValueError("several pictures are asked the same questions: expected them as arguments behind")
+        several = pictures_of([image, *further])
+        with progress("Loading the model"):
+            asked = open_engine(engine)
+        return ask_each(asked, several, asking, caption=caption, as_json=as_json)
     data = _read(image, alone=not questions)
     with progress("Loading the model"):
         picture = open_picture(data)
@@ -43,8 +57,6 @@ def _read(image: Path, *, alone: bool) -> bytes:
     what is no file."""
     if str(image).lower().startswith(("http:/", "https:/")):
         raise ValueError(f"expected a file, got an address ({image.name}): save the picture first, nothing is fetched")
-    if image.is_dir():
-        raise ValueError(f"expected a picture, got the folder {image}")
     if str(image) != "-":
         return image.read_bytes()
     if alone:

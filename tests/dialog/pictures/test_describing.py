@@ -24,11 +24,13 @@ CAPTIONS = [
 LABELS = ("person", "dog", "car")
 
 
-def seen(*boxes: tuple[str, float], pooled: tuple[float, ...] = (1.0, 0.0)) -> Evidence:
-    nothing = torch.zeros(0)
+def seen(*boxes: tuple[str, float]) -> Evidence:
+    nothing, most = torch.zeros(0), torch.zeros(len(LABELS))
+    for name, likely in boxes:
+        most[LABELS.index(name)] = max(float(most[LABELS.index(name)]), likely)
     places = torch.tensor([LABELS.index(name) for name, _ in boxes], dtype=torch.long)
     p = torch.tensor([p for _, p in boxes])
-    return Evidence(torch.tensor(pooled), nothing, nothing, nothing, places, p, torch.zeros(len(boxes), 4), nothing)
+    return Evidence(torch.tensor([1.0, 0.0]), nothing, nothing, most, places, p, torch.zeros(len(boxes), 4), nothing)
 
 
 def made(
@@ -119,6 +121,8 @@ def test_where_they_hardly_agree_what_is_there_is_said(monkeypatch: pytest.Monke
         ([], {"named": ("airplane", 0.9)}, "an airplane"),
         ([], {"named": ("tobacco shop", 0.9)}, None),
         ([], {"named": ("airplane", 0.6)}, None),
+        ([], {"named": ("girl", 0.9)}, None),
+        ([("person", 0.3)], {"named": ("girl", 0.9)}, "a girl"),
     ],
 )
 def test_a_sentence_is_composed_of_what_is_sure(

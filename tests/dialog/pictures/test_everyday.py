@@ -23,6 +23,7 @@ from dialog.pictures.names import IMAGENET
 from dialog.pictures.questions import read
 from dialog.pictures.referring import antecedent, resolved
 from dialog.pictures.seqdialn import RECOGNISED, VisualDialog
+from dialog.pictures.vocabulary import OBJECTS
 from dialog.reading.seeing import see
 from models.detector.model import YoloTiny
 from tests.dialog.tiny_visual import make_visual, picture
@@ -256,3 +257,38 @@ def test_what_the_detector_is_sure_of_is_a_name_for_the_picture(dialog: VisualDi
     witness.detector = cast("YoloTiny", detector)
     named = Everyday(witness, everyday.presence).sight.boxed(boxed)
     assert named == [("phone", pytest.approx(0.9))]
+
+
+def test_nobody_holds_what_the_question_says_holds_it(ask: Ask) -> None:
+    assert "baby" in OBJECTS["holding"].split()
+    assert "baby" not in {c.text for c in ask("what is the baby holding?").answers}
+
+
+def test_three_animals_each_as_likely_as_not_are_none_to_be_sure_of(
+    dialog: VisualDialog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dialog.everyday is not None
+    evidence = dialog.look(picture(0, (80, 60))).evidence
+    assert evidence is not None
+    known = {"sheep": 0.67, "ray": 0.64, "koala": 0.61}
+    monkeypatch.setattr(
+        dialog.everyday.sight, "p_present", lambda evidence, nouns: torch.tensor([known.get(n, 0.01) for n in nouns])
+    )
+    plain = evidence._replace(classes=torch.zeros(1000))
+    unsure = dialog.everyday.naming.named(plain, "animal")
+    known["sheep"] = 0.999
+    sure = dialog.everyday.naming.named(plain, "animal")
+    assert unsure is not None
+    assert sure is not None
+    assert unsure.answers[0][0] == sure.answers[0][0] == "sheep"
+    assert unsure.answers[0][1] < 0.35 < 0.9 < sure.answers[0][1]
+
+
+def test_it_rains_only_where_rain_is_seen(dialog: VisualDialog, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dialog.everyday is not None
+    evidence = dialog.look(picture(0, (80, 60))).evidence
+    assert evidence is not None
+    monkeypatch.setattr(dialog.everyday.sight, "p_present", lambda evidence, nouns: torch.full((len(nouns),), 0.05))
+    reply = dialog.everyday.answer(read("is it raining?"), evidence, {})
+    assert reply is not None
+    assert dict(reply.answers)["yes"] <= 0.051

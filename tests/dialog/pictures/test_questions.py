@@ -105,3 +105,24 @@ def test_a_statement_is_a_claim_and_a_question_with_its_words_is_not() -> None:
     assert read("A man is riding a bike.").claim == "a man is riding a bike"
     assert read("there is a black square .").kind == "claim"
     assert read("The man is where?").kind != "claim"
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "noun"),
+    [
+        ("What is in the background?", "there", "background"),
+        ("what is behind him?", "there", "background"),
+        ("what's behind the man?", "there", "background"),
+        ("what is on the counter?", "there", "counter"),
+        ("what is he climbing?", "object", "climbing"),
+        ("What is the dog chasing?", "object", "chasing"),
+        ("what is the dog jumping over?", "object", "jumping over"),
+        ("what does it have in its mouth?", "object", "mouth"),
+        ("what is in the dog's mouth?", "object", "mouth"),
+        ("what does he have in his hand?", "object", "holding"),
+        ("is there a dog in the background?", "presence", "dog"),
+    ],
+)
+def test_what_is_behind_and_what_is_done_to_a_thing_are_asked(question: str, kind: str, noun: str) -> None:
+    asked = read(question)
+    assert (asked.kind, asked.noun) == (kind, noun)

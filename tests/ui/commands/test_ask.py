@@ -89,8 +89,62 @@ def test_a_picture_may_come_from_stdin(
 def test_addresses_folders_and_what_is_not_there_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for image, told in (
         ("https://example.org/dog.jpg", "nothing is fetched"),
-        (str(tmp_path), "got the folder"),
+        (str(tmp_path), "has no picture"),
         (str(tmp_path / "none.jpg"), "none.jpg"),
     ):
         assert run(["ask", image, "what?", "--engine", "visual/none"]) == 1
         assert told in capsys.readouterr().err
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Two pictures, one of them in a folder of the folder, one that is none, and a note."""
+    folder = tmp_path / "album"
+    (folder / "later").mkdir(parents=True)
+    picture(1).save(folder / "a.png")
+    (folder / "b.JPG").write_bytes(b"no picture")
+    picture(2).save(folder / "later" / "c [red].bmp")
+    (folder / "note.txt").write_text("hello")
+    return folder
+
+
+def test_a_folder_is_asked_the_same_and_a_bad_file_spoils_no_other(
+    model: Path, album: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", str(album), "what is it?", "is it red?", "--engine", str(model), "--json"]) == 2
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [Path(line["picture"]).name for line in lines] == ["a.png", "a.png", "b.JPG", "c [red].bmp", "c [red].bmp"]
+    assert [line.get("question") for line in lines if "error" not in line] == ["what is it?", "is it red?"] * 2
+    assert "no picture we can read" in lines[2]["error"]
+    assert "b.JPG" in err
+    assert "3 pictures, 1 failed" in err
+
+
+def test_several_pictures_come_out_as_a_table(model: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = [str(album / "a.png"), str(album / "later" / "c [red].bmp")]
+    assert run(["ask", *good, "is it red?", "--engine", str(model)]) == 0
+    out, err = capsys.readouterr()
+    assert "c [red].bmp" in out
+    assert "is it red?" in out
+    assert err == ""
+    assert run(["ask", str(album / "none.jpg"), str(album / "b.JPG"), "is it red?", "--engine", str(model)]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_several_pictures_answer_as_each_alone(model: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["is it red?", "--engine", str(model), "--json"]
+    assert run(["ask", str(album / "a.png"), str(album / "later"), *asked]) == 0
+    together = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for line in together:
+        assert run(["ask", line["picture"], *asked]) == 0
+        assert json.loads(capsys.readouterr().out)["answers"] == line["answers"]
+
+
+def test_several_pictures_without_questions_or_a_question_too_long(
+    model: Path, album: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", str(album), "--engine", str(model)]) == 1
+    assert "expected them as arguments" in capsys.readouterr().err
+    assert run(["ask", str(album / "later"), "why " * 400, "--engine", str(model), "--json"]) == 1
+    assert "at most 1000" in json.loads(capsys.readouterr().out)["error"]
