@@ -27,6 +27,7 @@ from dialog.formats.kakaotalk import read_kakaotalk
 from dialog.formats.left_out import counts_of, sentence
 from dialog.formats.line import read_line
 from dialog.formats.mail import read_mail
+from dialog.formats.markdown import read_markdown
 from dialog.formats.messenger import read_messenger
 from dialog.formats.messenger_page import read_messenger_page
 from dialog.formats.names import Names
@@ -45,6 +46,7 @@ from dialog.formats.snapchat import read_snapchat
 from dialog.formats.snapchat_page import read_snapchat_page
 from dialog.formats.sniffing import UnknownFormat, sniff
 from dialog.formats.source import Source, Unreadable
+from dialog.formats.substation import read_substation
 from dialog.formats.subtitles import read_srt, read_vtt
 from dialog.formats.teams import read_teams
 from dialog.formats.telegram import read_telegram
@@ -116,6 +118,8 @@ READERS: dict[str, Reader] = {
     "whisper": read_whisper,
     "srt": read_srt,
     "vtt": read_vtt,
+    "ass": read_substation,
+    "markdown": read_markdown,
     "screenplay": read_screenplay,
 }
 """Format to reader. Each yields the conversations of a source in order, and never raises for what is in it."""

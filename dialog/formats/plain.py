@@ -44,8 +44,13 @@ _COPIED = re.compile(
 """`Ann — 05/01/2024 10:20 AM`, `Ann — Today at 10:20 AM` and `Ann  10:20 AM`, as Discord and Slack are copied; and
 `Ann  0:03`, as Teams and Otter write."""
 _LONGEST_TITLE = 8
-_FOOT = re.compile(r"(?:Transcribed by https?://\S+|Meeting ended after \d\d:\d\d:\d\d[^\w\n]*)\s*$")
-"""What Otter and Meet write at the end."""
+_HEADING_LINE = "heading"
+_FOOT = re.compile(
+    r"(?:Transcribed by https?://\S+|Meeting ended after \d\d:\d\d:\d\d[^\w\n]*|Exported [\d,.]+ message\(s\))\s*$"
+)
+"""What Otter, Meet and DiscordChatExporter write at the end."""
+_BESIDE = re.compile(r"\{(?P<kind>Attachment|Reaction|Sticker|Embed|Invite)s?\}\s*$")
+"""What DiscordChatExporter writes above the files, reactions and links of a message, up to an empty line."""
 _YEARLESS = re.compile(r"\[(?P<clock>\d{1,2}[/.]\d{1,2}\.? \d{1,2}:\d{2}(?:\s?[AP]M)?)\]\s*(?=\S)")
 """`[01/05 10:20] Ann: hello`, as Teams is copied."""
 _PLACED = re.compile(r"\[(?:图片|表情|动画表情|语音|视频|文件|圖片|貼圖|語音|影片|檔案|Photo|Sticker|Voice|Video)\]")
@@ -93,28 +98,36 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     sections: list[list[_Open]] = [[]]
     wrong: list[Unreadable] = []
     nameless: list[Line] = []
-    n_lines = n_titles = 0
+    n_lines = 0
+    aside: list[str] = []  # kinds of what is left out, counted in the next conversation
     under = False  # whether the line before was of an utterance
     some = [line.text for line in islice(source.lines(), _SOUGHT)]
     head = stamped_name_of if is_stamped(some) else heading_of
     title = title_of(some, head)
     above: Found | None = None  # a date and a time that stand alone
+    beside = False  # whether the lines are what stands beside a message
     headed = False  # a copied chat: the name and the time on a line, the words under it
     for line in source.lines():
-        if line.number <= title or _TITLE.match(line.text) or _FOOT.match(line.text):
-            n_titles += bool(line.text.strip())
+        if line.number <= title or (_TITLE.match(line.text) and not headed) or _FOOT.match(line.text):
+            aside += [_HEADING_LINE] if line.text.strip() else []
             under = False
             continue
         if line.fault:
             wrong.append(Unreadable.at(line.number, line.fault))
         elif not line.text.strip():
-            under = False
+            under = beside = False
+        elif headed and (match := _BESIDE.match(line.text)):
+            beside = True
+            aside.append(match["kind"].lower())
+        elif beside and not head(line.text):
+            continue
         elif _CUT.match(line.text):
             under = False
             if sections[-1]:
                 sections.append([])
         else:
             n_lines += 1
+            beside = False
             heading = head(line.text) if n_lines == 1 or headed else None
             headed = headed or heading is not None
             if heading:
@@ -150,8 +163,8 @@ def read_plain(source: Source) -> Iterator[Conversation | Unreadable]:
     time = iter(times)
     warnings = (*source.take_warnings(), *told)
     for number, section in enumerate((s for s in sections if s), 1):
-        yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings, n_titles)
-        n_titles = 0
+        yield _conversation(f"{source.name}-{number}", section, [next(time) for _ in section], warnings, aside)
+        aside = []
 
 
 def is_transcript(speakers: Sequence[str], n_turns: int, n_lines: int) -> bool:
@@ -223,7 +236,10 @@ def is_stamped(lines: Iterable[str]) -> bool:
     given = [line for line in lines if line.strip()]
     names = [i for i, line in enumerate(given) if stamped_name_of(line)]
     followed = sum(i + 1 < len(given) and i + 1 not in names for i in names)
-    return len(names) > 1 and followed >= len(names) - 1 and names[0] <= _LONGEST_TITLE
+    if len(names) < 2 or followed < len(names) - 1 or names[0] > _LONGEST_TITLE:
+        return False
+    # Where messages have a name and a colon, what stands alone is a notice: `9:41 pm - Ann left`.
+    return not any(found.whole and turn_of(found.rest) for line in given if (found := find_stamp(line)))
 
 
 def _unlisted(opened: _Open) -> _Open:
@@ -252,11 +268,11 @@ def _plainly(bold: re.Match[str]) -> str:
 
 
 def _conversation(
-    id: str, section: list[_Open], times: list[str | None], warnings: tuple[str, ...], n_titles: int
+    id: str, section: list[_Open], times: list[str | None], warnings: tuple[str, ...], aside: Sequence[str]
 ) -> Conversation:
     left_out = LeftOut()
-    for _ in range(n_titles):
-        left_out.add("heading")
+    for kind in aside:
+        left_out.add(kind)
     utterances = []
     for (turn, lines), time in zip(section, times, strict=True):
         text = "\n".join(lines).strip()

@@ -4,10 +4,11 @@ import io
 import re
 from itertools import islice, pairwise
 
-from dialog.formats import imessage, kakaotalk, line, zoom
+from dialog.formats import imessage, kakaotalk, line, substation, zoom
 from dialog.formats.csv import Layout, find_layout
 from dialog.formats.irc import is_irc
 from dialog.formats.jsonl import load
+from dialog.formats.markdown import is_markdown
 from dialog.formats.page import is_page
 from dialog.formats.plain import heading_of, is_stamped, is_transcript, title_of, turn_of
 from dialog.formats.records import has_records
@@ -52,6 +53,8 @@ _SUFFIXES = {
     ".eml": "mail",
     ".parquet": "parquet",
     ".fountain": "screenplay",
+    ".ass": "ass",
+    ".ssa": "ass",
     ".weechatlog": "irc",
 }
 _TOLD = 40  # lines in which names that stand alone show themselves
@@ -156,6 +159,8 @@ def _by_marks(lines: list[str]) -> str:
         return "vtt"
     if any(TIMING.match(line) for line in lines[:3]):
         return "srt"
+    if substation.MARK.match(lines[0]):
+        return "ass"
     if is_page(first.encode()):
         return _by_page("\n".join(lines))
     if first.startswith("<?xml") or _SMS.match(first):
@@ -164,6 +169,8 @@ def _by_marks(lines: list[str]) -> str:
         raise UnknownFormat("this is XML of a program that is not known; save the chat as text, csv or JSON")
     if found := _by_lines(lines):
         return found
+    if is_stamped(lines[:_TOLD]):
+        return "plain"
     if _is_dated(lines[0]) or sum(_is_dated(line) for line in lines[:100]) > 1:
         return "whatsapp"
     if ASSIGNMENT.match(lines[0]):
@@ -222,7 +229,9 @@ def _by_shape(lines: list[str], source: Source, named: str) -> str:
     layout = find_layout(source)
     if isinstance(layout, Layout) and (len(layout.roles) > 1 or named == "csv"):
         return "csv"
-    if heading_of(lines[0]) or title_of(lines) or is_stamped(lines[:_TOLD]):
+    if is_markdown(lines):
+        return "markdown"
+    if heading_of(lines[0]) or title_of(lines):
         return "plain"
     candidates = [line for line in lines if line[0] not in " \t"]
     turns = [turn_of(line) for line in candidates]

@@ -32,7 +32,7 @@ _ASKED = 1024**2  # bytes in which an encoding shows itself
 _IN_MEMORY = 32 * 1024**2
 _READABLE = (
     *(".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".srt", ".vtt", ".eml", ".mbox", ".log"),
-    *(".fountain", ".weechatlog"),
+    *(".fountain", ".weechatlog", ".ass", ".ssa"),
 )
 _SCRIPTS = (".js",)
 """Of X's archive; those of other exports are no logs."""

@@ -22,8 +22,8 @@ COLUMNS = {
     ),
     "speaker": words(
         "speaker name user username author sender from participant who role agent person actor speaker_name user_name "
-        "author_name sender_name display_name login screen_name nickname handle nick by direction sprecher absender "
-        "autor auteur autore remitente naam"
+        "author_name sender_name sender_full_name display_name login acct screen_name nickname handle nick by "
+        "direction sprecher absender autor auteur autore remitente naam"
     ),
     "emotion": words("emotion label emotion_label gold"),
     "time": words(

@@ -54,6 +54,8 @@ SAMPLES = {
     b"From b@x Wed May  1 10:21:00 2024\nFrom: Bo <b@x>\nSubject: Re: x\nTo: a@x\n\nYo\n",
     "whisper": b'{"segments":[{"start":1,"speaker":"Ann","text":"Hi"},\n{"start":2,"speaker":"Bo","text":"Yo"}]}\n',
     "srt": b"1\n00:00:01,000 --> 00:00:02,000\nAnn: Hi\n\n2\n00:00:03,000 --> 00:00:04,000\nBo: Yo\n",
+    "ass": b"[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,D,Ann,0,0,0,,Hi\n"
+    b"Dialogue: 0,0:00:03.00,0:00:04.00,D,Bo,0,0,0,,Yo\n",
     "vtt": b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hi\n\n00:03.000 --> 00:04.000\n<v Bo>Yo\n",
 }
 MARKS = [bytes([c]) for c in b"\",;|\n\r\t{}[]:'\\\0\xff<>"]

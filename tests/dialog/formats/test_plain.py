@@ -183,6 +183,13 @@ def test_one_quotation_or_one_number_stays_as_it_is_written() -> None:
             ["2024-05-01T10:20:11+00:00", "2024-05-01T10:21:11+00:00"],
         ),
         (
+            "=====\nGuild: Friends\nChannel: general\n=====\n\n[05/31/2024 10:20 AM] ann#1\nhello\n# all\n\n"
+            "[05/31/2024 10:21 AM] bo\nhi\nthere\n\n{Attachments}\nhttps://x/y.png\n\n{Reactions}\n👍 (2)\n\n"
+            "[05/31/2024 10:22 AM] bo\n\n{Stickers}\nx.png\n\n=====\nExported 3 message(s)\n=====\n",
+            [("ann#1", "hello\n# all"), ("bo", "hi\nthere")],
+            ["2024-05-31T10:20:00", "2024-05-31T10:21:00"],
+        ),
+        (
             "Mira K  00:03\nHello.\n\nBo  00:09\nYes.\n\nTranscribed by https://otter.ai\n",
             [("Mira K", "Hello."), ("Bo", "Yes.")],
             ["00:03", "00:09"],
@@ -194,6 +201,11 @@ def test_names_and_times_on_lines_of_their_own(log: str, words: list[tuple[str, 
     (conversation,) = parsed(log)
     assert [(u.speaker, u.text) for u in conversation.utterances] == words
     assert [u.time for u in conversation.utterances] == times
+
+
+def test_who_left_a_group_is_no_name_above_words() -> None:
+    log = "14/05/24, 9:40 pm - Ann left\nsome words\n14/05/24, 9:41 pm - Bo left\n14/05/24, 9:42 pm - Cem: hi\n"
+    assert sniff(log.encode()) == "whatsapp"
 
 
 def test_lines_with_a_time_and_no_name_are_no_headings() -> None:

@@ -207,3 +207,20 @@ def test_sbv_is_read_too() -> None:
     (conversation,) = parsed(text)
     assert said(conversation) == [("ANN", "Hi"), ("unknown", "Yo")]
     assert conversation.utterances[0].extra == {"end": "00:00:02.500"}
+
+
+def test_substation_alpha() -> None:
+    text = (
+        "[Script Info]\nTitle: x\n\n[V4+ Styles]\nFormat: Name\nStyle: D\n\n[Events]\nFormat: Start, End, Name, Text\n"
+        "Dialogue: 0:00:01.00,0:00:02.00,Ann,{\\i1}Hi{\\i0}, you\\Nthere\nComment: 0:00:01.00,0:00:02.00,Ann,unsaid\n"
+        "Dialogue: 0:00:03.00,0:00:04.00,,Who's that?\nDialogue: 0:00:05.00,0:00:06.00,Ann,{\\p1}m 0 0 l 1 1\n"
+        "Dialogue: 0:00:07.00\n"
+    )
+    assert sniff(text.encode(), "x.ass") == "ass"
+    wrong, conversation = parsed(text)
+    assert wrong.line == 14
+    assert "expected 4" in wrong.error
+    assert said(conversation) == [("Ann", "Hi, you\nthere"), ("unknown", "Who's that?")]
+    first = conversation.utterances[0]
+    assert (first.time, first.extra) == ("0:00:01.00", {"end": "0:00:02.00"})
+    assert conversation.extra["left_out"] == {"comment": 1, "drawing": 1}

@@ -559,3 +559,6 @@ def test_it_fits_a_narrow_screen(visit: Visit) -> None:
             visit.page.wait_for_timeout(100)
             document = "document.documentElement"
             visit.page.wait_for_function(f"() => {document}.scrollWidth <= {document}.clientWidth")
+            if name == "Chat":
+                above = "[...document.querySelectorAll('.rp-who > *, .rp-speakers label')]"
+                visit.page.wait_for_function(f"() => {above}.every(e => e.getBoundingClientRect().right <= innerWidth)")
