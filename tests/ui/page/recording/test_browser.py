@@ -45,7 +45,8 @@ def test_what_is_spoken_is_heard_again_before_it_is_sent(visit: Visit, client: M
     page.wait_for_selector("#rp-recs .rp-empty")
     page.click("#rp-rec-microphone button")
     page.click("#rp-rec-spoken button.record-button")
-    page.wait_for_timeout(2500)
+    # Its own clock begins with the first sound, which may be long after the click.
+    page.wait_for_function("() => /0:0[3-9]/.test(document.querySelector('#rp-rec-spoken').innerText)")
     page.click("#rp-rec-spoken button.stop-button")
     page.wait_for_selector("#rp-rec-send", state="visible")
     page.wait_for_function("() => /0:0[1-9]/.test(document.querySelector('#rp-rec-spoken').innerText)")  # can be heard
