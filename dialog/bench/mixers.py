@@ -71,14 +71,14 @@ def measure(
 ) -> dict[str, Any]:
     """The object of `rapport bench mixers --json`.
 
-    One row a mixer and length, batch 1, float32: seconds of a forward pass without gradients, of forward and backward,
-    and of one step after that many tokens, each with its ratio to the peer's; parameters, bytes of state after that
-    many tokens, and bytes kept for the backward pass. On a CPU seconds are the processor's, which other work does not
-    lengthen. `ratio` is that of forward and backward. Past 16,384 tokens no peer runs beside. A mixer whose forward
-    takes more than `longest` seconds is not asked for its backward pass there, nor for longer sequences; nor for a
-    backward pass that would keep more than 2 GB. `recall` names tiers of `dialog.evaluation.recall`: then every mixer,
-    and the sheet's variants, is trained on them, which takes minutes each; with `equal` ("parameters", "state") at
-    widths at which they are equal in that. `decode` names positions: see `dialog.bench.decode`. `keep` is a file for
+    One row a mixer and length, batch 1, float32: seconds of a forward pass in evaluation, of forward and backward in
+    training, and of one step after that many tokens, each with its ratio to the peer's; parameters, bytes of state
+    after that many tokens, and bytes kept for the backward pass. On a CPU seconds are the processor's, which other work
+    does not lengthen. `ratio` is that of forward and backward. Past 16,384 tokens no peer runs beside. A mixer whose
+    forward takes more than `longest` seconds is not asked for its backward pass there, nor for longer sequences; nor
+    for a backward pass that would keep more than 2 GB. `recall` names tiers of `dialog.evaluation.recall`: then every
+    mixer, and the sheet's variants, is trained on them, which takes minutes each; with `equal` ("parameters", "state")
+    at widths at which they are equal in that. `decode` names positions: see `dialog.bench.decode`. `keep` is a file for
     the rows: those it has are not measured again, so that a run may be cut and gone on with, or be made mixer by mixer.
     """
     where = choose_device(device)
@@ -148,8 +148,10 @@ def _cost(
     theirs: Callable[[], Tensor] | None = partial(plain, x) if n_tokens <= PEER_UP_TO else None
     row: Row = {"mixer": name, "T": n_tokens, "parameters": sum(p.numel() for p in mixer.parameters())}
     row["state_bytes"] = 4 * mixer.state_floats(n_tokens) if mixer.streams else None
+    mixer.eval()  # what looks into few blocks, or learns its clusters, does so in one of the two alone
     with torch.no_grad():
         row |= _named("forward_", *_beside(ours, theirs, repeats, device))
+    mixer.train()
     if row["forward_seconds"] <= longest and _will_keep(n_tokens, before) <= MOST_KEPT:
         row["kept_bytes"] = kept_bytes(ours, without=mixer.parameters())
         both = _beside(
@@ -158,6 +160,7 @@ def _cost(
         row |= _named("", *both)
     if theirs is not None:
         row["peer"] = PEER
+    mixer.eval()
     if mixer.streams:
         row |= _named("step_", *_step(mixer, None if theirs is None else plain, x, ids, repeats, device))
     return row

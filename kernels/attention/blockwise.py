@@ -42,9 +42,10 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Struct
     n_queries, n_keys = q.shape[2], k.shape[2]
     first = n_keys - n_queries
     masked = _a_mask_says_it(q, k, v, pattern, structure)
+    keys, values, others = _Cut(k), _Cut(v), None if structure.k_other is None else _Cut(structure.k_other)
     outputs = []
-    for q0 in range(first, n_keys, BLOCK):
-        q1 = min(q0 + BLOCK, n_keys)
+    for q0, q_n in zip(range(first, n_keys, BLOCK), q.split(BLOCK, 2), strict=True):
+        q1 = q0 + q_n.shape[2]
         k0 = 0 if pattern.window is None else max(0, q0 - pattern.window)
         k1 = n_keys
         if pattern.causal:
@@ -52,25 +53,37 @@ def _blocks(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, structure: Struct
         elif pattern.window is not None:
             k1 = min(n_keys, q1 + pattern.window)
         tile = Tile(q0, q1, k0, k1, first)
+        k_n, v_n = keys.between(k0, k1), values.between(k0, k1)
         if masked:
-            here = (q[:, :, q0 - first : q1 - first], k[:, :, k0:k1], v[:, :, k0:k1])
-            outputs.append(_masked(*here, pattern, structure, tile))
+            outputs.append(_masked(q_n, k_n, v_n, pattern, structure, tile))
             continue
-        arguments = (
-            q[:, :, q0 - first : q1 - first],
-            k[:, :, k0:k1],
-            v[:, :, k0:k1],
-            None if structure.k_other is None else structure.k_other[:, :, k0:k1],
-            pattern,
-            structure,
-            tile,
-        )
+        arguments = (q_n, k_n, v_n, None if others is None else others.between(k0, k1), pattern, structure, tile)
         if n_queries > FEW and torch.is_grad_enabled():
             # Keeps q, k and v of a block for its backward, and not its scores.
             outputs.append(checkpoint(attend, *arguments, use_reentrant=False))
         else:
             outputs.append(attend(*arguments))
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)).to(v.dtype)
+
+
+class _Cut:
+    """Keys or values (B, H, S, ...) of which blocks of queries see a piece each.
+
+    Every slice's gradient is as long as what it is a slice of, so where there is one pieces are joined of parts that
+    are cut once: with a window a backward pass then grows with S and not with S^2.
+    """
+
+    def __init__(self, whole: Tensor) -> None:
+        self.whole = whole
+        self.parts = whole.split(BLOCK, 2) if whole.requires_grad and torch.is_grad_enabled() else ()
+
+    def between(self, start: int, end: int) -> Tensor:
+        if not self.parts or (start == 0 and end == self.whole.shape[2]):
+            return self.whole[:, :, start:end]
+        n = start // BLOCK
+        piece = self.parts[n : -(-end // BLOCK)]
+        joined = piece[0] if len(piece) == 1 else torch.cat(piece, 2)
+        return joined[:, :, start - n * BLOCK : end - n * BLOCK]
 
 
 def _a_mask_says_it(q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, s: Structure) -> bool:

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable, as_given, choose, named
 from kernels.landmark import blockwise, reference
+from kernels.landmark.chosen import chosen_blocks
 from kernels.landmark.far import Far
 
-__all__ = ["Blocks", "Far", "landmark_attention"]
+__all__ = ["Blocks", "Far", "chosen_blocks", "landmark_attention"]
 
 LARGEST_BLOCK, WIDEST_ROW = 128, 256
 """Of the Triton kernel: slots of a block, and bytes of a head's vector, beyond which its tiles do not fit."""

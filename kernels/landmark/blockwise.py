@@ -1,5 +1,6 @@
 """Landmark attention as tables of scores, a few queries at a time against the blocks up to theirs."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,13 +42,23 @@ def _run(
     landmark_last: bool,
     reach: int,
 ) -> Tensor:
-    far = None if far_q is None or far_k is None else Far(far_q, far_k, reach)
+    scale, slots = q.shape[-1] ** -0.5, partial(_by_slot, size=size, landmark_last=landmark_last)
+    q, k, v = q * scale, slots(k), slots(v)
+    if far_q is not None and far_k is not None:
+        far_q, far_k = far_q * scale, slots(far_k)
+    cut = [z.split(QUERIES, 2) for z in (q, marks)] + [z.split(QUERIES, 1) for z in (place // size, place % size)]
+    far_cut = [None] * len(cut[0]) if far_q is None else far_q.split(QUERIES, 2)
     outputs = []
-    for n in range(0, q.shape[2], QUERIES):
-        here = slice(n, n + QUERIES)
-        more = None if far is None else Far(far.q[:, :, here], far.k, far.reach)
-        outputs.append(_some(q[:, :, here], k, v, marks[:, :, here], place[:, here], size, landmark_last, more))
+    for q_n, marks_n, own, at, far_n in zip(*cut, far_cut, strict=True):
+        far = None if far_n is None or far_k is None else Far(far_n, far_k, reach)
+        outputs.append(_some(q_n, k, v, marks_n, own, at, far))
     return torch.cat(outputs, 2)
+
+
+def _by_slot(z: Tensor, size: int, landmark_last: bool) -> Tensor:
+    """(B, H, S, K) as (B, H, tokens of a block, n, K): what goes on within a block then goes on along long rows."""
+    by_slot: Tensor = z.unflatten(2, (-1, size)).transpose(2, 3)
+    return by_slot[:, :, : size - landmark_last].contiguous()
 
 
 _whole = Whole(
@@ -57,27 +68,23 @@ _whole = Whole(
 )
 
 
-def _some(
-    q: Tensor, k: Tensor, v: Tensor, marks: Tensor, place: Tensor, size: int, landmark_last: bool, far: Far | None
-) -> Tensor:
-    scale = q.shape[-1] ** -0.5
-    own = (place // size)[:, None, :, None]  # (B, 1, C, 1)
+def _some(q: Tensor, k: Tensor, v: Tensor, marks: Tensor, own: Tensor, at: Tensor, far: Far | None) -> Tensor:
+    """q scaled (B, H, C, K); k, v (B, H, R, n, K or V), R tokens a block; own, at (B, C) in which block and where."""
     block = torch.arange(marks.shape[-1], device=q.device)
-    scores = (q @ k.mT * scale).unflatten(-1, (-1, size))  # (B, H, C, n, size)
+    scores = q[:, :, None] @ k.mT  # (B, H, R, C, n)
+    mine = own[:, None, None, :, None].expand(*scores.shape[:-1], 1)
     # Its own block, from the start of it to the token itself.
-    mine = scores.take_along_dim(own[..., None], 3)[..., 0, :]  # (B, H, C, size)
-    slot = torch.arange(size, device=q.device)
-    ahead = slot > (place % size)[:, None, :, None]
+    near = scores.gather(-1, mine)[..., 0].mT  # (B, H, C, R)
+    ahead = torch.arange(k.shape[2], device=q.device) > at[:, None, :, None]
     if far is not None:
-        distant = (far.q @ far.k.mT * scale).unflatten(-1, (-1, size))
-        scores = torch.where((own - block > far.reach)[..., None], distant, scores)
-    if landmark_last:
-        landmark = slot == size - 1
-        scores, ahead = scores.masked_fill(landmark, -torch.inf), ahead | landmark
-    logits = torch.cat([mine.masked_fill(ahead, -torch.inf), marks.masked_fill(block >= own, -torch.inf)], -1)
-    a = logits.softmax(-1)
-    weights = scores.softmax(-1) * a[..., size:, None]  # (B, H, C, n, size)
+        distant = far.q[:, :, None] @ far.k.mT
+        scores = torch.where((own[..., None] - block > far.reach)[:, None, None], distant, scores)
+    unseen = block >= own[:, None, :, None]
+    a = torch.cat([near.masked_fill(ahead, -torch.inf), marks.masked_fill(unseen, -torch.inf)], -1).softmax(-1)
+    near, a = a.split((near.shape[-1], len(block)), -1)
+    within = (scores - scores.detach().amax(2, keepdim=True)).exp()
+    weights = within * (a / within.sum(2))[:, :, None]
     # Nothing stands there yet: a query's own block has no mark.
-    weights = weights.scatter(3, own[..., None].expand_as(mine[..., None, :]), a[..., None, :size])
-    o: Tensor = weights.flatten(3) @ v
+    weights = weights.scatter(-1, mine, near.mT[..., None])
+    o: Tensor = (weights @ v).sum(2)
     return o

@@ -24,14 +24,12 @@ def neural_memory(
     slots = in_slots(q, k, v, gates, state, rule, mask)
     weights, momentum, anchor, phase = state
     anchor = where(phase == 0, weights, anchor)
-    outputs = []
-    for n in range(0, slots.q.shape[2], rule.chunk):
-        here = slice(n, n + rule.chunk)
-        alive = slots.real[:, here].any(1)
-        anchor = anchor if n == 0 else where(alive, weights, anchor)
-        q_n, k_n, v_n = (z[:, :, here] for z in slots[:3])
-        gates_n = slots.gates.at(here)
-        now = slots.real[:, None, here].to(q.dtype)
+    # Cut once: each slice of its own would have a gradient as long as the text.
+    chunks = zip(*(z.split(rule.chunk, 2) for z in slots[:3]), slots.gates.split(rule.chunk), strict=True)
+    outputs: list[Tensor] = []
+    for real, (q_n, k_n, v_n, gates_n) in zip(slots.real.split(rule.chunk, 1), chunks, strict=True):
+        anchor = where(real.any(1), weights, anchor) if outputs else anchor
+        now = real[:, None].to(q.dtype)
         y, weights, momentum = _chunk(q_n, k_n, v_n, gates_n, now, weights, momentum, anchor, rule)
         outputs.append(y)
     y = of_tokens(torch.cat(outputs, 2), slots)

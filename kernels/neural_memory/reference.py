@@ -16,12 +16,13 @@ def neural_memory(
     """
     weights, momentum, anchor, phase = state
     outputs = []
-    for t in range(q.shape[2]):
-        real = torch.ones_like(phase, dtype=torch.bool) if mask is None else mask[:, t]
+    reals = mask.unbind(1) if mask is not None else [torch.ones_like(phase, dtype=torch.bool)] * q.shape[2]
+    tokens = zip(*(z.split(1, 2) for z in (q, k, v)), gates.split(1), reals, strict=True)
+    for q_t, k_t, v_t, gates_t, real in tokens:
         anchor = where(real & (phase == 0), weights, anchor)
-        q_t, k_t, v_t = (z[:, :, t : t + 1] for z in (q, k, v))
-        pairs = gradients(rule.used(anchor), k_t, v_t, gates.at(slice(t, t + 1)), rule)
-        theta, keep, eta = (_by_row(g[:, :, t]) for g in (gates.step, gates.log_keep.exp(), gates.log_momentum.exp()))
+        pairs = gradients(rule.used(anchor), k_t, v_t, gates_t, rule)
+        step, log_keep, log_momentum, _ = gates_t
+        theta, keep, eta = (_by_row(gate[:, :, 0]) for gate in (step, log_keep.exp(), log_momentum.exp()))
         moved = tuple(eta * s - theta * (e.transpose(-1, -2) @ a) for s, (e, a) in zip(momentum, pairs, strict=True))
         learned = tuple(keep * w + s for w, s in zip(weights, moved, strict=True))
         learned = learned if rule.settle is None else rule.settle(learned, theta)

@@ -37,6 +37,12 @@ class Gates(NamedTuple):
         """Of these tokens alone."""
         return self.each(lambda gate: gate[:, :, tokens])
 
+    def split(self, size: int) -> "list[Gates]":
+        """Of so many tokens after so many: as parts of one cut, whose gradients are joined once."""
+        step, keep, momentum = (gate.split(size, 2) for gate in self[:3])
+        threshold = [None] * len(step) if self.threshold is None else self.threshold.split(size, 2)
+        return [Gates(*parts) for parts in zip(step, keep, momentum, threshold, strict=True)]
+
 
 class Fast(NamedTuple):
     """The memory between two tokens. With a `map` the weights are A, and those used are map(A)."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from kernels.backend import Backend, choose
 from kernels.scan import chunked, reference
 
-__all__ = ["linear_scan"]
+__all__ = ["linear_scan", "scan_and_state"]
 
 
 def linear_scan(
@@ -25,6 +25,16 @@ def linear_scan(
     float32 or wider, whatever 16 bits a and b have, and returned in that or in `dtype`; in 16 bits the backward has
     the states as they were returned. Raises ValueError for shapes that disagree.
     """
+    if reverse:
+        a, b = a.flip(1), b.flip(1)
+    y, _ = scan_and_state(a, b, h, dtype=dtype, backend=backend)
+    return y.flip(1) if reverse else y
+
+
+def scan_and_state(
+    a: Tensor, b: Tensor, h: Tensor | None = None, *, dtype: torch.dtype | None = None, backend: Backend | None = None
+) -> tuple[Tensor, Tensor]:
+    """As `linear_scan`, and the state after the last step, (B, D), to go on from: float32 or wider whatever `dtype`."""
     try:
         a, b = torch.broadcast_tensors(a, b)
     except RuntimeError as e:
@@ -37,14 +47,11 @@ def linear_scan(
     dtype = wide if dtype is None else dtype
     h = b.new_zeros(b.shape[0], b.shape[2], dtype=wide) if h is None else h.to(wide)
     if b.numel() == 0:
-        return b.to(dtype)
-    if reverse:
-        a, b = a.flip(1), b.flip(1)
+        return b.to(dtype), h
     chosen = choose(b, backend)
     if chosen == "triton":
         from kernels.scan import triton_kernel
 
-        y: Tensor = triton_kernel.linear_scan(a, b, h, dtype)
-    else:
-        y = (reference if chosen == "reference" else chunked).linear_scan(a.to(wide), b.to(wide), h).to(dtype)
-    return y.flip(1) if reverse else y
+        return triton_kernel.scanned(a, b, h, dtype)
+    states = (reference if chosen == "reference" else chunked).linear_scan(a.to(wide), b.to(wide), h)
+    return states.to(dtype), states[:, -1]

@@ -16,35 +16,37 @@ from kernels.first_order import first_order
 from kernels.grid import segments
 
 
-def linear_scan(a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """h_t = a_t h_{t-1} + b_t in `dtype`, by default that of h, 32 bits or more, in which it is computed.
+def linear_scan(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Every h_t = a_t h_{t-1} + b_t in h's dtype, 32 bits or more. Shapes as in reference.py."""
+    return scanned(a, b, h, h.dtype)[0]
 
-    Shapes as in reference.py.
-    """
-    y: Tensor = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous(), h.dtype if dtype is None else dtype)
-    return y
+
+def scanned(a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Every state in `dtype`, and the last one (B, D) in h's, in which all are computed."""
+    states, last = _LinearScan.apply(a.contiguous(), b.contiguous(), h.contiguous(), dtype)
+    return states, last
 
 
 class _LinearScan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> Tensor:
-        states = torch.empty_like(b, dtype=dtype)
+    def forward(ctx: Any, a: Tensor, b: Tensor, h: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        states, last = torch.empty_like(b, dtype=dtype), torch.empty_like(h)
         ends = _segment_ends(a, b, h, shift=0, step=1)
         grid, sizes, time = _launch(b)
-        _forward_kernel[grid](a, b, h, ends, states, *sizes, **time)
+        _forward_kernel[grid](a, b, h, ends, states, last, *sizes, **time)
         ctx.save_for_backward(a, h, states)
         ctx.dtype = b.dtype
-        return states
+        return states, last
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor, dlast: Tensor) -> tuple[Tensor | None, ...]:
         a, h, states = ctx.saved_tensors
-        dy = dy.contiguous()
+        dy, dlast = dy.contiguous(), dlast.contiguous()
         da, db, dh = torch.empty_like(a), torch.empty_like(a, dtype=ctx.dtype), torch.empty_like(h)
         ends = _segment_ends(a, dy, h, shift=1, step=-1)
         grid, sizes, time = _launch(dy)
-        _backward_kernel[grid](a, dy, h, states, ends, da, db, dh, *sizes, **time)
+        _backward_kernel[grid](a, dy, dlast, h, states, ends, da, db, dh, *sizes, **time)
         return da, db, dh, None
 
 
@@ -84,9 +86,8 @@ def _tile(a_ptr, b_ptr, row, n, T, D, columns, wide, SHIFT: tl.constexpr, STEP: 
     inside = ((t >= 0) & (t < T))[:, None] & (columns < D)[None, :]
     at = (row * T + t)[:, None].to(tl.int64) * D + columns[None, :]
     gated = inside if SHIFT == 0 else inside & (t + SHIFT < T)[:, None]
-    # Past the last step the gradient starts afresh: gate 0. Outside the tensor nothing moves: gate 1.
-    a = tl.load(a_ptr + at + SHIFT * D, mask=gated, other=0.0).to(wide)
-    a = tl.where(inside, a, 1.0)
+    # Outside the tensor nothing moves, and past the last step a gradient comes as it is: gate 1.
+    a = tl.load(a_ptr + at + SHIFT * D, mask=gated, other=1.0).to(wide)
     b = tl.load(b_ptr + at, mask=inside, other=0.0).to(wide)
     product, state = tl.associative_scan((a, b), 0, _combine)
     return product, state, at, t, inside
@@ -131,7 +132,9 @@ def _start(ends_ptr, state, row, rows, D, columns):
 
 
 @triton.jit
-def _forward_kernel(a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr):
+def _forward_kernel(
+    a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, last_ptr, T, D, tiles, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
     n_blocks = tl.cdiv(D, BLOCK_D)
     row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
     columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
@@ -142,18 +145,20 @@ def _forward_kernel(a_ptr, b_ptr, h_ptr, ends_ptr, out_ptr, T, D, tiles, BLOCK_T
         states = product * state[None, :] + scanned
         tl.store(out_ptr + at, states.to(out_ptr.dtype.element_ty), mask=inside)
         state = _last(states, BLOCK_T)
+    if segment == tl.num_programs(1) - 1:  # overrunning steps left it alone
+        tl.store(last_ptr + row * D + columns, state, mask=columns < D)
 
 
 @triton.jit
 def _backward_kernel(
-    a_ptr, dy_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, dh_ptr, T, D, tiles,
+    a_ptr, dy_ptr, dlast_ptr, h_ptr, states_ptr, ends_ptr, da_ptr, db_ptr, dh_ptr, T, D, tiles,
     BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """g_t = dy_t + a_{t+1} g_{t+1};  db_t = g_t;  da_t = g_t h_{t-1};  dh_0 = a_1 g_1."""
+    """g_t = dy_t + a_{t+1} g_{t+1} from the last state's own;  db_t = g_t;  da_t = g_t h_{t-1};  dh_0 = a_1 g_1."""
     n_blocks = tl.cdiv(D, BLOCK_D)
     row, segment = (tl.program_id(0) // n_blocks).to(tl.int64), tl.program_id(1)
     columns = (tl.program_id(0) % n_blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
-    g = tl.zeros((BLOCK_D,), dh_ptr.dtype.element_ty)
+    g = tl.load(dlast_ptr + row * D + columns, mask=columns < D, other=0.0)
     g = _start(ends_ptr, g, row, tl.num_programs(0) // n_blocks, D, columns)
     first = tl.load(h_ptr + row * D + columns, mask=columns < D, other=0.0)
     for n in range(segment * tiles, (segment + 1) * tiles):

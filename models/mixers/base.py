@@ -86,7 +86,7 @@ class SequenceMixer(nn.Module, ABC, Generic[State]):
         For every mixer in a shape that is linear in x once its weights and gates are given: attention that streams (its
         state is every token's value, and grows), linear recurrences, matrices that learn online; and single layers of
         cells, whose gates hear the state, along the trajectory of x. ValueError for others, such as networks that
-        learn, and for RAT, Lizard and Liger.
+        learn.
         """
         from models.mixers.systems import system_of  # it knows the mixers, which know this class
 

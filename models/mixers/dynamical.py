@@ -86,6 +86,18 @@ def remembering(weights: Tensor, value: Tensor) -> DynamicalSystem:
     return DynamicalSystem(torch.ones_like(B[..., 0]), B, C, B.new_zeros(batch, n_tokens, C.shape[2], width))
 
 
+def every_value(x: Tensor, n_heads: int) -> Tensor:
+    """(B, T, H, T): values whose average is the weights that it was made with."""
+    eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    return eye[:, None].expand(len(x), -1, n_heads, -1)
+
+
+def added(first: DynamicalSystem, second: DynamicalSystem) -> DynamicalSystem:
+    """Two systems with diagonal transitions beside each other, whose answers are added."""
+    A, B = torch.cat([first.A, second.A], -1), torch.cat([first.B, second.B], 2)
+    return DynamicalSystem(A, B, torch.cat([first.C, second.C], -1), first.D + second.D)
+
+
 def asking(phi: Tensor, groups: int, eye: Tensor) -> Tensor:
     """C (B, T, H d, G n d) of queries phi (B, T, H, n)."""
     heads = phi.shape[2]

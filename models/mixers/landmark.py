@@ -1,17 +1,22 @@
 """Landmark attention: the past in blocks, each reached through one key that stands for it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from kernels.first_order import functional
-from kernels.landmark import Blocks, Far, landmark_attention
+from kernels.landmark import Blocks, Far, chosen_blocks, landmark_attention
 from models.mixers.along import take_along
 from models.mixers.base import SequenceMixer
 from models.mixers.pieces import by_pieces
 from models.positions import rotary
+
+CROWD = 4
+"""From how many times as many blocks as are looked into on they are fetched instead of all scored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +29,7 @@ class LandmarkConfig:
     """pool: a block's landmark key is a learned map of the mean of its keys, which is our approximation; external:
     every (block + 1)th token is the landmark of those before it, as in the paper: `with_landmarks` puts them there, and
     as tokens of the model they are refined by its every layer."""
-    retrieve: int | None = None
+    retrieve: int | None = 4
     """In evaluation, how many earlier blocks a token looks into, those whose landmarks it likes best; None is all."""
     together: bool = False
     """All heads of a token look into the same blocks, by the most any of them gives a landmark."""
@@ -114,12 +119,8 @@ class Landmark(SequenceMixer[LandmarkState]):
         if torch.compiler.is_compiling():  # and always past the last token, or whole blocks are a graph of their own
             room = n_tokens + c.size - slots % c.size
         k, v = written(state.k, room, k, place), written(state.v, room, v, place)
-        marks, q = self._marks(k, place, state.marks), q.to(k.dtype)
-        if n_tokens == 1 and self._retrieves:
-            o = self._decode(q, k, v, marks, place, state.first).transpose(1, 2)
-        else:
-            (o,) = by_pieces(self._attend, [q, place], [k, v, marks, state.first], batch * c.n_heads * k.shape[1])
-        y = self.out(o.flatten(2))
+        marks = self._marks(k, place, state.marks)
+        y = self.out(self._answers(q.to(k.dtype), place, k, v, marks).flatten(2))
         y = y if mask is None else y.masked_fill(~mask[..., None], 0.0)
         position = state.position + (n_tokens if mask is None else mask.sum(1))
         if c.memory is None:
@@ -128,10 +129,6 @@ class Landmark(SequenceMixer[LandmarkState]):
         drop, kept = first - state.first, c.memory + 1
         k, v = (_shifted(z, drop * c.size, kept * c.size) for z in (k, v))
         return y, LandmarkState(k, v, _shifted(marks, drop, self._n_marks(kept * c.size)), first, position)
-
-    @property
-    def _retrieves(self) -> bool:
-        return self.config.retrieve is not None and not self.training
 
     def _n_marks(self, slots: int) -> int:
         return slots // self.config.size if self.config.landmarks == "pool" else 0
@@ -149,78 +146,122 @@ class Landmark(SequenceMixer[LandmarkState]):
             return written(old, blocks.shape[1] - old.shape[1], mark, own)
         return torch.einsum("bnhk,hkl->bnhl", blocks.mean(2), self.pool.to(k.dtype))
 
+    def _answers(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, marks: Tensor) -> Tensor:
+        """(B, T, H, V) of queries q (B, T, H, K) at slots place (B, T), and what they see. Nothing is turned yet; since
+        distances alone count, positions are slots.
+
+        Few blocks of many are fetched, and cost T (retrieve + 1) block beside the landmarks' scores. Otherwise all are
+        scored and those that are not looked into left out.
+        """
+        c = self.config
+        batch, n_tokens, heads, _ = q.shape
+        n_blocks, slots = marks.shape[1], torch.arange(k.shape[1], device=q.device)
+        ends = slots[c.size - 1 :: c.size]
+        seen = [self._turned(marks, ends.expand(batch, -1)).transpose(1, 2)]
+        if c.positions == "stingy":  # as seen from the query's block, a far block stands reach + 1 blocks back
+            seen.append(self._turned(marks, (ends % c.size).expand(batch, -1)).transpose(1, 2))
+        look = self._few
+        if look is not None and (n_tokens == 1 or n_blocks > CROWD * (look + 1) or torch.compiler.is_compiling()):
+            k = k if n_tokens == 1 else self._turned(k, (slots % c.size).expand(batch, -1))
+            blocks = [z.unflatten(1, (-1, c.size)).permute(0, 3, 1, 2, 4) for z in (k, v)]  # (B, H, n, size, K)
+            if n_tokens > 1:  # for one token nothing of the past is copied
+                blocks = [z.contiguous() for z in blocks]
+            numbers = n_blocks + (look + 1) * c.size * 2 * c.d_head
+            answer: Callable[..., tuple[Tensor]] = partial(self._fetch, turned=n_tokens > 1)
+            past = [*blocks, *seen]
+        else:
+            near, numbers = self._turned(k, slots.expand(batch, -1)), k.shape[1]
+            answer, past = self._score, [near.transpose(1, 2), v.transpose(1, 2), *seen]
+            if c.positions == "stingy":
+                past.append(self._turned(k, (slots % c.size).expand(batch, -1)).transpose(1, 2))
+        (o,) = by_pieces(answer, [q, place], past, batch * heads * numbers)
+        return o
+
+    @property
+    def _few(self) -> int | None:
+        """How many blocks a token looks into; None is all."""
+        return None if self.training else self.config.retrieve
+
     def _turned(self, z: Tensor, positions: Tensor) -> Tensor:
         return z if self.config.positions == "none" else rotary(z, positions)
 
-    def _attend(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, marks: Tensor, first: Tensor) -> tuple[Tensor]:
-        """(B, T, H, K), every query against all blocks up to the last query's."""
+    def _reached(self, place: Tensor, n_blocks: int) -> tuple[int, int]:
+        """From which block on and up to which these queries see any; at least as many as are looked into."""
         c = self.config
-        n_blocks = k.shape[1] // c.size
-        if q.shape[1] > 1 and place.numel() and not torch.compiler.is_compiling() and not functional():
-            n_blocks = int(place.max()) // c.size + 1
-        k, v, marks = k[:, : n_blocks * c.size], v[:, : n_blocks * c.size], marks[:, :n_blocks]
-        block, slot = (torch.arange(n, device=q.device) for n in (marks.shape[1], k.shape[1]))
-        begin = (first * c.size)[:, None]
-        turned = self._turned(q, begin + place), self._turned(k, begin + slot)
-        mark = self._turned(marks, begin + (block + 1) * c.size - 1)
-        near_q, near_k, mark = (z.transpose(1, 2) for z in (*turned, mark))
-        logits = near_q @ mark.mT * c.d_head**-0.5  # (B, H, T, n)
-        own, far = (place // c.size)[:, None, :, None], None
+        if place.shape[1] == 1 or not place.numel() or torch.compiler.is_compiling() or functional():
+            return 0, n_blocks
+        least = min(n_blocks, 1 + (self._few or 0))
+        last = max(int(place.max()) // c.size + 1, least)
+        first = 0 if c.memory is None else max(0, int(place.min()) // c.size - c.memory)
+        return min(first, last - least), last
+
+    def _liked(self, q: Tensor, place: Tensor, marks: Sequence[Tensor], first: int, last: int) -> Tensor:
+        """Scores (B, H, T, last - first) of landmarks, -inf for those that are not seen; marks (B, H, n, K) by their
+        slots, and as they stand far away."""
+        c = self.config
+        own, block = (place // c.size)[:, None, :, None], torch.arange(first, last, device=q.device)
+        q = q * c.d_head**-0.5
+        logits = self._turned(q, place).transpose(1, 2) @ marks[0][:, :, first:last].mT
         if c.positions == "stingy":
-            # As seen from the query's block, a far block stands reach + 1 blocks back.
-            far_q = rotary(q, place % c.size + (c.reach + 1) * c.size).transpose(1, 2)
-            far_k = rotary(k, (slot % c.size).expand(len(k), -1)).transpose(1, 2)
-            far_mark = rotary(marks, block.new_full((len(k), len(block)), c.size - 1)).transpose(1, 2)
-            logits = torch.where(own - block > c.reach, far_q @ far_mark.mT * c.d_head**-0.5, logits)
-            far = Far(far_q, far_k, c.reach)
-        seen = block < own
+            far = rotary(q, place % c.size + (c.reach + 1) * c.size).transpose(1, 2) @ marks[1][:, :, first:last].mT
+            logits = torch.where(own - block > c.reach, far, logits)
+        unseen = block >= own
         if c.memory is not None:
-            seen = seen & (block >= own - c.memory)
-        logits, chosen = self._chosen(logits.masked_fill(~seen, -torch.inf))
-        if chosen is not None:
-            kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, chosen, True)
+            unseen = unseen | (block < own - c.memory)
+        return logits.masked_fill(unseen, -torch.inf)
+
+    def _best(self, logits: Tensor, look: int) -> Tensor:
+        """Which blocks are looked into, (B, H, T, look or as many as there are), the best first."""
+        if torch.compiler.is_compiling():  # a graph does not ask whether there are as many
+            logits = nn.functional.pad(logits, (0, look), value=-torch.inf)
+        else:
+            look = min(look, logits.shape[-1])
+        if self.config.together:
+            logits = logits.softmax(-1).nan_to_num(0.0).amax(1, keepdim=True).expand_as(logits)
+        return logits.topk(look, -1).indices
+
+    def _score(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, *marks_and_far: Tensor) -> tuple[Tensor]:
+        """Queries against all blocks that any of them reaches."""
+        c, look = self.config, self._few
+        first, last = self._reached(place, k.shape[2] // c.size)
+        slots = slice(first * c.size, last * c.size)
+        logits, far = self._liked(q, place, marks_and_far, first, last), None
+        if c.positions == "stingy":
+            far_q = rotary(q, place % c.size + (c.reach + 1) * c.size).transpose(1, 2)
+            far = Far(far_q, marks_and_far[-1][:, :, slots], c.reach)
+        if look is not None and look < last - first:
+            kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, self._best(logits, look), True)
             logits = logits.masked_fill(~kept, -torch.inf)
-        o = landmark_attention(near_q, near_k, v.transpose(1, 2), logits, place, self.blocks, far)
+        near = self._turned(q, place).transpose(1, 2)
+        at = place - first * c.size
+        o = landmark_attention(near, k[:, :, slots], v[:, :, slots], logits, at, self.blocks, far)
         return (o.transpose(1, 2),)
 
-    def _chosen(self, logits: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The marks (B, H, T, n), and the numbers of the blocks that are looked into, (B, H, T, retrieve), best
-        first."""
-        c = self.config
-        if not self._retrieves or c.retrieve is None or c.retrieve >= logits.shape[-1]:
-            return logits, None
-        liked = logits
-        if c.together:
-            liked = logits.softmax(-1).nan_to_num(0.0).amax(1, keepdim=True).expand_as(logits)
-        return logits, liked.topk(c.retrieve, -1).indices
+    def _fetch(self, q: Tensor, place: Tensor, k: Tensor, v: Tensor, *marks: Tensor, turned: bool) -> tuple[Tensor]:
+        """Each query with the blocks chosen by their landmarks, k and v (B, H, n, size, K), and its own.
 
-    def _decode(self, q: Tensor, k: Tensor, v: Tensor, marks: Tensor, place: Tensor, first: Tensor) -> Tensor:
-        """One query a row, which reads its landmarks, the blocks chosen by them, and its own block."""
-        c = self.config
-        own, block = place // c.size, torch.arange(marks.shape[1], device=q.device)  # (B, 1), (n,)
-        # Which block each stands for, once far ones are moved up.
-        stands = torch.where(own - block > c.reach, own - c.reach - 1, block) if c.positions == "stingy" else block
-        stands = (stands + first[:, None]).expand(len(q), -1)  # (B, n)
-        q = self._turned(q, (first * c.size)[:, None] + place)
-        mark = self._turned(marks, (stands + 1) * c.size - 1)
-        logits = torch.einsum("bthk,bnhk->bhtn", q, mark) * c.d_head**-0.5
-        seen = block < own
-        if c.memory is not None:
-            seen = seen & (block >= own - c.memory)
-        logits, chosen = self._chosen(logits.masked_fill(~seen[:, None, None], -torch.inf))
-        if chosen is None:
-            chosen = block.expand_as(logits)
-        which = torch.cat([chosen[:, :, 0], own[:, None].expand(-1, c.n_heads, -1)], -1)  # (B, H, n'), its own last
-        positions = stands.gather(1, which.flatten(1)).view_as(which)[..., None] * c.size
-        positions = positions + torch.arange(c.size, device=q.device)  # (B, H, n', size)
-        k, v = (
-            take_along(z.unflatten(1, (-1, c.size)).permute(0, 3, 1, 2, 4), which[..., None, None], 2) for z in (k, v)
-        )  # (B, H, n', size, K)
-        k = self._turned(k.flatten(0, 1).flatten(1, 2)[:, :, None], positions.flatten(0, 1).flatten(1))
-        k = k[:, :, 0].unflatten(0, (len(q), c.n_heads))
-        logits = nn.functional.pad(take_along(logits, chosen, -1), (0, 1), value=-torch.inf)
-        at = (which.shape[-1] - 1) * c.size + place % c.size
-        return landmark_attention(q.transpose(1, 2), k, v.flatten(2, 3), logits, at, self.blocks)
+        A query is turned once for each block, by how far back that is, and keys by their place in theirs; `turned`
+        says that they are, as where many queries share them.
+        """
+        c, look = self.config, self._few
+        assert look is not None
+        first, last = self._reached(place, k.shape[2])
+        logits = self._liked(q, place, marks, first, last)
+        chosen = self._best(logits, look)
+        own = (place // c.size)[:, None, :, None]
+        which = torch.cat([chosen + first, own.expand(-1, c.n_heads, -1, -1)], -1)  # (B, H, T, C), its own last
+        if torch.compiler.is_compiling():
+            logits, which = nn.functional.pad(logits, (0, look), value=-torch.inf), which.clamp(max=k.shape[2] - 1)
+        k, v = (fetched(z, which) for z in (k, v))  # (B, H, T, C, size, K)
+        asked = q.transpose(1, 2)[..., None, :].expand(*which.shape, -1)
+        if c.positions != "none":
+            back = own - which if c.positions == "rotary" else (own - which).clamp(max=c.reach + 1)
+            position = (place % c.size)[:, None, :, None] + back * c.size
+            asked = rotary(asked.flatten(1, 3)[:, :, None], position.flatten(1)).view_as(asked)
+            if not turned:
+                k = rotary(k.flatten(0, 3)[:, :, None], torch.arange(c.size, device=q.device)[None]).view_as(k)
+        o = chosen_blocks(asked, k, v, take_along(logits, chosen, -1), place % c.size, self.blocks.landmark_last)
+        return (o.transpose(1, 2),)
 
 
 def with_landmarks(x: Tensor, landmark: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -239,7 +280,18 @@ def with_landmarks(x: Tensor, landmark: Tensor, block: int) -> tuple[Tensor, Ten
 def written(entries: Tensor, room: int, new: Tensor, place: Tensor) -> Tensor:
     """entries (B, S, H, K), `room` slots longer, with new (B, T, H, K) at slots place (B, T)."""
     index = place[..., None, None].expand_as(new)
-    return nn.functional.pad(entries, (0, 0, 0, 0, 0, room)).scatter(1, index, new.to(entries.dtype))
+    longer, new = nn.functional.pad(entries, (0, 0, 0, 0, 0, room)), new.to(entries.dtype)
+    return longer.scatter(1, index, new) if functional() else longer.scatter_(1, index, new)
+
+
+def fetched(blocks: Tensor, which: Tensor) -> Tensor:
+    """Blocks (B, H, n, size, K) by their numbers (B, H, T, C), (B, H, T, C, size, K)."""
+    if not blocks.is_contiguous():  # rows of memory are copied far quicker than elements, but there are none here
+        found: Tensor = take_along(blocks, which.flatten(2)[..., None, None], 2).unflatten(2, which.shape[2:])
+        return found
+    batch, heads, n = blocks.shape[:3]
+    row = which + n * torch.arange(batch * heads, device=which.device).view(batch, heads, 1, 1)
+    return blocks.flatten(0, 2).index_select(0, row.flatten()).view(*which.shape, *blocks.shape[3:])
 
 
 def _shifted(entries: Tensor, by: Tensor, width: int) -> Tensor:

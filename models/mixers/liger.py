@@ -113,6 +113,15 @@ class Liger(SequenceMixer[LigerState]):
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, state: LigerState
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The recurrent half's output (B, T, H, d), its state and its slot keys."""
+        p, written, log_f, slot_keys = self.features(q, k, mask, state.slot_keys)
+        o, S = gated_linear_attention(p, written.to(v.dtype), v.transpose(1, 2), log_f, state.S)
+        return o.transpose(1, 2), S, slot_keys
+
+    def features(
+        self, q: Tensor, k: Tensor, mask: Tensor | None, slot_keys: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """With what the recurrence is asked and written to, its log gates, each (B, H or H_kv, T, d or 1), and the slot
+        keys after it."""
         c = self.config
         wide = torch.promote_types(k.dtype, torch.float32)
         gate_logits = k.to(wide).mean(-1, keepdim=True) if c.kind == "head" else k.to(wide)
@@ -123,17 +132,11 @@ class Liger(SequenceMixer[LigerState]):
             pad = ~mask[:, :, None, None]
             log_f, written = log_f.masked_fill(pad, 0.0), written.masked_fill(pad, 0.0)
         n = c.n_heads // c.kv_heads
-        q, k, v, log_f, written = (z.transpose(1, 2) for z in (q, k, v, log_f, written.to(v.dtype)))  # (B, H, T, d)
-        slot_keys = state.slot_keys
-        if c.kind == "gsa":
-            scores, slot_keys = value_gated_attention(
-                q * c.d_head**-0.5, *per_query_head(n, k, written, log_f, slot_keys)
-            )
-            p, slot_keys = scores.softmax(-1), slot_keys[:, ::n]
-        else:
-            p = q.softmax(-1)
-        o, S = gated_linear_attention(p, written, v, log_f, state.S)
-        return o.transpose(1, 2), S, slot_keys
+        q, k, log_f, written = (z.transpose(1, 2) for z in (q, k, log_f, written.to(k.dtype)))  # (B, H, T, d)
+        if c.kind != "gsa":
+            return q.softmax(-1), written, log_f, slot_keys
+        scores, slot_keys = value_gated_attention(q * c.d_head**-0.5, *per_query_head(n, k, written, log_f, slot_keys))
+        return scores.softmax(-1), written, log_f, slot_keys[:, ::n]
 
     def _window(
         self, q: Tensor, k: Tensor, v: Tensor, lengths: Tensor | None, state: LigerState

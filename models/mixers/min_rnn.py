@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.scan import linear_scan
+from kernels.scan import scan_and_state
 from models.mixers.base import SequenceMixer
 
 
@@ -70,19 +70,22 @@ class MinRNN(SequenceMixer[MinRNNState]):
     ) -> tuple[Tensor, MinRNNState]:
         self.refuse_ids(ids)
         state = self.initial_state(len(x)) if state is None else state
-        parts = self.inputs(x).to(state.h.dtype).chunk(self.n_parts, -1)
+        parts = self.inputs(x)
+        narrow = parts.dtype if parts.dtype.itemsize == 2 else state.h.dtype
+        parts = parts.to(state.h.dtype).chunk(self.n_parts, -1)
         f, written = self._gates(parts)
         if mask is not None:
             # A padded step must leave the state alone: keep all of it, write nothing.
             pad = ~mask[..., None]
             f, written = f.masked_fill(pad, 1.0), written.masked_fill(pad, 0.0)
-        states = linear_scan(f, written, state.h)
+        # What is written and what comes out may have 16 bits; a gate may not, which would be 1 from 0.998 on.
+        states, h_last = scan_and_state(f, written.to(narrow), state.h, dtype=narrow)
         h = parts[2].sigmoid() * states.tanh() if self.config.kind == "qlstm" else states
         y = self.out(h.to(x.dtype))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
         # Padding is on the right and changes nothing, so the last step's state is every row's.
-        return y, MinRNNState(states[:, -1] if x.shape[1] else state.h)
+        return y, MinRNNState(h_last)
 
     def _gates(self, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """f and i n, (B, T, N)."""

@@ -28,7 +28,7 @@ def by_pieces(
         return answer(*queries, *shared)
     again = torch.is_grad_enabled() and not functional()  # torch.func has no hooks to make a table again
     pieces = []
-    for n in range(0, n_tokens, size):
-        here: list[Any] = [*(z[:, n : n + size] for z in queries), *shared]
+    for piece in zip(*(z.split(size, 1) for z in queries), strict=True):
+        here: list[Any] = [*piece, *shared]
         pieces.append(checkpoint(answer, *here, use_reentrant=False) if again else answer(*here))
     return tuple(torch.cat(parts, 1) for parts in zip(*pieces, strict=True))

@@ -99,9 +99,7 @@ class RAT(SequenceMixer[RATState]):
         fresh = state is None
         state = self.initial_state(batch) if state is None else state
         lengths = state.position.new_full((batch,), n_tokens) if mask is None else mask.sum(1)
-        z, gate, v, q, k = self.project(x).split(self.widths, -1)
-        g = torch.zeros_like(v) if c.chunk == 1 else self._gate(gate)
-        q, k, v, g = (y.unflatten(-1, (-1, c.d_head)) for y in (q, k, v, g))  # (B, T, H or G, P)
+        z, g, v, q, k = self.parts(x)
         k_own, v_own = chunk_scan(k, v, g, c.chunk, state.position % c.chunk, state.k, state.v)
 
         positions = state.position[:, None] + torch.arange(n_tokens, device=x.device)
@@ -122,16 +120,21 @@ class RAT(SequenceMixer[RATState]):
         k_ends, v_ends = torch.cat([state.k_ends, k_new], 1), torch.cat([state.v_ends, v_new], 1)
         first = n_old - n_before
         y = chunk_attention(q, k_turned, v_seen, k_ends, v_ends, first, first[:, None] + chunks)
-        y = self.out(z.sigmoid() * y.flatten(2))
+        y = self.out((z.sigmoid() * y).flatten(2))
         if mask is not None:
             y = y.masked_fill(~mask[..., None], 0.0)
         # Rows close chunks at different times: no more slots than the row with most has chunks.
         n_slots = most if fresh else self._most(torch.zeros_like(lengths), state.position + lengths)
         return y, self._after(state, lengths, k_own, v_own, k_ends, v_ends, most, n_slots)
 
-    def _gate(self, logits: Tensor) -> Tensor:
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        return (logits.to(wide) + self.gate_bias).sigmoid()
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """z, the gate g, float32 or wider, v, q and k of x, (B, T, H or G, P)."""
+        z, gate, v, q, k = self.project(x).split(self.widths, -1)
+        if self.config.chunk == 1:
+            g = torch.zeros_like(v)
+        else:
+            g = (gate.to(torch.promote_types(gate.dtype, torch.float32)) + self.gate_bias).sigmoid()
+        return [part.unflatten(-1, (-1, self.config.d_head)) for part in (z, g, v, q, k)]
 
     def _most(self, position: Tensor, lengths: Tensor) -> int:
         """How many chunks the row closes that closes most, reading that many tokens from that position on."""

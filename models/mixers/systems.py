@@ -14,14 +14,18 @@ from kernels.taylor.features import features
 from models.mixers import regressors
 from models.mixers.aaren import Aaren
 from models.mixers.attention import AttentionMixer
+from models.mixers.branch_systems import liger_system, lizard_system, rat_system
 from models.mixers.cell_systems import cell_system
 from models.mixers.diffqkv import DiffQKV
-from models.mixers.dynamical import DynamicalSystem, Length, associative, finished, remembering
+from models.mixers.dynamical import DynamicalSystem, Length, associative, every_value, finished, remembering
 from models.mixers.gla import GLA
 from models.mixers.landmark import Landmark, written
 from models.mixers.learning import LearningMixer
+from models.mixers.liger import Liger
+from models.mixers.lizard import Lizard
 from models.mixers.min_rnn import MinRNN
 from models.mixers.normalised import Normalised
+from models.mixers.rat import RAT
 from models.mixers.recurrent import RecurrentMixer
 from models.mixers.recycled import Recycled
 from models.mixers.regression import Regression
@@ -214,12 +218,9 @@ def _(mixer: GatedConv, x: Tensor) -> DynamicalSystem:
 
 
 system_of.register(RecurrentMixer, cell_system)
-
-
-def _every_value(x: Tensor, n_heads: int) -> Tensor:
-    """(B, T, H, T): values whose average is the weights that it was made with."""
-    eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    return eye[:, None].expand(len(x), -1, n_heads, -1)
+system_of.register(RAT, rat_system)
+system_of.register(Lizard, lizard_system)
+system_of.register(Liger, liger_system)
 
 
 @system_of.register
@@ -229,7 +230,7 @@ def _(mixer: DiffQKV, x: Tensor) -> DynamicalSystem:
     if c.positions == "rotary":
         q, k = rotary(q, places), rotary(k, places) if c.expand == "linear" else k
     k = k if c.expand == "linear" else mixer._expanded(k, places[:, 0])
-    weights = mixer._attend(q, k, _every_value(x, c.n_value_heads), None)
+    weights = mixer._attend(q, k, every_value(x, c.n_value_heads), None)
     value = mixer.value.weight.unflatten(0, (c.n_value_heads, -1))
     return finished(remembering(weights.transpose(1, 2), value), x, c.n_heads, mixer.out)
 
@@ -246,7 +247,7 @@ def _(mixer: Routing, x: Tensor) -> DynamicalSystem:
         q, k = rotary(q, places), rotary(k, places)
     state = mixer.initial_state(len(x))
     state = state._replace(v=state.v.new_zeros(*state.v.shape[:-1], x.shape[1]))
-    q, k, v = (z.transpose(1, 2) for z in (q, k, _every_value(x, c.n_heads)))
+    q, k, v = (z.transpose(1, 2) for z in (q, k, every_value(x, c.n_heads)))
     real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     weights, _ = mixer._routed(q, k, v, mixer.clusters(plain).transpose(1, 2), real, state)
     value = mixer.value.weight.unflatten(0, (c.n_heads, -1))
@@ -259,9 +260,9 @@ def _(mixer: Landmark, x: Tensor) -> DynamicalSystem:
     places = torch.arange(n_tokens, device=x.device).expand(x.shape[:2])
     q, k = (z(x).unflatten(-1, (c.n_heads, -1)) for z in (mixer.query, mixer.key))
     room = n_tokens + -n_tokens % c.size
-    k, v = (written(z[:, :0], room, z, places) for z in (k, _every_value(x, c.n_heads)))
+    k, v = (written(z[:, :0], room, z, places) for z in (k, every_value(x, c.n_heads)))
     state = mixer.initial_state(len(x))
-    (weights,) = mixer._attend(q, places, k, v, mixer._marks(k, places, state.marks[:, :0]), state.first)
+    weights = mixer._answers(q, places, k, v, mixer._marks(k, places, state.marks[:, :0]))
     value = mixer.value.weight.unflatten(0, (c.n_heads, -1))
     return finished(remembering(weights[..., :n_tokens].transpose(1, 2), value), x, c.n_heads, mixer.out)
 
@@ -270,7 +271,7 @@ def _(mixer: Landmark, x: Tensor) -> DynamicalSystem:
 def _(mixer: Recycled, x: Tensor) -> DynamicalSystem:
     c = mixer.config
     q, state = mixer._written(x, mixer.initial_state(len(x)))
-    state = state._replace(v=_every_value(x, c.kv_heads))
+    state = state._replace(v=every_value(x, c.kv_heads))
     attend = mixer._one_by_one if c.evict == "running" else mixer._segments
     weights, _ = attend(q, state, state.position.new_full((len(x),), x.shape[1]))
     value = mixer.value.weight.unflatten(0, (c.kv_heads, -1))

@@ -116,7 +116,8 @@ def randn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 def scan(dtype: torch.dtype) -> Iterator[Tensor]:
     from kernels.scan import triton_kernel
 
-    yield triton_kernel.linear_scan(randn(2, 130, 64, dtype=dtype), randn(2, 130, 64, dtype=dtype), randn(2, 64), dtype)
+    a, b = (randn(2, 130, 64, dtype=dtype) for _ in range(2))
+    yield triton_kernel.scanned(a, b, randn(2, 64), dtype)[0]
 
 
 def gla(dtype: torch.dtype) -> Iterator[Tensor]:

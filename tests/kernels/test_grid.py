@@ -72,7 +72,7 @@ def scan() -> Tensor:
     from kernels.scan import triton_kernel
 
     a, b = (randn(ROWS * HEADS, 1, 2) for _ in range(2))
-    return triton_kernel.linear_scan(a, b, randn(ROWS * HEADS, 2), a.dtype)
+    return triton_kernel.linear_scan(a, b, randn(ROWS * HEADS, 2))
 
 
 def taylor() -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from kernels.backend import Backend, BackendUnavailable
-from kernels.scan import linear_scan, reference
+from kernels.scan import linear_scan, reference, scan_and_state
 from tests.kernels.accuracy import assert_as_accurate
 
 BACKENDS: list[Backend] = ["torch", "triton"]
@@ -54,6 +54,30 @@ def test_the_kernel_holds_half_precision_in_single(device: torch.device) -> None
     states = linear_scan(a, b, torch.ones(1, 1, device=device), dtype=torch.float16, backend="triton")
     assert states.dtype == torch.float16
     torch.testing.assert_close(states[0, -1, 0].item(), 1.0 + 1000 * 2.0**-11, rtol=1e-3, atol=0.0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("n_tokens", [1, 70])
+def test_the_last_state_is_whole_and_takes_a_gradient(backend: Backend, n_tokens: int, device: torch.device) -> None:
+    args = [z.to(device).requires_grad_() for z in inputs(n_tokens, 3)]
+    weight = torch.randn(2, 3, dtype=torch.float64, device=device)
+    states, last = scan_and_state(*args, backend=backend)
+    expected = reference.linear_scan(*args)
+    torch.testing.assert_close(last, expected[:, -1])
+    ours = torch.autograd.grad((states.sin().sum() + (last * weight).sum()), args)
+    theirs = torch.autograd.grad(expected.sin().sum() + (expected[:, -1] * weight).sum(), args)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other)
+    (alone,) = torch.autograd.grad(scan_and_state(*args, backend=backend)[1].sum(), args[2:])  # nothing asks the others
+    torch.testing.assert_close(alone, torch.autograd.grad(reference.linear_scan(*args)[:, -1].sum(), args[2:])[0])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_in_half_precision_the_last_state_is_not_rounded(backend: Backend, device: torch.device) -> None:
+    a, b = torch.ones(1, 100, 1, device=device).half(), torch.full((1, 100, 1), 2.0**-12, device=device).half()
+    states, last = scan_and_state(a, b, torch.ones(1, 1, device=device), dtype=torch.float16, backend=backend)
+    assert (states.dtype, last.dtype) == (torch.float16, torch.float32)
+    assert last.item() == 1.0 + 100 * 2.0**-12
 
 
 @pytest.mark.parametrize("backend", ["reference", *BACKENDS])

@@ -30,6 +30,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("gru", {"reset_after": False, "n_heads": 2, "d_hidden": 6}),
     ("landmark", {"n_heads": 2, "block": 2, "retrieve": 1}),
     ("landmark", {"n_heads": 2, "block": 2, "landmarks": "external", "memory": 1}),
+    ("liger", {"n_heads": 2, "window": 3}),
+    ("liger", {"n_heads": 2, "n_kv_heads": 1, "window": 2, "kind": "gsa", "learned_share": True}),
+    ("liger", {"n_heads": 2, "window": 1, "kind": "hgrn2", "rotary": False}),
+    ("liger", {"n_heads": 2, "window": 3, "kind": "head", "qk_norm": "rms"}),
+    ("lizard", {"n_heads": 2, "n_kv_heads": 1, "window": 3}),
+    ("lizard", {"n_heads": 2, "window": 2, "norm": "none", "gate": "channel", "n_sinks": 0, "features": "exp"}),
+    ("lizard", {"n_heads": 2, "branches": "linear", "gate": "none"}),
+    ("lizard", {"n_heads": 2, "branches": "window", "window": 3, "qk_norm": "layer"}),
     ("lstm", {}),
     ("lstm", {"peepholes": True, "coupled": True, "n_heads": 2}),
     ("lstm", {"forget_gate": False, "output": "identity", "d_hidden": 5}),
@@ -41,6 +49,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("min_rnn", {"kind": "qlstm", "reversed_sigmoid": True}),
     ("normalised", {"n_heads": 2, "d_key": 3}),
     ("normalised", {"normaliser": "sigmoid"}),
+    ("rat", {"n_heads": 2, "chunk": 2}),
+    ("rat", {"n_heads": 2, "n_groups": 1, "chunk": 4, "rotary": False}),
+    ("rat", {"n_heads": 4, "chunk": 1}),
     ("recycled", {"n_heads": 2, "keep": 2, "stride": 3}),
     ("recycled", {"n_heads": 4, "n_kv_heads": 2, "keep": 2, "evict": "running"}),
     ("regression", {"n_heads": 2, "order": 0}),
@@ -127,7 +138,6 @@ def test_mixers_that_are_none_say_so() -> None:
         ("titans", {}),
         ("miras", {}),
         ("titans", {"memory": "matrix", "conv_width": 1, "chunk": 1, "momentum": False, "n_persistent": 2}),
-        ("rat", {}),
     ):
         mixer, x = built(name, fields)
         with pytest.raises(ValueError, match="linear system in its inputs"):

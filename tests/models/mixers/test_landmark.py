@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.mixers import build_mixer
+from models.mixers import build_mixer, pieces
+from models.mixers import landmark as landmark_module
 from models.mixers.base import state_numbers
 from models.mixers.landmark import Landmark, with_landmarks
 from tests.models.mixers.projections import randomised
@@ -102,8 +104,7 @@ def test_a_bounded_memory_neither_grows_nor_sees_what_it_has_dropped() -> None:
 
 
 def test_a_step_multiplies_no_more_for_a_longer_past_than_its_landmarks() -> None:
-    mixer = landmark(retrieve=1)
-    work = []
+    mixer, work = landmark(retrieve=1), []
     for n in (64, 128, 256):
         _, state = mixer(tokens(n))
         with FlopCounterMode(display=False) as counter:
@@ -112,6 +113,48 @@ def test_a_step_multiplies_no_more_for_a_longer_past_than_its_landmarks() -> Non
     blocks = 2 * 16 * 2 * 16  # multiplications of 16 more landmarks 16 wide, two rows
     assert work[1] - work[0] <= blocks
     assert work[2] - work[1] <= 2 * blocks
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"positions": "none", "memory": 3},
+        {"positions": "stingy", "together": True},
+        {"positions": "stingy", "landmarks": "external", "memory": 3},
+    ],
+)
+def test_fetching_a_few_blocks_is_scoring_all_and_leaving_out_the_others(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "TABLE", 2**12)  # several queries a piece, and several pieces
+    mixer, x = landmark(retrieve=2, **fields), tokens(30).requires_grad_()
+    mask = torch.arange(30) < torch.tensor([30, 21])[:, None]
+    results = []
+    for crowd in (0, 1000):
+        monkeypatch.setattr(landmark_module, "CROWD", crowd)
+        y, state = mixer(x, mask=mask)
+        z, _ = mixer(x[:, :3], state=state)  # rows of different lengths go on
+        loss = y.square().sum() + z.square().sum()
+        results.append([y, z, *torch.autograd.grad(loss, [x, *mixer.parameters()], allow_unused=True)])
+    for few, all_of_them in zip(*results, strict=True):
+        torch.testing.assert_close(few, all_of_them)
+
+
+def test_fetching_every_block_is_the_form_that_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landmark_module, "CROWD", 0)
+    mixer, x = landmark(retrieve=7), tokens(32)  # the last block has seven before it
+    torch.testing.assert_close(mixer(x)[0], mixer.train()(x)[0])
+
+
+def test_with_a_bounded_memory_a_long_text_costs_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "TABLE", 2**15)
+    mixer, work = landmark(retrieve=1, memory=4), []
+    for n in (128, 512):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            mixer(tokens(n))
+        work.append(counter.get_total_flops())
+    assert work[1] <= 6 * work[0]  # all landmarks of all tokens would be sixteen times as much
 
 
 def test_landmarks_go_in_after_every_block_and_out_again() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from kernels.attention import blockwise
 from models.mixers import MIXERS, build_mixer, pieces
 
 QUICK = {"diffqkv", "gla", "landmark", "recycled"}
@@ -36,6 +37,52 @@ class Largest(TorchDispatchMode):
         sizes = [z.untyped_storage().nbytes() for z in tree_leaves(found) if isinstance(z, Tensor)]
         self.n_bytes = max(self.n_bytes, *sizes, 0)
         return found
+
+
+class Moved(TorchDispatchMode):
+    """Numbers of all tensors that operations answer with; views move none."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.numbers += sum(z.numel() for z in tree_leaves(found) if isinstance(z, Tensor))
+        return found
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("softmax", {"window": 4}),
+        ("liger", {"window": 4}),
+        ("routing", {"window": 4, "n_clusters": 2}),
+        ("titans", {}),
+        ("miras", {}),
+        ("memora", {}),
+        ("landmark", {"retrieve": 1, "memory": 2}),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_linear_moves_no_more_than_its_length(
+    name: str, fields: dict[str, Any], training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices of a long text cost nothing forwards, and its whole length each backwards."""
+    if name == "landmark" and training:
+        pytest.skip("training scores all blocks")
+    monkeypatch.setattr(blockwise, "BLOCK", 4)
+    monkeypatch.setattr(pieces, "TABLE", 2**9)
+    mixer = build_mixer(name, d_model=8, n_heads=1, **fields).train(training)
+    work = []
+    for n_tokens in (48, 192):
+        with Moved() as moved, torch.set_grad_enabled(training):
+            y, _ = mixer(torch.randn(1, n_tokens, 8))
+            if training:
+                y.square().sum().backward()
+        work.append(moved.numbers)
+    assert work[1] <= 4.5 * work[0]
 
 
 @pytest.mark.parametrize(("name", "fields"), CASES)
