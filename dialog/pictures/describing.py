@@ -14,6 +14,7 @@ from functools import cached_property
 
 import torch
 
+from dialog.pictures.bounds import beside_its_rival
 from dialog.pictures.evidence import Evidence
 from dialog.pictures.names import canonical, common_names, kinds_of
 from dialog.pictures.naming import Naming
@@ -52,6 +53,10 @@ SURE, SURE_DOING, SURE_ROOM, SURE_PLACE = 0.75, 0.4, 0.55, 0.85
 all of them, indoors or outdoors."""
 SEEN = 0.15
 """How likely the likeliest box of a person must be for the picture to be of one."""
+RIVAL_SHARE = 2 / 3
+"""How much likelier than a woman a man must be to be called one."""
+UNSURE = 0.49
+"""What is not sure enough to be said is a guess, however likely it is by itself."""
 NUMBERS = ("", "", "two", "three", "four")
 COUNTS = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 _NUMBERED = re.compile(
@@ -78,10 +83,9 @@ class Describing:
             return Reply(((caption, p),), things, retrieved=True)
         if (own := self.composed(evidence)) is not None:
             return Reply((own,), things)
-        named = self._believed(evidence)
-        if named and named[0][1] > p:
-            return Reply(tuple((sentence(name), q) for name, q in named), things)
-        return Reply(((caption, p),), things, retrieved=True) if caption else None
+        named = [(sentence(name), min(q, UNSURE)) for name, q in self._believed(evidence)]
+        guesses = [*named, (caption, p)] if caption else named
+        return Reply(tuple(sorted(guesses, key=lambda guess: -guess[1])[:5]), things) if guesses else None
 
     @torch.inference_mode()
     def retrieved(self, evidence: Evidence) -> tuple[str, float]:
@@ -146,7 +150,9 @@ class Describing:
         if len(sure) != 1:
             return [(_several("person", len(sure)), min(sure))] if sure else []
         who, p = self.naming.who(evidence).answers[0]
-        return [(_several(who, 1), p) if who != "nobody" and p >= SURE else ("a person", sure[0])]
+        share = beside_its_rival(who, lambda nouns: self.sight.p_present(evidence, nouns).tolist())
+        surely = who != "nobody" and p >= SURE and (share is None or share >= RIVAL_SHARE)
+        return [(_several(who, 1), p) if surely else ("a person", sure[0])]
 
     def _things(self, evidence: Evidence) -> list[tuple[str, float]]:
         """Three other things that have boxes, the surest first."""

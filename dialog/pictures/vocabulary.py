@@ -137,8 +137,7 @@ PLACES = {
 }
 PLACE_THINGS = {
     **{f"in {'an' if room[0] in 'aeiou' else 'a'} {room}": things for room, things in ROOM_THINGS.items()},
-    "at a train station": "train", "at an airport": "airplane", "on a boat": "boat", "on a bed": "bed",
-    "on a couch": "couch", "on a bench": "bench", "at a table": "table", "on a bridge": "bridge",
+    "at a train station": "train", "at an airport": "airplane", "on a boat": "boat", "on a bridge": "bridge",
 }  # fmt: skip
 """What must be there for somebody to be at a place; of others nothing must."""
 _CLOTHES_TEXT = """\

@@ -110,6 +110,7 @@ def test_where_they_hardly_agree_what_is_there_is_said(monkeypatch: pytest.Monke
     ("boxes", "told", "text"),
     [
         ([("person", 0.9)], {}, "a man"),
+        ([("person", 0.9)], {"who": ("girl", 0.9)}, "a person"),
         ([("person", 0.9)], {"who": ("boy", 0.6)}, "a person"),
         ([("person", 0.9), ("person", 0.8), ("person", 0.3)], {}, "two people"),
         ([("person", 0.9)] * 7, {"inside": 0.02}, "several people, outdoors"),
@@ -128,7 +129,7 @@ def test_where_they_hardly_agree_what_is_there_is_said(monkeypatch: pytest.Monke
 def test_a_sentence_is_composed_of_what_is_sure(
     boxes: list[tuple[str, float]], told: dict[str, Any], text: str | None
 ) -> None:
-    found = made(**told).composed(seen(*boxes))
+    found = made({"woman": 0.1, "girl": 0.1}, **told).composed(seen(*boxes))
     assert (found and found[0]) == text
     assert found is None or 0 < found[1] <= 1
 
