@@ -145,7 +145,7 @@ def read(
     try:
         yield from read_source(source, format)
     finally:
-        if isinstance(path_or_stream, str | Path):
+        if not source.borrowed:
             source.close()
 
 

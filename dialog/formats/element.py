@@ -99,7 +99,7 @@ def _message(event: Any, people: Mapping[str, str], edits: Mapping[str, Mapping[
     what = str(content.get("msgtype") or "")
     text = _question(content) if kind in _POLLS else string(content, "body", optional=True)
     if _part(_part(content, "m.relates_to"), "m.in_reply_to"):
-        text = _ANSWERED.sub("", text, count=1)
+        text = text[quoted.end() :] if (quoted := _ANSWERED.match(text)) else text
     if what in _FILES:
         # Without a caption the body is the file's name; with one the name stands beside it.
         if content.get("filename") in (None, content.get("body")):

@@ -25,6 +25,7 @@ _DIRECTION = "stage direction"
 _SEEN = 400
 """Lines by which it is told how names stand."""
 _LEAST = 3
+_LONGEST_CUE = 100
 _SCENE = re.compile(
     r"(?:\d{1,4}[A-Z]?\.?\s+)?(?:(?:INT|EXT|EST|INT\.?/EXT|I/E)[. ]|(?:ACT|SCENE|PROLOGUE|EPILOGUE)\b)|\.(?=[^\W_])",
     re.IGNORECASE,
@@ -32,7 +33,7 @@ _SCENE = re.compile(
 _TRANSITION = re.compile(r">|(?:FADE|CUT|DISSOLVE|SMASH|MATCH|THE END|CONTINUED|TITLE|SUPER|MONTAGE|END OF)\b|.*\bTO:$")
 _CUE = re.compile(r"(?P<name>[^\W\d_][^\n()^:!?\"“”,;]{0,38}?)\s*(?:\([^()\n]{1,30}\)\s*)*[.:]?\s*\^?", re.UNICODE)
 _INLINE = re.compile(r"(?P<name>[^\W\d_][^\n()\[\]:!?,;]{0,38})\.\s*(?:[\[(][^\[\]()]{1,80}[\])]\.?\s*)?(?P<text>\S.*)")
-_ASIDE = re.compile(r"\s*\[\[.*?\]\]|\s*\[[^\[\]]*\]|^\([^()]*\)$|\s*/\*.*?\*/")
+_ASIDE = re.compile(r"\[\[[^\[\]]*\]\]|\[[^\[\]]*\]|^\([^()]*\)$|/\*[^*]*\*/")
 _MARKS = re.compile(r"(?<!\\)(?:\*{1,3}|_)(?=\S)|(?<=\S)(?:\*{1,3}|_)(?!\w)")
 _NO_NAMES = frozenset(words("INFO WARN WARNING ERROR DEBUG TRACE FATAL NOTE TODO AGENDA CONTENTS MORE CONTINUED"))
 _NOTHING = "no names in capitals: expected a name on a line of its own and the words under it, as screenplays have them"
@@ -116,7 +117,7 @@ def _scenes(source: Source, scene: _Scene, known: set[str], *, inline: bool) -> 
 def cue_of(text: str) -> str:
     """The name that is all of a line, in capitals or behind Fountain's @, without `(CONT'D)`; nothing of another."""
     forced = text.startswith("@")
-    match = _CUE.fullmatch(text.removeprefix("@").strip())
+    match = _CUE.fullmatch(text.removeprefix("@").strip()) if len(text) <= _LONGEST_CUE else None
     if match is None:
         return ""
     name = match["name"].strip().removesuffix(".")

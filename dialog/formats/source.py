@@ -102,6 +102,8 @@ class Source:
         """What the bytes are in, where somebody said so."""
         self.columns: Mapping[str, str] = {}
         """Of a table: a role (`text`) to the name of its column, where somebody said so."""
+        self.borrowed = False
+        """Whether the file is somebody else's, who closes it."""
         self._folder = folder
         self._read_of_tree = 0
         self._member: str | None = None
@@ -125,7 +127,7 @@ class Source:
             if file.seekable():
                 return cls(_untarred(file, ours=True), name or _called(path), path.name)
             with file:  # a named pipe, or what a shell hands over as one
-                return cls(_spooled(file), name or _called(path), path.name)
+                return cls(_untarred(_spooled(file), ours=True), name or _called(path), path.name)
         named = getattr(path_or_stream, "name", None)
         filename = Path(named).name if isinstance(named, str) and not named.startswith("<") else name or ""
         name = name or stem(filename) or "conversation"
@@ -134,9 +136,11 @@ class Source:
             text = cast(TextIO, path_or_stream).read()
             return cls(io.BytesIO(text.encode("utf-8", "replace")), name, filename)
         stream = cast(BinaryIO, path_or_stream)
-        if stream.seekable() and stream.tell() == 0:
-            return cls(_untarred(stream), name, filename)
-        return cls(_untarred(_spooled(stream), ours=True), name, filename)
+        ours = not (stream.seekable() and stream.tell() == 0)
+        opened = _untarred(_spooled(stream) if ours else stream, ours=ours)
+        made = cls(opened, name, filename)
+        made.borrowed = opened is stream
+        return made
 
     def close(self) -> None:
         """Closes the file; a stream that was handed in is closed with it."""

@@ -15,7 +15,7 @@ from dialog.formats.json_document import opened
 from dialog.formats.left_out import CALL, DELETED, EMPTY, MEDIA, SYSTEM, is_silent
 from dialog.formats.source import Source, Unreadable
 
-_QUOTE = re.compile(r"<quote\b[^<>]*>.*?</quote>", re.DOTALL)
+_QUOTE = re.compile(r"<quote\b[^<>]*>(?:(?!<quote\b).)*?</quote>", re.DOTALL)
 _SMILEY = re.compile(r"</?ss\b[^<>]*>")
 """Around the signs that Skype shows a picture for, which stay."""
 

@@ -63,7 +63,9 @@ def _content(speaker: str, text: str, *, ios: bool, marked: bool) -> Said | str:
     extra: dict[str, Any] = {}
     if edited := EDITED.search(text):
         text, extra["edited"] = text[: edited.start()], True
-    text = _REACTIONS.sub("", _ANSWERED.sub("", text, count=1))
+    if answered := _ANSWERED.match(text):
+        text = text[answered.end() :]
+    text = _REACTIONS.sub("", text)
     bare = without_marks(text).strip()
     if _LINKED.fullmatch(bare):
         return MEDIA

@@ -170,3 +170,20 @@ def test_what_is_no_log_is_told_what_it_looks_like(data: bytes, message: str) ->
 def test_a_format_that_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"unknown input format 'docx'; expected auto or one of jsonl, csv"):
         next(read(io.BytesIO(b"x"), format="docx"))
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        (f"ANN\na{' ' * 100_000}x\n\nBO\nyes\n\nANN\nno\n", "screenplay"),
+        (f"ANN\n{'[[a' * 30_000}\n\nBO\nyes\n\nANN\nno\n", "screenplay"),
+        (f"ANN{' ' * 100_000}B c\nANN\nhi\nANN\nyo\n", "screenplay"),
+        ("1/5/24, 10:20 - Ann: hi" + "\n" * 100_000 + "x\n", "whatsapp"),
+        (f"## User\n#{' ' * 100_000}x\n## Assistant\nhi\n", "markdown"),
+        ('{"conversations":[{"MessageList":[{"messagetype":"Text","content":"' + "<quote>" * 9999 + '"}]}]}', "teams"),
+    ],
+    ids=["spaces", "brackets", "capitals", "lines", "heading", "quotes"],
+)  # fmt: skip
+def test_long_runs_of_one_sign_are_read_at_once(text: str, format: str) -> None:
+    """A pattern that begins anew at every place would not come to an end here."""
+    check(text.encode(), format)
