@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models import config as configs
 from models import eight_bits
 from models import tensors as files
+from models.aside import write_aside
 from models.catalogue import CONFIG_FILE, WEIGHTS_FILE
 from models.device import Where, choose_device
 
@@ -53,7 +54,7 @@ def write(folder: Path | str, tensors: Mapping[str, Tensor], config: Any) -> Pat
     folder, text = Path(folder), configs.dumps(config)
     folder.mkdir(parents=True, exist_ok=True)
     files.write_file(folder / WEIGHTS_FILE, tensors)
-    files.write_aside(folder / CONFIG_FILE, lambda path: Path(path).write_text(text, encoding="utf-8"))
+    write_aside(folder / CONFIG_FILE, lambda path: Path(path).write_text(text, encoding="utf-8"))
     return folder
 
 

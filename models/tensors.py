@@ -5,9 +5,7 @@ The only place that writes such a file, reads one, or looks into its header.
 
 import io
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +13,8 @@ import safetensors
 import torch
 from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
+
+from models.aside import write_aside
 
 _NOTE = "note"
 """The field of a header's metadata that holds the note, as JSON."""
@@ -64,19 +64,6 @@ def read_note(path: Path | str) -> Any:
             return _note(file)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-
-
-def write_aside(path: Path, write: Callable[[str], Any]) -> None:
-    """Has `write` make a file beside `path`, and then gives it that name."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(aside)
-        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide a model from a service that runs as another user
-        os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
 
 
 def _metadata(note: Any) -> dict[str, str]:

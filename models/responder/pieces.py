@@ -7,8 +7,8 @@ from typing import Self
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from models.aside import write_aside
 from models.checkpoint import CheckpointError
-from models.tensors import write_aside
 
 TOKENIZER_FILE = "tokenizer.json"
 DIALOGUE, END, UNKNOWN = "<|dialogue|>", "<|end|>", "<|unknown|>"

@@ -8,9 +8,9 @@ from pydantic_core import PydanticCustomError
 from dialog.formats import READERS, WRITERS
 from dialog.formats.encodings import known
 from dialog.formats.table import COLUMNS, chosen_columns
-from serve.batches.table import State
 from serve.edge.paging import Next, Paged
 from serve.edge.schemas import Label, OneOf
+from serve.leased.rows import State
 
 InputFormat = Annotated[str, OneOf("auto", *READERS)]
 OutputFormat = Annotated[str, OneOf(*WRITERS)]

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any
 
 import orjson
 from sqlalchemy import Column, Connection, case, func, insert, select
@@ -17,9 +17,9 @@ from serve.database import leases
 from serve.database.engine import alone
 from serve.database.tables import batch_parts, batches
 from serve.edge.paging import Paged, page_of
+from serve.leased import rows
+from serve.leased.rows import State
 from serve.storage import now
-
-State = Literal["queued", "running", "done", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,15 +120,12 @@ def add(db: Connection, batch: StoredBatch, most_waiting: int) -> None:
 
 def waiting(db: Connection) -> int:
     """How many are not done."""
-    return db.execute(
-        select(func.count()).select_from(batches).where(batches.c.state.in_(("queued", "running")))
-    ).scalar_one()
+    return rows.waiting(db, batches)
 
 
 def by_state(db: Connection) -> dict[str, int]:
     """How many there are in each state."""
-    found = db.execute(select(batches.c.state, func.count()).group_by(batches.c.state))
-    return {**dict.fromkeys(get_args(State), 0), **{row[0]: row[1] for row in found}}
+    return rows.by_state(db, batches)
 
 
 def get(db: Connection, batch_id: str) -> StoredBatch | None:
@@ -154,21 +151,13 @@ def listed(
     db: Connection, owner: str, asked: Paged, *, state: State | None = None, filename: str | None = None
 ) -> tuple[list[StoredBatch], str | None]:
     """A page of an owner's batches, the newest first, and where the next one begins; `filename` is a part of it."""
-    where: list[ColumnElement[bool]] = [] if state is None else [batches.c.state == state]
-    if filename is not None:
-        where.append(batches.c.filename.icontains(filename, autoescape=True))
-    page = page_of(db, batches, owner, asked, tie="number", where=where)
+    page = page_of(db, batches, owner, asked, tie="number", where=rows.those(batches, state, filename))
     return [found for row in page.rows if (found := _batch(row)) is not None], page.next
 
 
 def claimable(db: Connection, moment: float, most: int) -> list[str]:
-    """The ids of those that may be begun, or gone on with, now, the next one first: those whose holder has not been
-    heard of, and of those that wait as many as leave `most` running."""
-    left = select(batches.c.id).where(batches.c.state == "running", leases.is_free(batches, moment))
-    running = select(func.count()).select_from(batches).where(batches.c.state == "running")
-    found = [*db.execute(left.order_by(batches.c.number)).scalars()]
-    room = most - db.execute(running).scalar_one()
-    return found + (queued(db)[:room] if room > 0 else [])
+    """The ids of those that may be begun, or gone on with, now, the next one first."""
+    return rows.claimable(db, batches, queued, moment, most)
 
 
 def claim(db: Connection, holder: str, seconds: float, most: int) -> StoredBatch | None:
@@ -244,7 +233,7 @@ def delete(db: Connection, batch_id: str) -> bool:
 
 def exists(db: Connection, batch_id: str) -> bool:
     """Whether it has not been deleted."""
-    return db.execute(select(batches.c.id).where(batches.c.id == batch_id)).first() is not None
+    return rows.exists(db, batches, batch_id)
 
 
 def _larger(column: Column[Any], value: float) -> ColumnElement[Any]:

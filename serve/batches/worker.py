@@ -73,16 +73,7 @@ class Worker(LeasingWorker):
 
     def _work(self) -> bool:
         """Does the batch whose turn it is. False where there is none."""
-        holder, seconds, most = self._keeper.holder, self._keeper.seconds, self._most_running
-        # Looking costs nothing; taking one would write to the disk each time.
-        if not self._storage.do_now(lambda db: batch_table.claimable(db, leases.clock(db), most), writes=False):
-            return False
-        batch = self._storage.do_now(lambda db: batch_table.claim(db, holder, seconds, most))
-        if batch is None:
-            return False
-        with self._keeper.hold(batches, batch.number) as lease:
-            self._do(batch, lease)
-        return True
+        return self._take(batches, batch_table.claimable, batch_table.claim, self._do, self._most_running)
 
     def _do(self, batch: StoredBatch, lease: Lease) -> None:
         if batch.lost > leases.MOST_LOST:

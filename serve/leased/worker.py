@@ -7,9 +7,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from serve.database.keeper import Keeper
+from sqlalchemy import Connection, Table
+
+from serve.database import leases
+from serve.database.keeper import Keeper, Lease
 from serve.database.patience import PAUSE_SECONDS, Ended, Patient
 from serve.edge import logs
 from serve.edge.problems import Refusal
@@ -19,6 +22,16 @@ from serve.storage import Storage
 _POLL_SECONDS = 0.3
 _OLD_SECONDS = 3600.0
 """Files that belong to nothing are removed at this age, and looked for as often."""
+
+
+class Numbered(Protocol):
+    """A piece of work, as it stands in its table."""
+
+    @property
+    def number(self) -> int: ...
+
+
+W = TypeVar("W", bound=Numbered)
 
 
 class LeasingWorker:
@@ -68,6 +81,25 @@ class LeasingWorker:
     def _knows(self, id: str) -> bool:
         """Whether there is work of that id."""
         raise NotImplementedError
+
+    def _take(
+        self,
+        work: Table,
+        claimable: Callable[[Connection, float, int], list[str]],
+        claim: Callable[[Connection, str, float, int], W | None],
+        do: Callable[[W, Lease], None],
+        most: int,
+    ) -> bool:
+        """Does the piece of work whose turn it is, so that at most `most` are under way. False where there is none."""
+        # Looking costs nothing; taking one would write to the disk each time.
+        if not self._storage.do_now(lambda db: claimable(db, leases.clock(db), most), writes=False):
+            return False
+        taken = self._storage.do_now(lambda db: claim(db, self._keeper.holder, self._keeper.seconds, most))
+        if taken is None:
+            return False
+        with self._keeper.hold(work, taken.number) as lease:
+            do(taken, lease)
+        return True
 
     def _do_over_and_over(self, name: str, step: Callable[[], bool]) -> None:
         """Has a thread do that; at once again where there was something to do."""

@@ -9,7 +9,7 @@ from dialog.speech.names import Channels
 from serve.edge.paging import Next, Paged
 from serve.edge.schemas import CaveatOut, Closed, Label, Name
 from serve.emotion.schemas import PredictionOut, VoiceOut
-from serve.speech.table import State
+from serve.leased.rows import State
 
 
 class RecordingOptions(BaseModel):

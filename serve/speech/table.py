@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
@@ -18,9 +18,9 @@ from serve.database.engine import alone
 from serve.database.tables import recording_parts as parts
 from serve.database.tables import recordings
 from serve.edge.paging import Paged, page_of
+from serve.leased import rows
+from serve.leased.rows import State
 from serve.storage import now
-
-State = Literal["queued", "running", "done", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,14 +131,12 @@ def add(db: Connection, recording: StoredRecording, most_waiting: int) -> None:
 
 def waiting(db: Connection) -> int:
     """How many are not done."""
-    not_done = recordings.c.state.in_(("queued", "running"))
-    return db.execute(select(func.count()).select_from(recordings).where(not_done)).scalar_one()
+    return rows.waiting(db, recordings)
 
 
 def by_state(db: Connection) -> dict[str, int]:
     """How many there are in each state."""
-    found = db.execute(select(recordings.c.state, func.count()).group_by(recordings.c.state))
-    return {**dict.fromkeys(get_args(State), 0), **{row[0]: row[1] for row in found}}
+    return rows.by_state(db, recordings)
 
 
 def get(db: Connection, recording_id: str) -> StoredRecording | None:
@@ -149,7 +147,7 @@ def get(db: Connection, recording_id: str) -> StoredRecording | None:
 
 def exists(db: Connection, recording_id: str) -> bool:
     """Whether it has not been deleted."""
-    return db.execute(select(recordings.c.id).where(recordings.c.id == recording_id)).first() is not None
+    return rows.exists(db, recordings, recording_id)
 
 
 def envelope(db: Connection, recording_id: str) -> bytes:
@@ -162,9 +160,7 @@ def listed(
     db: Connection, owner: str, asked: Paged, *, state: State | None = None, filename: str | None = None
 ) -> tuple[list[StoredRecording], str | None]:
     """A page of an owner's recordings, the newest first, and where the next one begins; `filename` is a part of it."""
-    where: list[ColumnElement[bool]] = [] if state is None else [recordings.c.state == state]
-    if filename is not None:
-        where.append(recordings.c.filename.icontains(filename, autoescape=True))
+    where = rows.those(recordings, state, filename)
     page = page_of(db, recordings, owner, asked, columns=_COLUMNS, tie="number", where=where)
     return [_recording(row) for row in page.rows], page.next
 
@@ -189,13 +185,8 @@ def queued(db: Connection) -> list[str]:
 
 
 def claimable(db: Connection, moment: float, most: int) -> list[str]:
-    """The ids of those that may be begun, or gone on with, now, the next one first: those whose holder has not been
-    heard of, and of those that wait as many as leave `most` running."""
-    left = select(recordings.c.id).where(recordings.c.state == "running", leases.is_free(recordings, moment))
-    running = select(func.count()).select_from(recordings).where(recordings.c.state == "running")
-    found = [*db.execute(left.order_by(recordings.c.number)).scalars()]
-    room = most - db.execute(running).scalar_one()
-    return found + (queued(db)[:room] if room > 0 else [])
+    """The ids of those that may be begun, or gone on with, now, the next one first."""
+    return rows.claimable(db, recordings, queued, moment, most)
 
 
 def claim(db: Connection, holder: str, seconds: float, most: int) -> StoredRecording | None:

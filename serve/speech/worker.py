@@ -61,16 +61,7 @@ class RecordingWorker(LeasingWorker):
 
     def _next(self) -> bool:
         """Does the recording whose turn it is. False where there is none."""
-        holder, seconds, most = self._keeper.holder, self._keeper.seconds, self._most_running
-        # Looking costs nothing; taking one would write to the disk each time.
-        if not self._storage.do_now(lambda db: table.claimable(db, leases.clock(db), most), writes=False):
-            return False
-        recording = self._storage.do_now(lambda db: table.claim(db, holder, seconds, most))
-        if recording is None:
-            return False
-        with self._keeper.hold(recordings, recording.number) as lease:
-            self._do(recording, lease)
-        return True
+        return self._take(recordings, table.claimable, table.claim, self._do, self._most_running)
 
     def _do(self, recording: StoredRecording, lease: Lease) -> None:
         run = Run(recording, lease, self._storage, self._stopping)

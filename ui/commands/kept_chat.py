@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from dialog.conversation import Conversation, Utterance
-from models.tensors import write_aside
+from models.aside import write_aside
 
 
 class KeptChat:

@@ -1,7 +1,6 @@
 """The speech model that packages carry in parts: joined once, whole or not at all, and only if it is the published."""
 
 import hashlib
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,18 +61,6 @@ def test_what_is_not_the_published_file_is_refused_and_not_kept(site: Path, tmp_
         carried_folder()
     kept = {path.name for path in (tmp_path / "cache" / "rapport" / "whisper-base").iterdir()}
     assert kept == set(FILES) - {"model.bin"}
-
-
-def test_what_somebody_who_was_killed_left_is_removed_when_it_is_old(site: Path, tmp_path: Path) -> None:
-    home = tmp_path / "cache" / "rapport" / "whisper-base"
-    home.mkdir(parents=True)
-    old, new = home / ".joining-old", home / ".joining-new"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    os.utime(old, (1, 1))
-    carried_folder()
-    assert new.exists()
-    assert not old.exists()
 
 
 def test_a_cache_that_cannot_be_written_says_what_to_do(site: Path, tmp_path: Path) -> None:
