@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from models.catalogue import EMOTION
-from ui.commands.options import AsJson, Device, ModelName, refuse
+from ui.commands.options import AsJson, Device, ModelName, To, refuse
 from ui.commands.transcribe import (
     CHANNELS,
     ChannelsName,
@@ -28,9 +28,11 @@ FAILURES_SHOWN = 20
 
 
 def annotate(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Logs, or recordings, to label; - is stdin.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT", help="Logs, or recordings, to label; - is stdin.")],
     out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
-    input_format: Annotated[str, typer.Option(help="auto, or a format's name.")] = "auto",
+    input_format: Annotated[
+        str, typer.Option(metavar="FORMAT", help="auto, or a name such as whatsapp; a wrong one lists all.")
+    ] = "auto",
     column: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,14 +40,14 @@ def annotate(
         ),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="What the inputs are in, such as cp1251.  [default: UTF-8, or told from them]")
+        str | None, typer.Option(help="What the inputs are in, such as cp1251. \\[default: UTF-8, or told from them]")
     ] = None,
-    to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
+    to: To = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run that was stopped left off.")] = False,
     anonymise: Annotated[bool, typer.Option("--anonymise", help="Names, numbers and addresses do not go out.")] = False,
     causes: Annotated[
         bool | None,
-        typer.Option("--causes/--no-causes", help="Say what caused each emotion.  [default: where the model can]"),
+        typer.Option("--causes/--no-causes", help="Say what caused each emotion. \\[default: where the model can]"),
     ] = None,
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="local, or ray: every core of the cluster at RAY_ADDRESS.")

@@ -20,7 +20,7 @@ def ask(
     ],
     questions: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[QUESTION]...", help="Asked in turn; of one picture they may be typed instead."),
+        typer.Argument(metavar="QUESTION", help="Asked in turn; of one picture they may be typed instead."),
     ] = None,
     engine: Annotated[
         str, typer.Option(help="A model, `transformers:FOLDER`, or `openai:MODEL` at RAPPORT_VISUAL_URL.")

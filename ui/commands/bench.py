@@ -39,7 +39,7 @@ def bench(
     ] = None,
     longest: Annotated[
         float | None,
-        typer.Option(min=0, help="mixers: seconds of a forward pass past which no longer text is read.  [default: 5]"),
+        typer.Option(min=0, help="mixers: seconds of a forward pass past which no longer text is read. \\[default: 5]"),
     ] = None,
     keep: Annotated[
         Path | None,
@@ -54,7 +54,7 @@ def bench(
         typer.Option(help="kernels: look for the quickest tiles on this GPU, and put them into this table."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="linearise, thinking: steps of training.  [default: 100, 400]")
+        int | None, typer.Option(min=1, help="linearise, thinking: steps of training. \\[default: 100, 400]")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="of all but emotion, annotate, pointer: times a row is measured.")

@@ -13,7 +13,7 @@ from ui.commands.options import AsJson, ModelName
 
 def correct(
     text: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="One message; without any, a line each from stdin.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="One message; without any, a line each from stdin.")
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option("--keep", metavar="WORD", help="A word to leave alone; may be repeated.")

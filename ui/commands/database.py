@@ -30,7 +30,7 @@ def current(config: Config = None, data_dir: DataDir = None) -> int:
 
 @database.command()
 def upgrade(
-    version: Annotated[int | None, typer.Argument(metavar="[FORMAT]", help="By default the newest.")] = None,
+    version: Annotated[int | None, typer.Argument(metavar="FORMAT", help="By default the newest.")] = None,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> int:

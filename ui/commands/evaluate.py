@@ -27,7 +27,7 @@ def evaluate(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer.  [default: {EMOTION}]")
+        str | None, typer.Option(help=f"A shipped model or a folder; recall: a mixer. \\[default: {EMOTION}]")
     ] = None,
     without: Annotated[
         list[Path] | None, typer.Option("--without", help="Leave out conversations that stand in this file.")
@@ -37,13 +37,13 @@ def evaluate(
         bool | None, typer.Option("--strays", help="emotion: with messages out of other conversations among them.")
     ] = None,
     emotions: Annotated[
-        str | None, typer.Option(help=f"causes: the model whose emotions they are of.  [default: {EMOTION}]")
+        str | None, typer.Option(help=f"causes: the model whose emotions they are of. \\[default: {EMOTION}]")
     ] = None,
     tier: Annotated[
-        str | None, typer.Option(help="recall: brief, smoke, rank, needle, standard, hard.  [default: smoke]")
+        str | None, typer.Option(help="recall: brief, smoke, rank, needle, standard, hard. \\[default: smoke]")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="recall: so many steps of training.  [default: the tier's]")
+        int | None, typer.Option(min=1, help="recall: so many steps of training. \\[default: the tier's]")
     ] = None,
     questions: Annotated[
         Path | None, typer.Option(help="visual: a file of everyday questions about some of the pictures.")

@@ -19,7 +19,7 @@ def linearise(
         list[Path], typer.Option("--data", help="Conversations to learn from, jsonl(.gz); a tenth is measured on.")
     ],
     window: Annotated[
-        int | None, typer.Option(min=1, help="Keys the softmax half sees.  [default: the paper's, 64 or 128]")
+        int | None, typer.Option(min=1, help="Keys the softmax half sees. \\[default: the paper's, 64 or 128]")
     ] = None,
     near: Annotated[bool, typer.Option("--near", help="Layers that have a window of their own keep it.")] = False,
     steps: Annotated[int, typer.Option(min=1, help="Of training by what comes next.")] = 200,

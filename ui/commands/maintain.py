@@ -26,10 +26,10 @@ Column = Annotated[
     ),
 ]
 Shape = Annotated[
-    str | None, typer.Option(help="long, tidy, units (a column a unit) or times.  [default: told from the table]")
+    str | None, typer.Option(help="long, tidy, units (a column a unit) or times. \\[default: told from the table]")
 ]
 TimeUnit = Annotated[
-    str | None, typer.Option(help="What times count: s, min, h, d, cycle.  [default: told from the column's name]")
+    str | None, typer.Option(help="What times count: s, min, h, d, cycle. \\[default: told from the column's name]")
 ]
 
 

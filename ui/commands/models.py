@@ -8,7 +8,7 @@ from ui.commands.options import AsJson
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Print this model's card.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this model's card.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """List the models that are shipped, or print one's card."""

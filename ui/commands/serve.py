@@ -9,11 +9,13 @@ from models.catalogue import EMOTION
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8000]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. \\[default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. \\[default: 8000]")] = None,
     config: Annotated[str | None, typer.Option(help="A YAML file, or a profile: laptop, gpu, cluster.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where chats are kept.")] = None,
-    model: Annotated[str | None, typer.Option(help=f"The model that answers.  [default: {EMOTION}]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where chats are kept. \\[default: the user's data folder]")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help=f"The model that answers. \\[default: {EMOTION}]")] = None,
     watch: Annotated[
         bool | None, typer.Option("--watch/--no-watch", help="Watch the service itself: what runs full, what slows.")
     ] = None,

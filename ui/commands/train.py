@@ -22,7 +22,8 @@ def train(
         list[Path] | None, typer.Option(help="A trained model to learn from beside the labels; may be repeated.")
     ] = None,
     mixer: Annotated[
-        str | None, typer.Option(help="What mixes along time, for recipes that leave it open.  [default: their first]")
+        str | None,
+        typer.Option(help="What mixes along time, for recipes that leave it open. \\[default: their first]"),
     ] = None,
     voices: Annotated[
         Path | None, typer.Option(help="A folder with a subfolder of sound files a voice, for recipes of speech.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 
 from dialog.speech.names import Channels
-from ui.commands.options import AsJson
+from ui.commands.options import AsJson, To
 
 if TYPE_CHECKING:
     from dialog.conversation import Conversation
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 CHANNELS = "found"
 
 Speakers = Annotated[
-    int | None, typer.Option("--speakers", min=1, help="How many people speak in a recording.  [default: found]")
+    int | None, typer.Option("--speakers", min=1, help="How many people speak in a recording. \\[default: found]")
 ]
 ChannelsName = Annotated[
     str,
     typer.Option(
         "--channels",
-        metavar="|".join(get_args(Channels)),
-        help="What two channels are: found out by listening, a speaker each, or one recording twice.",
+        metavar="KIND",
+        help="What two channels are: found (by listening), speakers (one each) or mixed (one recording twice).",
     ),
 ]
 RecogniserName = Annotated[
@@ -34,12 +34,12 @@ RecogniserName = Annotated[
         "--recogniser",
         metavar="NAME",
         help="Who hears the words: whisper, pocketsphinx, whisper:FOLDER, or an http(s) address of a transcription "
-        "service.  [default: whisper where it is installed, else pocketsphinx]",
+        "service. \\[default: whisper where it is installed, else pocketsphinx]",
     ),
 ]
 Language = Annotated[
     str | None,
-    typer.Option(metavar="CODE", help="What is spoken, such as de.  [default: left to the recogniser]"),
+    typer.Option(metavar="CODE", help="What is spoken, such as de. \\[default: left to the recogniser]"),
 ]
 
 
@@ -63,9 +63,9 @@ class Listening:
 
 
 def transcribe(
-    inputs: Annotated[list[str], typer.Argument(metavar="RECORDING...", help="wav, flac, ogg, mp3; m4a with ffmpeg.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="RECORDING", help="wav, flac, ogg, mp3; m4a with ffmpeg.")],
     out: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write; - is stdout.")],
-    to: Annotated[str | None, typer.Option(help="Format to write.  [default: by OUT's ending, else jsonl]")] = None,
+    to: To = None,
     speakers: Speakers = None,
     channels: ChannelsName = CHANNELS,
     recogniser: RecogniserName = None,

@@ -2,11 +2,13 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import dialog.bench
 import dialog.emotion.tagger
@@ -17,7 +19,7 @@ from dialog.evaluation.recall import TIERS, Task, Tier
 from dialog.training.loop import Progress
 from dialog.training.recipe import Recipe, Run
 from tests.ui.fake import LABELS, FakeTagger
-from ui.commands.main import COMMANDS, run
+from ui.commands.main import COMMANDS, app, run
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,33 @@ def test_help_is_quick_because_it_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
     named = {name for line in done.stdout.splitlines() if (name := line.strip(" │").partition(" ")[0])}
     assert named >= {command.__name__ for command in COMMANDS}
+
+
+def commands_of(group: Any, *names: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below a group, with the words that call it."""
+    for name, command in group.commands.items():
+        yield (*names, name), command
+        if hasattr(command, "commands"):
+            yield from commands_of(command, *names, name)
+
+
+EVERY = dict(commands_of(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_help_says_every_default_and_fits_a_terminal_of_80_columns(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    assert run([*words, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = " ".join(word for line in lines for word in line.strip(" │").split())
+    helps = [getattr(parameter, "help", None) or "" for parameter in EVERY[words].params]
+    assert told.count("[default: ") >= sum("[default: " in text for text in helps)
+    usage = next(line for line in lines if "Usage:" in line)
+    assert "...]..." not in usage
+    assert "[[" not in usage
 
 
 @pytest.mark.parametrize(
