@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kernels import __version__
 from serve.batches import table as batch_table
 from serve.batches.routes import batch_routes
-from serve.chats.routes import CHAT_ID, chat_routes
+from serve.chats.routes import chat_routes
 from serve.chats.schemas import MessagePatch, NewChat, NewCorrection, NewMessage, SaidMessages
 from serve.chats.sessions import Sessions
 from serve.config import RecordingsConfig
@@ -35,6 +35,7 @@ from serve.edge.problems import Fault, Refusal, declared, of_status, unavailable
 from serve.edge.reading import invalid, pointer
 from serve.edge.schemas import HealthReply, LimitsReply, ReadyReply
 from serve.edge.spool import Spool
+from serve.edge.wording import ID, in_words
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
 from serve.emotion.routes import emotion_routes
@@ -171,7 +172,7 @@ def create_app(
     app.include_router(_figures(storage, metrics_folder))
     add_docs(app, "/docs", access.root_path)
     _add_errors(app, limits)
-    direct = Direct(app, {"label_emotions": emotions, "add_message": live}, {"chat_id": CHAT_ID}, _refused)
+    direct = Direct(app, {"label_emotions": emotions, "add_message": live}, {"chat_id": ID}, _refused)
     return _Guard(Repeats(direct, storage, limits.answer_seconds))
 
 
@@ -275,7 +276,8 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
     async def invalid_parameters(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         # The first step is where it stood (path, query), the second the parameter's name; no `input`, no echo.
-        faults = [Fault(pointer=pointer(*fault["loc"]), detail=fault["msg"]) for fault in error.errors()]
+        told = [(f["loc"], in_words(f["type"], f["msg"], f.get("ctx", {}))) for f in error.errors()]
+        faults = [Fault(pointer=pointer(*place), detail=words) for place, words in told]
         return invalid(faults, limits).response(request_id_of(request.scope))
 
     async def http_error(request: Request, error: Exception) -> Response:

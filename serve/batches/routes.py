@@ -30,10 +30,11 @@ from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, Refusal, declared, disk_full, not_found, overloaded
 from serve.edge.replies import reply
 from serve.edge.spool import FILE_HEADER, LOG_HEADER, Spool
+from serve.edge.wording import ID
 from serve.emotion.choice import Choice
 from serve.storage import Storage
 
-BatchId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/batches gave it")]
+BatchId = Annotated[str, PathParameter(pattern=f"^{ID}$", description="As POST /v1/batches gave it")]
 
 _EXAMPLE = "Ann: I finally got the job!!\nBo: No way, that is wonderful news!\n"
 _STATE: dict[str, Any] = {

@@ -27,10 +27,10 @@ from serve.edge.paging import Asked, expect_own
 from serve.edge.problems import declared
 from serve.edge.reading import read, refuse_long
 from serve.edge.replies import reply
+from serve.edge.wording import ID
 from serve.storage import StoredChat, StoredMessage
 
-CHAT_ID = "[0-9a-f]{32}"
-ChatId = Annotated[str, Path(pattern=f"^{CHAT_ID}$", description="As POST /v1/chats gave it")]
+ChatId = Annotated[str, Path(pattern=f"^{ID}$", description="As POST /v1/chats gave it")]
 Total = Annotated[
     int | None,
     Query(ge=0, lt=2**31, description="How many messages it is thought to have; 409 where it has others"),

@@ -14,13 +14,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
 
 from serve.edge.keys import NOBODY, PAGE
 from serve.edge.problems import Refusal
+from serve.edge.wording import CURSOR, MOMENT
 
 MOST = 200
 """Things on a page."""
 _LARGEST = 2**63 - 1
-_DATE = r"\d{4}-\d{2}-\d{2}"
-_TIME = r"\d{2}:\d{2}:\d{2}Z"
-Moment = Annotated[str, StringConstraints(pattern=rf"^{_DATE}(T{_TIME})?$")]
+Moment = Annotated[str, StringConstraints(pattern=MOMENT)]
 Next = Annotated[str | None, Field(description="The `cursor` of the next page; null on the last")]
 
 
@@ -30,9 +29,7 @@ class Paged(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=MOST, description="How many at most")
-    cursor: str | None = Field(
-        default=None, pattern=rf"^{_DATE}T{_TIME}\.[0-9a-f]{{1,32}}$", description="As `next` of the page before said"
-    )
+    cursor: str | None = Field(default=None, pattern=CURSOR, description="As `next` of the page before said")
     since: Moment | None = Field(default=None, description="Made then or later: 2026-01-31, or 2026-01-31T12:00:00Z")
     before: Moment | None = Field(default=None, description="Made earlier than that")
 

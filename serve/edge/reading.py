@@ -1,7 +1,7 @@
 """From the bytes of a request to a checked JSON value, or to the Refusal that says what is wrong and where."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from email.message import Message
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from serve.edge.limits import Limits
 from serve.edge.problems import Fault, Refusal
+from serve.edge.wording import in_words
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -95,32 +96,17 @@ def _expect_json(content_type: str | None) -> None:
         raise Refusal(415, "unsupported-media-type", "expected JSON in UTF-8")
 
 
-_WORDS: Mapping[str, str] = {
-    "missing": "missing",
-    "extra_forbidden": "there is no such field",
-    "string_type": "expected a string",
-    "int_type": "expected a whole number",
-    "float_type": "expected a number",
-    "bool_type": "expected true or false",
-    "list_type": "expected an array",
-    "dict_type": "expected an object",
-    "model_type": "expected an object",
-    "model_attributes_type": "expected an object",
-    "none_required": "expected null",
-}
-
-
 _MEMBER_FAILED = ("string_type", "int_type", "float_type", "finite_number", "int_from_float")
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
     """One fault a place, in our words. The members of a union fail one by one and are told as one."""
     told: dict[str, list[str]] = {}
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+    for fault in error.errors(include_url=False, include_input=False):
         place = fault["loc"]
         if fault["type"] in _MEMBER_FAILED and place[-1] in ("str", "int", "float"):
             place = place[:-1]  # a union adds the member it tried as the last step; that is no place in the input
-        words = _WORDS.get(fault["type"], fault["msg"])
+        words = in_words(fault["type"], fault["msg"], fault.get("ctx", {}))
         told.setdefault(pointer(*place), []).append(words)
     return [Fault(pointer=place, detail=_join(dict.fromkeys(words))) for place, words in told.items()]
 

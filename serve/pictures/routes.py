@@ -16,6 +16,7 @@ from serve.edge.paging import expect_own
 from serve.edge.problems import Fault, Refusal, declared, declared_as, too_large
 from serve.edge.reading import invalid, read, refuse_long
 from serve.edge.replies import reply
+from serve.edge.wording import ID
 from serve.pictures.deployment import Begin
 from serve.pictures.reading import read_picture
 from serve.pictures.schemas import (
@@ -31,7 +32,7 @@ from serve.pictures.schemas import (
 from serve.pictures.sessions import VisualSessions, missing
 from serve.pictures.table import StoredDialog, StoredRound
 
-DialogId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/visual-dialogs gave it")]
+DialogId = Annotated[str, Path(pattern=f"^{ID}$", description="As POST /v1/visual-dialogs gave it")]
 
 _PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFElEQVR4nGNkaGhgwAaYsIoOWgkAzIgBEFCQDco"

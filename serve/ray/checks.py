@@ -1,5 +1,6 @@
 """What can be seen before Ray starts: a reason in a second instead of none in a quarter of an hour."""
 
+import errno
 import re
 import socket
 from pathlib import Path
@@ -47,7 +48,8 @@ def expect_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        taken = "; --port names another" if error.errno == errno.EADDRINUSE else ""
+        raise UnusableConfig(f"cannot listen on {host}:{port}: {error.strerror}{taken}") from None
 
 
 def reason(application: Any) -> str:

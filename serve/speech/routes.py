@@ -27,6 +27,7 @@ from serve.edge.reasons import is_full
 from serve.edge.replies import reply
 from serve.edge.schemas import OneOf
 from serve.edge.spool import FILE_HEADER, LOG_HEADER, Spool
+from serve.edge.wording import ID
 from serve.emotion.choice import Choice
 from serve.emotion.labeller import Labeller
 from serve.speech import table
@@ -47,7 +48,7 @@ from serve.speech.uploads import kept
 from serve.speech.worker import folder_of, sound_of
 from serve.storage import Storage
 
-RecordingId = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{32}$", description="As POST /v1/recordings gave it")]
+RecordingId = Annotated[str, PathParameter(pattern=f"^{ID}$", description="As POST /v1/recordings gave it")]
 Number = Annotated[int, PathParameter(ge=0, lt=2**31, description="Counted from 0")]
 OutputFormat = Annotated[str, OneOf(*WRITERS)]
 

@@ -40,7 +40,8 @@ def run(
 ) -> Iterator[TabState]:
     """From bytes to what the tab shows, step by step; every fault ends in a state with a notice."""
     if not data.strip():
-        yield TabState(notices=render.notice("info", "Paste a conversation or upload a file first."))
+        said = f"There is nothing in {filename}." if filename else "Paste a conversation or upload a file first."
+        yield TabState(notices=render.notice("info", said))
         return
     try:
         log = read_log(data, filename=filename, format=format, columns=columns, encoding=encoding)
@@ -167,9 +168,10 @@ def _asking(log: Log, data: bytes, filename: str, format: str, encoding: str | N
     what = (
         "Say below which column is which." if table else "Say below what it is written in." if question else _EXPECTED
     )
-    box = render.notice("error", "No message could be read.", [what])
-    if log.unreadable:
-        box += render.unreadable([(u.line, u.reason, u.text) for u in log.unreadable])
+    of_all = dict.fromkeys(u.reason for u in log.unreadable if not u.line)
+    box = render.notice("error", "No message could be read.", [*(f"{r[0].upper()}{r[1:]}." for r in of_all), what])
+    if lines := [(u.line, u.reason, u.text) for u in log.unreadable if u.line]:
+        box += render.unreadable(lines, others=False)
     asked = tuple(e for e in encodings if e)
     if not table and not asked:
         return TabState(notices=box)

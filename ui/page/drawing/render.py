@@ -47,8 +47,8 @@ def message_chip(message: ShownMessage) -> Markup:
         return chip(message.correction, corrected=True)
     if message.prediction and message.prediction.emotion is not None:
         return chip(message.prediction.emotion, message.prediction.probability)
-    unread = message.prediction.reason if message.prediction else None
-    return render("no_chip.html.j2", error=message.error or unread)
+    unread = message.error or (message.prediction.reason if message.prediction else None)
+    return render("no_chip.html.j2", error="no label" if unread in message.warnings else unread)
 
 
 def transcript(
@@ -237,12 +237,17 @@ def _where(pointer: str) -> str:
     return f"{', '.join(found)}: " if found else ""
 
 
-def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20) -> Markup:
-    """The lines that could not be read, as (number, reason, text)."""
+def unreadable(lines: Sequence[tuple[int, str, str]], shown: int = 20, *, others: bool = True) -> Markup:
+    """The lines that could not be read, as (number, reason, text); number 0 is a whole file. `others`: some could."""
     reasons = Counter(reason for _, reason, _ in lines).most_common(3)
     listed = [(n, reason, shortened(text, 200)) for n, reason, text in lines[:shown]]
     return render(
-        "unreadable.html.j2", lines=listed, left_out=max(0, len(lines) - shown), n=len(lines), reasons=reasons
+        "unreadable.html.j2",
+        lines=listed,
+        left_out=max(0, len(lines) - shown),
+        n=number(len(lines), "line" if all(n for n, _, _ in lines) else "part"),
+        reasons=reasons,
+        others=others,
     )
 
 

@@ -320,3 +320,17 @@ def test_a_long_log_is_shown_in_leaves_and_a_chosen_message_on_its_own(client: M
     assert "Messages 1,001 to 1,200" in shown_conversation(replace(state, leaf=99))[2]
     found = shown_conversation(replace(chosen, query="great 7"))[2]
     assert "rp-leaves" not in found
+
+
+@pytest.mark.parametrize(
+    ("data", "filename", "said"),
+    [
+        (b"", "", "Paste a conversation or upload a file first."),
+        (b" \n", "empty.txt", "There is nothing in empty.txt."),
+        (bytes(range(256)) * 50, "chat.txt", "This is binary data, not text."),
+    ],
+)
+def test_what_holds_no_message_says_why(data: bytes, filename: str, said: str, client: MemoryClient) -> None:
+    [state] = run(data, filename=filename, format="auto", client=client)  # type: ignore[arg-type]
+    assert said in state.notices
+    assert "Everything else was" not in state.notices

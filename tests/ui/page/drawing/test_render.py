@@ -86,6 +86,23 @@ VIEWS: dict[str, Callable[[str], str]] = {
 }
 
 
+def test_a_warning_is_not_said_twice_of_a_message_without_a_label() -> None:
+    reason = "not in English"
+    message = ShownMessage(n=0, speaker="Ann", text="مرحبا", error=reason, warnings=(reason,))
+    html = render.transcript([message])
+    assert html.count(reason) == 1
+    assert "no label" in html
+    assert reason in render.transcript([replace(message, warnings=())])
+
+
+def test_what_could_not_be_read_at_all_is_no_line_and_says_nothing_of_others() -> None:
+    assert "1 line could not be read" in render.unreadable([(3, "no text", "x")])
+    whole = render.unreadable([(0, "binary data", "")], others=False)
+    assert "1 part could not be read" in whole
+    assert "value=" not in whole
+    assert "Everything else" not in whole
+
+
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_a_user_writes_becomes_markup(view: str, payload: str) -> None:
