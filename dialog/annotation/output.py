@@ -57,6 +57,7 @@ def saying_where(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = error.filename or str(path)  # what fails while it is written does not say where
             raise
         kept = "" if is_special(path) else " and run the same command with --resume: the work so far is kept"
         raise NoSpace(f"no space left to write {path}; make room there{kept}") from error

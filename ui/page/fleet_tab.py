@@ -159,7 +159,7 @@ def wanted(client: Client) -> Markup:
         model = client.fleet_model()
     except ServiceError as error:
         return _INTRO + render.problem(error)
-    text = Markup("<p class='fleet-soft'>The model here reads {} in {}.</p>")
+    text = Markup("<p class='fleet-soft'>The model here reads {}; its times are in {}.</p>")
     return _INTRO + text.format(", ".join(model.channels), model.time_unit)
 
 

@@ -434,6 +434,16 @@ def test_a_pipe_is_written_into_and_stays_a_pipe(log: Path, tmp_path: Path) -> N
         annotate([log], pipe, tagger=FakeTagger(), resume=True)
 
 
+def test_a_file_that_may_not_grow_is_named(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: int) -> None:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr("os.fsync", refused)
+    with pytest.raises(OSError, match="File too large") as told:
+        annotate([log], tmp_path / "out.html", tagger=FakeTagger())
+    assert told.value.filename == str(tmp_path / "out.html")
+
+
 def test_a_full_disk_names_the_file_and_what_to_do(log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NoSpace, match="no space left to write /dev/full; make room there"):
         annotate([log], Path("/dev/full"), tagger=FakeTagger())

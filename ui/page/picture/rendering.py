@@ -186,9 +186,8 @@ def problem(error: ServiceError) -> Markup:
     if error.status == 413:
         return render.notice("error", "This picture is too large.", [_sentence(error.detail)])
     if error.status == 415:
-        return render.notice(
-            "error", "This is not a picture we can read.", [_sentence(error.detail.rpartition("; ")[2])]
-        )
+        why = error.detail.removeprefix("this is no picture we can read; ")  # which the title says
+        return render.notice("error", "This is not a picture we can read.", [_sentence(why)])
     if error.status == 422 and error.faults:
         title = "This picture cannot be read." if error.faults[0][0] == "/picture" else "This cannot be used."
         return render.notice("error", title, [_sentence(detail) for _, detail in error.faults])
