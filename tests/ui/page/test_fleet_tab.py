@@ -53,7 +53,7 @@ def test_names_are_escaped_and_a_silent_service_is_a_notice(tmp_path: Path) -> N
     failing = MemoryClient(failing=ServiceError(0, "unreachable", "no answer"))
     assert "rp-notice" in shown(table_of(1), tmp_path, failing)
     assert "rp-notice" in wanted(failing)  # type: ignore[arg-type]
-    assert "current, temperature in h" in wanted(MemoryClient())  # type: ignore[arg-type]
+    assert "current, temperature; its times are in h" in wanted(MemoryClient())  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no browser")
