@@ -14,7 +14,7 @@ from dialog.pictures import around
 from dialog.pictures.claims import Claims
 from dialog.pictures.colouring import Colouring
 from dialog.pictures.describing import Describing
-from dialog.pictures.evidence import FILE, Evidence, Presence, Witness
+from dialog.pictures.evidence import FILE, THINGS, Evidence, Presence, Witness
 from dialog.pictures.match import PictureMatch, captions_of
 from dialog.pictures.names import canonical
 from dialog.pictures.naming import Naming
@@ -25,10 +25,12 @@ from dialog.pictures.sight import Sight
 from dialog.pictures.vocabulary import CLOTHES, OBJECTS, ON_HEADS, RIDDEN, SURFACES
 from dialog.reading.text_vectors import TextReader
 from models.catalogue import path_of
+from models.checkpoint import is_model
 from models.detector.model import YoloTiny
 from models.device import device_of
 from models.encoders.base import ImageEncoder
 from models.encoders.lite2 import AlignedLite2
+from models.encoders.things import Things
 
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 NOT_COUNTED = 0.3
@@ -157,13 +159,17 @@ def open_everyday(
     """What answers from evidence beside the model in `folder`; None where the model or its eyes have no such part."""
     if not (folder / FILE).is_file():
         return None
-    witness = open_witness(eyes_name, eyes, reader, detector)
+    witness = open_witness(eyes_name, eyes, reader, detector, folder / THINGS)
     return None if witness is None else Everyday(witness, Presence.load(folder))
 
 
-def open_witness(eyes_name: str | Path, eyes: ImageEncoder, reader: TextReader, detector: str) -> Witness | None:
-    """What gathers evidence with these eyes; None where they tell no words and classes."""
+def open_witness(
+    eyes_name: str | Path, eyes: ImageEncoder, reader: TextReader, detector: str, things: Path
+) -> Witness | None:
+    """What gathers evidence with these eyes, and looks for things by name where the folder `things` is there; None
+    where the eyes tell no words and classes."""
     if not isinstance(eyes, AlignedLite2):
         return None
     boxes = YoloTiny.load(path_of(detector), device=device_of(eyes.alignment)) if detector else None
-    return Witness(PictureMatch.load(eyes_name, eyes), boxes, reader, captions_of(eyes_name))
+    look = Things.load(things, device="cpu") if is_model(things) else None
+    return Witness(PictureMatch.load(eyes_name, eyes), boxes, reader, captions_of(eyes_name), look)

@@ -23,6 +23,7 @@ from dialog.reading.seeing import PictureRegions
 from dialog.reading.text_vectors import TextReader
 from models import checkpoint
 from models.detector.model import Found, YoloTiny
+from models.encoders.things import Looked, Things
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,8 +32,12 @@ THUMBNAIL = 64
 """Sides of what is kept of the picture itself, for its colours."""
 LEAST_BOX = 0.25
 """How likely a thing must be to be drawn and counted."""
-N_FEATURES, N_CLAIM, N_BOXED = 11, 5, 80
+LEAST_USUAL = 1e-5
+"""No class is held to be rarer than that."""
+N_FEATURES, N_CLAIM, N_BOXED = 16, 5, 80
 FILE = "presence.json"
+THINGS = "things"
+"""Beside FILE, the folder of what looks for things by name; a model need not have one."""
 
 
 class Evidence(NamedTuple):
@@ -46,6 +51,8 @@ class Evidence(NamedTuple):
     p: Tensor  # (M,)
     boxes: Tensor  # (M, 4) corners as fractions
     small: Tensor  # (3, THUMBNAIL, THUMBNAIL) bytes: the picture
+    cells: Tensor  # (T * R, D) its regions, to be asked about by `models.encoders.things`; empty where there is none
+    whole: Tensor  # (T, D) its tiles, the same
 
     def things(self, labels: tuple[str, ...]) -> tuple[Found, ...]:
         """The boxes kept, by name."""
@@ -105,13 +112,19 @@ class Witness:
     """Gathers evidence, and says of words and sentences how it fits them. Safe to call from several threads."""
 
     def __init__(
-        self, match: PictureMatch, detector: YoloTiny | None, reader: TextReader, captions: Sequence[str]
+        self,
+        match: PictureMatch,
+        detector: YoloTiny | None,
+        reader: TextReader,
+        captions: Sequence[str],
+        things: Things | None = None,
     ) -> None:
         if len(captions) != len(match.captions):
             raise ValueError(
                 f"{TEXTS} has {len(captions)} captions, but {BANK} beside it {len(match.captions)}; copy both again"
             )
         self.match, self.detector, self.reader, self.captions = match, detector, reader, captions
+        self.things = things
         self.words = {word: i for i, word in enumerate(match.network.config.words)}
 
     @torch.inference_mode()
@@ -139,17 +152,26 @@ class Witness:
         nothing = torch.zeros(0)
         whole = regions.pooled.float(), regions.words.float(), regions.classes.float(), torch.zeros(N_BOXED)
         small = torch.zeros(3, THUMBNAIL, THUMBNAIL, dtype=torch.uint8)
-        return Evidence(*whole, nothing.long(), nothing, nothing.view(-1, 4), small)
+        looked = Looked(nothing.view(0, 0), nothing.view(0, 0))
+        if self.things is not None and regions.maps is not None:
+            tiles = regions.classes.to(regions.maps).expand(len(regions.maps), -1)
+            looked = self.things.look(regions.maps, self.match.network.alignment.named(tiles))
+        return Evidence(*whole, nothing.long(), nothing, nothing.view(-1, 4), small, *looked)
 
-    @torch.inference_mode()
     def fits(self, evidence: Evidence, sentences: list[str]) -> Tensor:
         """How well each sentence fits, (N,): see dialog.pictures.match."""
-        vectors = torch.stack([v.sentence for v in self.reader.read(sentences)])
+        return self._fits(evidence, self._vectors(sentences))
+
+    def _vectors(self, sentences: list[str]) -> Tensor:
+        return torch.stack([v.sentence for v in self.reader.read(sentences)])
+
+    def _fits(self, evidence: Evidence, vectors: Tensor) -> Tensor:
         return self.match.fits(evidence.pooled.expand(len(vectors), -1), vectors)
 
     def features(self, evidence: Evidence, nouns: list[str]) -> Tensor:
         """What there is to say of each noun being there, (N, N_FEATURES); zero where a source knows no such thing."""
-        fits = self.fits(evidence, [f"a photo of a {noun}" for noun in nouns])
+        vectors = self._vectors([f"a photo of a {noun}" for noun in nouns])
+        fits = self._fits(evidence, vectors)
         log_p = evidence.classes.log_softmax(-1)
         surest = float(log_p.max())
         rows = torch.zeros(len(nouns), N_FEATURES)
@@ -165,6 +187,21 @@ class Witness:
             row[6], row[7] = fit, fit * (not words)
             # A class tells more where any is sure, and where there is no box to tell.
             row[8], row[9], row[10] = row[2] * surest, row[3] * math.exp(surest), row[3] * (1 - row[4])
+            if classes and self.things is not None:
+                # A class that is seldom seen says more than one that often is.
+                row[11] = row[3] - self.things.usual[list(classes)].sum().clamp(min=LEAST_USUAL).log()
+        if self.things is not None and len(evidence.whole):
+            names = [canonical(noun) for noun in nouns]
+            looked = Looked(evidence.cells.float(), evidence.whole.float())
+            found, common = self.things.logits(looked, names, vectors.float())
+            more, known = found - common, torch.tensor([float(name in self.things.places) for name in names])
+            # What training named is told better than the rest, and anything less well beside a box.
+            rows[:, 12], rows[:, 13], rows[:, 14], rows[:, 15] = (
+                more * known,
+                more * (1 - known),
+                known,
+                more * rows[:, 4],
+            )
         return rows
 
     @lru_cache(maxsize=4096)  # noqa: B019 (one witness a process)

@@ -38,13 +38,15 @@ class SomeRegions(Protocol):
     def words(self) -> Tensor | None: ...
     @property
     def classes(self) -> Tensor | None: ...
+    @property
+    def maps(self) -> Tensor | None: ...
 
 
 class PictureRegions(NamedTuple):
     """One picture: its regions (R, D), their corners (R, 4) as fractions x0, y0, x1, y1, and the whole in the space of
     sentence vectors (E,), of length 1, where the encoder is aligned with text. Where it tells them, the logits of the
-    words captions would use (W,) and the scores of ImageNet's classes (1000,). Of a drawing of few flat colours, its
-    parts (P, D_part) and their corners (P, 4)."""
+    words captions would use (W,), the scores of ImageNet's classes (1000,), and of T tiles a map of one of its stages
+    (T, D_map, rows, columns). Of a drawing of few flat colours, its parts (P, D_part) and their corners (P, 4)."""
 
     vectors: Tensor
     boxes: Tensor
@@ -53,6 +55,7 @@ class PictureRegions(NamedTuple):
     classes: Tensor | None = None
     parts: Tensor | None = None
     part_boxes: Tensor | None = None
+    maps: Tensor | None = None
 
 
 def n_tiles(width: int, height: int) -> int:
@@ -80,7 +83,8 @@ def see(encoder: Encoding, pictures: "list[Image]") -> list[PictureRegions]:
         # A word fits the whole if it fits a tile; what the whole is, the tiles say together.
         words = None if seen.words is None else seen.words[first : first + n].float().amax(0).cpu()
         classes = None if seen.classes is None else seen.classes[first : first + n].float().mean(0).cpu()
-        found.append(PictureRegions(vectors, boxes, whole, words, classes))
+        maps = None if seen.maps is None else seen.maps[first : first + n].float().cpu()
+        found.append(PictureRegions(vectors, boxes, whole, words, classes, maps=maps))
         first += n
     return found
 

@@ -160,6 +160,9 @@ RECIPES: dict[str, Recipe] = {
         train=runs.voice_emotion,
         takes_start=False,
     ),
+    "visual/things": Recipe(
+        summary="What looks for things by name beside a model (--start); a quarter of an hour", train=runs.things
+    ),
     "visual/presence": Recipe(
         summary="presence.json of a model (--start): how far what is seen is believed; minutes", train=runs.presence
     ),

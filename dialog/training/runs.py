@@ -243,6 +243,22 @@ def visdial(run: Run) -> dict[str, Any]:
     return train_visdial(VisDialRecipe(), run.data, run.out, seed=run.seed, report=run.report, device=run.device)
 
 
+def things(run: Run) -> dict[str, Any]:
+    from dialog.training.pictures.things import ThingsRecipe, train_things
+
+    return dict(
+        train_things(
+            ThingsRecipe(),
+            run.data,
+            run.out,
+            start=run.start,
+            seed=run.seed,
+            report=run.report,
+            device=run.device,
+        )
+    )
+
+
 def presence(run: Run) -> dict[str, Any]:
     from dialog.training.pictures.presence import train_presence
 

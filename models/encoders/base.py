@@ -26,6 +26,7 @@ class Regions(NamedTuple):
     pooled: Tensor | None  # (B, D_text) of length 1, among captions' vectors; None where not aligned with text
     words: Tensor | None = None  # (B, W) logits of the words captions would use; None where the encoder tells none
     classes: Tensor | None = None  # (B, 1000) scores of ImageNet's classes; None where the encoder tells none
+    maps: Tensor | None = None  # (B, 208, rows, columns) the built-in eyes' sixth stage, for models.encoders.things
 
 
 class ImageEncoder(nn.Module, ABC):

@@ -9,6 +9,7 @@ The vector among captions is made of the picture's mean cell beside the mean of 
 by how likely its class is (Norouzi et al. 2014, "Zero-shot learning by convex combination of semantic embeddings").
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,13 +84,17 @@ class Alignment(nn.Module):
     def forward(self, mean: Tensor, classes: Tensor) -> tuple[Tensor, Tensor | None]:
         """The picture among captions (B, d_text), of length 1, and its words' logits (B, W), None where it has none;
         of the mean cell (B, 1280) and the classes' logits (B, 1000)."""
-        named = classes.softmax(-1) @ self.class_vectors
-        x = self.dropout(self.norm(torch.cat([mean, 6 * named], -1)))  # 6: as wide as the rest
+        x = self.dropout(self.norm(torch.cat([mean, 6 * self.named(classes)], -1)))  # 6: as wide as the rest
         hidden = self.dropout(F.gelu(self.hidden(x)))
         pooled = F.normalize(self.straight(x) + self.bent(hidden), dim=-1)
         if self.words_straight is None or self.words_bent is None:
             return pooled, None
         return pooled, self.words_straight(x) + self.words_bent(hidden)
+
+    def named(self, classes: Tensor) -> Tensor:
+        """The mean of the class names' vectors, each as likely as its class, (B, d_text), of logits (B, 1000)."""
+        found: Tensor = classes.softmax(-1) @ self.class_vectors
+        return found
 
     def sentences(self, vectors: Tensor) -> Tensor:
         """Sentences' vectors (..., d_text) brought nearer to pictures', of length 1."""
@@ -130,15 +135,24 @@ class AlignedLite2(ImageEncoder):
         return 2 * squashed(picture, side or self.config.picture_size) - 1
 
     def forward(self, pixels: Tensor) -> Regions:
-        grid, mean, classes = self.seen(pixels)
+        maps = self.maps(pixels)
+        grid, mean, classes = self.seen_in(maps)
         pooled, words = self.alignment(mean, classes)
         regions = as_regions(grid, pooled)
         vectors = (regions.vectors - self.alignment.region_mean) / self.alignment.region_std
-        return regions._replace(vectors=vectors, words=words, classes=classes)
+        return regions._replace(vectors=vectors, words=words, classes=classes, maps=maps[5])
 
     def seen(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The grid as the stages have it (B, D, grid, grid), the mean cell (B, 1280) and the classes' logits."""
-        maps = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        return self.seen_in(self.maps(pixels))
+
+    def maps(self, pixels: Tensor) -> list[Tensor]:
+        """The feature maps of the published network's stages."""
+        found: list[Tensor] = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        return found
+
+    def seen_in(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """What `seen` returns, of the stages' maps."""
         side = (self.config.grid, self.config.grid)
         last = maps[6] if maps[6].shape[-2:] == side else F.interpolate(maps[6], size=side, mode="bilinear")
         means = (F.adaptive_avg_pool2d(maps[i], side) for i in (4, 2))

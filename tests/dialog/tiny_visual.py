@@ -29,20 +29,27 @@ def picture(seed: int = 0, size: tuple[int, int] = (48, 40)) -> Image.Image:
     return Image.fromarray(blots).resize(size, Image.Resampling.BICUBIC)
 
 
-def make_eyes(folder: Path, words: tuple[str, ...] = ()) -> Path:
+def make_eyes(folder: Path, words: tuple[str, ...] = (), side: int = 32) -> Path:
     """The built-in network with an alignment of random weights."""
     torch.manual_seed(4)
-    shape = Lite2Config(picture_size=32, grid=2, d_text=32, d_hidden=8, d_sentence=0, words=words)
+    shape = Lite2Config(picture_size=side, grid=2, d_text=32, d_hidden=8, d_sentence=0, words=words)
     AlignedLite2(shape).save(folder)
     return folder
 
 
 def make_visual(
-    folder: Path, *, familiar: bool = False, blind: bool = False, told: tuple[str, ...] = (), **fields: Any
+    folder: Path,
+    *,
+    familiar: bool = False,
+    blind: bool = False,
+    told: tuple[str, ...] = (),
+    side: int = 32,
+    **fields: Any,
 ) -> Path:
-    """The model in folder / "model", its encoders beside it; `told` are the words its eyes tell."""
+    """The model in folder / "model", its encoders beside it; `told` are the words its eyes tell, `side` the pixels to a
+    side that they see."""
     text = make_encoder(folder / "text")
-    make_eyes(folder / "eyes", told)
+    make_eyes(folder / "eyes", told, side)
     eyes, reader = load_image_encoder(folder / "eyes"), TextReader(TextEncoder.load(text))
     small: dict[str, Any] = {"d_model": 16, "n_heads": 2, "d_answer": 16, "dropout": 0.0, "d_sentence": 32}
     config = SeqDialNConfig(d_text=32, d_region=eyes.d_model, n_words=len(WORDS), **(small | fields))

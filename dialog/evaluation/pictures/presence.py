@@ -27,7 +27,7 @@ Thing = tuple[Key, str, bool]
 ASKED = 6
 """Things of a picture that are asked for."""
 PARTS = {"train": ("dev",), "test": ("test",)}
-_NOT_IN_ROOMS = """\
+NOT_IN_ROOMS = """\
 person man woman boy girl baby child dog cat horse cow sheep elephant bird car bus truck boat train airplane bicycle
 motorcycle beach ocean snow grass mountain street"""
 """What DAQUAR's photographs, of rooms in which nobody is, do not show."""
@@ -124,7 +124,7 @@ def _rooms(data: Path, rng: random.Random) -> Iterator[tuple[Key, str, bool]]:
             said = {canonical(a.strip().replace("_", " ")) for r in row["rounds"] for a in r["a"].lower().split(",")}
             there = sorted(n for n in said & known if n not in ("person", "picture"))[:ASKED]
             apart = [n for thing in there for n in _APART.get(thing, ()) if n not in said]
-            absent = [*apart, "person", *rng.sample(_NOT_IN_ROOMS.split(), ASKED)]
+            absent = [*apart, "person", *rng.sample(NOT_IN_ROOMS.split(), ASKED)]
             yield from _pairs(("daquar", row["image"]), there, absent)
 
 

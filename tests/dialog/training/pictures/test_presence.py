@@ -94,7 +94,7 @@ def test_what_was_gathered_is_not_gathered_again(data: Path, model: Path, tmp_pa
 
 def test_an_older_file_says_how_to_make_it_anew(model: Path, tmp_path: Path) -> None:
     Presence((1.0,) * 8, 0.0, (1.0,) * N_CLAIM, 0.0).save(tmp_path)
-    with pytest.raises(ValueError, match=r"8 and 5 weights, expected 11 and 5.*rapport train visual/presence"):
+    with pytest.raises(ValueError, match=r"8 and 5 weights, expected 16 and 5.*rapport train visual/presence"):
         Presence.load(tmp_path)
 
 
