@@ -100,7 +100,7 @@ def test_it_learns_to_tell_things_apart_and_the_model_takes_it(trained: Path, da
         assert colours[int(logits.argmax())] in one.there
 
 
-def test_a_killed_run_run_again_ends_with_the_same_weights(data: Path, model: Path, trained: Path, tmp_path: Path) -> None:
+def test_a_killed_run_ends_with_the_same_weights(data: Path, model: Path, trained: Path, tmp_path: Path) -> None:
     def kill(progress: Progress) -> None:
         if progress.step == 9 and progress.loss:
             raise KeyboardInterrupt
