@@ -140,4 +140,4 @@ def test_evidence_holds_what_is_asked_about_and_a_model_without_it_answers_too(t
     plain = without.features(bare, ["wall", "owl"])
     torch.testing.assert_close(plain[:, :11], rows[:, :11])
     assert not plain[:, 11:].any()
-    assert bool(((p := found.p_present(evidence, ["wall", "owl"])) > 0).all() and (p < 1).all())
+    assert bool(((p := found.sight.p_present(evidence, ["wall", "owl"])) > 0).all() and (p < 1).all())
