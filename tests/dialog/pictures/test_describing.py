@@ -30,7 +30,8 @@ def seen(*boxes: tuple[str, float]) -> Evidence:
         most[LABELS.index(name)] = max(float(most[LABELS.index(name)]), likely)
     places = torch.tensor([LABELS.index(name) for name, _ in boxes], dtype=torch.long)
     p = torch.tensor([p for _, p in boxes])
-    return Evidence(torch.tensor([1.0, 0.0]), nothing, nothing, most, places, p, torch.zeros(len(boxes), 4), nothing)
+    corners = torch.zeros(len(boxes), 4)
+    return Evidence(torch.tensor([1.0, 0.0]), nothing, nothing, most, places, p, corners, nothing, nothing, nothing)
 
 
 def made(
