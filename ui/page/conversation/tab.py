@@ -15,6 +15,7 @@ from ui.page.conversation import log as conversation_log
 from ui.page.conversation.run import batch_of, cancel, follow, run
 from ui.page.conversation.shelf import Shelf
 from ui.page.conversation.state import EXAMPLE, TabState, correct, save, select, shown_conversation, taken
+from ui.page.desk import Desk
 from ui.page.download import download_button
 from ui.page.drawing import render
 from ui.page.scripts import script
@@ -28,12 +29,13 @@ MOST_KEPT = 100
 MOST_MESSAGES_KEPT = 300_000
 """In all of them together; a message with its label takes about 2 kB."""
 _ADDRESS = "(key) => { if (key) window.rapport.go('conversation', key, true); }"
-_ARRIVE = "(state, key) => [state, window.rapport.address().place]"
+_ARRIVE = "(desk, state, key) => [desk, state, window.rapport.address().place]"
 
 
 def build(client: Client, tab: gr.Tab) -> None:
     """The tab's components and events, inside the tab, which is open as a block."""
     state = gr.State(TabState(), time_to_live=KEPT_SECONDS)
+    desk = gr.State(Desk())  # the same for all that runs for one visitor
     shelf: Shelf[TabState] = Shelf(
         most=MOST_KEPT, seconds=KEPT_SECONDS, weight=lambda s: s.n_messages, heaviest=MOST_MESSAGES_KEPT
     )
@@ -136,23 +138,31 @@ def build(client: Client, tab: gr.Tab) -> None:
             s.key,
         ]
 
-    def on_text(pasted: str | None, chosen_format: str) -> Iterator[list[Any]]:
+    def shown_while(desk: Desk, states: Iterator[TabState]) -> Iterator[list[Any]]:
+        """What a run has to show, until its visitor begins another or cancels it; nothing of it after that."""
+        desk.newest += 1
+        mine = desk.newest
+        for s in states:
+            if desk.newest != mine:
+                return
+            yield show(s)
+
+    def on_text(desk: Desk, pasted: str | None, chosen_format: str) -> Iterator[list[Any]]:
         data = (pasted or "").encode("utf-8", "replace")
-        for s in run(data, filename="", format=chosen_format, client=client):
-            yield show(s)
+        yield from shown_while(desk, run(data, filename="", format=chosen_format, client=client))
 
-    def on_upload(path: str | None, chosen_format: str) -> Iterator[list[Any]]:
+    def on_upload(desk: Desk, path: str | None, chosen_format: str) -> Iterator[list[Any]]:
         data, filename = taken(path) if path else (b"", "")
-        for s in run(data, filename=filename, format=chosen_format, client=client):
-            yield show(s)
+        yield from shown_while(desk, run(data, filename=filename, format=chosen_format, client=client))
 
-    def on_columns(s: TabState, words: str | None, who: str | None, in_which: str | None) -> Iterator[list[Any]]:
+    def on_columns(
+        desk: Desk, s: TabState, words: str | None, who: str | None, in_which: str | None
+    ) -> Iterator[list[Any]]:
         named = {"text": words} if words and s.columns else {}
         if named and who and who != "(nobody)":
             named["speaker"] = who
         told: Any = {"columns": named or None, "encoding": in_which if s.encodings else s.encoding}
-        for after in run(s.data, filename=s.filename, format=s.format, client=client, **told):
-            yield show(after)
+        yield from shown_while(desk, run(s.data, filename=s.filename, format=s.format, client=client, **told))
 
     def on_choice(s: TabState, i: int | None) -> list[Any]:
         return show(replace(s, chosen=i or 0, only="", person="", selected=None, leaf=0)) if s.done else show(s)
@@ -172,15 +182,15 @@ def build(client: Client, tab: gr.Tab) -> None:
     def on_filter(s: TabState, words: str | None, emotion: str | None, who: str | None) -> list[Any]:
         return show(replace(s, query=(words or "").strip(), only=emotion or "", person=who or "", leaf=0))
 
-    def on_arrival(s: TabState, asked: str | None) -> Iterator[list[Any]]:
+    def on_arrival(desk: Desk, s: TabState, asked: str | None) -> Iterator[list[Any]]:
         found = None if s.done or s.working or not asked else shelf.get(asked)
         if found is None and asked and batch_of(asked) and not s.done and not s.working:
-            for after in follow(asked, client):
-                yield show(after)
+            yield from shown_while(desk, follow(asked, client))
             return
         yield show(found or s)
 
-    def on_cancel(asked: str | None) -> list[Any]:
+    def on_cancel(desk: Desk, asked: str | None) -> list[Any]:
+        desk.newest += 1
         try:
             cancel(asked or "", client)
         except ServiceError as error:
@@ -190,13 +200,13 @@ def build(client: Client, tab: gr.Tab) -> None:
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
     working: Any = {**quiet, "concurrency_limit": 16}  # most of them wait for a batch
     runs = [
-        go.click(on_text, [text, format], shown, **working),
-        upload.upload(on_upload, [upload, format], shown, **working),
-        example.click(lambda: EXAMPLE, None, text, **quiet).then(on_text, [text, format], shown, **working),
-        with_columns.click(on_columns, [state, said_in, said_by, written_in], shown, **working),
-        tab.select(on_arrival, [state, key], shown, js=_ARRIVE, **working),
+        go.click(on_text, [desk, text, format], shown, **working),
+        upload.upload(on_upload, [desk, upload, format], shown, **working),
+        example.click(lambda: EXAMPLE, None, text, **quiet).then(on_text, [desk, text, format], shown, **working),
+        with_columns.click(on_columns, [desk, state, said_in, said_by, written_in], shown, **working),
+        tab.select(on_arrival, [desk, state, key], shown, js=_ARRIVE, **working),
     ]
-    stop.click(on_cancel, key, shown, cancels=runs, **quiet)
+    stop.click(on_cancel, [desk, key], shown, cancels=runs, **quiet)
     chosen.input(on_choice, [state, chosen], shown, **quiet)
     filters = [state, query, only, person]
     query.submit(on_filter, filters, shown, **quiet)
