@@ -22,6 +22,13 @@ PATIENCE = 60_000
 """Milliseconds that anything on a page may take: a machine that is busy with other things is no fault of the page."""
 
 
+def have(found: Any, n: int) -> None:
+    """Waits until there are n of what a locator finds: one part of a page is drawn after another."""
+    from playwright.sync_api import expect
+
+    expect(found).to_have_count(n, timeout=60_000)
+
+
 class Visit:
     """A page with a watch on it: foreign requests, dialogs and errors are collected, and none may remain."""
 

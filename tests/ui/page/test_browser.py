@@ -15,7 +15,7 @@ import pytest
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
-from tests.ui.page.browsing import Visit, need_a_browser
+from tests.ui.page.browsing import Visit, have, need_a_browser
 from ui.page.conversation import log as conversation_log
 from ui.page.scripts import script
 
@@ -53,7 +53,7 @@ def test_people_chat_and_every_message_gets_its_label(visit: Visit) -> None:
     page = visit.page
     assert page.locator("#rp-log .rp-name").all_inner_texts() == ["Ann", "Bo"]
     assert visit.labels() == ["joy 93 %", "sadness 78 %"]
-    assert page.locator("#rp-chat-timeline [data-n]").count() == 2
+    have(page.locator("#rp-chat-timeline [data-n]"), 2)
     assert page.input_value("#rp-message textarea") == ""
 
 
@@ -179,7 +179,7 @@ def test_a_label_is_looked_into_corrected_and_exported(visit: Visit) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector('#rp-log [data-n="0"][aria-pressed="true"]')
     page.wait_for_selector("#rp-details .rp-bars")
-    assert page.locator("#rp-details .rp-bars dt").count() == 7
+    have(page.locator("#rp-details .rp-bars dt"), 7)
     page.locator(".rp-choice", has_text="fear").click()
     page.wait_for_selector(".rp-label:has-text('by hand')")
     assert visit.labels() == ["fear by hand"]
@@ -375,7 +375,7 @@ def test_a_pasted_log_is_labelled_filtered_and_downloaded(visit: Visit) -> None:
     page.fill("#rp-paste textarea", "Ann: I got the job!!\nBo: I hate it\nAnn: what?\n")
     page.click("#rp-go")
     page.wait_for_selector(".rp-table tbody tr")
-    assert page.locator(".rp-table tbody tr").count() == 3
+    have(page.locator(".rp-table tbody tr"), 3)
     page.click("#rp-log-emotion input")
     page.get_by_role("option", name="anger").click()
     page.wait_for_function("() => document.querySelectorAll('.rp-table tbody tr').length === 1")
@@ -416,7 +416,7 @@ def test_a_log_is_dropped_and_found_again_after_a_reload(visit: Visit) -> None:
     page.wait_for_function("() => location.hash.startsWith('#conversation/')")
     page.reload()
     page.wait_for_selector(".rp-table tbody tr")
-    assert page.locator(".rp-table tbody tr").count() == 2
+    have(page.locator(".rp-table tbody tr"), 2)
 
 
 def test_work_on_a_log_is_cancelled(visit: Visit, client: MemoryClient) -> None:
@@ -488,8 +488,8 @@ def test_a_picture_is_shown_asked_about_and_forgotten(visit: Visit, tmp_path: Pa
         page.fill("#rp-question textarea", question)
         page.press("#rp-question textarea", "Enter")
         page.wait_for_selector(f'#rp-rounds button[data-n="{n}"]')
-    assert page.locator("#rp-picture .rp-looked").count() == 3
-    assert "Earlier rounds it used" in page.locator("#rp-answer").inner_text()
+    have(page.locator("#rp-picture .rp-looked"), 3)
+    page.locator("#rp-answer", has_text="Earlier rounds it used").wait_for()
     assert page.locator("#rp-rounds img").count() == 0
     page.click('#rp-rounds button[data-n="0"]')
     page.wait_for_selector('#rp-rounds button[data-n="0"][aria-pressed="true"]')
@@ -543,8 +543,8 @@ def test_pictures_are_dropped_and_pasted_and_a_question_waits_for_the_one_on_its
     client.answering.set()
     page.wait_for_selector('#rp-rounds button[data-n="0"]:has-text("what is it?")')
     assert page.get_attribute("#rp-picture image", "href") != first
-    assert page.locator("#rp-rounds button[data-n]").count() == 1
-    assert page.locator("#rp-picture-sent").is_hidden()
+    have(page.locator("#rp-rounds button[data-n]"), 1)
+    page.locator("#rp-picture-sent").wait_for(state="hidden")
     page.click("#rp-picture-forget")
     page.wait_for_selector("#rp-picture .rp-empty")
 

@@ -8,7 +8,7 @@ import pytest
 
 from serve.client import ServiceError
 from tests.ui.fake import MemoryClient
-from tests.ui.page.browsing import CHROMIUM, Visit
+from tests.ui.page.browsing import CHROMIUM, Visit, have
 from ui.page.chat.answer import answers
 from ui.page.chat.tab import answer
 
@@ -155,7 +155,7 @@ def test_a_message_is_labelled_and_answered_and_another_answer_takes_the_place_o
     talk.say("I got the job!!")
     assert talk.texts() == ["I got the job!!", "You say i got the job!!"]
     assert talk.visit.labels()[:2] == ["joy 93 %", "joy 93 %"]
-    assert talk.page.locator("#rp-chat-timeline [data-n]").count() == 2
+    have(talk.page.locator("#rp-chat-timeline [data-n]"), 2)
     talk.page.click("#rp-another")
     talk.page.wait_for_selector("#rp-log :text('again')")
     talk.whole(1)
@@ -177,7 +177,7 @@ def test_it_comes_piece_by_piece_and_stop_keeps_what_came(talk: Talk, client: Me
     kept = talk.texts()[1]
     assert kept.startswith("You say")
     assert len(kept) < len("and on " * 300)
-    assert talk.page.locator("#rp-log :text('stopped')").count() == 1
+    have(talk.page.locator("#rp-log :text('stopped')"), 1)
     assert list(client.chats.values())[-1].messages[-1].text == kept
 
 
@@ -231,7 +231,7 @@ def test_what_is_refused_asks_for_no_answer_and_nothing_is_said_of_nothing(talk:
     talk.type("   ")
     talk.type("x" * 5000)
     talk.page.wait_for_selector(".rp-failed")
-    assert talk.page.locator("#rp-under-way li").count() == 1
+    have(talk.page.locator("#rp-under-way li"), 1)
     talk.page.click("text=Discard")
     talk.say("z" * 4000)
     assert [len(t) for t in talk.texts()] == [4000, 4008]

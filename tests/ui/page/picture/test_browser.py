@@ -10,7 +10,7 @@ import pytest
 from serve.client import ServiceError
 from tests.dialog.tiny_visual import picture
 from tests.ui.fake import MemoryClient
-from tests.ui.page.browsing import CHROMIUM, Visit, need_a_browser
+from tests.ui.page.browsing import CHROMIUM, Visit, have, need_a_browser
 
 need_a_browser()
 pytestmark = pytest.mark.browser
@@ -181,7 +181,7 @@ def test_words_copied_with_their_looks_stay_words(tab: Visit) -> None:
         base64.b64encode(png()).decode(),
     )
     assert pasted  # nobody has taken it from the box
-    assert page.locator("#rp-picture .rp-empty").count() == 1
+    have(page.locator("#rp-picture .rp-empty"), 1)
 
 
 HALF_SENT = """() => {
@@ -228,14 +228,15 @@ def test_the_picture_stays_bright_until_somebody_wants_to_see_where_it_looked(ta
     show(tab)
     ask(tab, "what is it?")
     places = page.locator("#rp-picture g.rp-places")
-    assert not places.is_visible()
+    places.wait_for(state="hidden")
     page.check("#rp-where input")
-    assert places.is_visible()
+    places.wait_for()
     ask(tab, "is it big?")
-    assert places.is_visible(), "the choice lasts"
+    places.wait_for()  # the choice lasts
     ask(tab, "which things are there?")
-    assert page.locator("#rp-picture .rp-edge").count() == 2
-    assert page.locator("#rp-where").is_hidden(), "what has names is outlined without being asked for"
+    have(page.locator("#rp-picture .rp-edge"), 2)
+    # What has names is outlined without being asked for.
+    page.locator("#rp-where").wait_for(state="hidden")
 
 
 def test_a_hundred_rounds_are_light_and_one_step_for_the_keyboard(tab: Visit, client: MemoryClient) -> None:
