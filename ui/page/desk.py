@@ -1,9 +1,11 @@
 """What the events of one visitor share while they run side by side, so that none undoes another."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+Step = TypeVar("Step")
 
 
 class Desk:
@@ -17,6 +19,19 @@ class Desk:
     def __deepcopy__(self, memo: Any) -> "Desk":
         """Whoever comes anew begins with a copy of the first state, and has a desk of his own."""
         return Desk()
+
+    def begin(self) -> int:
+        """The number of an act that begins now."""
+        self.newest += 1
+        return self.newest
+
+    def until_the_next(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """What an act does step by step, until another begins: what comes of it after that is dropped."""
+        own = self.begin()
+        for step in steps:
+            if self.newest != own:
+                return
+            yield step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +49,7 @@ def acted(state: State, act: Callable[[State], State]) -> State:
     """The state after an act of the visitor. One act waits for another, and sets out from what that has shown, whatever
     was on the page when it was asked for."""
     desk = state.desk
-    desk.newest += 1
+    desk.begin()
     with desk.lock:
         desk.shown = replace(act(desk.shown or state), desk=desk, act=desk.newest)
         after: State = desk.shown

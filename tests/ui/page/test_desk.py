@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
-from ui.page.desk import OnDesk, acted, looked
+from ui.page.desk import Desk, OnDesk, acted, looked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,3 +57,15 @@ def test_each_visitor_has_a_desk_of_his_own() -> None:
     one, other = deepcopy(first), deepcopy(first)
     acted(one, lambda s: by(1, s))
     assert acted(other, lambda s: by(2, s)).n == 2
+
+
+def test_what_an_act_has_to_show_ends_where_another_begins() -> None:
+    desk = Desk()
+    first = desk.until_the_next(iter("abc"))
+    assert next(first) == "a"
+    assert list(desk.until_the_next(iter("xyz"))) == ["x", "y", "z"]
+    assert list(first) == []
+    cancelled = desk.until_the_next(iter("abc"))
+    assert next(cancelled) == "a"
+    desk.begin()
+    assert list(cancelled) == []

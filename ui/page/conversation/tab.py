@@ -139,13 +139,8 @@ def build(client: Client, tab: gr.Tab) -> None:
         ]
 
     def shown_while(desk: Desk, states: Iterator[TabState]) -> Iterator[list[Any]]:
-        """What a run has to show, until its visitor begins another or cancels it; nothing of it after that."""
-        desk.newest += 1
-        mine = desk.newest
-        for s in states:
-            if desk.newest != mine:
-                return
-            yield show(s)
+        """What a run has to show, until its visitor begins another or cancels it."""
+        yield from map(show, desk.until_the_next(states))
 
     def on_text(desk: Desk, pasted: str | None, chosen_format: str) -> Iterator[list[Any]]:
         data = (pasted or "").encode("utf-8", "replace")
@@ -190,7 +185,7 @@ def build(client: Client, tab: gr.Tab) -> None:
         yield show(found or s)
 
     def on_cancel(desk: Desk, asked: str | None) -> list[Any]:
-        desk.newest += 1
+        desk.begin()
         try:
             cancel(asked or "", client)
         except ServiceError as error:
